@@ -1,0 +1,232 @@
+"""What decides a result, typed and frozen. No field has a default: `params.yaml` holds every value, so DVC tracks every value."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Probability = Fraction
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1)]
+
+DATASETS = ("auto", "dsb2018", "simulated")
+LOSSES = (
+    "binary_crossentropy",
+    "sparse_categorical_crossentropy",
+    "dice",
+    "binary_crossentropy+dice",
+    "sparse_categorical_crossentropy+dice",
+)
+
+
+class Section(BaseModel):
+    """A group of settings: frozen, complete, no unknown names, no silent conversion of text to numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class SplitConfig(Section):
+    """Shares of the images per split; fields of view are never cut."""
+
+    train: Fraction
+    val: Fraction
+    test: Fraction
+
+    @model_validator(mode="after")
+    def _shares_fill_the_dataset(self) -> Self:
+        if abs(self.train + self.val + self.test - 1.0) > 1e-6:
+            raise ValueError(
+                f"train + val + test must be 1, got {self.train} + {self.val} + {self.test} "
+                f"= {self.train + self.val + self.test:g}"
+            )
+        if min(self.train, self.val, self.test) <= 0.0:
+            raise ValueError("train, val and test must each be above 0")
+        return self
+
+
+class SimulatedNucleiConfig(Section):
+    """The embedded dataset: how many images, how large."""
+
+    num_images: Annotated[int, Field(ge=10, le=10_000)]
+    size: Annotated[int, Field(ge=64, le=4096)]
+
+
+class NucleiDataConfig(Section):
+    """Which images, and what happens to broken ones."""
+
+    dataset: Literal["auto", "dsb2018", "simulated"]
+    on_bad_sample: Literal["fail", "skip"]
+    max_train_samples: Annotated[int, Field(ge=0)]
+    split: SplitConfig
+    simulated: SimulatedNucleiConfig
+
+
+class NormalizeConfig(Section):
+    """How grey values become network input; the same in training, evaluation and serving."""
+
+    kind: Literal["percentile", "range"]
+    low: Annotated[float, Field(ge=0.0, lt=100.0)]
+    high: Annotated[float, Field(gt=0.0, le=100.0)]
+
+    @model_validator(mode="after")
+    def _low_below_high(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"low must be below high, got low={self.low} and high={self.high}")
+        return self
+
+
+class AugmentConfig(Section):
+    """Random changes of a training patch. Geometry moves image and labels together; the rest touches the image alone."""
+
+    flip: bool
+    turn: bool
+    warp_probability: Probability
+    rotate: Annotated[float, Field(ge=0.0, le=180.0)]
+    scale: Annotated[float, Field(ge=0.0, lt=1.0)]
+    elastic: Annotated[float, Field(ge=0.0, le=50.0)]
+    intensity_probability: Probability
+    gain: Annotated[float, Field(ge=0.0, lt=1.0)]
+    offset: Fraction
+    gamma: Annotated[float, Field(ge=0.0, lt=1.0)]
+    noise: Fraction
+    invert: Probability
+
+
+class TargetConfig(Section):
+    """What the network learns per pixel, built from the labels after the augmentation."""
+
+    kind: Literal["foreground", "boundary"]
+    border: Annotated[int, Field(ge=1, le=10)]
+
+
+class NetworkConfig(Section):
+    """The U-Net from scratch."""
+
+    depth: Annotated[int, Field(ge=1, le=6)]
+    base_filters: Annotated[int, Field(ge=1, le=256)]
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+    normalisation: Literal["batch", "group", "none"]
+
+
+class LossConfig(Section):
+    """What is minimised. `+dice` adds the Dice loss times `dice_weight`."""
+
+    kind: Literal[
+        "binary_crossentropy",
+        "sparse_categorical_crossentropy",
+        "dice",
+        "binary_crossentropy+dice",
+        "sparse_categorical_crossentropy+dice",
+    ]
+    dice_weight: Annotated[float, Field(ge=0.0, le=100.0)]
+    border_weight: Annotated[float, Field(ge=1.0, le=100.0)]
+
+
+class TrainConfig(Section):
+    """The optimisation: how long, how fast, when to stop."""
+
+    epochs: Count
+    steps_per_epoch: Count
+    batch_size: Annotated[int, Field(ge=1, le=1024)]
+    patch_size: Annotated[int, Field(ge=16, le=2048)]
+    balance: Fraction
+    optimizer: Literal["adam", "adamw", "sgd"]
+    learning_rate: Annotated[float, Field(gt=0.0, le=10.0)]
+    weight_decay: Annotated[float, Field(ge=0.0, le=1.0)]
+    schedule: Literal["constant", "cosine", "plateau"]
+    warmup_epochs: Annotated[int, Field(ge=0)]
+    plateau_patience: Count
+    plateau_factor: Annotated[float, Field(gt=0.0, lt=1.0)]
+    clip_norm: Annotated[float, Field(ge=0.0)]
+    ema_momentum: Annotated[float, Field(ge=0.0, lt=1.0)]
+    monitor: Literal["val/loss", "val/accuracy", "val/iou"]
+    early_stopping_patience: Annotated[int, Field(ge=0)]
+    precision: Literal["auto", "float32", "bfloat16", "float16"]
+    devices: Annotated[int, Field(ge=1)] | Literal["auto"]
+    deterministic: bool
+    workers: Annotated[int, Field(ge=1, le=64)]
+    tensorboard: bool
+
+    @model_validator(mode="after")
+    def _warmup_ends_before_training(self) -> Self:
+        if self.warmup_epochs >= self.epochs and self.warmup_epochs > 0:
+            raise ValueError(
+                f"warmup_epochs must be below epochs, got warmup_epochs={self.warmup_epochs} and epochs={self.epochs}"
+            )
+        return self
+
+
+class WindowsConfig(Section):
+    """How a full image is covered at inference, px."""
+
+    size: Annotated[int, Field(ge=16, le=8192)]
+    stride: Annotated[int, Field(ge=1, le=8192)]
+    batch_size: Annotated[int, Field(ge=1, le=1024)]
+
+    @model_validator(mode="after")
+    def _windows_cover(self) -> Self:
+        if self.stride > self.size:
+            raise ValueError(
+                f"windows must cover the image: stride {self.stride} exceeds size {self.size}. Lower windows.stride"
+            )
+        return self
+
+
+class InstancesConfig(Section):
+    """How nuclei are read off the score map."""
+
+    kind: Literal["components", "watershed"]
+    threshold: Fraction
+    seed_threshold: Fraction
+    smooth: Annotated[float, Field(ge=0.0, le=20.0)]
+    min_distance: Annotated[float, Field(ge=0.0, le=100.0)]
+    min_area: Annotated[int, Field(ge=0)]
+
+
+class EvaluateConfig(Section):
+    """How the score is taken: resamplings of the bootstrap over fields, and how many images are drawn."""
+
+    bootstrap: Annotated[int, Field(ge=0, le=100_000)]
+    num_panels: Annotated[int, Field(ge=0, le=64)]
+
+
+class NucleiExperiment(Section):
+    """Everything that decides the result of the nuclei task."""
+
+    task: Literal["nuclei"]
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    data: NucleiDataConfig
+    normalize: NormalizeConfig
+    augment: AugmentConfig
+    target: TargetConfig
+    network: NetworkConfig
+    loss: LossConfig
+    train: TrainConfig
+    windows: WindowsConfig
+    instances: InstancesConfig
+    evaluate: EvaluateConfig
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Self:
+        step = 2**self.network.depth
+        for name, size in (("train.patch_size", self.train.patch_size), ("windows.size", self.windows.size)):
+            if size % step:
+                raise ValueError(
+                    f"{name} must be a multiple of 2**network.depth = {step}, got {size}. "
+                    f"Take {max(step, size // step * step)} or {(size // step + 1) * step}"
+                )
+        if self.target.kind == "boundary" and not self.loss.kind.startswith("sparse_categorical"):
+            raise ValueError(
+                f"target.kind=boundary has three classes and needs loss.kind=sparse_categorical_crossentropy"
+                f"[+dice], got loss.kind={self.loss.kind}"
+            )
+        return self
+
+
+ExperimentConfig = NucleiExperiment
+"""The experiments of all tasks; a second task makes this a union discriminated by `task`."""
+
+EXPERIMENTS: dict[str, type[NucleiExperiment]] = {"nuclei": NucleiExperiment}
+"""Experiment model per name of a task."""

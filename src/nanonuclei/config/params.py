@@ -1,0 +1,174 @@
+"""From `params.yaml`, a recipe and `path=value` settings to one validated experiment config, and back to flat settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from nanonuclei.config.experiment import EXPERIMENTS, ExperimentConfig
+from nanonuclei.errors import ConfigError, nearest_name
+
+Scalar = bool | int | float | str
+C = TypeVar("C", bound=ExperimentConfig)
+
+
+def flatten(config: ExperimentConfig | Mapping[str, Any]) -> dict[str, Scalar]:
+    """Returns a config as settings: dotted path to scalar, in the order of the file."""
+    tree = config if isinstance(config, Mapping) else config.model_dump()
+    flat: dict[str, Scalar] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{path}": scalar for path, scalar in flatten(value).items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def load_experiment(task: str, *, path: Path, settings: Mapping[str, Scalar] | None = None) -> ExperimentConfig:
+    """Reads the section of one task and applies settings to it.
+
+    Args:
+        task: Name of the task, the section of the file.
+        path: A `params.yaml`.
+        settings: Dotted path below the section to new value, such as ``{"train.epochs": 5}``.
+
+    Raises:
+        ConfigError: The file, the section, a path or a value is not valid; all problems in one message.
+    """
+    if task not in EXPERIMENTS:
+        raise ConfigError(f"unknown task {task!r}. {nearest_name(task, EXPERIMENTS)}")
+    tree = read_yaml(path)
+    if not isinstance(tree, dict) or not isinstance(tree.get(task), dict):
+        raise ConfigError(f"{path} must hold a section {task!r} with the settings of that task")
+    section = {"task": task, **tree[task]}
+    return _validate(task, _apply(section, settings or {}), source=str(path))
+
+
+def with_settings(config: C, settings: Mapping[str, Scalar]) -> C:
+    """Returns a copy of a config with settings applied, validated anew.
+
+    Raises:
+        ConfigError: A path is unknown or a value not allowed there.
+    """
+    tree = _apply(config.model_dump(), settings)
+    return _validate(config.task, tree, source="settings")  # type: ignore[return-value]
+
+
+def parse_settings(items: Iterable[str]) -> dict[str, Scalar]:
+    """Parses ``path=value`` texts; one text may hold several, separated by white space. Values are YAML scalars.
+
+    Raises:
+        ConfigError: A text is not of that form.
+    """
+    settings: dict[str, Scalar] = {}
+    for item in (part for text in items for part in text.split()):
+        path, equals, text = item.partition("=")
+        if not equals or not path or not text:
+            raise ConfigError(f"a setting must read PATH=VALUE, such as train.epochs=5; got {item!r}")
+        settings[path] = _scalar(text, item)
+    return settings
+
+
+def load_recipe(path: Path) -> dict[str, Scalar]:
+    """Reads a recipe: a YAML mapping of settings, nested or with dotted paths.
+
+    Raises:
+        ConfigError: The file is missing, with the nearest recipe's name, or is not a mapping of settings.
+    """
+    if not path.is_file():
+        folder = path.parent if path.parent.is_dir() else Path("recipes")
+        known = [entry.as_posix() for entry in folder.glob("*.yaml")] if folder.is_dir() else []
+        raise ConfigError(f"no recipe at {path}. {nearest_name(path.as_posix(), known)}")
+    tree = read_yaml(path)
+    if not isinstance(tree, dict) or not tree:
+        raise ConfigError(f"recipe {path} must be a YAML mapping of settings, such as `train: {{epochs: 5}}`")
+    return flatten(tree)
+
+
+def read_yaml(path: Path) -> Any:
+    """Reads one YAML document.
+
+    Raises:
+        ConfigError: The file is missing, is no text, or is not valid YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def to_yaml(config: ExperimentConfig) -> str:
+    """Returns a config as a YAML document that `load_experiment` reads again."""
+    return yaml.safe_dump({config.task: config.model_dump(exclude={"task"})}, sort_keys=False)
+
+
+def _scalar(text: str, item: str) -> Scalar:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"the value of {item!r} is not a YAML scalar") from error
+    if isinstance(value, str):
+        try:
+            return float(value)  # YAML 1.1 reads 1e-3, without a dot, as text
+        except ValueError:
+            return value
+    if not isinstance(value, bool | int | float):
+        raise ConfigError(f"the value of {item!r} must be a number, a word, true or false")
+    return value
+
+
+def _apply(tree: dict[str, Any], settings: Mapping[str, Scalar]) -> dict[str, Any]:
+    """Returns a copy of a nested tree with dotted settings put in; every path must exist."""
+    known = flatten(tree)
+    wrong = [path for path in settings if path not in known]
+    if wrong:
+        hints = (f"unknown setting {path!r}. {_nearest_path(path, known)}" for path in wrong)
+        raise ConfigError("\n".join(hints))
+    merged = {**known, **settings}
+    result: dict[str, Any] = {}
+    for path, value in merged.items():
+        *parents, leaf = path.split(".")
+        node = result
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = value
+    return result
+
+
+def _nearest_path(path: str, known: Mapping[str, Scalar]) -> str:
+    if any(name.startswith(f"{path}.") for name in known):
+        inside = ", ".join(name for name in known if name.startswith(f"{path}."))
+        return f"It is a group; set one of {inside}."
+    by_leaf = [name for name in known if name.rsplit(".", 1)[-1] == path.rsplit(".", 1)[-1]]
+    return f"Did you mean {' or '.join(by_leaf)}?" if by_leaf else nearest_name(path, known)
+
+
+def _validate(task: str, tree: Mapping[str, Any], *, source: str) -> ExperimentConfig:
+    model = EXPERIMENTS[task]
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        lines = [_describe(problem, source) for problem in error.errors()]
+        raise ConfigError("\n".join(lines)) from None
+
+
+def _describe(problem: Any, source: str) -> str:
+    path = ".".join(str(part) for part in problem["loc"] if part not in ("int", "literal['auto']"))
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "missing":
+        return f"{source}: setting {path!r} is missing; params.yaml must be complete"
+    if problem["type"] == "extra_forbidden":
+        return f"{source}: unknown setting {path!r}"
+    if isinstance(problem["input"], dict):
+        return f"{source}: {path + ': ' if path else ''}{message}"
+    hint = ""
+    if problem["type"] == "literal_error" and isinstance(problem["input"], str):
+        known = [word.strip("'") for word in problem["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        hint = f" {nearest_name(problem['input'], known)}"
+    return f"{source}: {path}={problem['input']}: {message[0].lower()}{message[1:]}.{hint}"

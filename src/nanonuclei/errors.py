@@ -1,0 +1,39 @@
+"""The errors that a user can mend: each message is shown as it is, without a traceback, and the program exits with 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NanonucleiError(Exception):
+    """Something the user can mend. The message names the invariant, the value received and the remedy."""
+
+
+class ConfigError(NanonucleiError):
+    """A setting, recipe or parameter file is not valid."""
+
+
+class DataError(NanonucleiError):
+    """A dataset, an image or a label map is missing, broken or not what it claims to be."""
+
+
+class TrackingError(NanonucleiError):
+    """A run, a model or the tracking server is not there or not in the state that is needed."""
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str:
+    """Returns a hint for a mistyped name: the nearest known ones, or all of them where none is near.
+
+    Args:
+        name: What was asked for.
+        known: The names that would have been valid.
+
+    Returns:
+        One sentence without a leading space, such as ``Did you mean train.epochs?``.
+    """
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    if close:
+        return f"Did you mean {' or '.join(close)}?"
+    return f"Known: {', '.join(names)}." if names else "None is known."
