@@ -154,12 +154,17 @@ def _validate(task: str, tree: Mapping[str, Any], *, source: str) -> ExperimentC
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        lines = [_describe(problem, source) for problem in error.errors()]
+        lines = dict.fromkeys(_describe(problem, source) for problem in error.errors())
         raise ConfigError("\n".join(lines)) from None
 
 
+def _is_branch(part: int | str) -> bool:
+    """Pydantic names the branch of a union in a problem's place; it is no part of the path."""
+    return part == "constrained-int" or str(part).startswith("literal[")
+
+
 def _describe(problem: Any, source: str) -> str:
-    path = ".".join(str(part) for part in problem["loc"] if part not in ("int", "literal['auto']"))
+    path = ".".join(str(part) for part in problem["loc"] if not _is_branch(part))
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "missing":
         return f"{source}: setting {path!r} is missing; params.yaml must be complete"

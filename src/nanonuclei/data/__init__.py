@@ -1,0 +1,1 @@
+"""Datasets: fetched, read, described, split, augmented, batched."""

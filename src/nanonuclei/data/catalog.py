@@ -100,6 +100,10 @@ class Catalog:
         """Returns the samples of one split, sorted by id."""
         return tuple(sample for sample in self.samples if sample.split == split)
 
+    def digest(self, split: str) -> str:
+        """Returns 32 hex digits over the content of one split."""
+        return content_fingerprint((s.sample_id, s.digest) for s in self.split(split))
+
     def split_fingerprint(self) -> str:
         """Returns 32 hex digits over which sample, with which content, is in which split."""
         return _digest(f"{s.sample_id} {s.digest} {s.split}" for s in self.samples)

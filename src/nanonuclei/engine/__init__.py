@@ -1,0 +1,1 @@
+"""What runs a task: training, prediction, evaluation."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
 
+from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Float32Array, Int32Array, Labels
 
 
@@ -27,11 +31,150 @@ class Instances:
         return len(self.boxes)
 
 
+def empty(shape: tuple[int, int]) -> Instances:
+    """Returns no objects in an image of this height and width, px."""
+    return Instances(np.zeros((0, 4), np.int32), np.zeros(0, np.float32), np.zeros(shape, np.int32))
+
+
 def from_labels(labels: Labels, score_map: Float32Array | None = None) -> Instances:
     """Builds instances from a label image, relabelled 1..n in order of their labels.
 
     Args:
         labels: ``(height, width)`` integers, 0 background.
         score_map: ``(height, width)`` whose mean inside an object is its score; 1.0 for all where None.
+
+    Raises:
+        DataError: The labels are no label image, or the score map has another shape.
     """
-    raise NotImplementedError
+    numbered, count = sequential(labels)
+    if score_map is None:
+        scores = np.ones(count, np.float32)
+    elif score_map.shape != numbered.shape:
+        raise DataError(
+            f"score map and labels must have one shape, got {score_map.shape} and {numbered.shape}. Pass the score map "
+            f"that the labels were read from"
+        )
+    else:
+        areas = np.bincount(numbered.ravel(), minlength=count + 1)[1:]
+        sums = np.bincount(numbered.ravel(), weights=score_map.ravel(), minlength=count + 1)[1:]
+        scores = (sums / areas).astype(np.float32)
+    boxes = [(y.start, x.start, y.stop, x.stop) for y, x in ndimage.find_objects(numbered)]
+    return Instances(np.array(boxes, np.int32).reshape(-1, 4), scores, numbered)
+
+
+def sequential(labels: Labels) -> tuple[Int32Array, int]:
+    """Renumbers a label image to 1..n in order of its labels.
+
+    Args:
+        labels: ``(height, width)`` integers of 0 or more, with or without gaps.
+
+    Returns:
+        ``(height, width)`` int32 and n.
+
+    Raises:
+        DataError: Not two axes, not integers, or a label below 0.
+    """
+    if labels.ndim != 2 or labels.dtype.kind not in "iu":
+        raise DataError(
+            f"labels must be (height, width) integers, got shape {labels.shape} of {labels.dtype}. Convert them first"
+        )
+    if labels.size == 0:
+        return labels.astype(np.int32), 0
+    if labels.dtype.kind == "i" and labels.min() < 0:
+        raise DataError(f"labels must be 0 (background) or more, got {labels.min()}. Set such pixels to 0")
+    largest = int(labels.max())
+    if largest > 4 * labels.size + 65535:  # a table of that length would cost more than sorting the pixels
+        known, places = np.unique(labels, return_inverse=True)
+        numbered = places.reshape(labels.shape).astype(np.int32) + np.int32(known[0] != 0)
+        return numbered, len(known) - int(known[0] == 0)
+    present = np.zeros(largest + 1, bool)
+    present[labels] = True
+    present[0] = False
+    count = int(np.count_nonzero(present))
+    if count == largest:
+        return labels.astype(np.int32), count
+    return np.where(present, np.cumsum(present), 0).astype(np.int32)[labels], count
+
+
+def to_run_lengths(instances: Instances) -> list[str]:
+    """Writes every object as Kaggle's run lengths.
+
+    Returns:
+        One text per object, ``start length start length ...``; starts count from 1 down the columns, then to the right,
+        and ascend. A run may go on from the foot of one column to the head of the next.
+
+    Raises:
+        DataError: The objects are boxes without labels.
+    """
+    if instances.labels is None:
+        raise DataError(
+            f"run lengths need the pixels of the objects, got {len(instances)} boxes without labels. "
+            f"Take instances made from labels"
+        )
+    pixels = instances.labels.ravel(order="F")
+    starts = np.flatnonzero(np.diff(pixels, prepend=0))
+    lengths = np.diff(starts, append=pixels.size)
+    owners = pixels[starts]
+    order = np.argsort(owners, kind="stable")
+    order = order[owners[order] > 0]
+    runs = np.stack([starts[order] + 1, lengths[order]], axis=1)
+    cuts = np.searchsorted(owners[order], np.arange(2, len(instances) + 1))
+    return [" ".join(map(str, part.ravel().tolist())) for part in np.split(runs, cuts)] if len(instances) else []
+
+
+def from_run_lengths(texts: Sequence[str], shape: tuple[int, int]) -> Instances:
+    """Reads objects from Kaggle's run lengths, the inverse of `to_run_lengths`.
+
+    Args:
+        texts: One per object, ``start length ...``; starts count from 1 down the columns.
+        shape: Height and width of the image, px.
+
+    Returns:
+        The objects in the order of the texts, each with score 1.0.
+
+    Raises:
+        DataError: A text is no list of runs within the image, or two objects share a pixel.
+    """
+    num_pixels = shape[0] * shape[1]
+    runs = [_runs(text, num_pixels) for text in texts]
+    if not runs:
+        return empty(shape)
+    starts, lengths = np.concatenate(runs).T
+    firsts = np.cumsum(lengths) - lengths
+    places = np.arange(lengths.sum()) + np.repeat(starts - firsts, lengths)
+    owners = np.repeat(np.arange(1, len(runs) + 1, dtype=np.int32), [part[:, 1].sum() for part in runs])
+    pixels = np.zeros(num_pixels, np.int32)
+    pixels[places] = owners
+    if np.count_nonzero(pixels) != len(places):
+        shared = np.flatnonzero(np.bincount(places, minlength=num_pixels) > 1)[0]
+        raise DataError(
+            f"objects must not share pixels, got texts {(owners[places == shared] - 1).tolist()} (from 0) on row "
+            f"{shared % shape[0]}, column {shared // shape[0]}. Give each pixel to one object"
+        )
+    return from_labels(np.ascontiguousarray(pixels.reshape(shape, order="F")))
+
+
+def _runs(text: str, num_pixels: int) -> NDArray[np.int64]:
+    """Reads ``(n, 2)`` pairs of a start that counts from 0 and a length."""
+    try:
+        numbers = np.array([int(word) for word in text.split()], np.int64)
+    except (ValueError, OverflowError) as error:
+        raise DataError(f"run lengths must be whole numbers, got {text[:60]!r}. Correct the text") from error
+    if numbers.size == 0 or numbers.size % 2:
+        raise DataError(
+            f"run lengths must be pairs of start and length, got {numbers.size} numbers in {text[:60]!r}. "
+            f"Leave out objects without pixels"
+        )
+    runs = numbers.reshape(-1, 2) - [1, 0]
+    starts, lengths = runs.T
+    if (
+        (starts < 0).any()
+        or (lengths < 1).any()
+        or (lengths > num_pixels).any()
+        or (starts > num_pixels - lengths).any()
+    ):
+        raise DataError(
+            f"runs must start at 1 or later, be at least 1 long and end within the {num_pixels} px of the image, got "
+            f"{text[:60]!r}. Check the image's shape: starts count down the columns"
+        )
+    return runs

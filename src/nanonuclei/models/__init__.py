@@ -1,0 +1,1 @@
+"""Networks, losses and optimizers: functions that return Keras objects."""

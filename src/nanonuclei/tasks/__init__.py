@@ -1,0 +1,14 @@
+"""The tasks by name."""
+
+from __future__ import annotations
+
+from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.tasks.base import Task
+from nanonuclei.tasks.nuclei import NucleiTask
+
+TASKS: dict[str, type[NucleiTask]] = {"nuclei": NucleiTask}
+
+
+def create_task(config: ExperimentConfig) -> Task:
+    """Returns the task that a config is for."""
+    return TASKS[config.task](config)

@@ -1,0 +1,151 @@
+"""The command line: parse, load the config, call one stage. What a stage needs is imported when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from nanonuclei import __version__
+from nanonuclei.errors import NanonucleiError
+
+if TYPE_CHECKING:
+    from nanonuclei.stages.settings import Choices
+
+TASKS = ("nuclei",)
+"""Offered on the command line; written out so that `--help` imports nothing heavy."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one stage.
+
+    Args:
+        arguments: Words of the command line; the process's own where None.
+
+    Returns:
+        0, or 2 where the user can mend what went wrong: the message is on standard error.
+    """
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _stop)
+    _quieten()
+    try:
+        options.run(options)
+    except NanonucleiError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m nanonuclei", description="Tracked experiments that find nuclei in microscope images."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    stages = parser.add_subparsers(title="stages", required=True, metavar="STAGE")
+
+    fetch = stages.add_parser("fetch", help="put a real dataset below data/")
+    fetch.add_argument("dataset", help="dsb2018")
+    fetch.add_argument("--source", default="public", help="public | kaggle | path of a zip or folder (%(default)s)")
+    fetch.set_defaults(run=_fetch)
+
+    explore = stages.add_parser("explore", help="figures and tables of a dataset")
+    _experiment_options(explore)
+    explore.set_defaults(run=_explore)
+
+    train = stages.add_parser("train", help="train a network, score it on the test images, log the model")
+    _experiment_options(train)
+    train.add_argument("--resume", type=_given, metavar="RUN_ID", help="go on with a training that was cut off")
+    train.set_defaults(run=_train)
+
+    evaluate = stages.add_parser("evaluate", help="score the model of a run")
+    evaluate.add_argument("--run", dest="run_id", required=True, metavar="RUN_ID")
+    evaluate.add_argument("--split", default="test", help="train | val | test (%(default)s)")
+    evaluate.set_defaults(run=_evaluate)
+    return parser
+
+
+def _experiment_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("task", nargs="?", default="nuclei", help=f"{' | '.join(TASKS)} (%(default)s)")
+    parser.add_argument("--dataset", type=_given, help="auto | dsb2018 | simulated")
+    parser.add_argument("--recipe", type=_given, metavar="FILE", help="settings of a named experiment, see recipes/")
+    parser.add_argument(
+        "--set", dest="settings", action="append", default=[], metavar="PATH=VALUE", help="change settings of params.yaml"
+    )
+
+
+def _given(text: str) -> str | None:
+    """MLproject hands over an empty value where a parameter was not given."""
+    return text or None
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from nanonuclei.stages.fetch import fetch
+
+    fetch(options.dataset, source=options.source)
+
+
+def _explore(options: argparse.Namespace) -> None:
+    from nanonuclei.stages.settings import resolve
+
+    config = resolve(_choices(options))
+    from nanonuclei.stages.explore import explore
+
+    explore(config)
+
+
+def _train(options: argparse.Namespace) -> None:
+    if options.resume:
+        changed = [name for name in ("recipe", "dataset", "settings") if any(getattr(options, name) or ())]
+        changed = [name for name in changed if not (name == "dataset" and options.dataset == "auto")]
+        if changed:
+            raise NanonucleiError(
+                f"a resumed run keeps its own settings: leave out {', '.join(changed)}, or start a new run without resume"
+            )
+        from nanonuclei.stages.train import train
+
+        train(None, resume=options.resume)
+        return
+    from nanonuclei.stages.settings import resolve
+
+    config = resolve(_choices(options))
+    from nanonuclei.stages.train import train
+
+    train(config)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from nanonuclei.stages.evaluate import evaluate_run
+
+    evaluate_run(options.run_id, split=options.split)
+
+
+def _choices(options: argparse.Namespace) -> Choices:
+    from nanonuclei.stages.settings import Choices
+
+    recipe = Path(options.recipe) if options.recipe else None
+    return Choices(options.task, options.dataset, recipe, tuple(text for text in options.settings if text))
+
+
+def _quieten() -> None:
+    """Leaves on the terminal what the user needs: no start-up chatter of TensorFlow, Alembic and MLflow."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    for name in ("alembic", "mlflow.store.db.utils", "mlflow.system_metrics", "mlflow.models.model", "mlflow.pyfunc"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=".*type hint.*", category=UserWarning)
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,230 @@
+"""Files in a folder or a zip, read in place, and zips whose bytes are the same on every machine; knows no dataset."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import re
+import stat
+import threading
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from nanonuclei.errors import DataError
+
+MAX_FILE = 64 * 2**20
+"""Largest file that is read, bytes; the largest of the Data Science Bowl has 0.9 MB."""
+MAX_INNER_ZIP = 512 * 2**20
+"""Largest zip inside a zip that is read, bytes; it is held in memory."""
+MAX_TOTAL = 4 * 2**30
+"""Largest sum of all files in a zip, bytes uncompressed."""
+MAX_RATIO = 200
+"""Most bytes that one compressed byte may become, in files above 1 MiB; PNG files stay near 1, deflate ends at 1032."""
+
+ZIP_DATE = (2018, 4, 11, 0, 0, 0)
+_RATIO_FLOOR = 2**20
+_UNIX = 3
+_FILE_MODE = 0o644
+_DRIVE = re.compile(r"[A-Za-z]:")
+_ENCRYPTED = 0x1
+
+
+class Files(Protocol):
+    """Files to read, wherever they lie. `read` may be called from several threads.
+
+    Attributes:
+        path: The folder or zip, as messages name it.
+        names: Paths within it with ``/``, sorted; no folders.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+
+    def read(self, name: str) -> bytes:
+        """Returns the content of one file.
+
+        Raises:
+            DataError: The file is damaged, too large or cannot be read.
+        """
+
+
+class _Folder:
+    """Files below a folder; links to files are followed, links to folders are not."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.names = tuple(
+            sorted(
+                (Path(folder) / name).relative_to(path).as_posix()
+                for folder, _, names in os.walk(path, onerror=_refuse)
+                for name in names
+            )
+        )
+
+    def read(self, name: str) -> bytes:
+        file = self.path / name
+        try:
+            _check_size(file, size=file.stat().st_size)
+            return file.read_bytes()
+        except OSError as error:
+            raise DataError(f"cannot read {file}: {error.strerror or error}") from error
+
+
+class _Zip:
+    """Files in a zip; all entries have been checked before the first is read."""
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
+        self.path = path
+        self._archive = archive
+        self._lock = threading.Lock()
+        self._entries: dict[str, zipfile.ZipInfo] = {}
+        total = 0
+        for entry in archive.infolist():
+            _check_entry(path, entry)
+            total += entry.file_size
+            if total > MAX_TOTAL:
+                raise DataError(
+                    f"{path} unpacks to more than {MAX_TOTAL:,} bytes. Take a zip that holds the dataset only"
+                )
+            if entry.is_dir():
+                continue
+            if entry.filename in self._entries:
+                raise DataError(f"{path} holds {entry.filename} twice. Pack it again from the original files")
+            self._entries[entry.filename] = entry
+        self.names = tuple(sorted(self._entries))
+
+    def read(self, name: str) -> bytes:
+        entry = self._entries[name]
+        try:
+            # A size given to `read` bounds the memory, whatever the entry claims to be.
+            with self._lock, self._archive.open(entry) as stream:
+                content = stream.read(entry.file_size + 1)
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+            raise DataError(f"cannot read {name} in {self.path}: {error}. Fetch the dataset again") from error
+        if len(content) != entry.file_size:
+            raise DataError(f"cannot read {name} in {self.path}: it ends early. Fetch the dataset again")
+        return content
+
+
+@contextlib.contextmanager
+def open_files(path: Path) -> Iterator[Files]:
+    """Opens a folder or a zip for reading in place.
+
+    Args:
+        path: A folder or a zip file.
+
+    Raises:
+        DataError: The path does not exist, is no zip, is damaged as a whole, or holds entries that no sound dataset
+            has: names that lead out of it, links, encryption, sizes or compression ratios beyond the limits above.
+    """
+    if path.is_dir():
+        yield _Folder(path)
+        return
+    if not path.exists():
+        raise DataError(f"{path} does not exist. Give a zip or a folder")
+    with _open_zip(path, path) as archive:
+        yield _Zip(path, archive)
+
+
+@contextlib.contextmanager
+def open_inner_zip(files: Files, name: str) -> Iterator[Files]:
+    """Opens a zip that lies among other files; it is held in memory.
+
+    Args:
+        files: Where the zip lies.
+        name: One of `files.names`, ending in ``.zip``.
+
+    Raises:
+        DataError: As in `open_files`.
+    """
+    path = files.path / name
+    with io.BytesIO(files.read(name)) as content, _open_zip(path, content) as archive:
+        yield _Zip(path, archive)
+
+
+def write_zip(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    """Writes a zip whose bytes depend on nothing but the names, the contents and their order.
+
+    Args:
+        path: Where to; what is there is overwritten.
+        files: (path within the zip, content) pairs. Stored uncompressed, dated `ZIP_DATE`, readable by everyone.
+    """
+    with path.open("wb") as stream:
+        with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+            for name, content in files:
+                entry = zipfile.ZipInfo(name, date_time=ZIP_DATE)
+                entry.create_system = _UNIX
+                entry.external_attr = _FILE_MODE << 16
+                archive.writestr(entry, content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Gives a temporary name beside `path` to write to; it becomes `path` at the end, or vanishes on any failure.
+
+    Raises:
+        DataError: The disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise DataError(
+            f"cannot write {path}: {error.strerror or error}. Free space or rights in {path.parent}"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def file_sha256(path: Path) -> str:
+    """Returns the SHA-256 of a file's content, 64 hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _open_zip(path: Path, source: Path | io.BytesIO) -> Iterator[zipfile.ZipFile]:
+    try:
+        archive = zipfile.ZipFile(source)
+    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
+        raise DataError(f"{path} is no complete zip ({error}). Download it again") from error
+    with archive:
+        yield archive
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"cannot list {error.filename}: {error.strerror}. Give yourself the right to read it") from error
+
+
+def _check_entry(path: Path, entry: zipfile.ZipInfo) -> None:
+    name = entry.orig_filename  # `filename` may have been mended already
+    if name.startswith("/") or "\\" in name or _DRIVE.match(name) or ".." in name.split("/"):
+        raise DataError(f"{path} holds {name!r}, a path that leads out of the archive. Do not use this zip")
+    if not name.isprintable():
+        raise DataError(f"{path} holds {name!r}, a name with control characters. Do not use this zip")
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        raise DataError(f"{path} holds {name}, a symbolic link. Pack the files themselves")
+    if entry.flag_bits & _ENCRYPTED:
+        raise DataError(f"{path} holds {name}, which is encrypted. Pack the files without a password")
+    _check_size(path / name, size=entry.file_size)
+    if entry.file_size > max(_RATIO_FLOOR, MAX_RATIO * entry.compress_size):
+        raise DataError(
+            f"{path} holds {name}, which unpacks from {entry.compress_size:,} to {entry.file_size:,} bytes, "
+            f"more than {MAX_RATIO} times. Do not use this zip"
+        )
+
+
+def _check_size(path: Path, *, size: int) -> None:
+    limit = MAX_INNER_ZIP if path.suffix.lower() == ".zip" else MAX_FILE
+    if size > limit:
+        raise DataError(f"{path} has {size:,} bytes, more than the {limit:,} of any file of the dataset. Leave it out")

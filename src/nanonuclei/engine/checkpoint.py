@@ -1,0 +1,132 @@
+"""What survives a killed training: after each epoch the whole state, and the best weights so far, under final names.
+
+Each file is written under a temporary name and renamed, so that a kill at any moment leaves the last complete one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+MODEL = "state.keras"
+STATE = "state.json"
+BEST = "best.keras"
+
+KEPT = ("wait", "best", "best_epoch", "stopped_epoch", "cooldown_counter")
+"""What Keras's early stopping and plateau schedule remember from epoch to epoch."""
+
+GREATER_IS_BETTER = {"val/loss": False, "val/accuracy": True, "val/iou": True}
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Keeps the best weights and the last state in a folder; put it before the callback that swaps in averaged weights.
+
+    Validation sees averaged weights where there are any: the best ones are stored at its end, while they are in the
+    model. The state is stored at the epoch's end, with the raw weights and the optimizer.
+
+    Args:
+        folder: Where the files go.
+        network: A network like the one in training, which the best weights are stored through, without an optimizer.
+        monitor: ``val/loss``, ``val/accuracy`` or ``val/iou``.
+        state: What `load_state` returned, of a training that goes on.
+        stateful: Callbacks whose memory is part of the state.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        network: keras.Model,
+        *,
+        monitor: str,
+        state: Mapping[str, Any] | None,
+        stateful: Sequence[keras.callbacks.Callback],
+    ) -> None:
+        super().__init__()
+        self._folder = folder
+        self._network = network
+        self._monitor = monitor
+        self._stateful = stateful
+        self._restored = state
+        self._epoch = state["epochs"] if state else 0
+        self.history: dict[str, list[float]] = {k: list(v) for k, v in state["history"].items()} if state else {}
+        self.best: float | None = state["best"] if state else None
+        self.best_epoch: int = state["best_epoch"] if state else 0
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Gives the other callbacks their memory back, after Keras has reset it."""
+        for callback, kept in zip(self._stateful, self._restored["callbacks"] if self._restored else [], strict=False):
+            vars(callback).update(kept)
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Notes which epoch it is."""
+        self._epoch = epoch
+
+    def on_test_end(self, logs: Mapping[str, float] | None = None) -> None:
+        """Stores the weights if the validation was the best so far."""
+        value = float((logs or {})[self._monitor.removeprefix("val/")])
+        sign = -1.0 if GREATER_IS_BETTER[self._monitor] else 1.0
+        if math.isfinite(value) and (self.best is None or sign * value < sign * self.best):
+            self.best, self.best_epoch = value, self._epoch + 1
+            self._network.set_weights(self.model.get_weights())
+            _replace(self._folder / BEST, self._network.save)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Stores everything that the next epoch needs. `state.json` inside tells which epoch the model is of."""
+        for name, value in named(logs or {}).items():
+            self.history.setdefault(name, []).append(value)
+        state = {
+            "epochs": epoch + 1,
+            "history": self.history,
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "callbacks": [{k: vars(c)[k] for k in KEPT if k in vars(c)} for c in self._stateful],
+        }
+        model = self._folder / f"epoch{epoch + 1}-{MODEL}"
+        _replace(model, self.model.save)
+        state["model"] = model.name
+        _replace(self._folder / STATE, lambda path: path.write_text(json.dumps(_plain(state)), encoding="utf-8"))
+        for old in self._folder.glob(f"epoch*-{MODEL}"):
+            if old != model:
+                old.unlink()
+
+
+def load_state(folder: Path) -> dict[str, Any] | None:
+    """Returns the state of the last finished epoch, or None where no epoch was finished."""
+    path = folder / STATE
+    if not path.is_file():
+        return None
+    state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return state
+
+
+def named(logs: Mapping[str, float]) -> dict[str, float]:
+    """Returns Keras's logs under the platform's names: ``train/loss``, ``val/loss``, ``learning_rate``."""
+    names = {}
+    for name, value in logs.items():
+        if name == "learning_rate":
+            names[name] = float(value)
+        elif name.startswith("val_"):
+            names[f"val/{name.removeprefix('val_')}"] = float(value)
+        else:
+            names[f"train/{name}"] = float(value)
+    return names
+
+
+def _replace(path: Path, write: Callable[[Path], Any]) -> None:
+    partial = path.with_name(f"partial-{path.name}")
+    write(partial)
+    partial.replace(path)
+
+
+def _plain(value: Any) -> Any:
+    """Returns NumPy scalars as numbers, all the way down."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value.item() if hasattr(value, "item") else value

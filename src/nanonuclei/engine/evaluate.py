@@ -1,0 +1,159 @@
+"""Scores a model on full images: one row of statistics per image, metrics over all and per modality, intervals."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nanonuclei.data.catalog import SampleRef
+from nanonuclei.engine.predict import keras_network, score_maps
+from nanonuclei.errors import DataError
+from nanonuclei.imaging.types import Float32Array
+from nanonuclei.tasks import Task
+from nanonuclei.tasks.base import Statistics
+
+
+AHEAD = 4
+"""Images that are decoded before the network asks for them."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The score of one model on one split.
+
+    Attributes:
+        metrics: Such as ``ap50_pooled`` and ``fluorescence/ap50_pooled``.
+        intervals: Columns ``group, metric, value, low, high``: 95 % bootstrap intervals over fields of view.
+        per_image: One row per image: who it is and its statistics.
+        seconds: Wall time of the whole.
+        network_seconds: Wall time within the network.
+    """
+
+    metrics: dict[str, float]
+    intervals: pd.DataFrame
+    per_image: pd.DataFrame
+    seconds: float
+    network_seconds: float
+
+    def groups(self) -> list[str]:
+        """Returns the modalities, sorted."""
+        return sorted(self.per_image["modality"].unique())
+
+    def flat(self, split: str) -> dict[str, float]:
+        """Returns metrics and interval ends by their logged names, such as ``test/iou`` and ``test/iou_low``."""
+        named = {f"{split}/{name}": value for name, value in self.metrics.items()}
+        for row in self.intervals.to_dict("records"):
+            if row["group"] == "all" and np.isfinite(row["low"]):
+                named[f"{split}/{row['metric']}_low"] = float(row["low"])
+                named[f"{split}/{row['metric']}_high"] = float(row["high"])
+        return named
+
+
+def evaluate(task: Task, model: keras.Model, samples: Sequence[SampleRef]) -> Report:
+    """Predicts every sample through overlapping windows and scores it.
+
+    While the network works on one batch, threads decode the next images and read objects off the last score maps.
+
+    Raises:
+        DataError: There is no sample.
+    """
+    if not samples:
+        raise DataError("the split must hold at least one image to be evaluated, got none")
+    network = _Timed(keras_network(model))
+    started = time.perf_counter()
+    with ThreadPoolExecutor(2, thread_name_prefix="evaluate") as threads:
+        maps = score_maps(network, _decoded(task, samples, threads), config=task.config.windows)
+        rows: list[Future[Statistics]] = [
+            threads.submit(_statistics, task, sample, score_map)
+            for sample, score_map in zip(samples, maps, strict=True)
+        ]
+        statistics = [row.result() for row in rows]
+    seconds = time.perf_counter() - started
+    identity = [
+        {"sample_id": s.sample_id, "modality": s.modality, "field": s.field, "height": s.height, "width": s.width}
+        for s in samples
+    ]
+    per_image = pd.concat([pd.DataFrame(identity), pd.DataFrame(statistics)], axis=1)
+    metrics, intervals = summarise(
+        task, per_image, resamplings=task.config.evaluate.bootstrap, seed=task.config.seed
+    )
+    return Report(metrics, intervals, per_image, seconds, network.seconds)
+
+
+def summarise(
+    task: Task, per_image: pd.DataFrame, *, resamplings: int, seed: int
+) -> tuple[dict[str, float], pd.DataFrame]:
+    """Turns statistics per image into metrics over all and per modality, with 95 % percentile intervals.
+
+    The bootstrap draws fields of view with replacement, not images: tiles of one field are not independent (Efron and
+    Tibshirani 1993, chapter 8, on resampling the unit that was sampled).
+
+    Args:
+        task: Whose `score` is used.
+        per_image: Columns ``modality``, ``field`` and the task's statistics.
+        resamplings: 0 gives no intervals.
+        seed: Of the resampling.
+
+    Returns:
+        Metrics by name, and a table with columns ``group, metric, value, low, high``.
+    """
+    identity = {"sample_id", "modality", "field", "height", "width"}
+    names = [name for name in per_image.columns if name not in identity]
+    metrics: dict[str, float] = {}
+    lines = []
+    groups = ["all", *sorted(per_image["modality"].unique())]
+    for group in groups:
+        rows = per_image if group == "all" else per_image[per_image["modality"] == group]
+        weights = _resample(rows["field"].to_numpy(), resamplings, np.random.default_rng(seed))
+        sums = weights @ rows[names].to_numpy(np.float64)
+        scores = task.score({name: sums[:, place] for place, name in enumerate(names)})
+        for metric, values in scores.items():
+            value = float(values[0])
+            metrics[metric if group == "all" else f"{group}/{metric}"] = value
+            low, high = np.percentile(values[1:], [2.5, 97.5]) if resamplings else (np.nan, np.nan)
+            lines.append({"group": group, "metric": metric, "value": value, "low": float(low), "high": float(high)})
+    return metrics, pd.DataFrame(lines)
+
+
+def _resample(fields: NDArray[np.int64], resamplings: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Returns how often each image counts, ``(1 + resamplings, images)``; the first row is the data as they are."""
+    unique, place = np.unique(fields, return_inverse=True)
+    drawn = rng.multinomial(len(unique), np.full(len(unique), 1.0 / len(unique)), size=resamplings)
+    return np.concatenate([np.ones((1, len(fields))), drawn[:, place].astype(np.float64)])
+
+
+def _decoded(task: Task, samples: Sequence[SampleRef], threads: ThreadPoolExecutor) -> Iterator[Float32Array]:
+    """Yields the network's inputs, decoded by threads a few images ahead of their use."""
+    waiting: deque[Future[Float32Array]] = deque()
+    for sample in samples:
+        waiting.append(threads.submit(lambda s: task.network_input(s.image()), sample))
+        if len(waiting) > AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _statistics(task: Task, sample: SampleRef, score_map: Float32Array) -> Statistics:
+    return task.statistics(sample.labels(), score_map, task.instances(score_map))
+
+
+class _Timed:
+    """A network that counts the seconds spent in it."""
+
+    def __init__(self, network: object) -> None:
+        self._network = network
+        self.seconds = 0.0
+
+    def __call__(self, batch: Float32Array) -> Float32Array:
+        started = time.perf_counter()
+        answer: Float32Array = self._network(batch)  # type: ignore[operator]
+        self.seconds += time.perf_counter() - started
+        return answer

@@ -1,0 +1,168 @@
+"""Trains the network of a task, from the start or from the last finished epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from nanonuclei.config.experiment import TrainConfig
+from nanonuclei.data.batches import TrainBatches
+from nanonuclei.data.catalog import SampleRef
+from nanonuclei.engine.checkpoint import BEST, GREATER_IS_BETTER, Checkpoint, load_state, named
+from nanonuclei.engine.devices import Hardware, detect, prepared
+from nanonuclei.errors import DataError, NanonucleiError
+from nanonuclei.tasks import Task
+
+OnEpoch = Callable[[int, Mapping[str, float]], None]
+"""Called after each epoch with its number, from 1, and its metrics such as ``val/loss``."""
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A finished training.
+
+    Attributes:
+        model: The best epoch's network, not compiled.
+        history: Metric to one value per epoch, over all parts of an interrupted training.
+        best_epoch: From 1.
+        seconds: Wall time of this part.
+        hardware: What it ran on.
+    """
+
+    model: keras.Model
+    history: dict[str, list[float]]
+    best_epoch: int
+    seconds: float
+    hardware: Hardware
+
+
+def fit(
+    task: Task,
+    train: Sequence[SampleRef],
+    val: Sequence[SampleRef],
+    *,
+    workdir: Path,
+    on_epoch: OnEpoch | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> FitResult:
+    """Trains until the epochs are done or early stopping says so; the state lies in `workdir` after every epoch.
+
+    A `workdir` that holds the state of an earlier, interrupted call is gone on with: same batches, same optimizer.
+
+    Args:
+        task: The task with its config.
+        train: Training images.
+        val: Validation images.
+        workdir: Folder for checkpoints and event files; made if missing.
+        on_epoch: Told the metrics of each epoch.
+        callbacks: More Keras callbacks.
+
+    Raises:
+        DataError: A split is empty.
+        NanonucleiError: The loss became NaN or infinite.
+    """
+    for name, samples in (("train", train), ("val", val)):
+        if not samples:
+            raise DataError(f"the {name} split must hold at least one image, got none. Raise data.split.{name}")
+    config: TrainConfig = task.config.train
+    workdir.mkdir(parents=True, exist_ok=True)
+    hardware = detect(config)
+    state = load_state(workdir)
+    initial = _first_epoch(state, config)
+    started = time.perf_counter()
+    with prepared(hardware, seed=task.config.seed, deterministic=config.deterministic):
+        model = keras.saving.load_model(workdir / state["model"]) if state else task.build_model()
+        stateful = _stateful_callbacks(config)
+        checkpoint = Checkpoint(
+            workdir, task.build_network(), monitor=config.monitor, state=state, stateful=stateful
+        )
+        batches = task.batches(train, training=True)
+        if isinstance(batches, TrainBatches):
+            batches.start_at(initial * config.steps_per_epoch)
+        swap = [keras.callbacks.SwapEMAWeights()] if config.ema_momentum > 0 else []
+        board = [keras.callbacks.TensorBoard(workdir / "tensorboard", write_graph=False)] if config.tensorboard else []
+        try:
+            model.fit(
+                batches,
+                validation_data=task.batches(val, training=False),
+                epochs=config.epochs,
+                initial_epoch=initial,
+                steps_per_epoch=config.steps_per_epoch,
+                shuffle=False,
+                callbacks=[StopOnNaN(), *stateful, checkpoint, *swap, _Tell(on_epoch), *board, *callbacks],
+                verbose=1,
+            )
+        finally:
+            if isinstance(batches, TrainBatches):
+                batches.close()
+        best = keras.saving.load_model(workdir / BEST)
+    return FitResult(best, checkpoint.history, checkpoint.best_epoch, time.perf_counter() - started, hardware)
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """Ends a training whose loss is no number any more, with a message instead of wasted hours."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Notes which epoch it is."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Looks at the loss."""
+        loss = float((logs or {}).get("loss", 0.0))
+        if not math.isfinite(loss):
+            raise NanonucleiError(
+                f"the training loss must be a finite number, got {loss} in epoch {self._epoch + 1}, batch {batch + 1}. "
+                "Lower train.learning_rate, set train.clip_norm=1.0 or train.precision=float32"
+            )
+
+
+class _Tell(keras.callbacks.Callback):
+    """Hands each epoch's metrics on under the platform's names."""
+
+    def __init__(self, on_epoch: OnEpoch | None) -> None:
+        super().__init__()
+        self._on_epoch = on_epoch
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        if self._on_epoch is not None:
+            self._on_epoch(epoch + 1, named(logs or {}))
+
+
+class _LogLearningRate(keras.callbacks.Callback):
+    """Puts the learning rate among the logs; Keras does so only beside a plateau schedule."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if logs is not None:
+            logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
+
+def _first_epoch(state: Mapping[str, Any] | None, config: TrainConfig) -> int:
+    """Returns how many epochs are behind a training; all of them where early stopping has ended it."""
+    if state is None:
+        return 0
+    stopped = any(kept.get("stopped_epoch", 0) > 0 for kept in state["callbacks"])
+    return config.epochs if stopped else int(state["epochs"])
+
+
+def _stateful_callbacks(config: TrainConfig) -> list[keras.callbacks.Callback]:
+    monitor = config.monitor.replace("/", "_")
+    mode = "max" if GREATER_IS_BETTER[config.monitor] else "min"
+    found: list[keras.callbacks.Callback] = [_LogLearningRate()]
+    if config.schedule == "plateau":
+        plateau = keras.callbacks.ReduceLROnPlateau(
+            monitor, mode=mode, factor=config.plateau_factor, patience=config.plateau_patience
+        )
+        found.append(plateau)
+    if config.early_stopping_patience > 0:
+        found.append(keras.callbacks.EarlyStopping(monitor, mode=mode, patience=config.early_stopping_patience))
+    return found

@@ -1,0 +1,109 @@
+"""Loss and metrics of per-pixel classes, in `keras.ops` so that every backend runs them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from nanonuclei.config.experiment import LossConfig
+
+SMOOTH = 1.0
+"""Added to both sides of the Dice ratio: a patch without objects has a loss near 0 instead of 0 / 0."""
+
+
+@keras.saving.register_keras_serializable(package="nanonuclei")
+class PixelLoss(keras.losses.Loss):
+    """Cross-entropy, Dice loss or their weighted sum, averaged over the pixels of a batch.
+
+    The Dice loss is ``1 - (2 sum(t p) + s) / (sum(t) + sum(p) + s)`` per class over the batch (Milletari et al. 2016,
+    arXiv 1606.04797, with plain sums), averaged over the classes but the background.
+
+    Args:
+        kind: One of `config.experiment.LOSSES`.
+        dice_weight: Weight of the Dice loss beside the cross-entropy; 1 is used where Dice stands alone.
+        border_weight: Weight of class 2 in the sparse cross-entropy.
+    """
+
+    def __init__(self, kind: str, dice_weight: float, border_weight: float, name: str = "pixel_loss") -> None:
+        super().__init__(name=name, reduction="sum_over_batch_size")
+        self.kind = kind
+        self.dice_weight = dice_weight
+        self.border_weight = border_weight
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """``(batch, height, width, 1)`` classes and ``(batch, height, width, classes)`` scores to ``(batch, height, width)``."""
+        parts = self.kind.split("+")
+        loss: Any = 0.0
+        if "binary_crossentropy" in parts:
+            loss = keras.losses.binary_crossentropy(ops.cast(y_true > 0, y_pred.dtype), y_pred)
+        if "sparse_categorical_crossentropy" in parts:
+            loss = keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+            if self.border_weight != 1.0 and y_pred.shape[-1] > 2:
+                border = ops.cast(ops.squeeze(y_true, -1) == 2, loss.dtype)
+                loss = loss * (1.0 + (self.border_weight - 1.0) * border)
+        if "dice" in parts:
+            dice = dice_loss(y_true, y_pred)
+            loss = loss + self.dice_weight * dice if len(parts) > 1 else ops.broadcast_to(dice, ops.shape(y_pred)[:-1])
+        return loss
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns what the constructor takes."""
+        settings = {"kind": self.kind, "dice_weight": self.dice_weight, "border_weight": self.border_weight}
+        return {**settings, "name": self.name}
+
+
+def dice_loss(y_true: Any, y_pred: Any) -> Any:
+    """Returns the Dice loss of a batch, a scalar: see `PixelLoss`."""
+    if y_pred.shape[-1] == 1:
+        truth = ops.cast(y_true > 0, y_pred.dtype)
+    else:
+        truth = ops.one_hot(ops.cast(ops.squeeze(y_true, -1), "int32"), y_pred.shape[-1], dtype=y_pred.dtype)[..., 1:]
+        y_pred = y_pred[..., 1:]
+    shared = ops.sum(truth * y_pred, axis=(0, 1, 2))
+    total = ops.sum(truth, axis=(0, 1, 2)) + ops.sum(y_pred, axis=(0, 1, 2))
+    return ops.mean(1.0 - (2.0 * shared + SMOOTH) / (total + SMOOTH))
+
+
+def pixel_loss(config: LossConfig) -> PixelLoss:
+    """Builds the loss that a config names."""
+    return PixelLoss(config.kind, config.dice_weight, config.border_weight)
+
+
+def foreground_score(y_pred: Any) -> Any:
+    """Returns ``(..., 1)``: the one score, or 1 - background where there are classes."""
+    return y_pred if y_pred.shape[-1] == 1 else 1.0 - y_pred[..., :1]
+
+
+@keras.saving.register_keras_serializable(package="nanonuclei")
+class ForegroundAccuracy(keras.metrics.Mean):
+    """Share of pixels that are on the right side of 0.5, nucleus or not, whatever the number of classes."""
+
+    def __init__(self, name: str = "accuracy", dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Adds a batch."""
+        right = (foreground_score(y_pred) >= 0.5) == (y_true > 0)
+        super().update_state(ops.cast(right, "float32"), sample_weight=sample_weight)
+
+
+@keras.saving.register_keras_serializable(package="nanonuclei")
+class ForegroundIoU(keras.metrics.Metric):
+    """Intersection over union of the foreground at 0.5, pooled over all pixels seen; 1 where both are empty."""
+
+    def __init__(self, name: str = "iou", dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.shared = self.add_weight(name="shared", initializer="zeros")
+        self.either = self.add_weight(name="either", initializer="zeros")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Adds a batch."""
+        found, true = foreground_score(y_pred) >= 0.5, y_true > 0
+        self.shared.assign_add(ops.sum(ops.cast(ops.logical_and(found, true), "float32")))
+        self.either.assign_add(ops.sum(ops.cast(ops.logical_or(found, true), "float32")))
+
+    def result(self) -> Any:
+        """Returns the ratio, a scalar."""
+        return ops.where(self.either > 0, self.shared / ops.maximum(self.either, 1.0), 1.0)

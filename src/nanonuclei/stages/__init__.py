@@ -1,0 +1,1 @@
+"""What a user can run: each stage reads files, writes files and logs one MLflow run."""

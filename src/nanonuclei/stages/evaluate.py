@@ -1,0 +1,122 @@
+"""Evaluate: scores a run's model on a split, with intervals, tables per image and panels to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import mlflow
+import numpy as np
+
+from nanonuclei.data.catalog import SPLITS, SampleRef
+from nanonuclei.engine.evaluate import Report, evaluate
+from nanonuclei.engine.predict import predict_instances
+from nanonuclei.errors import ConfigError, nearest_name
+from nanonuclei.report.figures import Panel, metric_intervals, panels, precision_by_threshold
+from nanonuclei.report.summary import metrics_table
+from nanonuclei.serving import load_trained
+from nanonuclei.stages.prepare import prepared
+from nanonuclei.tasks import Task, create_task
+from nanonuclei.tasks.nuclei import THRESHOLDS
+from nanonuclei.tracking.runs import PARENT, existing_run, stage_run
+
+if TYPE_CHECKING:
+    import keras
+    from matplotlib.figure import Figure
+
+SHOWN = ("accuracy", "iou", "ap50_pooled", "map_pooled", "pq")
+"""Metrics of the figure with intervals."""
+
+
+def evaluate_run(run: str, *, split: str = "test", say: Callable[[str], None] = print) -> str:
+    """Scores the model of a finished training in a run of its own, a child of that training.
+
+    Args:
+        run: Id of the training's run.
+        split: ``train``, ``val`` or ``test``.
+        say: Told what the user should read.
+
+    Returns:
+        The new run's id.
+
+    Raises:
+        ConfigError: There is no such split.
+        TrackingError: There is no such run, or it holds no model.
+    """
+    if split not in SPLITS:
+        raise ConfigError(f"unknown split {split!r}. {nearest_name(split, SPLITS)}")
+    trained = existing_run(run)
+    config, model = load_trained(trained)
+    tags = {PARENT: trained.info.run_id, "evaluates": run, "task": config.task, "dataset.name": config.data.dataset}
+    with stage_run("evaluate", name=f"evaluate {split} of {run[:8]}", tags=tags) as run_id:
+        catalog, _ = prepared(config, say=say)
+        recorded = trained.data.tags.get("split.fingerprint")
+        if recorded != catalog.split_fingerprint():
+            say(
+                f"Warning: the data changed since that training: split fingerprint {catalog.split_fingerprint()}, "
+                f"then {recorded}. Images of this split may have been trained on."
+            )
+        mlflow.set_tag("split.fingerprint", catalog.split_fingerprint())
+        task = create_task(config)
+        report = score_model(task, model, catalog.split(split))
+        log_score(task, report, catalog.split(split), split=split, model=model)
+    say(metrics_table(report.flat(split), groups=report.groups()))
+    say(f"\nRun {run_id}, child of {run}. {report.seconds:.1f} s, of which {report.network_seconds:.1f} s in the network.")
+    return run_id
+
+
+def score_model(task: Task, model: keras.Model, samples: Sequence[SampleRef]) -> Report:
+    """Scores a model after warming it up, so that the times logged are of work and not of compilation."""
+    size, batch = task.config.windows.size, task.config.windows.batch_size
+    model.predict_on_batch(np.zeros((batch, size, size, 3), np.float32))
+    return evaluate(task, model, samples)
+
+
+def log_score(
+    task: Task, report: Report, samples: Sequence[SampleRef], *, split: str, model: keras.Model
+) -> None:
+    """Logs metrics, tables and figures of a score to the active run."""
+    mlflow.log_metrics(report.flat(split))
+    mlflow.log_metrics({f"{split}/seconds": report.seconds, f"{split}/network_seconds": report.network_seconds})
+    mlflow.log_text(report.per_image.to_csv(index=False), f"evaluation/{split}_per_image.csv")
+    mlflow.log_text(report.intervals.to_csv(index=False), f"evaluation/{split}_metrics.csv")
+    shown = report.intervals[report.intervals["metric"].isin(SHOWN)]
+    mlflow.log_figure(metric_intervals(shown), f"figures/{split}_metrics.png")
+    mlflow.log_figure(_by_threshold(report), f"figures/{split}_precision_by_threshold.png")
+    for kind, chosen in _chosen(report, samples, num=task.config.evaluate.num_panels, seed=task.config.seed).items():
+        rows = [_panel(task, model, sample, ap50) for sample, ap50 in chosen]
+        if rows:
+            mlflow.log_figure(panels(rows, title=f"{kind.capitalize()} images of the {split} split"), f"figures/{split}_{kind}.png")
+
+
+def _by_threshold(report: Report) -> Figure:
+    names = [f"{round(threshold * 100)}" for threshold in THRESHOLDS]
+    groups = ["", *(f"{group}/" for group in report.groups())]
+    curves = {
+        group.rstrip("/") or "all": [report.metrics[f"{group}ap{name}_pooled"] for name in names] for group in groups
+    }
+    return precision_by_threshold(THRESHOLDS, curves)
+
+
+def _chosen(
+    report: Report, samples: Sequence[SampleRef], *, num: int, seed: int
+) -> dict[str, list[tuple[SampleRef, float]]]:
+    """Draws images at random, and takes those with the lowest AP at 0.5."""
+    scores = report.per_image["ap_50"].to_numpy()
+    drawn = np.random.default_rng(seed).choice(len(samples), min(num, len(samples)), replace=False)
+    worst = np.argsort(scores, kind="stable")[:num]
+    return {
+        kind: [(samples[place], float(scores[place])) for place in places]
+        for kind, places in (("random", drawn), ("worst", worst))
+    }
+
+
+def _panel(task: Task, model: keras.Model, sample: SampleRef, ap50: float) -> Panel:
+    image = sample.image()
+    found = predict_instances(task, model, image)
+    return Panel(
+        image=image,
+        true=sample.labels(),
+        predicted=found.labels,
+        caption=f"{sample.sample_id[:12]}, {sample.modality}: {sample.num_objects} nuclei, {len(found)} found, AP50 {ap50:.2f}",
+    )

@@ -1,0 +1,89 @@
+"""From a command line to the experiment config that a stage gets: parameters, recipe, settings, and which dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nanonuclei.config.experiment import DATASETS, ExperimentConfig
+from nanonuclei.config.params import Scalar, load_experiment, load_recipe, parse_settings, with_settings
+from nanonuclei.data.sources import locate_dataset
+from nanonuclei.errors import ConfigError, DataError, nearest_name
+from nanonuclei.stages.places import DATA, PARAMS, RECIPES
+
+SIMULATED_RECIPE = RECIPES / "simulated.yaml"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a command line chose; None means not given.
+
+    Attributes:
+        task: Name of the task.
+        dataset: ``auto`` or a dataset's name.
+        recipe: File of settings.
+        settings: Texts ``path=value``.
+    """
+
+    task: str
+    dataset: str | None = None
+    recipe: Path | None = None
+    settings: Sequence[str] = ()
+
+
+def resolve(choices: Choices, *, say: Callable[[str], None] = print) -> ExperimentConfig:
+    """Returns the config of an experiment with its dataset decided: ``auto`` never comes out.
+
+    Where no recipe is given and the images are simulated, `recipes/simulated.yaml` makes the network small enough for
+    a first look; settings go on top of it.
+
+    Args:
+        choices: What the command line said.
+        say: Told in one line which dataset is used, when that was not named.
+
+    Raises:
+        ConfigError: A file, path, value or name is not valid.
+        DataError: The dataset that was named is not there.
+    """
+    given = parse_settings(choices.settings)
+    if choices.dataset is not None:
+        if choices.dataset not in DATASETS:
+            raise ConfigError(f"unknown dataset {choices.dataset!r}. {nearest_name(choices.dataset, DATASETS)}")
+        given["data.dataset"] = choices.dataset
+    recipe = load_recipe(choices.recipe) if choices.recipe else {}
+    config = load_experiment(choices.task, path=PARAMS, settings={**recipe, **given})
+    asked = config.data.dataset
+    name = _present_dataset(asked)
+    if name == "simulated" and choices.recipe is None:
+        config = _with_simulated_recipe(choices.task, given)
+    if asked == "auto":
+        say(_chosen(name, small=choices.recipe is None))
+    return with_settings(config, {"data.dataset": name})
+
+
+def _with_simulated_recipe(task: str, given: Mapping[str, Scalar]) -> ExperimentConfig:
+    return load_experiment(task, path=PARAMS, settings={**load_recipe(SIMULATED_RECIPE), **given})
+
+
+def _present_dataset(asked: str) -> str:
+    if asked == "simulated":
+        return asked
+    if locate_dataset("dsb2018", DATA) is not None:
+        return "dsb2018"
+    if asked == "auto":
+        return "simulated"
+    raise DataError(
+        f"dataset {asked!r} must lie in {DATA}/{asked}, but is not there. Get it with "
+        f"`mlflow run . -e fetch -P dataset={asked}`, or train on simulated images with `-P dataset=simulated`"
+    )
+
+
+def _chosen(name: str, *, small: bool) -> str:
+    if name != "simulated":
+        return f"Dataset: {name}, found in {DATA}/."
+    network = f" and a small network ({SIMULATED_RECIPE})" if small else ""
+    return (
+        f"No dataset in {DATA}/: using simulated nuclei{network}. "
+        "`mlflow run . -e fetch -P dataset=dsb2018` gets the real images."
+    )

@@ -1,0 +1,143 @@
+"""Train: one run that holds settings, data, metrics of every epoch, the score on the test images and the model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import numpy as np
+
+from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.config.params import flatten, load_experiment, to_yaml
+from nanonuclei.data.catalog import SPLITS, Catalog, SampleRef
+from nanonuclei.engine.checkpoint import load_state
+from nanonuclei.engine.train import FitResult, fit
+from nanonuclei.errors import TrackingError
+from nanonuclei.report.figures import learning_curves
+from nanonuclei.report.summary import metrics_table
+from nanonuclei.serving import log_model
+from nanonuclei.stages.evaluate import log_score, score_model
+from nanonuclei.stages.places import LOCK, run_folder
+from nanonuclei.stages.prepare import prepared
+from nanonuclei.tasks import create_task
+from nanonuclei.tracking.metrics import MetricSender, steps_logged
+from nanonuclei.tracking.runs import DatasetInput, existing_run, log_datasets, log_settings, stage_run
+
+CONFIG = "config.yaml"
+
+
+def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Callable[[str], None] = print) -> str:
+    """Trains, evaluates on the test split and logs the model.
+
+    Args:
+        config: With `data.dataset` decided; None with `resume`, whose own config is used.
+        resume: Id of a run whose training was cut off, in this folder.
+        say: Told what the user should read.
+
+    Returns:
+        The run's id.
+
+    Raises:
+        TrackingError: The run to resume is unknown, or has no checkpoint here.
+        NanonucleiError: See `engine.train.fit` and `stages.prepare.prepared`.
+    """
+    if config is None:
+        config = _config_of(resume)
+    tags = {"task": config.task, "dataset.name": config.data.dataset}
+    with stage_run("train", name=f"train {config.task} {config.data.dataset}", tags=tags, resume=resume) as run_id:
+        folder = run_folder(run_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CONFIG).write_text(to_yaml(config), encoding="utf-8")
+        say(f"Run {run_id}")
+        catalog, source = prepared(config, say=say)
+        _log_inputs(config, catalog, source, folder=folder)
+        result = _fit(config, catalog, folder=folder, run_id=run_id)
+        task = create_task(config)
+        mlflow.log_figure(learning_curves(result.history, best_epoch=result.best_epoch), "figures/learning_curves.png")
+        say("Evaluating on the test images ...")
+        report = score_model(task, result.model, catalog.split("test"))
+        log_score(task, report, catalog.split("test"), split="test", model=result.model)
+        log_model(result.model, config, folder=folder)
+        mlflow.set_tag("finished", "true")
+    say("")
+    say(metrics_table(report.flat("test"), groups=report.groups()))
+    say("")
+    say(_closing(run_id, result))
+    return run_id
+
+
+def training_samples(catalog: Catalog, config: ExperimentConfig) -> tuple[SampleRef, ...]:
+    """Returns the training split, or the part of it that `data.max_train_samples` asks for, drawn by the seed."""
+    samples = catalog.split("train")
+    wanted = config.data.max_train_samples
+    if not 0 < wanted < len(samples):
+        return samples
+    drawn = np.random.default_rng(config.seed).choice(len(samples), wanted, replace=False)
+    return tuple(samples[place] for place in sorted(drawn))
+
+
+def _config_of(resume: str | None) -> ExperimentConfig:
+    run = existing_run(resume or "")
+    path = run_folder(run.info.run_id) / CONFIG
+    if not path.is_file():
+        raise TrackingError(
+            f"run {resume} has no checkpoint in {path.parent}. A training is resumed in the folder where it ran; "
+            "check the run's id, or start a new run"
+        )
+    return load_experiment(run.data.tags.get("task", "nuclei"), path=path)
+
+
+def _log_inputs(config: ExperimentConfig, catalog: Catalog, source: Path, *, folder: Path) -> None:
+    """Logs settings, data and environment, before the first epoch, so that a killed run tells them too."""
+    run_id = mlflow.active_run().info.run_id
+    recorded = existing_run(run_id).data.tags.get("split.fingerprint")
+    if recorded not in (None, catalog.split_fingerprint()):
+        raise TrackingError(
+            f"the data changed since run {run_id} began: its split has fingerprint {recorded}, the data here "
+            f"{catalog.split_fingerprint()}. Put the old data back, or start a new run"
+        )
+    log_settings(run_id, flatten(config))
+    mlflow.set_tags({"dataset.fingerprint": catalog.fingerprint, "split.fingerprint": catalog.split_fingerprint()})
+    log_datasets(
+        [
+            DatasetInput(f"{catalog.name}-{split}", catalog.digest(split), split, source)
+            for split in SPLITS
+        ]
+    )
+    mlflow.log_artifact(str(folder / CONFIG))
+    mlflow.log_text(catalog.split_table().to_csv(index=False), "data/splits.csv")
+    mlflow.log_text(catalog.table().to_csv(index=False), "data/catalog.csv")
+    if LOCK.is_file():
+        mlflow.log_artifact(str(LOCK), "environment")
+
+
+def _fit(config: ExperimentConfig, catalog: Catalog, *, folder: Path, run_id: str) -> FitResult:
+    task = create_task(config)
+    lines: list[str] = []
+    task.build_network().summary(print_fn=lambda line, **_: lines.append(line), line_length=110)
+    mlflow.log_text("\n".join(lines), "model_summary.txt")
+    with MetricSender(run_id) as sender:
+        state = load_state(folder)
+        if state:  # a kill can fall between a stored epoch and its logged metrics
+            known = steps_logged(run_id, "train/loss")
+            for step in range(1, state["epochs"] + 1):
+                if step not in known:
+                    sender.send(step, {name: values[step - 1] for name, values in state["history"].items()})
+        result = fit(task, training_samples(catalog, config), catalog.split("val"), workdir=folder, on_epoch=sender.send)
+    hardware = dataclasses.asdict(result.hardware)
+    mlflow.set_tags({f"hardware.{key}": str(value) for key, value in hardware.items()})
+    mlflow.log_metrics({"best_epoch": result.best_epoch, "train_seconds": result.seconds})
+    return result
+
+
+def _closing(run_id: str, result: FitResult) -> str:
+    hardware = result.hardware
+    return (
+        f"Run {run_id}: {len(result.history['train/loss'])} epochs, best {result.best_epoch}, "
+        f"{result.seconds / 60:.1f} min on {hardware.num_devices} {hardware.device} ({hardware.name}, "
+        f"{hardware.precision}).\n"
+        f"See it:      mlflow ui --backend-store-uri {mlflow.get_tracking_uri()}\n"
+        f"Score again: mlflow run . -e evaluate --env-manager local -P run={run_id}"
+    )

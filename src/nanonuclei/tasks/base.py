@@ -1,0 +1,48 @@
+"""What a task is: everything that differs between finding nuclei and finding nanotubes, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.data.catalog import SampleRef
+from nanonuclei.imaging.instances import Instances
+from nanonuclei.imaging.types import Float32Array, Image, Labels, UInt8Array
+
+Statistics = dict[str, float]
+"""Figures of one image that may be added over images: counts, sums, and `images` = 1."""
+
+
+class Task(Protocol):
+    """One question about images. Implementations hold a config and no other state."""
+
+    config: ExperimentConfig
+
+    def target(self, labels: Labels) -> UInt8Array:
+        """``(height, width)`` labels to what the network learns there, ``(height, width, 1)``."""
+
+    def batches(self, samples: Sequence[SampleRef], *, training: bool) -> keras.utils.PyDataset:
+        """An endless augmented stream for training, or every patch of a split once."""
+
+    def build_network(self) -> keras.Model:
+        """The network with fresh weights, not compiled."""
+
+    def build_model(self) -> keras.Model:
+        """The network with fresh weights, compiled with loss, metrics and a new optimizer."""
+
+    def network_input(self, image: Image) -> Float32Array:
+        """A full image to what the network takes, ``(height, width, 3)`` float32 in 0..1."""
+
+    def instances(self, score_map: Float32Array) -> Instances:
+        """Reads objects off the score map of a full image, ``(height, width, channels)``."""
+
+    def statistics(self, labels: Labels, score_map: Float32Array, found: Instances) -> Statistics:
+        """What one image adds to the score."""
+
+    def score(self, sums: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+        """Metrics from statistics summed over images; works on arrays, one entry per resampling."""

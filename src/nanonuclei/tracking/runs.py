@@ -1,0 +1,147 @@
+"""One MLflow run per stage: opened, filled with what makes it repeatable, and never left in the state RUNNING."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import mlflow
+from mlflow.data.filesystem_dataset_source import FileSystemDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.data.sources import LocalArtifactDatasetSource
+from mlflow.entities import Param, RunStatus
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from nanonuclei.config.params import Scalar
+from nanonuclei.errors import TrackingError
+
+PARENT = "mlflow.parentRunId"
+BATCH = 100
+"""Parameters that MLflow takes in one request."""
+
+
+@dataclass(frozen=True)
+class DatasetInput:
+    """What a run read, for MLflow's dataset inputs.
+
+    Attributes:
+        name: Such as ``dsb2018-train``.
+        digest: At most 36 characters that change with the content.
+        context: ``train``, ``val`` or ``test``.
+        source: The archive or folder it came from.
+    """
+
+    name: str
+    digest: str
+    context: str
+    source: Path
+
+
+@contextlib.contextmanager
+def stage_run(stage: str, *, name: str, tags: Mapping[str, str], resume: str | None = None) -> Iterator[str]:
+    """Opens the run of a stage and ends it as FINISHED, FAILED or, when interrupted, KILLED.
+
+    Under `mlflow run` it is the run that MLflow made for the entry point. A resumed run is opened again instead, and
+    the entry point's run becomes its child.
+
+    Args:
+        stage: Logged as the tag ``stage``.
+        name: Name of a new run.
+        tags: More tags.
+        resume: Id of a run to go on with.
+
+    Yields:
+        The run's id.
+
+    Raises:
+        TrackingError: The run to go on with does not exist, or the tracking server refuses.
+    """
+    client = MlflowClient()
+    given = os.environ.pop("MLFLOW_RUN_ID", None)
+    if resume:
+        existing_run(resume)
+        if given and given != resume:
+            for key, value in ((PARENT, resume), ("resumes", resume), ("mlflow.runName", f"resume of {resume[:8]}")):
+                client.set_tag(given, key, value)
+    try:
+        run = mlflow.start_run(run_id=resume or given, run_name=None if resume or given else name, log_system_metrics=True)
+    except MlflowException as error:
+        raise TrackingError(f"cannot open a run at {mlflow.get_tracking_uri()}: {first_line(error)}") from error
+    run_id: str = run.info.run_id
+    try:
+        if given and not resume:
+            mlflow.set_tag("mlflow.runName", name)
+        mlflow.set_tags({"stage": stage, **git_tags(), **tags})
+        yield run_id
+    except (KeyboardInterrupt, SystemExit):
+        _end(RunStatus.KILLED)
+        raise
+    except BaseException as error:
+        with contextlib.suppress(Exception):
+            mlflow.set_tag("error", first_line(error))
+        _end(RunStatus.FAILED)
+        raise
+    else:
+        mlflow.end_run()
+
+
+def existing_run(run_id: str) -> mlflow.entities.Run:
+    """Returns a run.
+
+    Raises:
+        TrackingError: There is none with that id.
+    """
+    try:
+        return MlflowClient().get_run(run_id)
+    except MlflowException as error:
+        raise TrackingError(
+            f"no run {run_id!r} at {mlflow.get_tracking_uri()}. `mlflow runs list` or the UI shows the ids; "
+            "MLFLOW_TRACKING_URI names another server"
+        ) from error
+
+
+def log_settings(run_id: str, settings: Mapping[str, Scalar]) -> None:
+    """Logs a flattened config as parameters, under their dotted paths; `task` is a tag, as an entry point has it too."""
+    client = MlflowClient()
+    params = iter([Param(path, str(value)) for path, value in settings.items() if path != "task"])
+    while batch := list(islice(params, BATCH)):
+        client.log_batch(run_id, params=batch)
+
+
+def log_datasets(inputs: Sequence[DatasetInput]) -> None:
+    """Logs what the active run read."""
+    for entry in inputs:
+        source: FileSystemDatasetSource = LocalArtifactDatasetSource(entry.source.resolve().as_uri())
+        mlflow.log_input(MetaDataset(source, name=entry.name, digest=entry.digest), context=entry.context)
+
+
+def git_tags() -> dict[str, str]:
+    """Returns commit and dirty flag of the working tree, or nothing outside of one."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        dirty = bool(_git("status", "--porcelain"))
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+    return {"git.commit": commit, "git.dirty": str(dirty).lower()}
+
+
+def first_line(error: BaseException) -> str:
+    """Returns an error's message on one line, cut to what fits into a tag."""
+    return " ".join(str(error).split())[:500] or type(error).__name__
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], check=True, capture_output=True, text=True, timeout=20)
+    return done.stdout.strip()
+
+
+def _end(status: int) -> None:
+    """Ends the active run; a server that is away must not hide the error that is on its way up."""
+    with contextlib.suppress(Exception):
+        mlflow.end_run(RunStatus.to_string(status))

@@ -1,0 +1,36 @@
+"""The test command: style, types, floors, then the tests. Further words go to pytest, such as `-m "not slow"`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def main(options: list[str]) -> int:
+    """Runs every check, also after one has failed; returns 1 if any did."""
+    scripts = Path(sys.executable).parent
+    linter = shutil.which("lint-imports", path=f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}")
+    checks = {
+        "ruff check": [sys.executable, "-m", "ruff", "check", "."],
+        "ruff format": [sys.executable, "-m", "ruff", "format", "--check", "."],
+        "mypy": [sys.executable, "-m", "mypy"],
+        "floors": [linter or "lint-imports", "--no-cache"],
+        "pytest": [sys.executable, "-m", "pytest", *options],
+    }
+    environment = {**os.environ, "PYTHONPATH": "src", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    failed = []
+    for name, command in checks.items():
+        print(f"== {name}", flush=True)
+        if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
+            failed.append(name)
+    print(f"Failed: {', '.join(failed)}" if failed else "All checks passed.", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

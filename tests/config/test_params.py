@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nanonuclei.config.experiment import LOSSES, LossConfig, NucleiExperiment
+from nanonuclei.config.params import (
+    flatten,
+    load_experiment,
+    load_recipe,
+    parse_settings,
+    read_yaml,
+    to_yaml,
+    with_settings,
+)
+from nanonuclei.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+PARAMS = ROOT / "params.yaml"
+
+
+def test_params_file_is_complete_and_valid() -> None:
+    config = load_experiment("nuclei", path=PARAMS)
+    assert flatten(config)["train.batch_size"] == config.train.batch_size
+    assert config.task == "nuclei"
+
+
+def test_config_survives_writing_and_reading(tmp_path: Path) -> None:
+    config = load_experiment("nuclei", path=PARAMS, settings={"train.epochs": 3, "train.devices": 2})
+    (tmp_path / "config.yaml").write_text(to_yaml(config))
+    assert load_experiment("nuclei", path=tmp_path / "config.yaml") == config
+
+
+def test_settings_replace_values_and_leave_the_original(experiment: Callable[..., NucleiExperiment]) -> None:
+    config = experiment()
+    changed = with_settings(config, {"network.base_filters": 32, "augment.flip": False})
+    assert (changed.network.base_filters, changed.augment.flip) == (32, False)
+    assert config.network.base_filters != 32
+
+
+def test_settings_given_back_change_nothing(experiment: Callable[..., NucleiExperiment]) -> None:
+    config = experiment()
+    assert with_settings(config, flatten(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"train.epoch": 3}, "unknown setting 'train.epoch'. Did you mean train.epochs"),
+        ({"epochs": 3}, "unknown setting 'epochs'. Did you mean train.epochs?"),
+        ({"train": 3}, "It is a group; set one of train.epochs"),
+        ({"train.epochs": "many"}, "train.epochs=many: input should be a valid integer"),
+        ({"train.epochs": 2.5}, "train.epochs=2.5: input should be a valid integer"),
+        ({"train.epochs": 0}, "train.epochs=0: input should be greater than or equal to 1"),
+        ({"augment.flip": 1}, "augment.flip=1: input should be a valid boolean"),
+        ({"train.learning_rate": 0.0}, "train.learning_rate=0.0: input should be greater than 0"),
+        ({"train.devices": 0}, "train.devices=0"),
+        ({"loss.kind": "binary_crosentropy"}, "Did you mean binary_crossentropy"),
+        ({"loss.kind": "dice"}, "target.kind=boundary has three classes"),
+        ({"windows.stride": 64}, "stride 64 exceeds size 32"),
+        ({"train.patch_size": 33}, "train.patch_size must be a multiple of 2**network.depth = 2, got 33. Take 32 or 34"),
+        ({"data.split.train": 0.9}, "train + val + test must be 1, got 0.9 + 0.1 + 0.2"),
+        ({"normalize.low": 99.9}, "low must be below high"),
+        ({"train.warmup_epochs": 2}, "warmup_epochs must be below epochs"),
+    ],
+)
+def test_wrong_setting_is_named_with_what_would_be_right(
+    experiment: Callable[..., NucleiExperiment], settings: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        experiment(settings)
+    assert message in str(caught.value)
+
+
+def test_all_wrong_settings_come_in_one_message(experiment: Callable[..., NucleiExperiment]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        experiment({"train.epochs": 0, "network.depth": 9})
+    assert "train.epochs" in str(caught.value)
+    assert "network.depth" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("texts", "settings"),
+    [
+        (["train.epochs=20 network.base_filters=32"], {"train.epochs": 20, "network.base_filters": 32}),
+        (["a=1e-3", "b=0.5", "c=true", "d=word"], {"a": 0.001, "b": 0.5, "c": True, "d": "word"}),
+        ([], {}),
+    ],
+)
+def test_settings_are_parsed_from_text(texts: list[str], settings: dict[str, object]) -> None:
+    assert parse_settings(texts) == settings
+
+
+@pytest.mark.parametrize("text", ["train.epochs", "=3", "train.epochs=", "a=[1,2]", "a={b", "a=null"])
+def test_text_that_is_no_setting_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_settings([text])
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z]+(\.[a-z]+)?", fullmatch=True), st.integers() | st.booleans(), max_size=4))
+def test_written_settings_parse_to_themselves(settings: dict[str, int | bool]) -> None:
+    assert parse_settings([f"{path}={str(value).lower()}" for path, value in settings.items()]) == settings
+
+
+def test_unknown_task_is_named() -> None:
+    with pytest.raises(ConfigError, match="unknown task 'nucleus'. Did you mean nuclei"):
+        load_experiment("nucleus", path=PARAMS)
+
+
+def test_missing_value_in_the_file_is_named(tmp_path: Path) -> None:
+    tree = read_yaml(PARAMS)
+    del tree["nuclei"]["train"]["epochs"]
+    path = tmp_path / "params.yaml"
+    path.write_text(__import__("yaml").safe_dump(tree))
+    with pytest.raises(ConfigError, match=r"setting 'train.epochs' is missing"):
+        load_experiment("nuclei", path=path)
+
+
+@pytest.mark.parametrize("content", ["- 1", "other: {}", "nuclei: 3", "a: [", "\x00"])
+def test_file_that_is_no_parameter_file_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=r"params\.yaml"):
+        load_experiment("nuclei", path=path)
+
+
+def test_unknown_recipe_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(ConfigError, match=r"no recipe at recipes/simulatd.yaml. Did you mean recipes/simulated.yaml"):
+        load_recipe(Path("recipes/simulatd.yaml"))
+
+
+@pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
+def test_recipe_is_valid_and_opens_with_its_command_and_result(recipe: Path) -> None:
+    load_experiment("nuclei", path=PARAMS, settings=load_recipe(recipe))
+    comments = "\n".join(line for line in recipe.read_text().splitlines() if line.startswith("#"))
+    assert "mlflow run . -e train" in comments
+    assert "Result to expect" in comments
+
+
+def test_the_losses_listed_are_those_of_the_model() -> None:
+    assert set(LOSSES) == set(LossConfig.model_fields["kind"].annotation.__args__)

@@ -1,0 +1,133 @@
+"""Small experiments, drawn images whose answer is known, and a tracking server in a temporary folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from nanonuclei.config.experiment import NucleiExperiment
+from nanonuclei.config.params import Scalar, load_experiment
+from nanonuclei.data.catalog import (
+    Catalog,
+    Sample,
+    SampleRef,
+    content_fingerprint,
+    image_path,
+    labels_path,
+    sample_digest,
+    save_catalog,
+    write_sample,
+)
+
+ROOT = Path(__file__).parents[1]
+
+TINY: dict[str, Scalar] = {
+    "network.depth": 1,
+    "network.base_filters": 4,
+    "train.epochs": 2,
+    "train.steps_per_epoch": 3,
+    "train.batch_size": 2,
+    "train.patch_size": 32,
+    "train.warmup_epochs": 0,
+    "train.precision": "float32",
+    "train.tensorboard": False,
+    "windows.size": 32,
+    "windows.stride": 24,
+    "windows.batch_size": 4,
+    "evaluate.bootstrap": 20,
+    "evaluate.num_panels": 1,
+}
+"""Settings under which a training takes seconds."""
+
+
+@pytest.fixture(autouse=True)
+def _no_run_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def experiment() -> Callable[..., NucleiExperiment]:
+    """Makes tiny experiments: `experiment({"train.epochs": 3})`."""
+
+    def make(settings: dict[str, Scalar] | None = None) -> NucleiExperiment:
+        return load_experiment("nuclei", path=ROOT / "params.yaml", settings={**TINY, **(settings or {})})
+
+    return make
+
+
+def disc_labels(shape: tuple[int, int], discs: list[tuple[float, float, float]]) -> NDArray[np.uint16]:
+    """Draws discs (y, x, radius), labelled in order."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    labels = np.zeros(shape, np.uint16)
+    for number, (cy, cx, radius) in enumerate(discs, start=1):
+        labels[(y - cy) ** 2 + (x - cx) ** 2 <= radius**2] = number
+    return labels
+
+
+def disc_sample(sample_id: str, *, seed: int, shape: tuple[int, int] = (48, 48)) -> Sample:
+    """Draws bright discs on a dark, noisy ground."""
+    rng = np.random.default_rng(seed)
+    discs = [(rng.uniform(6, shape[0] - 6), rng.uniform(6, shape[1] - 6), rng.uniform(3, 6)) for _ in range(5)]
+    labels = disc_labels(shape, discs)
+    image = np.where(labels > 0, 160, 30) + rng.normal(0, 6, shape)
+    return Sample(sample_id, np.clip(image, 0, 255).astype(np.uint8), labels)
+
+
+@pytest.fixture
+def disc_catalog(tmp_path: Path) -> Catalog:
+    """Twelve drawn images on disk: 6 train, 2 val, 4 test, two modalities."""
+    folder = tmp_path / "prepared"
+    refs = []
+    for number in range(12):
+        sample = disc_sample(f"disc{number:02}", seed=number, shape=(48, 40 + 4 * (number % 3)))
+        write_sample(folder, sample)
+        split = "train" if number < 6 else "val" if number < 8 else "test"
+        refs.append(
+            SampleRef(
+                sample_id=sample.sample_id,
+                image_path=image_path(folder, sample.sample_id),
+                labels_path=labels_path(folder, sample.sample_id),
+                height=sample.image.shape[0],
+                width=sample.image.shape[1],
+                modality="stained" if number % 4 == 3 else "fluorescence",
+                num_objects=len(np.unique(sample.labels)) - 1,
+                field=number,
+                split=split,  # type: ignore[arg-type]
+                digest=sample_digest(sample.image, sample.labels),
+            )
+        )
+    catalog = Catalog("discs", content_fingerprint((ref.sample_id, ref.digest) for ref in refs), tuple(refs))
+    save_catalog(catalog, folder)
+    return catalog
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with the real images; tests that need it are skipped where it is not there."""
+    folder = Path(os.environ.get("NANONUCLEI_SHARED", ROOT.parent / "shared"))
+    if not (folder / "data" / "stage1_train.zip").is_file():
+        pytest.skip(f"the real images are not at {folder}; NANONUCLEI_SHARED names another folder")
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with the parameters and recipes of the project and a database of its own, as the current one."""
+    import mlflow
+
+    folder = tmp_path / "project"
+    folder.mkdir()
+    for name in ("params.yaml", "requirements.txt", "recipes"):
+        (folder / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(folder)
+    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+    yield folder
+    while mlflow.active_run():
+        mlflow.end_run()
+    mlflow.set_tracking_uri(None)

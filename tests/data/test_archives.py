@@ -1,0 +1,213 @@
+"""Reading in place is safe, writing is the same everywhere and whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import stat
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nanonuclei.data import archives
+from nanonuclei.data.archives import file_sha256, open_files, open_inner_zip, whole_file, write_zip
+from nanonuclei.errors import DataError
+
+
+def zipped(path: Path, files: dict[str, bytes], *, compression: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_a_folder_and_a_zip_of_it_read_alike(tmp_path: Path) -> None:
+    contents = {"b/two.bin": b"22", "a.bin": b"1", "b/c/three.bin": b""}
+    folder = tmp_path / "folder"
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    archive = zipped(tmp_path / "a.zip", {"b/": b"", **contents}, compression=zipfile.ZIP_DEFLATED)
+    for path in (folder, archive):
+        with open_files(path) as files:
+            assert files.names == ("a.bin", "b/c/three.bin", "b/two.bin")
+            assert {name: files.read(name) for name in files.names} == contents
+
+
+def test_a_zip_inside_a_zip_is_read_without_unpacking(tmp_path: Path) -> None:
+    inner = zipped(tmp_path / "inner.zip", {"x/y.bin": b"deep"})
+    outer = zipped(tmp_path / "outer.zip", {"in/inner.zip": inner.read_bytes()}, compression=zipfile.ZIP_DEFLATED)
+    inner.unlink()
+    with open_files(outer) as files, open_inner_zip(files, "in/inner.zip") as inside:
+        assert inside.read("x/y.bin") == b"deep"
+        assert inside.path == outer / "in/inner.zip"
+    assert list(tmp_path.iterdir()) == [outer]
+
+
+UNSAFE_NAMES = [
+    "/etc/passwd.png",
+    "../up.png",
+    "a/../../up.png",
+    "a/..",
+    "C:/windows.png",
+    "d:x.png",
+    "a\\b.png",
+    "..\\up.png",
+    "a/\x1b[31m.png",
+]
+
+
+@pytest.mark.parametrize("name", UNSAFE_NAMES)
+def test_a_name_that_leads_out_of_the_archive_is_refused_and_named(tmp_path: Path, name: str) -> None:
+    path = zipped(tmp_path / "a.zip", {"good.png": b"1", name: b"2"})
+    with pytest.raises(DataError) as caught, open_files(path):
+        pass
+    assert repr(name) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a..b/x.png", "a/b...png", "ab:c.png", "a/ü.png"])
+def test_a_name_that_only_looks_odd_is_read(tmp_path: Path, name: str) -> None:
+    with open_files(zipped(tmp_path / "a.zip", {name: b"2"})) as files:
+        assert files.read(name) == b"2"
+
+
+def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    link = zipfile.ZipInfo("images/link.png")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(DataError, match=r"images/link\.png, a symbolic link"), open_files(path):
+        pass
+
+
+def test_an_entry_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", {"bomb.png": bytes(2**22)}, compression=zipfile.ZIP_DEFLATED)
+    with pytest.raises(DataError, match=r"bomb\.png, which unpacks from .* to 4,194,304 bytes"), open_files(path):
+        pass
+
+
+def test_a_small_file_may_compress_well(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", {"flat.png": bytes(2**20)}, compression=zipfile.ZIP_DEFLATED)
+    with open_files(path) as files:
+        assert len(files.read("flat.png")) == 2**20
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "says"),
+    [
+        ("MAX_FILE", 99, r"two\.png has 100 bytes, more than the 99"),
+        ("MAX_TOTAL", 149, r"unpacks to more than 149 bytes"),
+        ("MAX_INNER_ZIP", 9, r"three\.zip has 10 bytes, more than the 9"),
+    ],
+)
+def test_sizes_beyond_the_limits_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, says: str
+) -> None:
+    monkeypatch.setattr(archives, limit, value)
+    path = zipped(tmp_path / "a.zip", {"one.png": bytes(50), "two.png": bytes(100), "three.zip": bytes(10)})
+    with pytest.raises(DataError, match=says), open_files(path):
+        pass
+
+
+def test_a_file_too_large_in_a_folder_is_refused_when_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MAX_FILE", 4)
+    (tmp_path / "x.png").write_bytes(b"12345")
+    with open_files(tmp_path) as files, pytest.raises(DataError, match="5 bytes, more than the 4"):
+        files.read("x.png")
+
+
+def test_an_entry_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("x.png", b"1")
+        archive.writestr("x.png", b"2")
+    with pytest.raises(DataError, match=r"holds x\.png twice"), open_files(path):
+        pass
+
+
+def test_an_encrypted_entry_is_refused(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", {"x.png": b"1"})
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"x\.png, which is encrypted"), open_files(path):
+        pass
+
+
+def test_a_changed_byte_is_found_by_the_checksum_of_its_entry(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", {"x.png": b"hello", "y.png": b"world"})
+    path.write_bytes(path.read_bytes().replace(b"hello", b"hallo"))
+    with open_files(path) as files:
+        with pytest.raises(DataError, match=r"x\.png .*CRC"):
+            files.read("x.png")
+        assert files.read("y.png") == b"world"
+
+
+def test_an_entry_that_lies_about_its_size_gives_no_more_than_it_states(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", {"x.png": bytes(2**22)}, compression=zipfile.ZIP_DEFLATED)
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<L", content, content.index(b"PK\x01\x02") + 24, 1000)
+    path.write_bytes(content)
+    with open_files(path) as files, pytest.raises(DataError, match=r"cannot read x\.png"):
+        files.read("x.png")
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04 cut short"])
+def test_what_is_no_zip_is_refused_with_a_remedy(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"is no complete zip .*Download it again"), open_files(path):
+        pass
+
+
+def test_a_missing_path_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"), open_files(tmp_path / "none.zip"):
+        pass
+
+
+def test_a_written_zip_has_these_bytes_on_every_machine(tmp_path: Path) -> None:
+    write_zip(tmp_path / "a.zip", [("s/images/s.png", b"image"), ("s/masks/a.png", b"mask")])
+    assert file_sha256(tmp_path / "a.zip") == "131dbb0b7562bad6f27bd56ad024fe8b92ca411164a9f4a0123bc5264f1486d5"
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        entry = archive.getinfo("s/images/s.png")
+    assert (entry.date_time, entry.create_system, entry.external_attr, entry.compress_type) == (
+        (2018, 4, 11, 0, 0, 0),
+        3,
+        0o644 << 16,
+        zipfile.ZIP_STORED,
+    )
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.dictionaries(st.from_regex(r"[a-z0-9]{1,8}(/[a-z0-9]{1,8}){0,3}\.png", fullmatch=True), st.binary(max_size=200))
+)
+def test_what_is_written_is_what_is_read(tmp_path_factory: pytest.TempPathFactory, contents: dict[str, bytes]) -> None:
+    path = tmp_path_factory.mktemp("law") / "a.zip"
+    write_zip(path, contents.items())
+    with open_files(path) as files:
+        assert {name: files.read(name) for name in files.names} == contents
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "sub" / "x.bin"
+    with whole_file(target) as temporary:
+        temporary.write_bytes(b"old")
+        assert not target.exists()
+    for failure in (RuntimeError, KeyboardInterrupt):
+        with pytest.raises(failure), whole_file(target) as temporary:
+            temporary.write_bytes(b"half")
+            raise failure
+    assert [path.name for path in target.parent.iterdir()] == ["x.bin"]
+    assert target.read_bytes() == b"old"
+
+
+def test_a_full_disk_is_said_with_a_remedy_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="No space left on device. Free space"), whole_file(tmp_path / "x") as temporary:
+        temporary.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
