@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -79,7 +78,12 @@ def _experiment_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", type=_given, help="auto | dsb2018 | simulated")
     parser.add_argument("--recipe", type=_given, metavar="FILE", help="settings of a named experiment, see recipes/")
     parser.add_argument(
-        "--set", dest="settings", action="append", default=[], metavar="PATH=VALUE", help="change settings of params.yaml"
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="change settings of params.yaml",
     )
 
 
@@ -109,7 +113,8 @@ def _train(options: argparse.Namespace) -> None:
         changed = [name for name in changed if not (name == "dataset" and options.dataset == "auto")]
         if changed:
             raise NanonucleiError(
-                f"a resumed run keeps its own settings: leave out {', '.join(changed)}, or start a new run without resume"
+                f"a resumed run keeps its own settings: leave out {', '.join(changed)}, "
+                "or start a new run without resume"
             )
         from nanonuclei.stages.train import train
 
@@ -138,13 +143,12 @@ def _choices(options: argparse.Namespace) -> Choices:
 
 def _quieten() -> None:
     """Leaves on the terminal what the user needs: no start-up chatter of TensorFlow, Alembic and MLflow."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    for name in ("alembic", "mlflow.store.db.utils", "mlflow.system_metrics", "mlflow.models.model", "mlflow.pyfunc"):
+    for name in ("alembic", "mlflow.store.db.utils", "mlflow.system_metrics", "mlflow.utils.environment"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", message=".*type hint.*", category=UserWarning)
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""The errors that a user can mend: each message is shown as it is, without a traceback, and the program exits with 2."""
+"""Errors that a user can mend: the message is shown as it is, without a traceback, and the program exits with 2."""
 
 from __future__ import annotations
 

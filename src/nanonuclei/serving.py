@@ -66,6 +66,9 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
     in 0..1, and ``run_lengths`` (1-based ``start length`` pairs down the columns, as the competition wrote them).
     """
 
+    # The signature is given by hand; without this MLflow warns at each import that type hints are missing.
+    _skip_type_hint_validation = True
+
     def load_context(self, context: PythonModelContext) -> None:
         """Loads network and settings from the stored files."""
         from nanonuclei.engine.export import load_network
@@ -75,7 +78,7 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
         self.task = create_task(load_experiment(_task_name(path), path=path))
         self.network = load_network(Path(context.artifacts["network"]))
 
-    def predict(self, context: PythonModelContext, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    def predict(self, context: PythonModelContext, model_input, params=None):  # type: ignore[no-untyped-def]
         """Returns one row per object; untyped, as a type hint would become the served signature."""
         from nanonuclei.engine.predict import predict_instances
 

@@ -122,9 +122,10 @@ def test_a_file_too_large_in_a_folder_is_refused_when_read(tmp_path: Path, monke
 
 def test_an_entry_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
-    with zipfile.ZipFile(path, "w") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+    with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("x.png", b"1")
-        archive.writestr("x.png", b"2")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("x.png", b"2")
     with pytest.raises(DataError, match=r"holds x\.png twice"), open_files(path):
         pass
 
@@ -193,21 +194,25 @@ def test_what_is_written_is_what_is_read(tmp_path_factory: pytest.TempPathFactor
         assert {name: files.read(name) for name in files.names} == contents
 
 
+def break_off(target: Path, failure: BaseException) -> None:
+    with whole_file(target) as temporary:
+        temporary.write_bytes(b"half")
+        raise failure
+
+
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "sub" / "x.bin"
     with whole_file(target) as temporary:
         temporary.write_bytes(b"old")
         assert not target.exists()
-    for failure in (RuntimeError, KeyboardInterrupt):
-        with pytest.raises(failure), whole_file(target) as temporary:
-            temporary.write_bytes(b"half")
-            raise failure
+    for failure in (RuntimeError(), KeyboardInterrupt()):
+        with pytest.raises(type(failure)):
+            break_off(target, failure)
     assert [path.name for path in target.parent.iterdir()] == ["x.bin"]
     assert target.read_bytes() == b"old"
 
 
 def test_a_full_disk_is_said_with_a_remedy_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="No space left on device. Free space"), whole_file(tmp_path / "x") as temporary:
-        temporary.write_bytes(b"half")
-        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(DataError, match=r"No space left on device\. Free space"):
+        break_off(tmp_path / "x", OSError(errno.ENOSPC, "No space left on device"))
     assert list(tmp_path.iterdir()) == []

@@ -349,8 +349,8 @@ def test_problems_are_laid_out_in_two_aligned_columns() -> None:
     ("num", "lines", "last"),
     [
         (0, 1, "0 problems in 0 samples"),
-        (1, 3, "0/f | p"),
-        (3, 5, "2/f | p"),
+        (1, 3, "0/f  | p"),
+        (3, 5, "2/f  | p"),
         (1203, 6, "... and 1,200 more"),
     ],
 )

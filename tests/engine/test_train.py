@@ -83,9 +83,7 @@ def test_training_cut_off_and_resumed_equals_one_that_was_not(
         np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-6)
 
 
-def test_finished_training_is_not_trained_again(
-    experiment: Experiment, disc_catalog: Catalog, tmp_path: Path
-) -> None:
+def test_finished_training_is_not_trained_again(experiment: Experiment, disc_catalog: Catalog, tmp_path: Path) -> None:
     run(experiment(), disc_catalog, tmp_path / "work")
     told: list[int] = []
     again = run(experiment(), disc_catalog, tmp_path / "work", on_epoch=lambda number, _: told.append(number))
@@ -155,9 +153,7 @@ def test_empty_split_is_refused(experiment: Experiment, disc_catalog: Catalog, t
         fit(create_task(experiment()), disc_catalog.split("train"), (), workdir=tmp_path)
 
 
-def test_more_devices_than_there_are_is_refused(
-    experiment: Experiment, disc_catalog: Catalog, tmp_path: Path
-) -> None:
+def test_more_devices_than_there_are_is_refused(experiment: Experiment, disc_catalog: Catalog, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="asked for 99"):
         run(experiment({"train.devices": 99}), disc_catalog, tmp_path)
 

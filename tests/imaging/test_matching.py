@@ -16,7 +16,7 @@ PRED = np.array([[7, 7, 7, 0, 0, 0, 4, 4, 4, 4, 0]])  # IoU 3/4 with object 1, 3
 
 
 def by_definition(true, pred, thresh):
-    """tp and the sum of matched IoUs, from a dense table and one assignment per threshold."""
+    """Matches and the sum of matched IoUs, from a dense table and one assignment per threshold."""
     rows, columns = np.unique(true[true > 0]), np.unique(pred[pred > 0])
     if not len(rows) or not len(columns):
         return 0, 0.0
@@ -57,7 +57,7 @@ def test_counts_equal_the_definition_on_shifted_random_rectangles():
         for label in range(1, 15):
             y, x, h, w = *rng.integers(0, 32, 2), *rng.integers(3, 9, 2)
             true[y : y + h, x : x + w] = label
-            y, x = np.clip([y, x] + rng.integers(-2, 3, 2), 0, None)
+            y, x = np.clip(np.array([y, x]) + rng.integers(-2, 3, 2), 0, None)
             pred[y : y + h, x : x + w] = 20 - label
         counts = match_counts(true, pred, THRESHOLDS)
         for place, thresh in enumerate(THRESHOLDS):
@@ -89,8 +89,9 @@ def test_an_object_has_one_match_where_two_reach_iou_one_half():
 
 
 def test_several_thresholds_answer_in_their_order():
-    results = matching(TRUE, PRED, (0.9, 0.5))
-    assert [(result.thresh, result.tp) for result in results] == [(0.9, 0), (0.5, 2)]
+    for thresholds in ((0.9, 0.5), np.array([0.9, 0.5])):
+        results = matching(TRUE, PRED, thresholds)
+        assert [(result.thresh, result.tp) for result in results] == [(0.9, 0), (0.5, 2)]
 
 
 def test_labels_need_not_be_small_or_dense():
@@ -143,7 +144,7 @@ def test_shapes_must_agree():
 
 @pytest.mark.parametrize("thresh", [-0.1, 1.1, float("nan")])
 def test_thresholds_are_fractions(thresh):
-    with pytest.raises(ConfigError, match="0..1"):
+    with pytest.raises(ConfigError, match="must be in 0"):
         matching(TRUE, PRED, thresh)
 
 

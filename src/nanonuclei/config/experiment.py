@@ -1,4 +1,4 @@
-"""What decides a result, typed and frozen. No field has a default: `params.yaml` holds every value, so DVC tracks every value."""
+"""What decides a result, typed and frozen. No field has a default: `params.yaml` holds every value."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class NormalizeConfig(Section):
 
 
 class AugmentConfig(Section):
-    """Random changes of a training patch. Geometry moves image and labels together; the rest touches the image alone."""
+    """Random changes of a training patch: geometry for image and labels together, the rest for the image alone."""
 
     flip: bool
     turn: bool
@@ -149,14 +149,6 @@ class TrainConfig(Section):
     workers: Annotated[int, Field(ge=1, le=64)]
     tensorboard: bool
 
-    @model_validator(mode="after")
-    def _warmup_ends_before_training(self) -> Self:
-        if self.warmup_epochs >= self.epochs and self.warmup_epochs > 0:
-            raise ValueError(
-                f"warmup_epochs must be below epochs, got warmup_epochs={self.warmup_epochs} and epochs={self.epochs}"
-            )
-        return self
-
 
 class WindowsConfig(Section):
     """How a full image is covered at inference, px."""
@@ -181,7 +173,7 @@ class InstancesConfig(Section):
     threshold: Fraction
     seed_threshold: Fraction
     smooth: Annotated[float, Field(ge=0.0, le=20.0)]
-    min_distance: Annotated[float, Field(ge=0.0, le=100.0)]
+    min_dip: Annotated[float, Field(ge=0.0, le=100.0)]
     min_area: Annotated[int, Field(ge=0)]
 
 

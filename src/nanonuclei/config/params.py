@@ -1,4 +1,4 @@
-"""From `params.yaml`, a recipe and `path=value` settings to one validated experiment config, and back to flat settings."""
+"""From `params.yaml`, a recipe and `path=value` settings to one validated config, and back to flat settings."""
 
 from __future__ import annotations
 

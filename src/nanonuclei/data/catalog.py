@@ -1,4 +1,4 @@
-"""The prepared dataset: one image and one label map per sample on disk, and the table that says what and where they are."""
+"""The prepared dataset: an image and a label map per sample on disk, and the table of what and where they are."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ def _digest(lines: Iterable[str]) -> str:
 
 def _read_png(path: Path) -> Image:
     try:
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+        image: Image | None = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     except (OSError, cv2.error) as error:
         raise DataError(f"cannot read {path}: {error}. Run the prepare stage again") from error
     if image is None:

@@ -27,7 +27,7 @@ KAGGLE_FILE = "stage1_train.zip"
 
 _WORDS = ("public", "kaggle")
 _ATTEMPTS = 5
-_CHUNK = 2**18
+_CHUNK = 2**16
 _MAX_DOWNLOAD = 2 * 2**30
 _TIMEOUT = (10.0, 60.0)
 _OK, _PARTIAL, _NOT_SATISFIABLE = 200, 206, 416
@@ -249,4 +249,6 @@ def _copy(response: requests.Response, stream: IO[bytes], *, done: int, advance:
 
 
 def _one_line(error: BaseException) -> str:
+    # Of a failed connection the innermost error says why; the outer ones repeat the address.
+    error = getattr(error.args[0] if error.args else None, "reason", None) or error
     return " ".join(str(error).split()) or type(error).__name__

@@ -20,7 +20,6 @@ from nanonuclei.imaging.types import Float32Array
 from nanonuclei.tasks import Task
 from nanonuclei.tasks.base import Statistics
 
-
 AHEAD = 4
 """Images that are decoded before the network asks for them."""
 
@@ -82,9 +81,7 @@ def evaluate(task: Task, model: keras.Model, samples: Sequence[SampleRef]) -> Re
         for s in samples
     ]
     per_image = pd.concat([pd.DataFrame(identity), pd.DataFrame(statistics)], axis=1)
-    metrics, intervals = summarise(
-        task, per_image, resamplings=task.config.evaluate.bootstrap, seed=task.config.seed
-    )
+    metrics, intervals = summarise(task, per_image, resamplings=task.config.evaluate.bootstrap, seed=task.config.seed)
     return Report(metrics, intervals, per_image, seconds, network.seconds)
 
 

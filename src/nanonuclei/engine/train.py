@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,9 +80,7 @@ def fit(
     with prepared(hardware, seed=task.config.seed, deterministic=config.deterministic):
         model = keras.saving.load_model(workdir / state["model"]) if state else task.build_model()
         stateful = _stateful_callbacks(config)
-        checkpoint = Checkpoint(
-            workdir, task.build_network(), monitor=config.monitor, state=state, stateful=stateful
-        )
+        checkpoint = Checkpoint(workdir, task.build_network(), monitor=config.monitor, state=state, stateful=stateful)
         batches = task.batches(train, training=True)
         if isinstance(batches, TrainBatches):
             batches.start_at(initial * config.steps_per_epoch)
@@ -96,7 +95,7 @@ def fit(
                 steps_per_epoch=config.steps_per_epoch,
                 shuffle=False,
                 callbacks=[StopOnNaN(), *stateful, checkpoint, *swap, _Tell(on_epoch), *board, *callbacks],
-                verbose=1,
+                verbose=1 if sys.stdout.isatty() else 2,
             )
         finally:
             if isinstance(batches, TrainBatches):

@@ -165,7 +165,7 @@ def _runs(text: str, num_pixels: int) -> NDArray[np.int64]:
             f"run lengths must be pairs of start and length, got {numbers.size} numbers in {text[:60]!r}. "
             f"Leave out objects without pixels"
         )
-    runs = numbers.reshape(-1, 2) - [1, 0]
+    runs: NDArray[np.int64] = numbers.reshape(-1, 2) - np.array([1, 0])
     starts, lengths = runs.T
     if (
         (starts < 0).any()

@@ -1,14 +1,14 @@
 """How well predicted objects agree with true ones: IoU matching and its ratios, under the names of `stardist.matching`.
 
-The definition is that of StarDist 0.9.1, `matching.py` (Schmidt et al. 2018, arXiv 1806.03535), criterion IoU: one-to-one
-pairs that first maximise the number of pairs with IoU >= threshold, then the sum of all IoUs.
+The definition is that of StarDist 0.9.1, `matching.py` (Schmidt et al. 2018, arXiv 1806.03535), criterion IoU: the
+one-to-one pairs that first maximise how many have IoU >= threshold, then the sum of all IoUs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,8 +146,8 @@ def match_counts(y_true: Labels, y_pred: Labels, thresholds: Iterable[float]) ->
 @overload
 def matching(y_true: Labels, y_pred: Labels, thresh: float = 0.5) -> Matching: ...
 @overload
-def matching(y_true: Labels, y_pred: Labels, thresh: Sequence[float]) -> tuple[Matching, ...]: ...
-def matching(y_true: Labels, y_pred: Labels, thresh: float | Sequence[float] = 0.5) -> Matching | tuple[Matching, ...]:
+def matching(y_true: Labels, y_pred: Labels, thresh: Iterable[float]) -> tuple[Matching, ...]: ...
+def matching(y_true: Labels, y_pred: Labels, thresh: float | Iterable[float] = 0.5) -> Matching | tuple[Matching, ...]:
     """Compares two label images.
 
     Args:
@@ -162,7 +162,7 @@ def matching(y_true: Labels, y_pred: Labels, thresh: float | Sequence[float] = 0
         DataError: The shapes differ, or one of the two is no label image.
         ConfigError: A threshold is outside 0..1.
     """
-    if isinstance(thresh, Sequence):
+    if isinstance(thresh, Iterable):
         return match_counts(y_true, y_pred, thresh).matchings()
     return match_counts(y_true, y_pred, (thresh,)).matchings()[0]
 
@@ -173,12 +173,12 @@ def matching_dataset(
 ) -> Matching: ...
 @overload
 def matching_dataset(
-    y_true: Sequence[Labels], y_pred: Sequence[Labels], thresh: Sequence[float], *, by_image: bool = False
+    y_true: Sequence[Labels], y_pred: Sequence[Labels], thresh: Iterable[float], *, by_image: bool = False
 ) -> tuple[Matching, ...]: ...
 def matching_dataset(
     y_true: Sequence[Labels],
     y_pred: Sequence[Labels],
-    thresh: float | Sequence[float] = 0.5,
+    thresh: float | Iterable[float] = 0.5,
     *,
     by_image: bool = False,
 ) -> Matching | tuple[Matching, ...]:
@@ -201,16 +201,18 @@ def matching_dataset(
     """
     if len(y_true) != len(y_pred) or not y_true:
         raise DataError(
-            f"a dataset is scored on one or more pairs, got {len(y_true)} true and {len(y_pred)} predicted label images. "
-            f"Predict every image once"
+            f"a dataset is scored on one or more pairs, got {len(y_true)} true and {len(y_pred)} predicted label "
+            f"images. Predict every image once"
         )
-    thresholds = thresh if isinstance(thresh, Sequence) else (thresh,)
+    thresholds = tuple(thresh) if isinstance(thresh, Iterable) else (thresh,)
     counts = [match_counts(true, pred, thresholds) for true, pred in zip(y_true, y_pred, strict=True)]
     results = sum(counts[1:], counts[0]).matchings()
     if by_image:
         images = [image.matchings() for image in counts]
-        results = tuple(_mean_ratios(pooled, column) for pooled, column in zip(results, zip(*images), strict=True))
-    return results if isinstance(thresh, Sequence) else results[0]
+        results = tuple(
+            _mean_ratios(pooled, [image[place] for image in images]) for place, pooled in enumerate(results)
+        )
+    return results if isinstance(thresh, Iterable) else results[0]
 
 
 def _matching(thresh: float, counts: tuple[int, int, int], iou_sum: float) -> Matching:
@@ -237,7 +239,8 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def _mean_ratios(pooled: Matching, images: Sequence[Matching]) -> Matching:
-    return replace(pooled, **{name: float(np.mean([getattr(image, name) for image in images])) for name in _RATIOS})
+    means: dict[str, Any] = {name: float(np.mean([getattr(image, name) for image in images])) for name in _RATIOS}
+    return replace(pooled, **means)
 
 
 def _overlaps(
@@ -267,13 +270,13 @@ def _one_to_one(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> bool:
     """Whether no object is in two of these pairs.
 
     Then they are the matches: the assignment maximises their number first, and all of them fit into one assignment.
-    Above IoU 0.5 it always holds: two objects that share no pixel cannot each hold over half of their union with a third.
+    Above IoU 0.5 it always holds: of two objects without a common pixel, only one can hold over half of a third.
     """
     return len(set(rows.tolist())) == len(rows) and len(set(columns.tolist())) == len(columns)
 
 
 def _assign(ious: NDArray[np.float64], thresh: float) -> tuple[int, float]:
-    """Returns matched pairs and the sum of their IoUs by an optimal assignment over the dense ``(n_true, n_pred)`` table."""
+    """Returns the number of matches and the sum of their IoUs by an optimal assignment over ``(n_true, n_pred)``."""
     good = ious >= thresh
     rows, columns = linear_sum_assignment(-good.astype(np.float64) - ious / (2 * min(ious.shape)))
     matched = good[rows, columns]

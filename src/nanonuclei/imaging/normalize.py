@@ -19,9 +19,9 @@ def grey_limits(image: Image, config: NormalizeConfig) -> tuple[float, float]:
     Args:
         image: ``(height, width)`` or ``(height, width, channel)`` with 1, 3 or 4 channels, the fourth being alpha and
             ignored; uint8, uint16 or floats.
-        config: ``percentile`` takes the percentiles ``low`` and ``high`` over all pixels and channels together, or least
-            and largest value where the two percentiles are equal. ``range`` takes 0 and the largest value of the type:
-            255, 65535, or 1 for floats.
+        config: ``percentile`` takes the percentiles ``low`` and ``high`` over all pixels and channels together, or the
+            least and largest value where the two percentiles are equal. ``range`` takes 0 and the largest value of the
+            type: 255, 65535, or 1 for floats.
 
     Returns:
         Low and high in grey values, low <= high; equal for a constant image.
@@ -87,7 +87,8 @@ def _colours(image: Image) -> Image:
     colours = image[..., :3] if image.ndim == 3 else image
     if image.dtype.kind == "f" and not np.isfinite(colours).all():
         raise DataError(
-            f"grey values must be finite, got {np.count_nonzero(~np.isfinite(colours))} that are not. Replace them first"
+            f"grey values must be finite, got {np.count_nonzero(~np.isfinite(colours))} that are not. "
+            f"Replace them first"
         )
     return colours
 
@@ -101,5 +102,5 @@ def _percentile(reached: NDArray[np.float64], q: float) -> float:
 
 def _three_channels(image: Image) -> Image:
     if image.ndim == 2 or image.shape[2] == 1:
-        return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_GRAY2RGB)
+        return np.asarray(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_GRAY2RGB))
     return np.ascontiguousarray(image)

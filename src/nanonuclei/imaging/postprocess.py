@@ -9,13 +9,13 @@ from skimage.segmentation import watershed as flood
 
 from nanonuclei.config.experiment import InstancesConfig
 from nanonuclei.errors import DataError
-from nanonuclei.imaging.instances import Instances, from_labels, sequential
+from nanonuclei.imaging.instances import Instances, from_labels
 from nanonuclei.imaging.types import Float32Array, Int32Array
 
 _MIN_DIP = 0.05
-"""Share of a peak's height by which the way to a higher peak must dip, beside `min_distance` px. Flooding the true masks of
-100 images of the Data Science Bowl 2018 with smooth = min_distance = 0.5 px, pooled AP at IoU 0.5: .915 with 0, .928 with
-0.05, .920 with 0.1, .913 with 0.15."""
+"""Share of a peak's height by which the way to a higher peak must dip, beside `min_dip` px. Flooding the true
+masks of 100 images of the Data Science Bowl 2018 with smooth = min_dip = 0.5 px, pooled AP at IoU 0.5 was .915 at
+0, .928 at 0.05, .920 at 0.1 and .913 at 0.15."""
 
 _Mask = NDArray[np.bool_]
 
@@ -73,26 +73,29 @@ def components(score_map: Float32Array, *, threshold: float, min_area: int) -> I
 def watershed(foreground: Float32Array, *, body: Float32Array | None = None, config: InstancesConfig) -> Int32Array:
     """Parts touching nuclei by flooding the foreground from seeds.
 
-    The mask is ``foreground >= threshold``, with holes of fewer than `min_area` px closed while seeds are sought. A
-    connected part of the mask with one seed or none is one nucleus; a part with several is flooded from them.
+    The mask is ``foreground >= threshold``. Holes whose score is nowhere below ``threshold / 2`` count as mask while it
+    is parted, since noise would otherwise cut nuclei; a true gap between nuclei has lower scores. A connected part of
+    the mask with one seed or none is one nucleus; a part with several is flooded from them.
 
     *With a body score*, seeds are the connected parts of ``body >= seed_threshold`` inside the mask, without specks of
     fewer than ``max(3, min_area // 4)`` px, and flooding goes from high body scores to low ones.
 
-    *Without*, seeds are the peaks of the distance to the nearest background pixel, px, smoothed by a Gaussian of `smooth`
-    px (0: not at all), and flooding goes from large distances to small ones. A peak counts by how deep the neck to a
-    higher one is, not by how far away that is, because areas of nuclei span 500-fold: two peaks stay apart where every
-    way between them dips below the lower one by at least `min_distance` px + 5 % of its height. So `min_distance` is a
-    difference of distances: about half the number of px by which a neck must be narrower than the nucleus beside it.
-    (The dip is the "dynamics" of a peak; Grimaud 1992, A new measure of contrast.)
+    *Without*, seeds are the peaks of the distance to the nearest background pixel, px, smoothed by a Gaussian of
+    `smooth` px (0: not at all), and flooding goes from large distances to small ones. A peak counts by how deep the
+    neck to a higher one is, not by how far away that is, because areas of nuclei span 500-fold: two peaks stay apart
+    where every way between them dips below the lower one by at least `min_dip` px + 5 % of its height. So
+    `min_dip` is a difference of distances to the background: half the number of px, beside the 5 %, by which a
+    neck must be narrower than the nucleus beside it. (The dip is the "dynamics" of a peak; Grimaud 1992, A new measure
+    of contrast.)
 
     Args:
         foreground: ``(height, width)`` score in 0..1.
         body: ``(height, width)`` score in 0..1 of being inside a nucleus and not between two; None where unknown.
-        config: `threshold`, `seed_threshold` (with body), `smooth` and `min_distance` (without), `min_area`.
+        config: `threshold`, `seed_threshold` (with body), `smooth` and `min_dip` (without), `min_area`.
 
     Returns:
-        ``(height, width)`` int32, 0 background, 1..n nuclei, holes filled, none below `min_area` px.
+        ``(height, width)`` int32, 0 background, 1..n nuclei, none below `min_area` px. A hole that borders on one
+        nucleus alone belongs to it.
 
     Raises:
         DataError: Foreground and body are not both (height, width) of one shape.
@@ -103,7 +106,7 @@ def watershed(foreground: Float32Array, *, body: Float32Array | None = None, con
             f"{None if body is None else body.shape}. Take them from one score map"
         )
     mask = foreground >= config.threshold
-    closed = _close_small_holes(mask, config.min_area)
+    closed = _close_dim_holes(mask, foreground, least=config.threshold / 2)
     if body is None:
         relief = _distance(closed, config.smooth)
         seeds, _ = _parts((relief == cv2.dilate(relief, np.ones((3, 3), np.uint8))) & closed)
@@ -112,11 +115,10 @@ def watershed(foreground: Float32Array, *, body: Float32Array | None = None, con
         found, areas = _parts((relief >= config.seed_threshold) & closed)
         seeds = _keep(found, areas >= max(3, config.min_area // 4))
     parts, _ = _parts(closed)
-    labels = _flood_crowded(relief, seeds, parts, min_dip=config.min_distance if body is None else None)
+    labels = _flood_crowded(relief, seeds, parts, min_dip=config.min_dip if body is None else None)
     labels[~mask] = 0
     _fill_holes(labels)
-    labels, _ = sequential(labels)
-    return _keep(labels, np.bincount(labels.ravel()) >= config.min_area)
+    return _keep(labels, np.bincount(labels.ravel()) >= max(1, config.min_area))
 
 
 def _parts(mask: _Mask) -> tuple[Int32Array, NDArray[np.int64]]:
@@ -126,34 +128,39 @@ def _parts(mask: _Mask) -> tuple[Int32Array, NDArray[np.int64]]:
 
 
 def _keep(labels: Int32Array, wanted: _Mask) -> Int32Array:
-    """Returns the wanted labels of a sequential label image, renumbered without gaps."""
+    """Returns the wanted labels of a label image, renumbered without gaps; `wanted` has a place for every label."""
     wanted = wanted.copy()
     wanted[0] = False
     numbers: Int32Array = np.where(wanted, np.cumsum(wanted), 0).astype(np.int32)
     return numbers[labels]
 
 
-def _holes(background: _Mask) -> tuple[Int32Array, NDArray[np.int64]]:
-    """Returns labels of the background parts away from the image's border, corners connecting, and areas by label."""
+def _holes(background: _Mask) -> tuple[Int32Array, int]:
+    """Returns labels of the background parts away from the image's border, corners connecting, and their number."""
     height, width = background.shape
     _, labels, stats, _ = cv2.connectedComponentsWithStats(background.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     x0, y0, extent_x, extent_y = stats[:, :4].T
     inside = (x0 > 0) & (y0 > 0) & (x0 + extent_x < width) & (y0 + extent_y < height)
     inside[0] = False
-    return _keep(labels, inside), np.concatenate([[0], stats[inside, cv2.CC_STAT_AREA]])
+    count = int(np.count_nonzero(inside))
+    return (_keep(labels, inside) if count else np.zeros_like(labels)), count
 
 
-def _close_small_holes(mask: _Mask, min_area: int) -> _Mask:
-    holes, areas = _holes(~mask)
-    small = areas < min_area
-    small[0] = False
-    return mask | small[holes] if small.any() else mask
+def _close_dim_holes(mask: _Mask, foreground: Float32Array, *, least: float) -> _Mask:
+    """Returns the mask with those holes that have the least score or more everywhere."""
+    holes, count = _holes(~mask)
+    if count == 0:
+        return mask
+    dark = np.zeros(count + 1, bool)
+    dark[holes[foreground < least]] = True
+    dark[0] = True
+    return mask | ~dark[holes]
 
 
 def _fill_holes(labels: Int32Array) -> None:
     """Gives, in place, every hole that borders on one object alone to that object."""
-    holes, areas = _holes(labels == 0)
-    if len(areas) == 1:
+    holes, count = _holes(labels == 0)
+    if count == 0:
         return
     places = np.flatnonzero(holes)
     flat = labels.reshape(-1)
@@ -161,8 +168,8 @@ def _fill_holes(labels: Int32Array) -> None:
     neighbours = np.concatenate([flat[places + step] for step in steps])
     owners = np.tile(holes.reshape(-1)[places], len(steps))
     touching = neighbours > 0
-    lowest = np.full(len(areas), np.iinfo(np.int32).max, np.int32)
-    highest = np.zeros(len(areas), np.int32)
+    lowest = np.full(count + 1, np.iinfo(np.int32).max, np.int32)
+    highest = np.zeros(count + 1, np.int32)
     np.minimum.at(lowest, owners[touching], neighbours[touching])
     np.maximum.at(highest, owners[touching], neighbours[touching])
     flat[places] = np.where(lowest == highest, highest, 0)[holes.reshape(-1)[places]]
@@ -176,7 +183,7 @@ def _distance(mask: _Mask, smooth: float) -> Float32Array:
 
 
 def _flood_crowded(relief: Float32Array, seeds: Int32Array, parts: Int32Array, *, min_dip: float | None) -> Int32Array:
-    """Floods the parts that hold several seeds, every other part being one object; merges basins if `min_dip` is given."""
+    """Floods the parts that hold several seeds; every other part is one object. `min_dip` px merges shallow basins."""
     seeded = seeds > 0
     owner = np.zeros(int(seeds.max()) + 1, np.int64)  # of a seed: the part it lies in
     owner[seeds[seeded]] = parts[seeded]

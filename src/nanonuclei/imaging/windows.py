@@ -25,8 +25,8 @@ class Window(NamedTuple):
 def cover(shape: tuple[int, int], size: int | tuple[int, int], stride: int | tuple[int, int]) -> tuple[Window, ...]:
     """Covers an image with windows of one size, row by row.
 
-    The last window of each axis is shifted back so that it ends at the border. Where the image is smaller than a window,
-    the window starts at 0 and reaches beyond the image.
+    The last window of each axis is shifted back so that it ends at the border. Where the image is smaller than a
+    window, the window starts at 0 and reaches beyond the image.
 
     Args:
         shape: Height and width of the image, px.
@@ -90,9 +90,9 @@ def extract(image: NDArray[Any], windows: Sequence[Window]) -> NDArray[Any]:
 def blend(answers: NDArray[Any], windows: Sequence[Window], shape: tuple[int, int]) -> Float32Array:
     """Blends answers per window into one map: a mean weighted by how far a pixel is from its window's border.
 
-    The weight is the product over both axes of ``sin(pi * (i + 1/2) / size)**2``, the Hann window sampled at the centres
-    of the pixels: smooth, above 0 everywhere. The mean is updated window by window, ``mean += w / sum(w) * (answer -
-    mean)``, which keeps answers that agree exactly as they are.
+    The weight is the product over both axes of ``sin(pi * (i + 1/2) / size)**2``, the Hann window sampled at the
+    centres of the pixels: smooth, above 0 everywhere. The mean is updated window by window, ``mean += w / sum(w) *
+    (answer - mean)``, which keeps answers that agree exactly as they are.
 
     Args:
         answers: ``(n, h, w)`` or ``(n, h, w, channel)``, one answer per window.
@@ -108,8 +108,8 @@ def blend(answers: NDArray[Any], windows: Sequence[Window], shape: tuple[int, in
     size = _window_size(windows)
     if answers.ndim not in (3, 4) or answers.shape[:3] != (len(windows), *size):
         raise DataError(
-            f"every window needs one answer of its size: got answers of shape {answers.shape} for {len(windows)} windows "
-            f"of {size} px. Pass the windows that were extracted"
+            f"every window needs one answer of its size: got answers of shape {answers.shape} for {len(windows)} "
+            f"windows of {size} px. Pass the windows that were extracted"
         )
     height, width = shape
     if len(windows) == 1 and windows[0][:2] == (0, 0) and size[0] >= height and size[1] >= width:

@@ -33,7 +33,7 @@ class PixelLoss(keras.losses.Loss):
         self.border_weight = border_weight
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """``(batch, height, width, 1)`` classes and ``(batch, height, width, classes)`` scores to ``(batch, height, width)``."""
+        """Returns ``(batch, height, width)`` from classes ``(..., 1)`` and scores ``(..., classes)``."""
         parts = self.kind.split("+")
         loss: Any = 0.0
         if "binary_crossentropy" in parts:

@@ -29,7 +29,7 @@ def optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
 def _schedule(config: TrainConfig) -> float | keras.optimizers.schedules.LearningRateSchedule:
     if config.schedule != "cosine":
         return config.learning_rate
-    warmup = config.warmup_epochs * config.steps_per_epoch
+    warmup = min(config.warmup_epochs, config.epochs // 2) * config.steps_per_epoch
     decay = config.epochs * config.steps_per_epoch - warmup
     if not warmup:
         return keras.optimizers.schedules.CosineDecay(config.learning_rate, decay, alpha=COSINE_END)

@@ -1,4 +1,4 @@
-"""Figures of a dataset before any training; those of a training and an evaluation are in `report.figures`."""
+"""Figures of a dataset before any training; charts of a training and an evaluation are in `report.figures`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from nanonuclei.data.catalog import SPLITS, SampleRef
@@ -26,14 +26,11 @@ from nanonuclei.report.figures import (
     TEXT,
     TITLE,
     dress,
-    for_display,
     group_colours,
     legend_below,
     new_figure,
-    outlined,
-    picture,
-    write,
 )
+from nanonuclei.report.pictures import for_display, outlined, picture, write
 
 MAX_IMAGES = 12
 _PAIRS_PER_ROW = 3
@@ -177,11 +174,11 @@ def _bars_of_sizes(axes: Axes, table: pd.DataFrame, colours: Mapping[str, str]) 
 
 def _log_histogram(axes: Axes, groups: Mapping[str, NDArray[Any]], colours: Mapping[str, str], *, unit: str) -> None:
     """Draws the shares of each group per bin of equal ratio; zeros count in the shares and are named in the legend."""
-    groups = {name: np.asarray(values, float) for name, values in groups.items() if len(values)}
+    groups = {name: np.asarray(groups[name], float) for name in colours if len(groups.get(name, ()))}
     positive = [values[values > 0] for values in groups.values() if (values > 0).any()]
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
     if not positive:
         axes.text(0.5, 0.5, f"no {unit}", transform=axes.transAxes, ha="center", fontsize=TEXT, color=QUIET)
         return
@@ -189,14 +186,14 @@ def _log_histogram(axes: Axes, groups: Mapping[str, NDArray[Any]], colours: Mapp
     edges = np.geomspace(everything.min() / 1.05, everything.max() * 1.05, 26)
     for name, values in groups.items():
         shares = np.histogram(values, edges)[0] / len(values)
-        label = f"{name}: {len(values):,} {unit}"
+        label = f"{name}: n = {len(values):,}"
         if (values <= 0).any():
             label += f", {(values <= 0).sum():,} with none"
         if (values > 0).any():
             label += f", median {np.median(values):,.0f}"
         axes.stairs(shares, edges, color=colours[name], lw=1.6, label=label)
         axes.stairs(shares, edges, color=colours[name], alpha=0.12, fill=True)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if everything.max() < 2000 else (1.0,)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
     axes.set_ylim(0, axes.get_ylim()[1] * (1 + 0.1 * len(groups)))
     axes.legend(fontsize=SMALL, frameon=False, loc="upper right")
 

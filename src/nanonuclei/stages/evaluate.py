@@ -12,8 +12,9 @@ from nanonuclei.data.catalog import SPLITS, SampleRef
 from nanonuclei.engine.evaluate import Report, evaluate
 from nanonuclei.engine.predict import predict_instances
 from nanonuclei.errors import ConfigError, nearest_name
-from nanonuclei.report.figures import Panel, metric_intervals, panels, precision_by_threshold
-from nanonuclei.report.summary import metrics_table
+from nanonuclei.report.figures import metric_intervals, precision_by_threshold
+from nanonuclei.report.pictures import Panel, panels
+from nanonuclei.report.summary import METRIC_NAMES, metrics_table
 from nanonuclei.serving import load_trained
 from nanonuclei.stages.prepare import prepared
 from nanonuclei.tasks import Task, create_task
@@ -60,8 +61,8 @@ def evaluate_run(run: str, *, split: str = "test", say: Callable[[str], None] = 
         task = create_task(config)
         report = score_model(task, model, catalog.split(split))
         log_score(task, report, catalog.split(split), split=split, model=model)
-    say(metrics_table(report.flat(split), groups=report.groups()))
-    say(f"\nRun {run_id}, child of {run}. {report.seconds:.1f} s, of which {report.network_seconds:.1f} s in the network.")
+    say(score_table(report, split))
+    say(f"\nRun {run_id}, child of {run}: {report.seconds:.1f} s, {report.network_seconds:.1f} s in the network.")
     return run_id
 
 
@@ -72,9 +73,7 @@ def score_model(task: Task, model: keras.Model, samples: Sequence[SampleRef]) ->
     return evaluate(task, model, samples)
 
 
-def log_score(
-    task: Task, report: Report, samples: Sequence[SampleRef], *, split: str, model: keras.Model
-) -> None:
+def log_score(task: Task, report: Report, samples: Sequence[SampleRef], *, split: str, model: keras.Model) -> None:
     """Logs metrics, tables and figures of a score to the active run."""
     mlflow.log_metrics(report.flat(split))
     mlflow.log_metrics({f"{split}/seconds": report.seconds, f"{split}/network_seconds": report.network_seconds})
@@ -86,7 +85,19 @@ def log_score(
     for kind, chosen in _chosen(report, samples, num=task.config.evaluate.num_panels, seed=task.config.seed).items():
         rows = [_panel(task, model, sample, ap50) for sample, ap50 in chosen]
         if rows:
-            mlflow.log_figure(panels(rows, title=f"{kind.capitalize()} images of the {split} split"), f"figures/{split}_{kind}.png")
+            mlflow.log_figure(
+                panels(rows, title=f"{kind.capitalize()} images of the {split} split"), f"figures/{split}_{kind}.png"
+            )
+
+
+def score_table(report: Report, split: str) -> str:
+    """Returns the headline metrics as plain text; the run holds all of them."""
+    shown = {
+        name: value
+        for name, value in report.flat(split).items()
+        if name.rsplit("/", 1)[-1].removesuffix("_low").removesuffix("_high") in METRIC_NAMES
+    }
+    return metrics_table(shown, groups=report.groups())
 
 
 def _by_threshold(report: Report) -> Figure:
@@ -118,5 +129,8 @@ def _panel(task: Task, model: keras.Model, sample: SampleRef, ap50: float) -> Pa
         image=image,
         true=sample.labels(),
         predicted=found.labels,
-        caption=f"{sample.sample_id[:12]}, {sample.modality}: {sample.num_objects} nuclei, {len(found)} found, AP50 {ap50:.2f}",
+        caption=(
+            f"{sample.sample_id[:12]}, {sample.modality}: "
+            f"{sample.num_objects} nuclei, {len(found)} found, AP50 {ap50:.2f}"
+        ),
     )

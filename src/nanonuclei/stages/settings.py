@@ -52,18 +52,20 @@ def resolve(choices: Choices, *, say: Callable[[str], None] = print) -> Experime
             raise ConfigError(f"unknown dataset {choices.dataset!r}. {nearest_name(choices.dataset, DATASETS)}")
         given["data.dataset"] = choices.dataset
     recipe = load_recipe(choices.recipe) if choices.recipe else {}
-    config = load_experiment(choices.task, path=PARAMS, settings={**recipe, **given})
-    asked = config.data.dataset
+    defaults = load_experiment(choices.task, path=PARAMS)
+    asked = with_settings(defaults, _only({**recipe, **given}, "data.dataset")).data.dataset
     name = _present_dataset(asked)
     if name == "simulated" and choices.recipe is None:
-        config = _with_simulated_recipe(choices.task, given)
+        recipe = load_recipe(SIMULATED_RECIPE)
+    settings = {**recipe, **given, "data.dataset": name}
+    config = load_experiment(choices.task, path=PARAMS, settings=settings)
     if asked == "auto":
         say(_chosen(name, small=choices.recipe is None))
-    return with_settings(config, {"data.dataset": name})
+    return config
 
 
-def _with_simulated_recipe(task: str, given: Mapping[str, Scalar]) -> ExperimentConfig:
-    return load_experiment(task, path=PARAMS, settings={**load_recipe(SIMULATED_RECIPE), **given})
+def _only(settings: Mapping[str, Scalar], path: str) -> dict[str, Scalar]:
+    return {path: settings[path]} if path in settings else {}
 
 
 def _present_dataset(asked: str) -> str:

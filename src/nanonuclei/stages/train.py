@@ -16,9 +16,8 @@ from nanonuclei.engine.checkpoint import load_state
 from nanonuclei.engine.train import FitResult, fit
 from nanonuclei.errors import TrackingError
 from nanonuclei.report.figures import learning_curves
-from nanonuclei.report.summary import metrics_table
 from nanonuclei.serving import log_model
-from nanonuclei.stages.evaluate import log_score, score_model
+from nanonuclei.stages.evaluate import log_score, score_model, score_table
 from nanonuclei.stages.places import LOCK, run_folder
 from nanonuclei.stages.prepare import prepared
 from nanonuclei.tasks import create_task
@@ -62,7 +61,7 @@ def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Ca
         log_model(result.model, config, folder=folder)
         mlflow.set_tag("finished", "true")
     say("")
-    say(metrics_table(report.flat("test"), groups=report.groups()))
+    say(score_table(report, "test"))
     say("")
     say(_closing(run_id, result))
     return run_id
@@ -100,12 +99,7 @@ def _log_inputs(config: ExperimentConfig, catalog: Catalog, source: Path, *, fol
         )
     log_settings(run_id, flatten(config))
     mlflow.set_tags({"dataset.fingerprint": catalog.fingerprint, "split.fingerprint": catalog.split_fingerprint()})
-    log_datasets(
-        [
-            DatasetInput(f"{catalog.name}-{split}", catalog.digest(split), split, source)
-            for split in SPLITS
-        ]
-    )
+    log_datasets([DatasetInput(f"{catalog.name}-{split}", catalog.digest(split), split, source) for split in SPLITS])
     mlflow.log_artifact(str(folder / CONFIG))
     mlflow.log_text(catalog.split_table().to_csv(index=False), "data/splits.csv")
     mlflow.log_text(catalog.table().to_csv(index=False), "data/catalog.csv")
@@ -125,7 +119,9 @@ def _fit(config: ExperimentConfig, catalog: Catalog, *, folder: Path, run_id: st
             for step in range(1, state["epochs"] + 1):
                 if step not in known:
                     sender.send(step, {name: values[step - 1] for name, values in state["history"].items()})
-        result = fit(task, training_samples(catalog, config), catalog.split("val"), workdir=folder, on_epoch=sender.send)
+        result = fit(
+            task, training_samples(catalog, config), catalog.split("val"), workdir=folder, on_epoch=sender.send
+        )
     hardware = dataclasses.asdict(result.hardware)
     mlflow.set_tags({f"hardware.{key}": str(value) for key, value in hardware.items()})
     mlflow.log_metrics({"best_epoch": result.best_epoch, "train_seconds": result.seconds})

@@ -1,4 +1,4 @@
-"""Metrics on their way to the tracking server: queued, sent by a thread, kept and tried again while the server is away."""
+"""Metrics on their way to the tracking server: queued, sent by a thread, kept while the server is away."""
 
 from __future__ import annotations
 

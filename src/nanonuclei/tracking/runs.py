@@ -70,7 +70,9 @@ def stage_run(stage: str, *, name: str, tags: Mapping[str, str], resume: str | N
             for key, value in ((PARENT, resume), ("resumes", resume), ("mlflow.runName", f"resume of {resume[:8]}")):
                 client.set_tag(given, key, value)
     try:
-        run = mlflow.start_run(run_id=resume or given, run_name=None if resume or given else name, log_system_metrics=True)
+        run = mlflow.start_run(
+            run_id=resume or given, run_name=None if resume or given else name, log_system_metrics=True
+        )
     except MlflowException as error:
         raise TrackingError(f"cannot open a run at {mlflow.get_tracking_uri()}: {first_line(error)}") from error
     run_id: str = run.info.run_id
@@ -107,7 +109,7 @@ def existing_run(run_id: str) -> mlflow.entities.Run:
 
 
 def log_settings(run_id: str, settings: Mapping[str, Scalar]) -> None:
-    """Logs a flattened config as parameters, under their dotted paths; `task` is a tag, as an entry point has it too."""
+    """Logs a flattened config as parameters under dotted paths; `task` is a tag, as an entry point has it too."""
     client = MlflowClient()
     params = iter([Param(path, str(value)) for path, value in settings.items() if path != "task"])
     while batch := list(islice(params, BATCH)):

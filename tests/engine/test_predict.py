@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from nanonuclei.config.experiment import NucleiExperiment, WindowsConfig
+from nanonuclei.engine.predict import keras_network, predict_instances, score_maps
+from nanonuclei.tasks import create_task
+
+
+class Echo:
+    """A network that answers the first channel, and remembers the batches it saw."""
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        self.shapes.append(batch.shape)
+        return batch[..., :1]
+
+
+@pytest.mark.parametrize("stride", [16, 11])
+def test_map_of_an_echo_is_the_image(stride: int) -> None:
+    rng = np.random.default_rng(0)
+    images = [rng.random((*shape, 3), np.float32) for shape in ((16, 16), (40, 23), (7, 50), (33, 33))]
+    network = Echo()
+    config = WindowsConfig(size=16, stride=stride, batch_size=3)
+    for image, score_map in zip(images, score_maps(network, images, config=config), strict=True):
+        np.testing.assert_allclose(score_map, image[..., :1], atol=1e-6)
+    assert set(network.shapes) == {(3, 16, 16, 3)}
+
+
+def test_images_are_read_as_they_are_needed() -> None:
+    read = []
+
+    def images() -> object:
+        for number in range(50):
+            read.append(number)
+            yield np.zeros((8, 8, 3), np.float32)
+
+    maps = score_maps(Echo(), images(), config=WindowsConfig(size=16, stride=16, batch_size=2))
+    next(maps)
+    assert len(read) <= 3
+
+
+def test_no_image_gives_no_map() -> None:
+    assert list(score_maps(Echo(), [], config=WindowsConfig(size=16, stride=16, batch_size=2))) == []
+
+
+def test_objects_of_an_image_of_any_size_fit_into_it(experiment: Callable[..., NucleiExperiment]) -> None:
+    task = create_task(experiment({"instances.min_area": 0}))
+    model = task.build_network()
+    image = np.random.default_rng(0).integers(0, 255, (37, 61), np.uint8)
+    found = predict_instances(task, model, image)
+    assert found.labels.shape == (37, 61)
+    assert len(found) == found.labels.max()
+
+
+def test_keras_network_answers_arrays(experiment: Callable[..., NucleiExperiment]) -> None:
+    network = keras_network(create_task(experiment()).build_network())
+    assert isinstance(network(np.zeros((1, 32, 32, 3), np.float32)), np.ndarray)

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from nanonuclei.config.experiment import LossConfig
+from nanonuclei.models.losses import SMOOTH, ForegroundAccuracy, ForegroundIoU, pixel_loss
+
+TRUTH = np.array([[[[0], [1]], [[1], [2]]]], np.uint8)
+SCORES = np.array([[[[0.8, 0.1, 0.1], [0.3, 0.6, 0.1]], [[0.6, 0.3, 0.1], [0.1, 0.4, 0.5]]]], np.float32)
+
+
+def value(kind: str, truth: np.ndarray, scores: np.ndarray, *, dice: float = 1.0, border: float = 1.0) -> float:
+    loss = pixel_loss(LossConfig(kind=kind, dice_weight=dice, border_weight=border))
+    return float(keras.ops.convert_to_numpy(loss(truth, scores)))
+
+
+def test_sparse_cross_entropy_by_hand() -> None:
+    expected = -np.mean(np.log([0.8, 0.6, 0.3, 0.5]))
+    assert value("sparse_categorical_crossentropy", TRUTH, SCORES) == pytest.approx(expected, rel=1e-5)
+
+
+def test_border_weight_counts_border_pixels_more() -> None:
+    expected = -np.mean(np.log([0.8, 0.6, 0.3, 0.5]) * [1, 1, 1, 4])
+    assert value("sparse_categorical_crossentropy", TRUTH, SCORES, border=4.0) == pytest.approx(expected, rel=1e-5)
+
+
+def test_binary_cross_entropy_by_hand() -> None:
+    scores = np.array([[[[0.2], [0.9]], [[0.6], [0.5]]]], np.float32)
+    expected = -np.mean(np.log([0.8, 0.9, 0.6, 0.5]))
+    assert value("binary_crossentropy", TRUTH, scores) == pytest.approx(expected, rel=1e-5)
+
+
+def test_dice_loss_by_hand() -> None:
+    shared, total = np.array([0.6 + 0.3, 0.5]), np.array([2 + 1.4, 1 + 0.8])
+    expected = np.mean(1 - (2 * shared + SMOOTH) / (total + SMOOTH))
+    assert value("dice", TRUTH, SCORES) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["binary_crossentropy", "sparse_categorical_crossentropy"])
+def test_sum_is_the_sum_of_its_parts(kind: str) -> None:
+    scores = SCORES if kind.startswith("sparse") else 1 - SCORES[..., :1]
+    parts = value(kind, TRUTH, scores) + 0.5 * value("dice", TRUTH, scores)
+    assert value(f"{kind}+dice", TRUTH, scores, dice=0.5) == pytest.approx(parts, rel=1e-5)
+
+
+def test_empty_patch_has_finite_loss() -> None:
+    scores = np.full((1, 4, 4, 1), 1e-6, np.float32)
+    assert value("binary_crossentropy+dice", np.zeros((1, 4, 4, 1), np.uint8), scores) < 1e-3
+
+
+def test_metrics_see_foreground_whatever_the_classes() -> None:
+    accuracy, iou = ForegroundAccuracy(), ForegroundIoU()
+    accuracy.update_state(TRUTH, SCORES)
+    iou.update_state(TRUTH, SCORES)
+    assert float(accuracy.result()) == pytest.approx(3 / 4)
+    assert float(iou.result()) == pytest.approx(2 / 3)
+
+
+def test_iou_of_nothing_in_nothing_is_one() -> None:
+    iou = ForegroundIoU()
+    iou.update_state(np.zeros((1, 2, 2, 1), np.uint8), np.zeros((1, 2, 2, 1), np.float32))
+    assert float(iou.result()) == 1.0
+
+
+def test_loss_survives_saving() -> None:
+    loss = pixel_loss(LossConfig(kind="dice", dice_weight=0.3, border_weight=2.0))
+    again = keras.losses.deserialize(keras.losses.serialize(loss))
+    assert again.get_config() == loss.get_config()

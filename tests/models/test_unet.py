@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from nanonuclei.config.experiment import NetworkConfig, NucleiExperiment
+from nanonuclei.models.optimizers import COSINE_END, optimizer
+from nanonuclei.models.unet import unet
+
+
+def network(**settings: object) -> NetworkConfig:
+    return NetworkConfig.model_validate(
+        {"depth": 2, "base_filters": 4, "dropout": 0.0, "normalisation": "none", **settings}
+    )
+
+
+def test_parameters_of_a_small_network_by_hand() -> None:
+    """Depth 1, 2 filters: two 3 x 3 convolutions down, two at the bottom, one 2 x 2 up, two up, the head."""
+    down, bottom = (27 * 2 + 2) + (18 * 2 + 2), (18 * 4 + 4) + (36 * 4 + 4)
+    up, head = (4 * 4 * 2 + 2) + (36 * 2 + 2) + (18 * 2 + 2), 2 + 1
+    model = unet(network(depth=1, base_filters=2), num_classes=1)
+    assert model.count_params() == down + bottom + up + head
+
+
+@pytest.mark.parametrize("normalisation", ["batch", "group", "none"])
+def test_any_size_that_the_depth_divides_comes_out_as_it_went_in(normalisation: str) -> None:
+    model = unet(network(normalisation=normalisation, dropout=0.1), num_classes=3)
+    for shape in ((16, 24), (40, 8)):
+        answer = model(np.zeros((1, *shape, 3), np.float32))
+        assert answer.shape == (1, *shape, 3)
+
+
+def test_class_scores_sum_to_one() -> None:
+    answer = np.asarray(unet(network(), num_classes=3)(np.random.default_rng(0).random((1, 16, 16, 3), np.float32)))
+    np.testing.assert_allclose(answer.sum(axis=-1), 1.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "share"), [(0.0, 0.0), (1.0, 0.5), (2.0, 1.0), (6.0, (1 + COSINE_END) / 2), (10.0, COSINE_END)]
+)
+def test_cosine_schedule_rises_over_the_warmup_and_falls_to_its_end(
+    experiment: Callable[..., NucleiExperiment], epoch: float, share: float
+) -> None:
+    settings = {"train.schedule": "cosine", "train.epochs": 10, "train.warmup_epochs": 2, "train.steps_per_epoch": 10}
+    config = experiment(settings).train
+    schedule = optimizer(config)._learning_rate
+    assert float(schedule(epoch * 10)) == pytest.approx(share * config.learning_rate, abs=1e-8, rel=1e-4)
+
+
+def test_short_training_keeps_half_of_its_epochs_from_the_warmup(
+    experiment: Callable[..., NucleiExperiment],
+) -> None:
+    config = experiment({"train.schedule": "cosine", "train.epochs": 2, "train.warmup_epochs": 5}).train
+    schedule = optimizer(config)._learning_rate
+    assert float(schedule(config.steps_per_epoch)) == pytest.approx(config.learning_rate, rel=1e-4)
