@@ -12,7 +12,7 @@ from nanonuclei.models.unet import unet
 
 def network(**settings: object) -> NetworkConfig:
     return NetworkConfig.model_validate(
-        {"depth": 2, "base_filters": 4, "dropout": 0.0, "normalisation": "none", **settings}
+        {"depth": 2, "base_filters": 4, "dropout": 0.0, "normalisation": "none", "norm_momentum": 0.9, **settings}
     )
 
 

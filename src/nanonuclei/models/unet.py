@@ -50,8 +50,7 @@ def _block(x: keras.KerasTensor, config: NetworkConfig, *, level: int, name: str
             name=f"{name}{part}_conv",
         )(x)
         if config.normalisation == "batch":
-            # 0.9: the statistics follow within an epoch of a few dozen steps.
-            x = layers.BatchNormalization(momentum=0.9, name=f"{name}{part}_norm")(x)
+            x = layers.BatchNormalization(momentum=config.norm_momentum, name=f"{name}{part}_norm")(x)
         elif config.normalisation == "group":
             groups = next(size for size in (8, 4, 2, 1) if filters % size == 0)
             x = layers.GroupNormalization(groups, name=f"{name}{part}_norm")(x)
