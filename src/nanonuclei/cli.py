@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -116,21 +117,21 @@ def _train(options: argparse.Namespace) -> None:
                 f"a resumed run keeps its own settings: leave out {', '.join(changed)}, "
                 "or start a new run without resume"
             )
-        from nanonuclei.stages.train import train
-
+        with _native_messages_hidden():
+            from nanonuclei.stages.train import train
         train(None, resume=options.resume)
         return
     from nanonuclei.stages.settings import resolve
 
-    config = resolve(_choices(options))
-    from nanonuclei.stages.train import train
-
+    config = resolve(_choices(options))  # before the slow imports: a wrong setting is told at once
+    with _native_messages_hidden():
+        from nanonuclei.stages.train import train
     train(config)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from nanonuclei.stages.evaluate import evaluate_run
-
+    with _native_messages_hidden():
+        from nanonuclei.stages.evaluate import evaluate_run
     evaluate_run(options.run_id, split=options.split)
 
 
@@ -149,6 +150,24 @@ def _quieten() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     for name in ("alembic", "mlflow.store.db.utils", "mlflow.system_metrics", "mlflow.utils.environment"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def _native_messages_hidden() -> Iterator[None]:
+    """Hides what TensorFlow's libraries write to standard error when loaded, before any log level counts.
+
+    Exceptions pass; Python's own messages of the same moment are hidden too.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:

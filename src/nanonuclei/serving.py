@@ -170,7 +170,7 @@ def load_trained(run: mlflow.entities.Run) -> tuple[ExperimentConfig, keras.Mode
             f"run {run.info.run_id} holds no model: its training did not end, or it is no training. "
             "Resume it with `mlflow run . -e train -P resume=RUN_ID`"
         )
-    files = Path(mlflow.artifacts.download_artifacts(f"{uri}/artifacts"))
+    files = Path(mlflow.artifacts.download_artifacts(uri)) / "artifacts"
     config = load_experiment(_task_name(files / CONFIG), path=files / CONFIG)
     return config, load_network(files / NETWORK)
 

@@ -48,11 +48,13 @@ def test_real_data_is_used_where_it_lies() -> None:
     assert said == ["Dataset: dsb2018, found in data/."]
 
 
-def test_named_dataset_is_used_without_a_word() -> None:
+def test_named_dataset_is_used_even_where_there_is_real_data() -> None:
     real_data()
     said: list[str] = []
     assert resolve(Choices("nuclei", dataset="simulated"), say=said.append).data.dataset == "simulated"
-    assert said == []
+    assert said == ["Using simulated nuclei and a small network (recipes/simulated.yaml)."]
+    assert resolve(Choices("nuclei", dataset="dsb2018"), say=said.append).data.dataset == "dsb2018"
+    assert len(said) == 1
 
 
 def test_named_dataset_that_is_missing_tells_how_to_get_it() -> None:

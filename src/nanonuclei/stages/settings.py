@@ -40,7 +40,7 @@ def resolve(choices: Choices, *, say: Callable[[str], None] = print) -> Experime
 
     Args:
         choices: What the command line said.
-        say: Told in one line which dataset is used, when that was not named.
+        say: Told in one line which dataset is used, when that was not named or brings its own network.
 
     Raises:
         ConfigError: A file, path, value or name is not valid.
@@ -59,8 +59,8 @@ def resolve(choices: Choices, *, say: Callable[[str], None] = print) -> Experime
         recipe = load_recipe(SIMULATED_RECIPE)
     settings = {**recipe, **given, "data.dataset": name}
     config = load_experiment(choices.task, path=PARAMS, settings=settings)
-    if asked == "auto":
-        say(_chosen(name, small=choices.recipe is None))
+    if asked == "auto" or name == "simulated":
+        say(_chosen(name, asked=asked, small=choices.recipe is None))
     return config
 
 
@@ -81,10 +81,12 @@ def _present_dataset(asked: str) -> str:
     )
 
 
-def _chosen(name: str, *, small: bool) -> str:
+def _chosen(name: str, *, asked: str, small: bool) -> str:
     if name != "simulated":
         return f"Dataset: {name}, found in {DATA}/."
     network = f" and a small network ({SIMULATED_RECIPE})" if small else ""
+    if asked == "simulated":
+        return f"Using simulated nuclei{network}."
     return (
         f"No dataset in {DATA}/: using simulated nuclei{network}. "
         "`mlflow run . -e fetch -P dataset=dsb2018` gets the real images."

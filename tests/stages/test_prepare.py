@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tests.conftest import disc_sample
+
+from nanonuclei.config.experiment import NucleiExperiment
+from nanonuclei.config.params import with_settings
+from nanonuclei.data.catalog import load_catalog
+from nanonuclei.errors import DataError
+from nanonuclei.stages.prepare import PROBLEMS, prepare, prepared
+
+Experiment = Callable[..., NucleiExperiment]
+
+
+def png(array: np.ndarray) -> bytes:
+    return cv2.imencode(".png", array)[1].tobytes()
+
+
+def write_archive(path: Path, *, spoil: bool = False) -> Path:
+    """Twelve drawn samples as Kaggle lays them out; spoilt: one mask of another size, one broken image."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(12):
+            sample = disc_sample(f"s{number:02}", seed=number)
+            image = b"no image" if spoil and number == 3 else png(sample.image)
+            archive.writestr(f"s{number:02}/images/s{number:02}.png", image)
+            for label in range(1, int(sample.labels.max()) + 1):
+                mask = (sample.labels == label).astype(np.uint8) * 255
+                if mask.any():
+                    mask = mask[:-1] if spoil and number == 5 and label == 1 else mask
+                    archive.writestr(f"s{number:02}/masks/m{label}.png", png(mask))
+    return path
+
+
+def test_prepared_samples_are_the_archives(experiment: Experiment, tmp_path: Path) -> None:
+    source = write_archive(tmp_path / "a.zip")
+    prepare(experiment(), source=source, output=tmp_path / "out")
+    catalog = load_catalog(tmp_path / "out")
+    assert len(catalog.samples) == 12
+    for number, ref in enumerate(catalog.samples):
+        sample = disc_sample(f"s{number:02}", seed=number)
+        np.testing.assert_array_equal(ref.image(), sample.image)
+        np.testing.assert_array_equal(ref.labels() > 0, sample.labels > 0)
+        assert ref.num_objects == len(np.unique(ref.labels())) - 1
+        assert ref.labels().dtype == np.uint16
+
+
+def test_fingerprints_follow_content_and_split(experiment: Experiment, tmp_path: Path) -> None:
+    source = write_archive(tmp_path / "a.zip")
+    first = prepare(experiment(), source=source, output=tmp_path / "first")
+    again = prepare(experiment(), source=source, output=tmp_path / "again")
+    other = prepare(experiment({"seed": 11}), source=source, output=tmp_path / "other")
+    assert (again.fingerprint, again.split_fingerprint()) == (first.fingerprint, first.split_fingerprint())
+    assert other.fingerprint == first.fingerprint
+    assert other.split_fingerprint() != first.split_fingerprint()
+
+
+def test_no_field_of_view_crosses_a_split(experiment: Experiment, tmp_path: Path) -> None:
+    catalog = prepare(
+        experiment({"data.simulated.num_images": 30, "data.simulated.size": 64}), source=None, output=tmp_path / "out"
+    )
+    splits: dict[int, set[str]] = {}
+    for ref in catalog.samples:
+        splits.setdefault(ref.field, set()).add(ref.split)
+    assert all(len(found) == 1 for found in splits.values())
+    assert {ref.split for ref in catalog.samples} == {"train", "val", "test"}
+
+
+def test_all_broken_samples_are_told_at_once_and_nothing_is_left(experiment: Experiment, tmp_path: Path) -> None:
+    source = write_archive(tmp_path / "a.zip", spoil=True)
+    with pytest.raises(DataError) as caught:
+        prepare(experiment(), source=source, output=tmp_path / "out")
+    message = str(caught.value)
+    assert "s03/images/s03.png" in message
+    assert "s05/masks/m1.png" in message
+    assert "data.on_bad_sample=skip" in message
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip"]
+
+
+def test_broken_samples_are_left_out_and_listed_when_asked(experiment: Experiment, tmp_path: Path) -> None:
+    source = write_archive(tmp_path / "a.zip", spoil=True)
+    catalog = prepare(experiment({"data.on_bad_sample": "skip"}), source=source, output=tmp_path / "out")
+    assert [ref.sample_id for ref in catalog.samples if ref.sample_id in ("s03", "s05")] == []
+    assert (tmp_path / "out" / PROBLEMS).read_text().count("\n") == 3
+
+
+@pytest.mark.usefixtures("project")
+def test_prepared_data_is_used_again_until_its_settings_change(experiment: Experiment) -> None:
+    config = experiment({"data.dataset": "simulated", "data.simulated.num_images": 12, "data.simulated.size": 64})
+    said: list[str] = []
+    first, folder = prepared(config, say=said.append)
+    again, _ = prepared(with_settings(config, {"train.epochs": 9}), say=said.append)
+    _, other = prepared(with_settings(config, {"data.simulated.size": 72}), say=said.append)
+    assert again == first
+    assert "from before" in said[2]
+    assert other != folder
+
+
+@pytest.mark.slow
+def test_the_real_images_are_prepared_whole(experiment: Experiment, shared_data: Path, tmp_path: Path) -> None:
+    catalog = prepare(experiment(), source=shared_data / "data" / "stage1_train.zip", output=tmp_path / "out")
+    assert len(catalog.samples) == 664
+    assert sum(ref.num_objects for ref in catalog.samples) == 28_986
+    splits: dict[int, set[str]] = {}
+    for ref in catalog.samples:
+        splits.setdefault(ref.field, set()).add(ref.split)
+    assert all(len(found) == 1 for found in splits.values())

@@ -1,0 +1,122 @@
+"""The whole path in one process, on images and a network so small that it takes seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.tracking import MlflowClient
+
+from nanonuclei.config.experiment import NucleiExperiment
+from nanonuclei.errors import TrackingError
+from nanonuclei.imaging.instances import from_run_lengths
+from nanonuclei.serving import _example, load_trained
+from nanonuclei.stages.evaluate import evaluate_run
+from nanonuclei.stages.explore import explore
+from nanonuclei.stages.train import train, training_samples
+from nanonuclei.tracking.runs import existing_run
+
+pytestmark = pytest.mark.usefixtures("project")
+
+
+@pytest.fixture
+def config(experiment: Callable[..., NucleiExperiment]) -> NucleiExperiment:
+    return experiment({"data.dataset": "simulated", "data.simulated.num_images": 12, "data.simulated.size": 64})
+
+
+def artifacts(run_id: str, folder: str | None = None) -> set[str]:
+    client = MlflowClient()
+    found = set()
+    for entry in client.list_artifacts(run_id, folder):
+        found |= artifacts(run_id, entry.path) if entry.is_dir else {entry.path}
+    return found
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+def test_one_run_holds_all_that_is_needed_to_repeat_it_and_its_model_can_be_used(config: NucleiExperiment) -> None:
+    said: list[str] = []
+    run_id = train(config, say=said.append)
+    run = existing_run(run_id)
+
+    assert run.info.status == "FINISHED"
+    assert run.data.params["train.learning_rate"] == str(config.train.learning_rate)
+    assert run.data.params["data.dataset"] == "simulated"
+    tags = run.data.tags
+    for name in ("dataset.name", "dataset.fingerprint", "split.fingerprint", "hardware.precision", "hardware.name"):
+        assert tags[name]
+    contexts = {entry.tags[0].value for entry in run.inputs.dataset_inputs}
+    assert contexts == {"train", "val", "test"}
+    for name in ("train/loss", "val/loss", "val/iou", "test/accuracy", "test/ap50_pooled", "test/ap50_pooled_low"):
+        assert np.isfinite(run.data.metrics[name]), name
+    assert len(MlflowClient().get_metric_history(run_id, "val/loss")) == config.train.epochs
+    assert artifacts(run_id) >= {
+        "config.yaml",
+        "data/catalog.csv",
+        "data/splits.csv",
+        "environment/requirements.txt",
+        "evaluation/test_metrics.csv",
+        "evaluation/test_per_image.csv",
+        "figures/learning_curves.png",
+        "figures/test_random.png",
+        "figures/test_worst.png",
+        "model_summary.txt",
+    }
+    assert any(run_id in line for line in said)
+    assert any("pixel accuracy" in line for line in said)
+
+    stored, _ = load_trained(run)
+    assert stored == config
+    model = mlflow.pyfunc.load_model(tags["model.uri"])
+    found = model.predict(pd.DataFrame({"image": [_example(), _example()]}))
+    assert list(found.columns) == model.metadata.get_output_schema().input_names()
+    for _, objects in found.groupby("image"):
+        labels = from_run_lengths(objects["run_lengths"].tolist(), (64, 64)).labels
+        assert np.bincount(labels.ravel())[1:].tolist() == objects["area"].tolist()
+
+    child = existing_run(evaluate_run(run_id, split="test", say=quiet))
+    assert child.data.tags["mlflow.parentRunId"] == run_id
+    for name, value in child.data.metrics.items():
+        if name.startswith("test/") and "seconds" not in name:
+            assert value == pytest.approx(run.data.metrics[name], rel=1e-4, abs=1e-6), name
+
+
+def test_resuming_what_has_no_checkpoint_here_is_refused() -> None:
+    run_id = MlflowClient().create_run("0").info.run_id
+    with pytest.raises(TrackingError, match="has no checkpoint in"):
+        train(None, resume=run_id)
+
+
+def test_evaluating_a_run_without_model_is_refused() -> None:
+    run_id = MlflowClient().create_run("0").info.run_id
+    with pytest.raises(TrackingError, match="holds no model"):
+        evaluate_run(run_id)
+
+
+def test_training_samples_are_drawn_by_the_seed(config: NucleiExperiment, disc_catalog: object) -> None:
+    from nanonuclei.config.params import with_settings
+
+    few = with_settings(config, {"data.max_train_samples": 3})
+    assert len(training_samples(disc_catalog, few)) == 3
+    assert training_samples(disc_catalog, few) == training_samples(disc_catalog, few)
+    assert len(training_samples(disc_catalog, config)) == 6
+
+
+def test_explore_logs_pictures_and_tables(config: NucleiExperiment) -> None:
+    said: list[str] = []
+    run_id = explore(config, say=said.append)
+    assert artifacts(run_id) >= {
+        "data/catalog.csv",
+        "data/splits.csv",
+        "figures/histograms.png",
+        "figures/images_fluorescence.png",
+        "figures/splits.png",
+    }
+    assert Path("scratch/prepared").is_dir()
+    assert any("modality" in line for line in said)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nanonuclei import cli
+from nanonuclei.tasks import TASKS
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONWARNINGS": "default"}
+    return subprocess.run(
+        [sys.executable, "-m", "nanonuclei", *words],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_help_names_every_stage_and_loads_nothing_heavy() -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    code = (
+        "import sys\nfrom nanonuclei.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'keras', 'tensorflow', 'mlflow', 'numpy', 'pydantic', 'cv2'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0, done.stderr
+    for stage in ("fetch", "explore", "train", "evaluate"):
+        assert stage in done.stdout
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.7
+
+
+def test_tasks_offered_are_the_tasks_there_are() -> None:
+    assert set(cli.TASKS) == set(TASKS)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("train", "nuclei", "--set", "train.epoch=3"), "Did you mean train.epochs"),
+        (("train", "nuclei", "--set", "train.epochs=0"), "greater than or equal to 1"),
+        (("train", "nuclei", "--set", "train.epochs"), "must read PATH=VALUE"),
+        (("train", "nuclei", "--recipe", "recipes/simulatd.yaml"), "Did you mean recipes/simulated.yaml"),
+        (("train", "nuclei", "--dataset", "dsb"), "unknown dataset 'dsb'. Did you mean dsb2018"),
+        (("train", "nucleus"), "Did you mean nuclei"),
+        (("train", "nuclei", "--resume", "x", "--set", "train.epochs=3"), "keeps its own settings"),
+        (("explore", "nuclei", "--set", "seed=one"), "seed=one"),
+    ],
+)
+def test_wrong_input_is_one_message_and_exit_code_2(
+    words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert cli.main(words) == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith("Error: ")
+    assert message in shown.err
+    assert "Traceback" not in shown.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("evaluate", "--run", "nonsense"), "no run 'nonsense'"),
+        (("train", "nuclei", "--resume", "nonsense"), "no run 'nonsense'"),
+        (("fetch", "dsb2017"), "unknown dataset 'dsb2017'. Did you mean dsb2018"),
+        (("fetch", "dsb2018", "--source", "nowhere.zip"), "nowhere.zip"),
+    ],
+)
+@pytest.mark.usefixtures("project")
+def test_what_is_not_there_is_one_message_and_exit_code_2(
+    words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(words) == 2
+    shown = capsys.readouterr()
+    assert message in shown.err
+    assert "Traceback" not in shown.err
+
+
+def test_version_is_printed() -> None:
+    assert run("--version").stdout.strip() == "0.1.0"
+
+
+def test_no_stage_is_an_error_with_the_usage() -> None:
+    done = run()
+    assert done.returncode == 2
+    assert "usage:" in done.stderr

@@ -1,0 +1,229 @@
+"""The product as a user runs it: `mlflow run` in a copy of the project, killed, resumed, and without its server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).parents[1]
+MLFLOW = [sys.executable, "-m", "mlflow"]
+TINY = (
+    "network.depth=1 network.base_filters=4 train.patch_size=32 train.batch_size=2 train.steps_per_epoch=4 "
+    "train.epochs=2 train.precision=float32 windows.size=64 windows.stride=64 evaluate.bootstrap=20 "
+    "evaluate.num_panels=1 data.simulated.num_images=12 data.simulated.size=64"
+)
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A copy of the project's files, without data, runs or a database."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    folder = tmp_path / "clone"
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def environment(clone: Path, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+    return {**kept, "PATH": path, "PYTHONPATH": str(clone / "src"), "PYTHONUNBUFFERED": "1", **more}
+
+
+def mlflow_run(clone: Path, entry: str, *parameters: str) -> subprocess.CompletedProcess[str]:
+    words = [word for parameter in parameters for word in ("-P", parameter)]
+    return subprocess.run(
+        [*MLFLOW, "run", ".", "-e", entry, "--env-manager", "local", "--experiment-name", "nuclei", *words],
+        cwd=clone,
+        env=environment(clone),
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+
+
+def runs(clone: Path) -> dict[str, dict[str, str]]:
+    """Returns the tags of every run, with its state, read straight from the database."""
+    with sqlite3.connect(clone / "mlflow.db") as database:
+        found = {row[0]: {"state": row[1]} for row in database.execute("select run_uuid, status from runs")}
+        for run_id, key, value in database.execute("select run_uuid, key, value from tags"):
+            found[run_id][key] = value
+    return found
+
+
+def steps(database: Path, run_id: str, metric: str) -> list[int]:
+    with sqlite3.connect(database) as connection:
+        query = "select step from metrics where run_uuid = ? and key = ? order by step"
+        return [row[0] for row in connection.execute(query, (run_id, metric))]
+
+
+def start_training(clone: Path, settings: str, **more: str) -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-m", "nanonuclei", "train", "nuclei", "--set", f"{TINY} {settings}"]
+    with (clone / "training.log").open("wb") as log:
+        return subprocess.Popen(
+            words, cwd=clone, env=environment(clone, **more), stdout=log, stderr=log, start_new_session=True
+        )
+
+
+def finished_epochs(clone: Path) -> tuple[str, int]:
+    """Returns the run in progress and how many epochs it has stored."""
+    for path in (clone / "scratch" / "runs").glob("*/state.json"):
+        return path.parent.name, json.loads(path.read_text())["epochs"]
+    return "", 0
+
+
+def wait_for(clone: Path, condition: Callable[[], bool], *, seconds: float = 180.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        log = clone / "training.log"
+        assert time.monotonic() < deadline, log.read_text() if log.exists() else "nothing was logged"
+        time.sleep(0.05)
+
+
+def test_main_job_runs_from_nothing_and_its_model_loads_in_an_empty_folder(clone: Path, tmp_path: Path) -> None:
+    done = mlflow_run(clone, "train", f"set={TINY}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("No dataset in data/: using simulated nuclei") == 1
+    assert "pixel accuracy" in done.stdout
+    assert "mlflow ui" in done.stdout
+    (run_id, tags), *others = runs(clone).items()
+    assert others == []
+    assert (tags["state"], tags["stage"], tags["dataset.name"]) == ("FINISHED", "train", "simulated")
+    assert run_id in done.stdout
+
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    code = (
+        "import sys, mlflow, pandas as pd\n"
+        f"model = mlflow.pyfunc.load_model({tags['model.uri']!r})\n"
+        "found = model.predict(model.input_example)\n"
+        "assert not any('clone' in path for path in sys.path if not path.endswith('code')), sys.path\n"
+        "print('columns', *found.columns)"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=empty,
+        env={
+            **environment(clone),
+            "PYTHONPATH": "",
+            "MLFLOW_TRACKING_URI": f"sqlite:///{clone / 'mlflow.db'}",
+            "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert loaded.returncode == 0, loaded.stderr
+    assert "columns image object y0 x0 y1 x1 area score run_lengths" in loaded.stdout
+
+    scored = mlflow_run(clone, "evaluate", f"run={run_id}", "split=val")
+    assert scored.returncode == 0, scored.stderr
+    child = next(tags for other, tags in runs(clone).items() if other != run_id)
+    assert (child["state"], child["mlflow.parentRunId"]) == ("FINISHED", run_id)
+
+
+def test_wrong_settings_leave_no_run_in_progress(clone: Path) -> None:
+    done = mlflow_run(clone, "train", "set=train.epoch=3")
+    assert done.returncode != 0
+    assert "Did you mean train.epochs" in done.stderr
+    assert {tags["state"] for tags in runs(clone).values()} == {"FAILED"}
+
+
+def test_training_killed_at_any_moment_ends_in_the_same_run_with_the_epochs_asked_for(clone: Path) -> None:
+    process = start_training(clone, "train.epochs=6 train.steps_per_epoch=30")
+    wait_for(clone, lambda: finished_epochs(clone)[1] >= 2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    run_id, before = finished_epochs(clone)
+    assert 2 <= before < 6
+    assert runs(clone)[run_id]["state"] == "RUNNING"
+
+    done = mlflow_run(clone, "train", f"resume={run_id}")
+    assert done.returncode == 0, done.stderr
+    found = runs(clone)
+    assert found[run_id]["state"] == "FINISHED"
+    assert steps(clone / "mlflow.db", run_id, "val/loss") == [1, 2, 3, 4, 5, 6]
+    assert [tags["resumes"] for tags in found.values() if "resumes" in tags] == [run_id]
+    assert f"Epoch {before}/6" not in done.stdout
+    assert f"Epoch {before + 1}/6" in done.stdout
+
+
+def test_interrupted_training_is_recorded_as_killed(clone: Path) -> None:
+    process = start_training(clone, "train.epochs=50 train.steps_per_epoch=30")
+    wait_for(clone, lambda: finished_epochs(clone)[1] >= 1)
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(60) == 130
+    assert {tags["state"] for tags in runs(clone).values()} == {"KILLED"}
+    assert "Traceback" not in (clone / "training.log").read_text()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, Callable[[], subprocess.Popen[bytes]]]]:
+    """A tracking server's address, and a function that starts it, also again."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path / "server"
+    folder.mkdir()
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> subprocess.Popen[bytes]:
+        words = [*MLFLOW, "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+        stores = ["--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination", str(folder / "artifacts")]
+        with (folder / "server.log").open("ab") as log:
+            started.append(
+                subprocess.Popen([*words, *stores], cwd=folder, stdout=log, stderr=log, start_new_session=True)
+            )
+        for _ in range(1200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return started[-1]
+            time.sleep(0.1)
+        raise TimeoutError((folder / "server.log").read_text())
+
+    yield f"http://127.0.0.1:{port}", start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def test_training_goes_on_while_its_server_is_away_and_its_metrics_arrive_afterwards(
+    clone: Path, tmp_path: Path, server: tuple[str, Callable[[], subprocess.Popen[bytes]]]
+) -> None:
+    address, start = server
+    serving = start()
+    process = start_training(clone, "train.epochs=10 train.steps_per_epoch=60", MLFLOW_TRACKING_URI=address)
+    wait_for(clone, lambda: finished_epochs(clone)[1] >= 2)
+    os.killpg(serving.pid, signal.SIGKILL)
+    serving.wait()
+    run_id, away_since = finished_epochs(clone)
+    wait_for(clone, lambda: finished_epochs(clone)[1] >= min(10, away_since + 3))
+    assert process.poll() is None
+    start()
+    assert process.wait(300) == 0, (clone / "training.log").read_text()
+    assert steps(tmp_path / "server" / "mlflow.db", run_id, "train/loss") == list(range(1, 11))

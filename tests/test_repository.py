@@ -1,0 +1,77 @@
+"""What must hold of the files of the project themselves."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nanonuclei.serving import REQUIREMENTS
+
+ROOT = Path(__file__).parents[1]
+LOCK = (ROOT / "requirements.txt").read_text().splitlines()
+PINS = dict(line.split("==") for line in LOCK if "==" in line)
+
+
+def tracked_files() -> list[Path]:
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in done.stdout.splitlines()]
+
+
+def test_lock_holds_nothing_but_exact_pins() -> None:
+    assert all(re.fullmatch(r"[a-z0-9.\-]+==[^\s;]+", line) for line in LOCK)
+
+
+def test_lock_meets_every_dependency_that_is_named() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for text in [*project["dependencies"], *project["optional-dependencies"]["test"]]:
+        name, _, version = text.partition("==")
+        name = re.split(r"[<>=!~]", name)[0]
+        assert name in PINS, name
+        assert not version or PINS[name] == version
+
+
+def test_required_packages_are_there_and_their_rivals_are_not() -> None:
+    assert set(PINS) >= {"mlflow", "tensorflow", "keras-tuner", "optuna", "numpy", "pandas", "scikit-learn", "dvc"}
+    assert set(PINS) >= {"matplotlib", "opencv-python-headless", "tensorboard", "psutil", "nvidia-ml-py"}
+    assert not set(PINS) & {"opencv-python", "tensorflow-cpu"}
+
+
+def test_served_model_asks_for_packages_of_the_lock() -> None:
+    assert set(REQUIREMENTS) <= set(PINS)
+
+
+def test_environments_refer_to_the_one_lock() -> None:
+    conda = yaml.safe_load((ROOT / "conda.yaml").read_text())
+    assert conda["dependencies"] == ["python=3.11", "pip", {"pip": ["-r requirements.txt"]}]
+    gpu = [line for line in (ROOT / "requirements-gpu.txt").read_text().splitlines() if not line.startswith("#")]
+    assert gpu == ["-r requirements.txt", "tensorflow[and-cuda]"]
+    assert f"mlflow=={PINS['mlflow']}" in (ROOT / "README.md").read_text()
+
+
+def test_entry_points_call_stages_that_exist() -> None:
+    from nanonuclei.cli import _parser
+
+    project = yaml.safe_load((ROOT / "MLproject").read_text())
+    for name, entry in project["entry_points"].items():
+        words = entry["command"].replace("{task}", "nuclei").replace("{dataset}", "dsb2018")
+        if name != "test":
+            _parser().parse_args(re.sub(r"\{\w+\}", "x", words).split("nanonuclei ", 1)[1].split())
+
+
+def test_nothing_is_tracked_that_a_run_makes() -> None:
+    for path in tracked_files():
+        assert not {"mlruns", "__pycache__", "scratch", "build"} & set(path.relative_to(ROOT).parts)
+        assert path.suffix not in (".pyc", ".db", ".keras", ".h5")
+
+
+@pytest.mark.parametrize("dead", ["file:./mlruns", "artifact_path=", "autolog(", "transition_model_version_stage"])
+def test_dead_ways_of_mlflow_are_not_used(dead: str) -> None:
+    for path in (ROOT / "src").rglob("*.py"):
+        assert dead not in path.read_text(), path
