@@ -1,7 +1,7 @@
-"""Training throughput, in one process on one machine: images per second of
+"""Images per second of four ways to train the same network, in one process.
 
 a. a plain Keras script in the style of TensorFlow's image segmentation tutorial (tf.data, flips, float32),
-b. `engine.train.fit` with everything on: augmentation, averaged weights, checkpoints, event files, bfloat16 where it pays,
+b. `engine.train.fit` with everything on: augmentation, averaged weights, checkpoints, event files, best precision,
 c. bare `model.fit` on batches that lie ready in memory, at the precision of b,
 d. `engine.train.fit` on those same ready batches.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -33,4 +34,5 @@ def main(options: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    # `mlflow run -P options=...` hands all of them over as one word.
+    sys.exit(main(shlex.split(" ".join(sys.argv[1:]))))

@@ -1,13 +1,21 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nanonuclei.config.experiment import NucleiExperiment
+from nanonuclei.config.params import to_yaml
+from nanonuclei.data.catalog import Catalog
 from nanonuclei.engine import devices
 from nanonuclei.engine.devices import detect
 
+ROOT = Path(__file__).parents[2]
 Experiment = Callable[..., NucleiExperiment]
 
 
@@ -34,3 +42,50 @@ def test_precision_follows_the_instructions_of_the_cpu(
 
 def test_named_precision_is_taken_as_it_is(experiment: Experiment) -> None:
     assert detect(experiment({"train.precision": "float16"}).train).precision == "float16"
+
+
+TWO_DEVICES = """
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+from nanonuclei.config.params import load_experiment
+from nanonuclei.data.catalog import load_catalog
+from nanonuclei.engine import train
+from nanonuclei.engine.devices import Hardware
+from nanonuclei.tasks import create_task
+
+config = load_experiment("nuclei", path=Path(sys.argv[1]))
+catalog = load_catalog(Path(sys.argv[2]))
+train.detect = lambda config: Hardware("tensorflow", "cpu", "half a CPU", int(sys.argv[4]), "float32")
+task = create_task(config)
+result = train.fit(task, catalog.split("train"), catalog.split("val"), workdir=Path(sys.argv[3]))
+print("losses", *result.history["train/loss"], *result.history["val/loss"])
+"""
+
+
+@pytest.mark.slow
+def test_two_devices_that_share_each_batch_learn_like_one(
+    experiment: Experiment, disc_catalog: Catalog, tmp_path: Path
+) -> None:
+    """Group normalisation, as batch statistics are each device's own."""
+    config = experiment({"network.normalisation": "group", "network.dropout": 0.0, "train.epochs": 3})
+    (tmp_path / "config.yaml").write_text(to_yaml(config))
+    losses = []
+    for num in ("1", "2"):
+        words = [str(tmp_path / "config.yaml"), str(tmp_path / "prepared"), str(tmp_path / num), num]
+        done = subprocess.run(
+            [sys.executable, "-c", TWO_DEVICES, *words],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        line = next(line for line in done.stdout.splitlines() if line.startswith("losses"))
+        losses.append([float(word) for word in line.split()[1:]])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)

@@ -162,3 +162,4 @@ def test_precision_policy_is_put_back(experiment: Experiment, disc_catalog: Cata
     result = run(experiment({"train.precision": "bfloat16"}), disc_catalog, tmp_path / "work")
     assert result.hardware.precision == "bfloat16"
     assert keras.config.dtype_policy().name == "float32"
+    assert {layer.dtype_policy.name for layer in result.model.layers} == {"float32"}

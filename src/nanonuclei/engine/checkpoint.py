@@ -31,7 +31,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     Args:
         folder: Where the files go.
-        network: A network like the one in training, which the best weights are stored through, without an optimizer.
+        network: A network like the one in training, through which the best weights are stored: without an optimizer,
+            in the precision that it was built with.
         monitor: ``val/loss``, ``val/accuracy`` or ``val/iou``.
         state: What `load_state` returned, of a training that goes on.
         stateful: Callbacks whose memory is part of the state.

@@ -29,7 +29,7 @@ class FitResult:
     """A finished training.
 
     Attributes:
-        model: The best epoch's network, not compiled.
+        model: The best epoch's network in float32, not compiled.
         history: Metric to one value per epoch, over all parts of an interrupted training.
         best_epoch: From 1.
         seconds: Wall time of this part.
@@ -77,10 +77,11 @@ def fit(
     state = load_state(workdir)
     initial = _first_epoch(state, config)
     started = time.perf_counter()
+    portable = task.build_network()  # before the precision is set: what is kept runs well on any machine
     with prepared(hardware, seed=task.config.seed, deterministic=config.deterministic):
         model = keras.saving.load_model(workdir / state["model"]) if state else task.build_model()
         stateful = _stateful_callbacks(config)
-        checkpoint = Checkpoint(workdir, task.build_network(), monitor=config.monitor, state=state, stateful=stateful)
+        checkpoint = Checkpoint(workdir, portable, monitor=config.monitor, state=state, stateful=stateful)
         batches = task.batches(train, training=True)
         if isinstance(batches, TrainBatches):
             batches.start_at(initial * config.steps_per_epoch)
