@@ -25,6 +25,7 @@ STILL = AugmentConfig(
     gamma=0.0,
     noise=0.0,
     invert=0.0,
+    colour=0.0,
 )
 
 
@@ -315,3 +316,18 @@ def test_the_warp_keeps_its_chance():
         not np.array_equal(patch, patch[0, 0] + 40 * np.arange(16)[:, None] + np.arange(16)) for patch in patches
     )
     assert 40 <= warped <= 80
+
+
+def test_mixed_colours_are_mixtures_of_the_channels():
+    image = np.random.default_rng(0).random((16, 16, 3), dtype=np.float32)
+    mixed = jitter(image, config=changed(colour=1.0), rng=np.random.default_rng(1))
+    shares, *_ = np.linalg.lstsq(image.reshape(-1, 3), mixed.reshape(-1, 3), rcond=None)
+    np.testing.assert_allclose(image.reshape(-1, 3) @ shares, mixed.reshape(-1, 3), atol=1e-5)
+    np.testing.assert_allclose(shares.sum(axis=0), 1.0, atol=1e-4)
+    assert (shares > -1e-4).all()
+    assert not np.allclose(mixed, image, atol=0.05)
+
+
+def test_grey_image_has_no_colours_to_mix():
+    image = np.repeat(np.random.default_rng(0).random((16, 16, 1), dtype=np.float32), 3, axis=2)
+    np.testing.assert_array_equal(jitter(image, config=changed(colour=1.0), rng=np.random.default_rng(1)), image)

@@ -92,6 +92,7 @@ class AugmentConfig(Section):
     gamma: Annotated[float, Field(ge=0.0, lt=1.0)]
     noise: Fraction
     invert: Probability
+    colour: Probability
 
 
 class TargetConfig(Section):

@@ -66,6 +66,10 @@ def random_patch(
 def jitter(image: Float32Array, *, config: AugmentConfig, rng: np.random.Generator) -> Float32Array:
     """Changes the grey values of a normalised patch at random.
 
+    With probability `config.colour` the channels of a colour image become random mixtures of themselves, rows of
+    Dirichlet(1/2) shares: near the corners of their triangle that is a swap of channels, in its middle a grey image. A
+    network then learns how nuclei differ from their surroundings, not which stain a laboratory uses.
+
     With probability `config.invert` the image is shown as its negative. Independently, with probability
     `config.intensity_probability`, follow a gamma curve, contrast (gain) about the mean with an offset, and Gaussian
     noise. A grey image (three equal channels) stays grey: it gets the same noise in all channels.
@@ -80,6 +84,8 @@ def jitter(image: Float32Array, *, config: AugmentConfig, rng: np.random.Generat
     """
     grey = bool((image[..., 0] == image[..., 1]).all() and (image[..., 0] == image[..., 2]).all())
     out: Float32Array = image[..., 0].copy() if grey else image.copy()
+    if not grey and rng.random() < config.colour:
+        out = cv2.transform(out, rng.dirichlet((0.5, 0.5, 0.5), size=3).astype(np.float32))
     if rng.random() < config.invert:
         out = 1.0 - out
     if rng.random() < config.intensity_probability:
