@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = stages.add_parser("evaluate", help="score the model of a run")
     evaluate.add_argument("--run", dest="run_id", required=True, metavar="RUN_ID")
+    _settings_option(evaluate)
     evaluate.add_argument("--split", default="test", help="train | val | test (%(default)s)")
     evaluate.set_defaults(run=_evaluate)
     return parser
@@ -78,6 +79,10 @@ def _experiment_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", nargs="?", default="nuclei", help=f"{' | '.join(TASKS)} (%(default)s)")
     parser.add_argument("--dataset", type=_given, help="auto | dsb2018 | simulated")
     parser.add_argument("--recipe", type=_given, metavar="FILE", help="settings of a named experiment, see recipes/")
+    _settings_option(parser)
+
+
+def _settings_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set",
         dest="settings",
@@ -132,7 +137,7 @@ def _train(options: argparse.Namespace) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     with _native_messages_hidden():
         from nanonuclei.stages.evaluate import evaluate_run
-    evaluate_run(options.run_id, split=options.split)
+    evaluate_run(options.run_id, split=options.split, settings=[text for text in options.settings if text])
 
 
 def _choices(options: argparse.Namespace) -> Choices:

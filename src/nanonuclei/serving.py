@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import shutil
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 from mlflow.types import ColSpec, Schema
 
 from nanonuclei.config.experiment import EXPERIMENTS, ExperimentConfig
-from nanonuclei.config.params import load_experiment, to_yaml
+from nanonuclei.config.params import Scalar, load_experiment, to_yaml
 from nanonuclei.errors import TrackingError
 from nanonuclei.imaging.instances import to_run_lengths
 from nanonuclei.imaging.types import Image
@@ -156,8 +157,15 @@ def log_model(model: keras.Model, config: ExperimentConfig, *, folder: Path) -> 
     return str(info.model_uri)
 
 
-def load_trained(run: mlflow.entities.Run) -> tuple[ExperimentConfig, keras.Model]:
+def load_trained(
+    run: mlflow.entities.Run, *, settings: Mapping[str, Scalar] | None = None, missing_from: Path | None = None
+) -> tuple[ExperimentConfig, keras.Model]:
     """Loads config and network of a training's run.
+
+    Args:
+        run: The training's run.
+        settings: Changes of its config.
+        missing_from: A `params.yaml` for settings that are younger than the run.
 
     Raises:
         TrackingError: The run holds no model.
@@ -171,7 +179,8 @@ def load_trained(run: mlflow.entities.Run) -> tuple[ExperimentConfig, keras.Mode
             "Resume it with `mlflow run . -e train -P resume=RUN_ID`"
         )
     files = Path(mlflow.artifacts.download_artifacts(uri)) / "artifacts"
-    config = load_experiment(_task_name(files / CONFIG), path=files / CONFIG)
+    path = files / CONFIG
+    config = load_experiment(_task_name(path), path=path, settings=settings, missing_from=missing_from)
     return config, load_network(files / NETWORK)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -117,7 +118,7 @@ def test_missing_value_in_the_file_is_named(tmp_path: Path) -> None:
     tree = read_yaml(PARAMS)
     del tree["nuclei"]["train"]["epochs"]
     path = tmp_path / "params.yaml"
-    path.write_text(__import__("yaml").safe_dump(tree))
+    path.write_text(yaml.safe_dump(tree))
     with pytest.raises(ConfigError, match=r"setting 'train.epochs' is missing"):
         load_experiment("nuclei", path=path)
 
@@ -128,6 +129,16 @@ def test_file_that_is_no_parameter_file_is_refused(tmp_path: Path, content: str)
     path.write_text(content)
     with pytest.raises(ConfigError, match=r"params\.yaml"):
         load_experiment("nuclei", path=path)
+
+
+def test_config_of_an_older_run_takes_younger_settings_from_the_parameters(tmp_path: Path) -> None:
+    tree = read_yaml(PARAMS)
+    del tree["nuclei"]["windows"]["num_views"]
+    tree["nuclei"]["train"]["epochs"] = 9
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    config = load_experiment("nuclei", path=path, missing_from=PARAMS)
+    assert (config.windows.num_views, config.train.epochs) == (1, 9)
 
 
 def test_unknown_recipe_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:

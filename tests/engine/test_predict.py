@@ -26,7 +26,7 @@ def test_map_of_an_echo_is_the_image(stride: int) -> None:
     rng = np.random.default_rng(0)
     images = [rng.random((*shape, 3), np.float32) for shape in ((16, 16), (40, 23), (7, 50), (33, 33))]
     network = Echo()
-    config = WindowsConfig(size=16, stride=stride, batch_size=3)
+    config = WindowsConfig(size=16, stride=stride, batch_size=3, num_views=1)
     for image, score_map in zip(images, score_maps(network, images, config=config), strict=True):
         np.testing.assert_allclose(score_map, image[..., :1], atol=1e-6)
     assert set(network.shapes) == {(3, 16, 16, 3)}
@@ -40,13 +40,13 @@ def test_images_are_read_as_they_are_needed() -> None:
             read.append(number)
             yield np.zeros((8, 8, 3), np.float32)
 
-    maps = score_maps(Echo(), images(), config=WindowsConfig(size=16, stride=16, batch_size=2))
+    maps = score_maps(Echo(), images(), config=WindowsConfig(size=16, stride=16, batch_size=2, num_views=1))
     next(maps)
     assert len(read) <= 3
 
 
 def test_no_image_gives_no_map() -> None:
-    assert list(score_maps(Echo(), [], config=WindowsConfig(size=16, stride=16, batch_size=2))) == []
+    assert list(score_maps(Echo(), [], config=WindowsConfig(size=16, stride=16, batch_size=2, num_views=1))) == []
 
 
 def test_objects_of_an_image_of_any_size_fit_into_it(experiment: Callable[..., NucleiExperiment]) -> None:
@@ -59,5 +59,25 @@ def test_objects_of_an_image_of_any_size_fit_into_it(experiment: Callable[..., N
 
 
 def test_keras_network_answers_arrays(experiment: Callable[..., NucleiExperiment]) -> None:
-    network = keras_network(create_task(experiment()).build_network())
+    network = keras_network(create_task(experiment()).build_network(), num_views=1)
     assert isinstance(network(np.zeros((1, 32, 32, 3), np.float32)), np.ndarray)
+
+
+class Ramp:
+    """Answers the image plus a ramp to the right: no two of the eight views agree."""
+
+    def predict_on_batch(self, batch: np.ndarray) -> np.ndarray:
+        return batch[..., :1] + np.arange(batch.shape[2], dtype=np.float32)[:, None]
+
+
+def test_eight_views_turn_back_before_they_are_averaged() -> None:
+    batch = np.random.default_rng(0).random((2, 16, 16, 3), np.float32)
+    answer = keras_network(Ramp(), num_views=8)(batch)
+    np.testing.assert_allclose(answer, batch[..., :1] + 7.5, rtol=1e-5)
+
+
+def test_answer_over_eight_views_turns_with_the_image(experiment: Callable[..., NucleiExperiment]) -> None:
+    network = keras_network(create_task(experiment()).build_network(), num_views=8)
+    batch = np.random.default_rng(0).random((1, 32, 32, 3), np.float32)
+    turned = np.ascontiguousarray(np.rot90(batch, axes=(1, 2)))
+    np.testing.assert_allclose(network(turned), np.rot90(network(batch), axes=(1, 2)), atol=1e-5)

@@ -12,7 +12,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from nanonuclei.config.experiment import NucleiExperiment
-from nanonuclei.errors import TrackingError
+from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.imaging.instances import from_run_lengths
 from nanonuclei.serving import _example, load_trained
 from nanonuclei.stages.evaluate import evaluate_run
@@ -80,11 +80,16 @@ def test_one_run_holds_all_that_is_needed_to_repeat_it_and_its_model_can_be_used
         labels = from_run_lengths(objects["run_lengths"].tolist(), (64, 64)).labels
         assert np.bincount(labels.ravel())[1:].tolist() == objects["area"].tolist()
 
-    child = existing_run(evaluate_run(run_id, split="test", say=quiet))
+    child = existing_run(evaluate_run(run_id, split="test", settings=["windows.num_views=1"], say=quiet))
     assert child.data.tags["mlflow.parentRunId"] == run_id
     for name, value in child.data.metrics.items():
         if name.startswith("test/") and "seconds" not in name:
             assert value == pytest.approx(run.data.metrics[name], rel=1e-4, abs=1e-6), name
+
+
+def test_evaluation_changes_how_a_model_is_used_and_not_how_it_was_made() -> None:
+    with pytest.raises(ConfigError, match=r"keeps its train\.epochs; evaluate can change windows"):
+        evaluate_run("any", settings=["train.epochs=3"])
 
 
 def test_resuming_what_has_no_checkpoint_here_is_refused() -> None:

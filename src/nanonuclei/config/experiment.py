@@ -158,6 +158,7 @@ class WindowsConfig(Section):
     size: Annotated[int, Field(ge=16, le=8192)]
     stride: Annotated[int, Field(ge=1, le=8192)]
     batch_size: Annotated[int, Field(ge=1, le=1024)]
+    num_views: Literal[1, 8]
 
     @model_validator(mode="after")
     def _windows_cover(self) -> Self:

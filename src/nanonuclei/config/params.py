@@ -28,13 +28,16 @@ def flatten(config: ExperimentConfig | Mapping[str, Any]) -> dict[str, Scalar]:
     return flat
 
 
-def load_experiment(task: str, *, path: Path, settings: Mapping[str, Scalar] | None = None) -> ExperimentConfig:
+def load_experiment(
+    task: str, *, path: Path, settings: Mapping[str, Scalar] | None = None, missing_from: Path | None = None
+) -> ExperimentConfig:
     """Reads the section of one task and applies settings to it.
 
     Args:
         task: Name of the task, the section of the file.
-        path: A `params.yaml`.
+        path: A `params.yaml`, or the `config.yaml` of a run.
         settings: Dotted path below the section to new value, such as ``{"train.epochs": 5}``.
+        missing_from: A `params.yaml` that settings are taken from which the file, being older, does not know.
 
     Raises:
         ConfigError: The file, the section, a path or a value is not valid; all problems in one message.
@@ -45,6 +48,8 @@ def load_experiment(task: str, *, path: Path, settings: Mapping[str, Scalar] | N
     if not isinstance(tree, dict) or not isinstance(tree.get(task), dict):
         raise ConfigError(f"{path} must hold a section {task!r} with the settings of that task")
     section = {"task": task, **tree[task]}
+    if missing_from is not None:
+        section = _apply(load_experiment(task, path=missing_from).model_dump(), flatten(section))
     return _validate(task, _apply(section, settings or {}), source=str(path))
 
 

@@ -66,7 +66,7 @@ def evaluate(task: Task, model: keras.Model, samples: Sequence[SampleRef]) -> Re
     """
     if not samples:
         raise DataError("the split must hold at least one image to be evaluated, got none")
-    network = _Timed(keras_network(model))
+    network = _Timed(keras_network(model, num_views=task.config.windows.num_views))
     started = time.perf_counter()
     with ThreadPoolExecutor(2, thread_name_prefix="evaluate") as threads:
         maps = score_maps(network, _decoded(task, samples, threads), config=task.config.windows)

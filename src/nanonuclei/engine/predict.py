@@ -50,9 +50,32 @@ def score_maps(network: Network, inputs: Iterable[Float32Array], *, config: Wind
             yield blend(np.stack(done.answers), done.windows, done.shape)
 
 
-def keras_network(model: keras.Model) -> Network:
-    """Returns a model as a plain function on NumPy arrays."""
-    return model.predict_on_batch  # type: ignore[no-any-return]
+def keras_network(model: keras.Model, *, num_views: int) -> Network:
+    """Returns a model as a plain function on NumPy arrays.
+
+    Args:
+        model: The network.
+        num_views: 1, or 8 for the mean answer over the flips and 90-degree turns of each window.
+    """
+    network: Network = model.predict_on_batch
+    return network if num_views == 1 else _Views(network)
+
+
+class _Views:
+    """The mean answer over the eight symmetries of a square."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    def __call__(self, batch: Float32Array) -> Float32Array:
+        total = np.float32(0.0)
+        for turns in range(4):
+            for flip in (False, True):
+                view = np.rot90(batch, turns, axes=(1, 2))
+                answer = self._network(np.ascontiguousarray(view[:, :, ::-1] if flip else view))
+                total = total + np.rot90(answer[:, :, ::-1] if flip else answer, -turns, axes=(1, 2))
+        mean: Float32Array = np.asarray(total / np.float32(8.0), np.float32)
+        return mean
 
 
 def predict_instances(task: Task, model: keras.Model, image: Image) -> Instances:
@@ -63,7 +86,7 @@ def predict_instances(task: Task, model: keras.Model, image: Image) -> Instances
         model: Its network.
         image: ``(height, width)`` or ``(height, width, 3 or 4)``, uint8 or uint16.
     """
-    network = keras_network(model)
+    network = keras_network(model, num_views=task.config.windows.num_views)
     score_map = next(score_maps(network, [task.network_input(image)], config=task.config.windows))
     return task.instances(score_map)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import mlflow
 import numpy as np
 
+from nanonuclei.config.params import flatten, parse_settings
 from nanonuclei.data.catalog import SPLITS, SampleRef
 from nanonuclei.engine.evaluate import Report, evaluate
 from nanonuclei.engine.predict import predict_instances
@@ -16,38 +17,49 @@ from nanonuclei.report.figures import metric_intervals, precision_by_threshold
 from nanonuclei.report.pictures import Panel, panels
 from nanonuclei.report.summary import METRIC_NAMES, metrics_table
 from nanonuclei.serving import load_trained
+from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.prepare import prepared
 from nanonuclei.tasks import Task, create_task
 from nanonuclei.tasks.nuclei import THRESHOLDS
-from nanonuclei.tracking.runs import PARENT, existing_run, stage_run
+from nanonuclei.tracking.runs import PARENT, existing_run, log_settings, stage_run
 
 if TYPE_CHECKING:
     import keras
     from matplotlib.figure import Figure
 
+CHANGEABLE = ("windows", "instances", "evaluate")
+"""Sections that say how a trained model is used."""
+
 SHOWN = ("accuracy", "iou", "ap50_pooled", "map_pooled", "pq")
 """Metrics of the figure with intervals."""
 
 
-def evaluate_run(run: str, *, split: str = "test", say: Callable[[str], None] = print) -> str:
+def evaluate_run(
+    run: str, *, split: str = "test", settings: Sequence[str] = (), say: Callable[[str], None] = print
+) -> str:
     """Scores the model of a finished training in a run of its own, a child of that training.
 
     Args:
         run: Id of the training's run.
         split: ``train``, ``val`` or ``test``.
+        settings: Texts ``path=value`` below windows, instances or evaluate: how the model is used, not how it was made.
         say: Told what the user should read.
 
     Returns:
         The new run's id.
 
     Raises:
-        ConfigError: There is no such split.
+        ConfigError: There is no such split or setting, or a setting is not one of those.
         TrackingError: There is no such run, or it holds no model.
     """
     if split not in SPLITS:
         raise ConfigError(f"unknown split {split!r}. {nearest_name(split, SPLITS)}")
+    changed = parse_settings(settings)
+    fixed = [path for path in changed if path.split(".")[0] not in CHANGEABLE]
+    if fixed:
+        raise ConfigError(f"a trained model keeps its {', '.join(fixed)}; evaluate can change {', '.join(CHANGEABLE)}")
     trained = existing_run(run)
-    config, model = load_trained(trained)
+    config, model = load_trained(trained, settings=changed, missing_from=PARAMS)
     tags = {PARENT: trained.info.run_id, "evaluates": run, "task": config.task, "dataset.name": config.data.dataset}
     with stage_run("evaluate", name=f"evaluate {split} of {run[:8]}", tags=tags) as run_id:
         catalog, _ = prepared(config, say=say)
@@ -58,6 +70,7 @@ def evaluate_run(run: str, *, split: str = "test", say: Callable[[str], None] = 
                 f"then {recorded}. Images of this split may have been trained on."
             )
         mlflow.set_tag("split.fingerprint", catalog.split_fingerprint())
+        log_settings(run_id, flatten(config))
         task = create_task(config)
         report = score_model(task, model, catalog.split(split))
         log_score(task, report, catalog.split(split), split=split, model=model)
