@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,12 +14,14 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from nanonuclei.config.experiment import NucleiExperiment
+from nanonuclei.config.params import to_yaml, with_settings
 from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.imaging.instances import from_run_lengths
 from nanonuclei.serving import _example, load_trained
 from nanonuclei.stages.evaluate import evaluate_run
 from nanonuclei.stages.explore import explore
-from nanonuclei.stages.train import train, training_samples
+from nanonuclei.stages.places import run_folder
+from nanonuclei.stages.train import LOCKED, train, training_samples
 from nanonuclei.tracking.runs import existing_run
 
 pytestmark = pytest.mark.usefixtures("project")
@@ -98,6 +102,24 @@ def test_resuming_what_has_no_checkpoint_here_is_refused() -> None:
         train(None, resume=run_id)
 
 
+def test_run_that_another_process_trains_is_left_alone(config: NucleiExperiment) -> None:
+    run_id = MlflowClient().create_run("0").info.run_id
+    folder = run_folder(run_id)
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(to_yaml(config))
+    code = (
+        "import fcntl, sys\nlock = open(sys.argv[1], 'w')\nfcntl.flock(lock, fcntl.LOCK_EX)\n"
+        "print('held', flush=True)\nsys.stdin.read()"
+    )
+    words = [sys.executable, "-c", code, str(folder / LOCKED)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(TrackingError, match="still being trained by another process"):
+            train(None, resume=run_id)
+        other.communicate("")
+
+
 def test_evaluating_a_run_without_model_is_refused() -> None:
     run_id = MlflowClient().create_run("0").info.run_id
     with pytest.raises(TrackingError, match="holds no model"):
@@ -105,8 +127,6 @@ def test_evaluating_a_run_without_model_is_refused() -> None:
 
 
 def test_training_samples_are_drawn_by_the_seed(config: NucleiExperiment, disc_catalog: object) -> None:
-    from nanonuclei.config.params import with_settings
-
     few = with_settings(config, {"data.max_train_samples": 3})
     assert len(training_samples(disc_catalog, few)) == 3
     assert training_samples(disc_catalog, few) == training_samples(disc_catalog, few)

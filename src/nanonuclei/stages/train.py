@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+import fcntl
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mlflow
@@ -25,6 +27,7 @@ from nanonuclei.tracking.metrics import MetricSender, steps_logged
 from nanonuclei.tracking.runs import DatasetInput, existing_run, log_datasets, log_settings, stage_run
 
 CONFIG = "config.yaml"
+LOCKED = "lock"
 
 
 def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Callable[[str], None] = print) -> str:
@@ -45,9 +48,15 @@ def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Ca
     if config is None:
         config = _config_of(resume)
     tags = {"task": config.task, "dataset.name": config.data.dataset}
-    with stage_run("train", name=f"train {config.task} {config.data.dataset}", tags=tags, resume=resume) as run_id:
+    name = f"train {config.task} {config.data.dataset}"
+    with contextlib.ExitStack() as held:
+        if resume:  # before the run is touched, which may be somebody's at work
+            held.enter_context(alone(run_folder(resume)))
+        run_id = held.enter_context(stage_run("train", name=name, tags=tags, resume=resume))
         folder = run_folder(run_id)
         folder.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            held.enter_context(alone(folder))
         (folder / CONFIG).write_text(to_yaml(config), encoding="utf-8")
         say(f"Run {run_id}")
         catalog, source = prepared(config, say=say)
@@ -65,6 +74,23 @@ def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Ca
     say("")
     say(_closing(run_id, result))
     return run_id
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Holds a run's folder, so that no second process trains in it; a killed process lets go by itself.
+
+    Raises:
+        TrackingError: Another process holds it.
+    """
+    with (folder / LOCKED).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise TrackingError(
+                f"run {folder.name} is still being trained by another process. Wait for it, or end that process first"
+            ) from error
+        yield
 
 
 def training_samples(catalog: Catalog, config: ExperimentConfig) -> tuple[SampleRef, ...]:
