@@ -109,6 +109,16 @@ def test_best_epoch_is_the_one_with_the_best_monitor(
     assert result.best_epoch == 1 + int(np.argmax(result.history["val/iou"]))
 
 
+def test_last_epoch_is_kept_when_asked(experiment: Experiment, disc_catalog: Catalog, tmp_path: Path) -> None:
+    config = experiment({"train.keep": "last", "train.ema_momentum": 0.9})
+    task = create_task(config)
+    result = run(config, disc_catalog, tmp_path / "work")
+    result.model.compile(loss=task.build_model().loss)
+    loss = result.model.evaluate(task.batches(disc_catalog.split("val"), training=False), verbose=0)
+    assert result.best_epoch == 2
+    assert loss == pytest.approx(result.history["val/loss"][-1], rel=1e-4)
+
+
 def test_kept_network_gives_the_validation_loss_of_its_epoch(
     experiment: Experiment, disc_catalog: Catalog, tmp_path: Path
 ) -> None:

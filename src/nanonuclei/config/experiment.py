@@ -143,6 +143,7 @@ class TrainConfig(Section):
     plateau_factor: Annotated[float, Field(gt=0.0, lt=1.0)]
     clip_norm: Annotated[float, Field(ge=0.0)]
     ema_momentum: Annotated[float, Field(ge=0.0, lt=1.0)]
+    keep: Literal["best", "last"]
     monitor: Literal["val/loss", "val/accuracy", "val/iou"]
     early_stopping_patience: Annotated[int, Field(ge=0)]
     precision: Literal["auto", "float32", "bfloat16", "float16"]

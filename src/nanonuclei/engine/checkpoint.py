@@ -13,6 +13,8 @@ from typing import Any
 
 import keras
 
+from nanonuclei.config.experiment import TrainConfig
+
 MODEL = "state.keras"
 STATE = "state.json"
 BEST = "best.keras"
@@ -24,7 +26,7 @@ GREATER_IS_BETTER = {"val/loss": False, "val/accuracy": True, "val/iou": True}
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Keeps the best weights and the last state in a folder; put it before the callback that swaps in averaged weights.
+    """Keeps the wanted weights and the last state in a folder; to stand before the callback that swaps in averages.
 
     Validation sees averaged weights where there are any: the best ones are stored at its end, while they are in the
     model. The state is stored at the epoch's end, with the raw weights and the optimizer.
@@ -33,7 +35,7 @@ class Checkpoint(keras.callbacks.Callback):
         folder: Where the files go.
         network: A network like the one in training, through which the best weights are stored: without an optimizer,
             in the precision that it was built with.
-        monitor: ``val/loss``, ``val/accuracy`` or ``val/iou``.
+        config: `keep` says which epoch's weights are kept, `monitor` what is best.
         state: What `load_state` returned, of a training that goes on.
         stateful: Callbacks whose memory is part of the state.
     """
@@ -43,14 +45,15 @@ class Checkpoint(keras.callbacks.Callback):
         folder: Path,
         network: keras.Model,
         *,
-        monitor: str,
+        config: TrainConfig,
         state: Mapping[str, Any] | None,
         stateful: Sequence[keras.callbacks.Callback],
     ) -> None:
         super().__init__()
         self._folder = folder
         self._network = network
-        self._monitor = monitor
+        self._monitor = config.monitor
+        self._keep_last = config.keep == "last"
         self._stateful = stateful
         self._restored = state
         self._epoch = state["epochs"] if state else 0
@@ -68,10 +71,11 @@ class Checkpoint(keras.callbacks.Callback):
         self._epoch = epoch
 
     def on_test_end(self, logs: Mapping[str, float] | None = None) -> None:
-        """Stores the weights if the validation was the best so far."""
+        """Stores the weights if the validation was the best so far, or if the last ones are wanted."""
         value = float((logs or {})[self._monitor.removeprefix("val/")])
         sign = -1.0 if GREATER_IS_BETTER[self._monitor] else 1.0
-        if math.isfinite(value) and (self.best is None or sign * value < sign * self.best):
+        better = self.best is None or sign * value < sign * self.best
+        if math.isfinite(value) and (better or self._keep_last):
             self.best, self.best_epoch = value, self._epoch + 1
             self._network.set_weights(self.model.get_weights())
             _replace(self._folder / BEST, self._network.save)

@@ -29,9 +29,9 @@ class FitResult:
     """A finished training.
 
     Attributes:
-        model: The best epoch's network in float32, not compiled.
+        model: The kept epoch's network in float32, not compiled.
         history: Metric to one value per epoch, over all parts of an interrupted training.
-        best_epoch: From 1.
+        best_epoch: The epoch that was kept, from 1.
         seconds: Wall time of this part.
         hardware: What it ran on.
     """
@@ -81,7 +81,7 @@ def fit(
     with prepared(hardware, seed=task.config.seed, deterministic=config.deterministic):
         model = keras.saving.load_model(workdir / state["model"]) if state else task.build_model()
         stateful = _stateful_callbacks(config)
-        checkpoint = Checkpoint(workdir, portable, monitor=config.monitor, state=state, stateful=stateful)
+        checkpoint = Checkpoint(workdir, portable, config=config, state=state, stateful=stateful)
         batches = task.batches(train, training=True)
         if isinstance(batches, TrainBatches):
             batches.start_at(initial * config.steps_per_epoch)

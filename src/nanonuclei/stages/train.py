@@ -157,7 +157,7 @@ def _fit(config: ExperimentConfig, catalog: Catalog, *, folder: Path, run_id: st
 def _closing(run_id: str, result: FitResult) -> str:
     hardware = result.hardware
     return (
-        f"Run {run_id}: {len(result.history['train/loss'])} epochs, best {result.best_epoch}, "
+        f"Run {run_id}: {len(result.history['train/loss'])} epochs, kept epoch {result.best_epoch}, "
         f"{result.seconds / 60:.1f} min on {hardware.num_devices} {hardware.device} ({hardware.name}, "
         f"{hardware.precision}).\n"
         f"See it:      mlflow ui --backend-store-uri {mlflow.get_tracking_uri()}\n"
