@@ -61,7 +61,7 @@ class TestLearningCurves:
     def test_the_best_epoch_is_marked_in_every_panel_and_named_below(self) -> None:
         figure = learning_curves(HISTORY, best_epoch=3)
         assert all(any(list(line.get_xdata()) == [3, 3] for line in axes.get_lines()) for axes in figure.axes)
-        assert legend_texts(figure) == ["training", "validation", "best epoch: 3"]
+        assert legend_texts(figure) == ["training", "validation", "kept epoch: 3"]
 
     def test_without_a_best_epoch_none_is_named(self) -> None:
         assert legend_texts(learning_curves({"train/loss": [1.0]}, best_epoch=None)) == ["training"]

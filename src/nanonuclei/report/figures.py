@@ -89,7 +89,7 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, best_epoch: int |
         if any(key.startswith(start) for key in given)
     ]
     if best_epoch is not None:
-        best = f"best epoch: {best_epoch}"
+        best = f"kept epoch: {best_epoch}"
         handles.append(Line2D([], [], color=QUIET, ls=":", marker="o", mfc="none", mec=INK, label=best))
     legend_below(figure, handles)
     return figure
