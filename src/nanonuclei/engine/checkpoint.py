@@ -90,6 +90,7 @@ class Checkpoint(keras.callbacks.Callback):
             "best": self.best,
             "best_epoch": self.best_epoch,
             "callbacks": [{k: vars(c)[k] for k in KEPT if k in vars(c)} for c in self._stateful],
+            "random": [keras.ops.convert_to_numpy(state).tolist() for state in _random_states(self.model)],
         }
         model = self._folder / f"epoch{epoch + 1}-{MODEL}"
         _replace(model, self.model.save)
@@ -109,6 +110,14 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     return state
 
 
+def load_model(folder: Path, state: Mapping[str, Any]) -> keras.Model:
+    """Returns the compiled model of a state, its dropout going on with the random numbers that would have come next."""
+    model: keras.Model = keras.saving.load_model(folder / state["model"])
+    for variable, value in zip(_random_states(model), state["random"], strict=True):
+        variable.assign(value)
+    return model
+
+
 def named(logs: Mapping[str, float]) -> dict[str, float]:
     """Returns Keras's logs under the platform's names: ``train/loss``, ``val/loss``, ``learning_rate``."""
     names = {}
@@ -120,6 +129,12 @@ def named(logs: Mapping[str, float]) -> dict[str, float]:
         else:
             names[f"train/{name}"] = float(value)
     return names
+
+
+def _random_states(model: keras.Model) -> list[Any]:
+    """Returns the counters of a model's random numbers, which Keras does not store with its weights."""
+    stored = {id(weight) for weight in model.weights}
+    return [variable for variable in model.variables if id(variable) not in stored]
 
 
 def _replace(path: Path, write: Callable[[Path], Any]) -> None:

@@ -15,7 +15,7 @@ import keras
 from nanonuclei.config.experiment import TrainConfig
 from nanonuclei.data.batches import TrainBatches
 from nanonuclei.data.catalog import SampleRef
-from nanonuclei.engine.checkpoint import BEST, GREATER_IS_BETTER, Checkpoint, load_state, named
+from nanonuclei.engine.checkpoint import BEST, GREATER_IS_BETTER, Checkpoint, load_model, load_state, named
 from nanonuclei.engine.devices import Hardware, detect, prepared
 from nanonuclei.errors import DataError, NanonucleiError
 from nanonuclei.tasks import Task
@@ -79,7 +79,7 @@ def fit(
     started = time.perf_counter()
     portable = task.build_network()  # before the precision is set: what is kept runs well on any machine
     with prepared(hardware, seed=task.config.seed, deterministic=config.deterministic):
-        model = keras.saving.load_model(workdir / state["model"]) if state else task.build_model()
+        model = load_model(workdir, state) if state else task.build_model()
         stateful = _stateful_callbacks(config)
         checkpoint = Checkpoint(workdir, portable, config=config, state=state, stateful=stateful)
         batches = task.batches(train, training=True)
@@ -101,7 +101,7 @@ def fit(
         finally:
             if isinstance(batches, TrainBatches):
                 batches.close()
-        best = keras.saving.load_model(workdir / BEST)
+    best = keras.saving.load_model(workdir / BEST)  # with the precision put back, which layers without one take
     return FitResult(best, checkpoint.history, checkpoint.best_epoch, time.perf_counter() - started, hardware)
 
 
