@@ -16,7 +16,9 @@ from nanonuclei.errors import DataError
 from nanonuclei.imaging.matching import matching, matching_dataset
 from nanonuclei.imaging.postprocess import components, read_instances, watershed
 
-CONFIG = InstancesConfig(kind="watershed", threshold=0.5, seed_threshold=0.5, smooth=0.5, min_dip=0.5, min_area=15)
+CONFIG = InstancesConfig(
+    kind="watershed", threshold=0.5, seed_threshold=0.5, smooth=0.5, min_dip=0.5, min_area=15, min_score=0.0
+)
 SHARED = Path(os.environ.get("NANONUCLEI_SHARED", Path(__file__).parents[2] / ".." / "shared"))
 
 
@@ -86,6 +88,25 @@ def test_body_scores_part_what_the_distance_cannot():
     assert matching(true, labels, 0.85).tp == 2
     np.testing.assert_array_equal(labels > 0, true > 0)
     assert watershed(score(true > 0), config=CONFIG).max() == 1
+
+
+def test_a_neck_of_the_body_parts_where_its_border_is_seen_in_part_only():
+    true = discs((32, 20, 10), (32, 39, 10))
+    true[26:39, 28:32] = np.where(np.arange(28, 32) < 30, 1, 2)  # no neck in the mask there
+    body = score((true > 0) & ~((np.abs(np.arange(64) - 29.5) < 2) & (np.abs(np.arange(64) - 32) > 2)[:, None]))
+    labels = watershed(score(true > 0), body=body, config=CONFIG)
+    assert ndimage.label(body > 0.5)[1] == 1
+    assert matching(true, labels, 0.9).tp == 2
+
+
+def test_objects_below_the_minimum_score_are_dropped():
+    true = discs((16, 16, 8), (48, 48, 8))
+    score_map = np.where(true == 1, np.float32(0.75), score(true > 0))
+    assert read_instances(score_map, config(min_score=0.75)).labels.max() == 2
+    found = read_instances(score_map, config(min_score=0.76))
+    np.testing.assert_array_equal(found.labels, true == 2)
+    np.testing.assert_allclose(found.scores, [0.9], rtol=1e-6)
+    assert len(read_instances(score_map, config(min_score=1.0))) == 0
 
 
 def test_specks_of_body_are_no_seeds_and_parts_without_a_seed_are_kept():

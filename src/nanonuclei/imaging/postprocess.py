@@ -27,10 +27,11 @@ def read_instances(score_map: Float32Array, config: InstancesConfig) -> Instance
         score_map: Scores in 0..1: ``(height, width)`` or ``(height, width, 1)`` foreground, or ``(height, width,
             classes)`` probabilities with channel 0 the background; of exactly three classes, channel 1 is the body of
             nuclei and channel 2 the border between touching ones.
-        config: `kind` and its thresholds. Components are taken of the foreground, whatever the classes.
+        config: `kind`, its thresholds, and the least score of a nucleus. Components are taken of the foreground,
+            whatever the classes.
 
     Returns:
-        Nuclei with labels; the score of one is the mean foreground score of its pixels.
+        Nuclei with labels; the score of one is the mean foreground score of its pixels, at least `min_score`.
 
     Raises:
         DataError: The score map has other axes.
@@ -52,7 +53,9 @@ def read_instances(score_map: Float32Array, config: InstancesConfig) -> Instance
         labels = components(foreground, threshold=config.threshold, min_area=config.min_area)
     else:
         labels = watershed(foreground, body=body, config=config)
-    return from_labels(labels, foreground)
+    found = from_labels(labels, foreground)
+    good = np.concatenate([[False], found.scores >= config.min_score])
+    return found if good[1:].all() else from_labels(_keep(labels, good), foreground)
 
 
 def components(score_map: Float32Array, *, threshold: float, min_area: int) -> Int32Array:
@@ -77,21 +80,22 @@ def watershed(foreground: Float32Array, *, body: Float32Array | None = None, con
     is parted, since noise would otherwise cut nuclei; a true gap between nuclei has lower scores. A connected part of
     the mask with one seed or none is one nucleus; a part with several is flooded from them.
 
-    *With a body score*, seeds are the connected parts of ``body >= seed_threshold`` inside the mask, without specks of
-    fewer than ``max(3, min_area // 4)`` px, and flooding goes from high body scores to low ones.
-
-    *Without*, seeds are the peaks of the distance to the nearest background pixel, px, smoothed by a Gaussian of
-    `smooth` px (0: not at all), and flooding goes from large distances to small ones. A peak counts by how deep the
-    neck to a higher one is, not by how far away that is, because areas of nuclei span 500-fold: two peaks stay apart
-    where every way between them dips below the lower one by at least `min_dip` px + 5 % of its height. So
+    *Without a body score*, seeds are the peaks of the distance to the nearest background pixel, px, smoothed by a
+    Gaussian of `smooth` px (0: not at all), and flooding goes from large distances to small ones. A peak counts by how
+    deep the neck to a higher one is, not by how far away that is, because areas of nuclei span 500-fold: two peaks stay
+    apart where every way between them dips below the lower one by at least `min_dip` px + 5 % of its height. So
     `min_dip` is a difference of distances to the background: half the number of px, beside the 5 %, by which a
     neck must be narrower than the nucleus beside it. (The dip is the "dynamics" of a peak; Grimaud 1992, A new measure
     of contrast.)
 
+    *With*, the cores of nuclei, where ``body >= seed_threshold`` inside the mask, are parted in that way first, since
+    a network often sees a part only of the border between two nuclei. The cores are the seeds, without specks of fewer
+    than ``max(3, min_area // 4)`` px, and flooding goes from high body scores to low ones.
+
     Args:
         foreground: ``(height, width)`` score in 0..1.
         body: ``(height, width)`` score in 0..1 of being inside a nucleus and not between two; None where unknown.
-        config: `threshold`, `seed_threshold` (with body), `smooth` and `min_dip` (without), `min_area`.
+        config: `threshold`, `seed_threshold` (with body), `smooth`, `min_dip`, `min_area`.
 
     Returns:
         ``(height, width)`` int32, 0 background, 1..n nuclei, none below `min_area` px. A hole that borders on one
@@ -108,17 +112,23 @@ def watershed(foreground: Float32Array, *, body: Float32Array | None = None, con
     mask = foreground >= config.threshold
     closed = _close_dim_holes(mask, foreground, least=config.threshold / 2)
     if body is None:
-        relief = _distance(closed, config.smooth)
-        seeds, _ = _parts((relief == cv2.dilate(relief, np.ones((3, 3), np.uint8))) & closed)
+        labels = _part_by_distance(closed, config)
     else:
-        relief = np.ascontiguousarray(body, np.float32)
-        found, areas = _parts((relief >= config.seed_threshold) & closed)
-        seeds = _keep(found, areas >= max(3, config.min_area // 4))
-    parts, _ = _parts(closed)
-    labels = _flood_crowded(relief, seeds, parts, min_dip=config.min_dip if body is None else None)
+        cores = _part_by_distance(closed & (body >= config.seed_threshold), config)
+        seeds = _keep(cores, np.bincount(cores.ravel()) >= max(3, config.min_area // 4))
+        parts, _ = _parts(closed)
+        labels = _flood_crowded(np.ascontiguousarray(body, np.float32), seeds, parts)
     labels[~mask] = 0
     _fill_holes(labels)
     return _keep(labels, np.bincount(labels.ravel()) >= max(1, config.min_area))
+
+
+def _part_by_distance(mask: _Mask, config: InstancesConfig) -> Int32Array:
+    """Labels the parts of a mask, one that has necks in several: see `watershed`."""
+    relief = _distance(mask, config.smooth)
+    seeds, _ = _parts((relief == cv2.dilate(relief, np.ones((3, 3), np.uint8))) & mask)
+    parts, _ = _parts(mask)
+    return _flood_crowded(relief, seeds, parts, min_dip=config.min_dip)
 
 
 def _parts(mask: _Mask) -> tuple[Int32Array, NDArray[np.int64]]:
@@ -182,7 +192,9 @@ def _distance(mask: _Mask, smooth: float) -> Float32Array:
     return np.asarray(cv2.GaussianBlur(distance, (0, 0), smooth) if smooth > 0 else distance, np.float32)
 
 
-def _flood_crowded(relief: Float32Array, seeds: Int32Array, parts: Int32Array, *, min_dip: float | None) -> Int32Array:
+def _flood_crowded(
+    relief: Float32Array, seeds: Int32Array, parts: Int32Array, *, min_dip: float | None = None
+) -> Int32Array:
     """Floods the parts that hold several seeds; every other part is one object. `min_dip` px merges shallow basins."""
     seeded = seeds > 0
     owner = np.zeros(int(seeds.max()) + 1, np.int64)  # of a seed: the part it lies in
