@@ -65,7 +65,7 @@ def test_settings_given_back_change_nothing(experiment: Callable[..., NucleiExpe
         ({"windows.stride": 64}, "stride 64 exceeds size 32"),
         (
             {"train.patch_size": 33},
-            "train.patch_size must be a multiple of network.stem_stride * 2**network.depth = 2, got 33. Take 32 or 34",
+            "train.patch_size must be a multiple of 2**network.depth = 2, got 33. Take 32 or 34",
         ),
         ({"data.split.train": 0.9}, "train + val + test must be 1, got 0.9 + 0.1 + 0.2"),
         ({"normalize.low": 99.9}, "low must be below high"),

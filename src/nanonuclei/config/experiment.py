@@ -107,7 +107,6 @@ class NetworkConfig(Section):
 
     depth: Annotated[int, Field(ge=1, le=6)]
     base_filters: Annotated[int, Field(ge=1, le=256)]
-    stem_stride: Literal[1, 2]
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
     normalisation: Literal["batch", "group", "none"]
     norm_momentum: Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -208,11 +207,11 @@ class NucleiExperiment(Section):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
-        step = self.network.stem_stride * 2**self.network.depth
+        step = 2**self.network.depth
         for name, size in (("train.patch_size", self.train.patch_size), ("windows.size", self.windows.size)):
             if size % step:
                 raise ValueError(
-                    f"{name} must be a multiple of network.stem_stride * 2**network.depth = {step}, got {size}. "
+                    f"{name} must be a multiple of 2**network.depth = {step}, got {size}. "
                     f"Take {max(step, size // step * step)} or {(size // step + 1) * step}"
                 )
         if self.target.kind == "boundary" and not self.loss.kind.startswith("sparse_categorical"):

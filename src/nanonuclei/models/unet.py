@@ -9,14 +9,10 @@ from nanonuclei.config.experiment import NetworkConfig
 
 
 def unet(config: NetworkConfig, *, num_classes: int) -> keras.Model:
-    """Builds a U-Net for images of any size that `stem_stride * 2**depth` divides.
-
-    With `stem_stride` 2, a strided convolution makes the first level half the image's size, and the head's is a
-    transposed one with its own weights for each of the four pixels of a place (sub-pixel scores; Shi et al. 2016,
-    arXiv 1609.05158): nothing of the image is thrown away, and the costly full-size levels are spared.
+    """Builds a U-Net for images of any size that `2**depth` divides.
 
     Args:
-        config: Depth, filters, stem, dropout, normalisation.
+        config: Depth, filters, dropout, normalisation.
         num_classes: 1 for one foreground score (sigmoid), else class probabilities (softmax).
 
     Returns:
@@ -25,9 +21,6 @@ def unet(config: NetworkConfig, *, num_classes: int) -> keras.Model:
     """
     inputs = keras.Input((None, None, 3), name="image")
     x = inputs
-    if config.stem_stride > 1:
-        stem = {"strides": config.stem_stride, "padding": "same", "name": "stem"}
-        x = layers.Conv2D(config.base_filters, 2 * config.stem_stride, **stem)(x)
     skips = []
     for level in range(config.depth):
         x = _block(x, config, level=level, name=f"down{level}")
@@ -41,11 +34,7 @@ def unet(config: NetworkConfig, *, num_classes: int) -> keras.Model:
         x = _block(x, config, level=level, name=f"up{level}")
     # The head stays in float32: probabilities near 0 and 1 do not fit into half precision.
     activation = "sigmoid" if num_classes == 1 else "softmax"
-    settings = {"activation": activation, "dtype": "float32", "name": "score"}
-    if config.stem_stride > 1:
-        outputs = layers.Conv2DTranspose(num_classes, config.stem_stride, strides=config.stem_stride, **settings)(x)
-    else:
-        outputs = layers.Conv2D(num_classes, 1, **settings)(x)
+    outputs = layers.Conv2D(num_classes, 1, activation=activation, dtype="float32", name="score")(x)
     return keras.Model(inputs, outputs, name="unet")
 
 
