@@ -7,7 +7,7 @@ import pytest
 
 from nanonuclei.config.experiment import NetworkConfig, NucleiExperiment
 from nanonuclei.models.optimizers import COSINE_END, optimizer
-from nanonuclei.models.unet import unet
+from nanonuclei.models.unet import RELU_GAIN, StandardizedConv2D, unet
 
 
 def network(**settings: object) -> NetworkConfig:
@@ -24,12 +24,30 @@ def test_parameters_of_a_small_network_by_hand() -> None:
     assert model.count_params() == down + bottom + up + head
 
 
-@pytest.mark.parametrize("normalisation", ["batch", "group", "none"])
+@pytest.mark.parametrize("normalisation", ["batch", "group", "weights", "none"])
 def test_any_size_that_the_depth_divides_comes_out_as_it_went_in(normalisation: str) -> None:
     model = unet(network(normalisation=normalisation, dropout=0.1), num_classes=3)
     for shape in ((16, 24), (40, 8)):
         answer = model(np.zeros((1, *shape, 3), np.float32))
         assert answer.shape == (1, *shape, 3)
+
+
+def test_standardized_convolution_by_hand() -> None:
+    layer = StandardizedConv2D(2, 1, use_bias=False)
+    layer.build((None, 4, 4, 2))
+    layer.kernel.assign(np.array([[[[3.0, 1.0], [1.0, 5.0]]]]))
+    layer.gain.assign(np.array([1.0, 2.0]))
+    share = RELU_GAIN / np.sqrt(2)  # (3, 1) and (1, 5) become (1, -1) / sqrt(2) and 2 * (-1, 1) / sqrt(2)
+    answer = np.asarray(layer(np.array([[[[1.0, 0.0]], [[0.0, 1.0]]]], np.float32)))
+    np.testing.assert_allclose(answer[0, :, 0], [[share, -2 * share], [-share, 2 * share]], rtol=1e-5)
+
+
+def test_standardized_weights_keep_the_scale_of_activations() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1, 32, 32, 64)).astype(np.float32)
+    for _ in range(6):
+        x = np.maximum(np.asarray(StandardizedConv2D(64, 3, padding="same")(x)), 0.0)
+    assert 0.4 < x[:, 8:-8, 8:-8].std() < 2.5
 
 
 def test_class_scores_sum_to_one() -> None:

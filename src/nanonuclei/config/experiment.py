@@ -108,7 +108,7 @@ class NetworkConfig(Section):
     depth: Annotated[int, Field(ge=1, le=6)]
     base_filters: Annotated[int, Field(ge=1, le=256)]
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
-    normalisation: Literal["batch", "group", "none"]
+    normalisation: Literal["batch", "group", "weights", "none"]
     norm_momentum: Annotated[float, Field(ge=0.0, lt=1.0)]
 
 

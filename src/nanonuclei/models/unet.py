@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import keras
-from keras import layers
+from keras import layers, ops
 
 from nanonuclei.config.experiment import NetworkConfig
+
+RELU_GAIN = math.sqrt(2.0 / (1.0 - 1.0 / math.pi))
+"""One over the standard deviation of ReLU(x) for x of mean 0 and variance 1."""
 
 
 def unet(config: NetworkConfig, *, num_classes: int) -> keras.Model:
@@ -40,12 +46,13 @@ def unet(config: NetworkConfig, *, num_classes: int) -> keras.Model:
 
 def _block(x: keras.KerasTensor, config: NetworkConfig, *, level: int, name: str) -> keras.KerasTensor:
     filters = config.base_filters * 2**level
+    convolution = StandardizedConv2D if config.normalisation == "weights" else layers.Conv2D
     for part in ("a", "b"):
-        x = layers.Conv2D(
+        x = convolution(
             filters,
             3,
             padding="same",
-            use_bias=config.normalisation == "none",
+            use_bias=config.normalisation in ("none", "weights"),
             kernel_initializer="he_normal",
             name=f"{name}{part}_conv",
         )(x)
@@ -58,3 +65,26 @@ def _block(x: keras.KerasTensor, config: NetworkConfig, *, level: int, name: str
     if config.dropout > 0 and level >= config.depth - 1:
         x = layers.Dropout(config.dropout, name=f"{name}_drop")(x)
     return x
+
+
+@keras.saving.register_keras_serializable(package="nanonuclei")
+class StandardizedConv2D(layers.Conv2D):
+    """A convolution whose kernels have mean 0 and a learnt gain: normalisation of weights, whatever the image's size.
+
+    The kernel of each filter is ``RELU_GAIN * gain * (w - mean(w)) / (std(w) * sqrt(n))`` over its n weights (scaled
+    weight standardization; Brock et al. 2021, arXiv 2101.08692, eq. 2), so that activations of variance 1 keep it
+    through a ReLU. Nothing is computed per pixel and nothing depends on the batch.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        """Adds the gain of each filter."""
+        super().build(input_shape)
+        self.gain = self.add_weight(name="gain", shape=(self.filters,), initializer="ones")
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        """Convolves with the standardized kernel."""
+        kernel = ops.cast(kernel, "float32")
+        centred = kernel - ops.mean(kernel, axis=(0, 1, 2), keepdims=True)
+        power = ops.sum(ops.square(centred), axis=(0, 1, 2), keepdims=True)
+        kernel = RELU_GAIN * ops.cast(self.gain, "float32") * centred * ops.rsqrt(power + keras.config.epsilon())
+        return super().convolution_op(inputs, ops.cast(kernel, inputs.dtype))
