@@ -87,7 +87,8 @@ def score_model(task: Task, model: keras.Model, samples: Sequence[SampleRef]) ->
 
 
 def log_score(task: Task, report: Report, samples: Sequence[SampleRef], *, split: str, model: keras.Model) -> None:
-    """Logs metrics, tables and figures of a score to the active run."""
+    """Logs metrics, tables and figures of a score to the active run, and the headline as its description."""
+    mlflow.set_tag("mlflow.note.content", f"Scores on the {split} split\n\n```\n{score_table(report, split)}\n```")
     mlflow.log_metrics(report.flat(split))
     mlflow.log_metrics({f"{split}/seconds": report.seconds, f"{split}/network_seconds": report.network_seconds})
     mlflow.log_text(report.per_image.to_csv(index=False), f"evaluation/{split}_per_image.csv")
