@@ -104,7 +104,8 @@ def test_early_stopping_stays_stopped_when_resumed(
 def test_best_epoch_is_the_one_with_the_best_monitor(
     experiment: Experiment, disc_catalog: Catalog, tmp_path: Path
 ) -> None:
-    config = experiment({"train.epochs": 4, "train.monitor": "val/iou", "train.learning_rate": 0.02})
+    settings = {"train.epochs": 4, "train.keep": "best", "train.monitor": "val/iou", "train.learning_rate": 0.02}
+    config = experiment(settings)
     result = run(config, disc_catalog, tmp_path / "work")
     assert result.best_epoch == 1 + int(np.argmax(result.history["val/iou"]))
 

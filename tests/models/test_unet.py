@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -40,6 +42,21 @@ def test_standardized_convolution_by_hand() -> None:
     share = RELU_GAIN / np.sqrt(2)  # (3, 1) and (1, 5) become (1, -1) / sqrt(2) and 2 * (-1, 1) / sqrt(2)
     answer = np.asarray(layer(np.array([[[[1.0, 0.0]], [[0.0, 1.0]]]], np.float32)))
     np.testing.assert_allclose(answer[0, :, 0], [[share, -2 * share], [-share, 2 * share]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("normalisation", ["batch", "group", "weights", "none"])
+def test_a_stored_network_answers_as_before(normalisation: str, tmp_path: Path) -> None:
+    model = unet(network(normalisation=normalisation), num_classes=3)
+    rng = np.random.default_rng(0)
+    model.set_weights([value + rng.uniform(0.1, 0.5, value.shape) for value in model.get_weights()])
+    x = rng.random((1, 16, 16, 3), np.float32)
+    expected = np.asarray(model(x))
+    model.save(tmp_path / "network.keras")
+    np.testing.assert_array_equal(np.asarray(keras.saving.load_model(tmp_path / "network.keras")(x)), expected)
+    model.save_weights(tmp_path / "network.weights.h5")
+    other = unet(network(normalisation=normalisation), num_classes=3)
+    other.load_weights(tmp_path / "network.weights.h5")
+    np.testing.assert_array_equal(np.asarray(other(x)), expected)
 
 
 def test_standardized_weights_keep_the_scale_of_activations() -> None:

@@ -81,6 +81,14 @@ class StandardizedConv2D(layers.Conv2D):
         super().build(input_shape)
         self.gain = self.add_weight(name="gain", shape=(self.filters,), initializer="ones")
 
+    def save_own_variables(self, store: Any) -> None:
+        """Stores all variables; a plain convolution stores kernel and bias alone."""
+        layers.Layer.save_own_variables(self, store)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads what `save_own_variables` stored."""
+        layers.Layer.load_own_variables(self, store)
+
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """Convolves with the standardized kernel."""
         kernel = ops.cast(kernel, "float32")
