@@ -30,20 +30,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words of the command line; the process's own where None.
 
     Returns:
-        0, or 2 where the user can mend what went wrong: the message is on standard error.
+        0, 1 where `lineage` does not hold, or 2 where the user can mend what went wrong: the message is on standard
+        error.
     """
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _stop)
     _quieten()
     try:
-        options.run(options)
+        answer: int | None = options.run(options)
     except NanonucleiError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return 130
-    return 0
+    return answer or 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,16 +63,31 @@ def _parser() -> argparse.ArgumentParser:
     _experiment_options(explore)
     explore.set_defaults(run=_explore)
 
+    prepare = stages.add_parser("prepare", help="pipeline: images, label maps, fields and splits from data/")
+    prepare.add_argument("task", help=" | ".join(TASKS))
+    prepare.set_defaults(run=_prepare)
+
     train = stages.add_parser("train", help="train a network, score it on the test images, log the model")
     _experiment_options(train)
     train.add_argument("--resume", type=_given, metavar="RUN_ID", help="go on with a training that was cut off")
+    train.add_argument("--build", action="store_true", help="pipeline: train on the prepared images below build/")
     train.set_defaults(run=_train)
 
     evaluate = stages.add_parser("evaluate", help="score the model of a run")
-    evaluate.add_argument("--run", dest="run_id", required=True, metavar="RUN_ID")
+    which = evaluate.add_mutually_exclusive_group(required=True)
+    which.add_argument("--run", dest="run_id", metavar="RUN_ID")
+    which.add_argument("--build", metavar="TASK", help="pipeline: score the network below build/")
     _settings_option(evaluate)
     evaluate.add_argument("--split", default="test", help="train | val | test (%(default)s)")
     evaluate.set_defaults(run=_evaluate)
+
+    repro = stages.add_parser("repro", help="dvc repro below one parent run")
+    repro.add_argument("targets", nargs="*", metavar="STAGE", help="such as train@nuclei (all)")
+    repro.set_defaults(run=_repro)
+
+    lineage = stages.add_parser("lineage", help="print and verify which data, code and settings made a model")
+    lineage.add_argument("reference", metavar="RUN_ID | models:/NAME@ALIAS")
+    lineage.set_defaults(run=_lineage)
     return parser
 
 
@@ -113,7 +129,33 @@ def _explore(options: argparse.Namespace) -> None:
     explore(config)
 
 
+def _prepare(options: argparse.Namespace) -> None:
+    with _native_messages_hidden():
+        from nanonuclei.stages.pipeline import prepare_stage
+    prepare_stage(options.task)
+
+
+def _repro(options: argparse.Namespace) -> None:
+    with _native_messages_hidden():
+        from nanonuclei.stages.repro import repro
+    repro([target for target in options.targets if target])
+
+
+def _lineage(options: argparse.Namespace) -> int:
+    from nanonuclei.tracking.lineage import describe, trace
+
+    lineage = trace(options.reference)
+    print(describe(lineage))
+    print("\nThe lineage holds." if lineage.holds else "\nThe lineage does not hold.")
+    return 0 if lineage.holds else 1
+
+
 def _train(options: argparse.Namespace) -> None:
+    if options.build:
+        with _native_messages_hidden():
+            from nanonuclei.stages.pipeline import train_stage
+        train_stage(options.task)
+        return
     if options.resume:
         changed = [name for name in ("recipe", "dataset", "settings") if any(getattr(options, name) or ())]
         changed = [name for name in changed if not (name == "dataset" and options.dataset == "auto")]
@@ -137,6 +179,10 @@ def _train(options: argparse.Namespace) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     with _native_messages_hidden():
         from nanonuclei.stages.evaluate import evaluate_run
+        from nanonuclei.stages.pipeline import evaluate_stage
+    if options.build:
+        evaluate_stage(options.build)
+        return
     evaluate_run(options.run_id, split=options.split, settings=[text for text in options.settings if text])
 
 

@@ -106,7 +106,7 @@ class Catalog:
 
     def split_fingerprint(self) -> str:
         """Returns 32 hex digits over which sample, with which content, is in which split."""
-        return _digest(f"{s.sample_id} {s.digest} {s.split}" for s in self.samples)
+        return fingerprint_of_table(self.table())
 
     def table(self) -> pd.DataFrame:
         """Returns one row per sample, without paths: what `catalog.csv` holds."""
@@ -147,6 +147,12 @@ def sample_digest(image: Image, labels: Labels) -> str:
 def content_fingerprint(digests: Iterable[tuple[str, str]]) -> str:
     """Returns 32 hex digits over (sample id, digest) pairs, in whatever order they come."""
     return _digest(f"{sample_id} {digest}" for sample_id, digest in sorted(digests))
+
+
+def fingerprint_of_table(table: pd.DataFrame) -> str:
+    """Returns the split fingerprint of a catalog's table as `Catalog.table` gives it."""
+    rows = zip(table["sample_id"], table["digest"], table["split"], strict=True)
+    return _digest(f"{sample_id} {digest} {split}" for sample_id, digest, split in rows)
 
 
 def image_path(folder: Path, sample_id: str) -> Path:

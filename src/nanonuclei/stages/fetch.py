@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from nanonuclei.data.fetch import fetch_dsb2018
 from nanonuclei.errors import ConfigError, nearest_name
+from nanonuclei.stages.pinned import data_state
 from nanonuclei.stages.places import DATA
 from nanonuclei.tracking.runs import stage_run
 
@@ -23,3 +24,4 @@ def fetch(dataset: str, *, source: str = "public", say: Callable[[str], None] = 
         raise ConfigError(f"unknown dataset {dataset!r}. {nearest_name(dataset, FETCHED)}")
     with stage_run("fetch", name=f"fetch {dataset}", tags={"dataset.name": dataset}):
         FETCHED[dataset](source, DATA, report=say)
+    say(data_state())

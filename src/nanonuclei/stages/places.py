@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 PARAMS = Path("params.yaml")
 RECIPES = Path("recipes")
 DATA = Path("data")
 SCRATCH = Path("scratch")
+BUILD = Path("build")
+DATA_POINTER = Path("data.dvc")
+DATASETS = {"nuclei": "dsb2018"}
+"""The real dataset of each task, which the pipeline runs on."""
 LOCK = Path("requirements.txt")
 
 
@@ -19,3 +25,40 @@ def prepared_folder(name: str, key: str) -> Path:
 def run_folder(run_id: str) -> Path:
     """Where checkpoints, event files and figures of a run lie."""
     return SCRATCH / "runs" / run_id
+
+
+@dataclass(frozen=True)
+class Build:
+    """What the stages of `dvc.yaml` write for one task."""
+
+    task: str
+    STAGES: ClassVar[tuple[str, ...]] = ("prepare", "train", "evaluate")
+    NETWORK: ClassVar[str] = "network.keras"
+    CONFIG: ClassVar[str] = "config.yaml"
+
+    @property
+    def folder(self) -> Path:
+        """All of it."""
+        return BUILD / self.task
+
+    @property
+    def prepared(self) -> Path:
+        """Images, label maps, catalog."""
+        return self.folder / "prepared"
+
+    @property
+    def network(self) -> Path:
+        """The trained network and its config."""
+        return self.folder / "network"
+
+    def report(self, stage: str) -> Path:
+        """Which run a stage's files come from, and what it knew."""
+        return self.folder / "reports" / f"{stage}.json"
+
+    def metrics(self, stage: str) -> Path:
+        """A stage's numbers."""
+        return self.folder / "metrics" / f"{stage}.json"
+
+    def plot(self, name: str) -> Path:
+        """A table that `dvc plots` draws."""
+        return self.folder / "plots" / f"{name}.csv"

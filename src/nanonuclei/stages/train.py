@@ -14,15 +14,17 @@ import numpy as np
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, load_experiment, to_yaml
 from nanonuclei.data.catalog import SPLITS, Catalog, SampleRef
+from nanonuclei.data.versions import dataset_md5, file_md5
 from nanonuclei.engine.checkpoint import load_state
 from nanonuclei.engine.train import FitResult, fit
 from nanonuclei.errors import TrackingError
 from nanonuclei.report.figures import learning_curves
-from nanonuclei.serving import log_model
+from nanonuclei.serving import NETWORK, log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
-from nanonuclei.stages.places import LOCK, run_folder
+from nanonuclei.stages.places import DATA, LOCK, run_folder
 from nanonuclei.stages.prepare import prepared
 from nanonuclei.tasks import create_task
+from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.metrics import MetricSender, steps_logged
 from nanonuclei.tracking.runs import DatasetInput, existing_run, log_datasets, log_settings, stage_run
 
@@ -60,14 +62,24 @@ def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Ca
         (folder / CONFIG).write_text(to_yaml(config), encoding="utf-8")
         say(f"Run {run_id}")
         catalog, source = prepared(config, say=say)
-        _log_inputs(config, catalog, source, folder=folder)
-        result = _fit(config, catalog, folder=folder, run_id=run_id)
+        log_inputs(config, catalog, source, folder=folder)
+        result = run_fit(config, catalog, folder=folder, run_id=run_id)
         task = create_task(config)
         mlflow.log_figure(learning_curves(result.history, best_epoch=result.best_epoch), "figures/learning_curves.png")
         say("Evaluating on the test images ...")
         report = score_model(task, result.model, catalog.split("test"))
         log_score(task, report, catalog.split("test"), split="test", model=result.model)
         log_model(result.model, config, folder=folder)
+        log_facts(
+            Facts(
+                stage="train",
+                task=config.task,
+                dataset=config.data.dataset,
+                dataset_md5=dataset_md5(DATA, config.data.dataset),
+                split_fingerprint=catalog.split_fingerprint(),
+                network_md5=file_md5(folder / "model" / NETWORK),
+            )
+        )
         mlflow.set_tag("finished", "true")
     say("")
     say(score_table(report, "test"))
@@ -114,7 +126,7 @@ def _config_of(resume: str | None) -> ExperimentConfig:
     return load_experiment(run.data.tags.get("task", "nuclei"), path=path)
 
 
-def _log_inputs(config: ExperimentConfig, catalog: Catalog, source: Path, *, folder: Path) -> None:
+def log_inputs(config: ExperimentConfig, catalog: Catalog, source: Path, *, folder: Path) -> None:
     """Logs settings, data and environment, before the first epoch, so that a killed run tells them too."""
     run_id = mlflow.active_run().info.run_id
     recorded = existing_run(run_id).data.tags.get("split.fingerprint")
@@ -125,7 +137,10 @@ def _log_inputs(config: ExperimentConfig, catalog: Catalog, source: Path, *, fol
         )
     log_settings(run_id, flatten(config))
     mlflow.set_tags({"dataset.fingerprint": catalog.fingerprint, "split.fingerprint": catalog.split_fingerprint()})
-    log_datasets([DatasetInput(f"{catalog.name}-{split}", catalog.digest(split), split, source) for split in SPLITS])
+    version = dataset_md5(DATA, catalog.name)
+    log_datasets(
+        [DatasetInput(f"{catalog.name}-{split}", version or catalog.digest(split), split, source) for split in SPLITS]
+    )
     mlflow.log_artifact(str(folder / CONFIG))
     mlflow.log_text(catalog.split_table().to_csv(index=False), "data/splits.csv")
     mlflow.log_text(catalog.table().to_csv(index=False), "data/catalog.csv")
@@ -133,7 +148,8 @@ def _log_inputs(config: ExperimentConfig, catalog: Catalog, source: Path, *, fol
         mlflow.log_artifact(str(LOCK), "environment")
 
 
-def _fit(config: ExperimentConfig, catalog: Catalog, *, folder: Path, run_id: str) -> FitResult:
+def run_fit(config: ExperimentConfig, catalog: Catalog, *, folder: Path, run_id: str) -> FitResult:
+    """Trains inside the active run: every epoch's metrics are sent to it as they come."""
     task = create_task(config)
     lines: list[str] = []
     task.build_network().summary(print_fn=lambda line, **_: lines.append(line), line_length=110)

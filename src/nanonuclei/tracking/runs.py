@@ -22,6 +22,10 @@ from nanonuclei.config.params import Scalar
 from nanonuclei.errors import TrackingError
 
 PARENT = "mlflow.parentRunId"
+PARENT_VARIABLE = "NANONUCLEI_PARENT_RUN"
+"""Environment variable that tells a stage which run it is a child of."""
+NOT_CODE = (":(exclude)dvc.lock", ":(exclude)build")
+"""What a pipeline writes itself while it runs does not make its working tree dirty."""
 BATCH = 100
 """Parameters that MLflow takes in one request."""
 
@@ -79,7 +83,8 @@ def stage_run(stage: str, *, name: str, tags: Mapping[str, str], resume: str | N
     try:
         if given and not resume:
             mlflow.set_tag("mlflow.runName", name)
-        mlflow.set_tags({"stage": stage, **git_tags(), **tags})
+        parent = os.environ.get(PARENT_VARIABLE)
+        mlflow.set_tags({"stage": stage, **git_tags(), **({PARENT: parent} if parent else {}), **tags})
         yield run_id
     except (KeyboardInterrupt, SystemExit):
         _end(RunStatus.KILLED)
@@ -127,7 +132,7 @@ def git_tags() -> dict[str, str]:
     """Returns commit and dirty flag of the working tree, or nothing outside of one."""
     try:
         commit = _git("rev-parse", "HEAD")
-        dirty = bool(_git("status", "--porcelain"))
+        dirty = bool(_git("status", "--porcelain", "--", ".", *NOT_CODE))
     except (OSError, subprocess.CalledProcessError):
         return {}
     return {"git.commit": commit, "git.dirty": str(dirty).lower()}

@@ -1,0 +1,118 @@
+"""Which version of a dataset lies on disk: the md5 that DVC gives to it, and the one that a `.dvc` file pins."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import yaml
+
+from nanonuclei.errors import DataError
+
+CHUNK = 2**20
+IGNORED = ("*.part", ".*.tmp")
+"""What `.dvcignore` names: remains of a fetch that was cut off."""
+
+
+def file_md5(path: Path) -> str:
+    """Returns 32 hex digits over a file's bytes."""
+    digest = hashlib.md5(usedforsecurity=False)
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error}. Restore it with `dvc checkout`") from error
+    return digest.hexdigest()
+
+
+def folder_md5(folder: Path) -> str:
+    """Returns DVC's name of a folder's content: 32 hex digits and ``.dir``.
+
+    It is the md5 of the JSON list of ``{"md5", "relpath"}`` of all files, sorted by path, as DVC 3 stores it in its
+    cache and in `dvc.lock`.
+    """
+    names = sorted(_files(folder))
+    return listing_md5({name: file_md5(folder / name) for name in names})
+
+
+def listing_md5(md5s: Mapping[str, str]) -> str:
+    """Returns DVC's name of a folder that holds these files, path within the folder to md5."""
+    entries = [{"md5": md5s[name], "relpath": name} for name in sorted(md5s)]
+    return hashlib.md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def content_md5(path: Path) -> str:
+    """Returns DVC's md5 of a file or folder.
+
+    Raises:
+        DataError: There is neither.
+    """
+    if path.is_dir():
+        return folder_md5(path)
+    return file_md5(path)
+
+
+def dataset_md5(data: Path, name: str) -> str:
+    """Returns DVC's md5 of a dataset's folder; nothing for simulated images, which no folder holds."""
+    return "" if name == "simulated" else content_md5(data / name)
+
+
+def whole_in_cache(md5: str, *, cache: Path = Path(".dvc/cache")) -> bool:
+    """Tells whether DVC's cache holds every file of a folder, byte for byte."""
+    files = listed(md5, cache=cache).values()
+    return bool(files) and all(_sound(cached(file, cache=cache), file) for file in files)
+
+
+def pinned_md5(pointer: Path, below: str | None = None, *, cache: Path = Path(".dvc/cache")) -> str | None:
+    """Returns the md5 that a `.dvc` file pins.
+
+    Args:
+        pointer: Such as ``data.dvc``.
+        below: A folder within the tracked one; its own md5, for which the listing must lie in the cache.
+        cache: DVC's cache.
+
+    Returns:
+        32 hex digits, with ``.dir`` for a folder; None where the file, the listing or the folder in it is missing.
+    """
+    try:
+        outs = yaml.safe_load(pointer.read_text(encoding="utf-8"))["outs"]
+        md5: str = outs[0]["md5"]
+    except (OSError, yaml.YAMLError, KeyError, IndexError, TypeError):
+        return None
+    if below is None:
+        return md5
+    listing = listed(md5, cache=cache)
+    inner = {name.removeprefix(f"{below}/"): value for name, value in listing.items() if name.startswith(f"{below}/")}
+    return listing_md5(inner) if inner else None
+
+
+def listed(md5: str, *, cache: Path = Path(".dvc/cache")) -> dict[str, str]:
+    """Returns path and md5 of each file of a folder in DVC's cache; nothing where the listing is not there."""
+    try:
+        entries = json.loads(cached(md5, cache=cache).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {entry["relpath"]: entry["md5"] for entry in entries}
+
+
+def cached(md5: str, *, cache: Path = Path(".dvc/cache")) -> Path:
+    """Returns where DVC 3 keeps content in its cache."""
+    return cache / "files" / "md5" / md5[:2] / md5[2:]
+
+
+def _sound(path: Path, md5: str) -> bool:
+    return path.is_file() and file_md5(path) == md5
+
+
+def _files(folder: Path) -> Iterator[str]:
+    found = False
+    for path in folder.rglob("*"):
+        if path.is_file() and not any(fnmatch.fnmatch(path.name, pattern) for pattern in IGNORED):
+            found = True
+            yield path.relative_to(folder).as_posix()
+    if not found:
+        raise DataError(f"{folder} must hold a file at least, but is missing or empty. Restore it with `dvc checkout`")

@@ -1,0 +1,38 @@
+"""How `data/` stands to `data.dvc`, which pins its version."""
+
+from __future__ import annotations
+
+from nanonuclei.data.versions import content_md5, pinned_md5
+from nanonuclei.errors import DataError
+from nanonuclei.stages.places import DATA, DATA_POINTER, DATASETS
+
+
+def check_data() -> None:
+    """Makes sure that the data of all tasks is there and is what `data.dvc` pins.
+
+    Raises:
+        DataError: It is missing or was changed.
+    """
+    missing = [name for name in DATASETS.values() if not (DATA / name).exists()]
+    if missing:
+        raise DataError(
+            f"the pipeline needs {DATA}/{missing[0]}, which is missing. Get it with `mlflow run . -e fetch -P "
+            f"dataset={missing[0]}`, or with `dvc pull` where a remote holds it"
+        )
+    pinned = pinned_md5(DATA_POINTER)
+    if pinned is not None and (found := content_md5(DATA)) != pinned:
+        raise DataError(
+            f"{DATA}/ changed since {DATA_POINTER}: it has md5 {found}, pinned is {pinned}. Adopt it with `dvc add "
+            f"{DATA}`, or restore it with `dvc checkout --force {DATA_POINTER}`; `dvc data status --granular` lists "
+            "the files"
+        )
+
+
+def data_state() -> str:
+    """Returns in one line how `data/` stands to `data.dvc`."""
+    pinned, found = pinned_md5(DATA_POINTER), content_md5(DATA)
+    if pinned is None:
+        return f"{DATA}/ is not versioned yet: `dvc add {DATA}` pins it."
+    if pinned == found:
+        return f"{DATA}/ is what {DATA_POINTER} pins ({pinned})."
+    return f"{DATA}/ is not what {DATA_POINTER} pins ({found}, pinned {pinned}): `dvc add {DATA}` adopts it."

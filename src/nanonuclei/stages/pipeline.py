@@ -1,0 +1,221 @@
+"""The stages of `dvc.yaml`: each reads and writes files below `build/TASK`, and logs one MLflow run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+
+from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.config.params import flatten, load_experiment, to_yaml
+from nanonuclei.data.catalog import Catalog, load_catalog
+from nanonuclei.data.sources import locate_dataset
+from nanonuclei.data.versions import dataset_md5, file_md5
+from nanonuclei.engine.evaluate import Report
+from nanonuclei.engine.export import load_network, save_network
+from nanonuclei.errors import ConfigError, DataError, nearest_name
+from nanonuclei.report.figures import learning_curves
+from nanonuclei.serving import log_model
+from nanonuclei.stages.evaluate import log_score, score_model, score_table
+from nanonuclei.stages.places import DATA, DATASETS, PARAMS, Build, run_folder
+from nanonuclei.stages.prepare import prepare
+from nanonuclei.stages.train import alone, log_inputs, run_fit
+from nanonuclei.tasks import create_task
+from nanonuclei.tasks.nuclei import THRESHOLDS
+from nanonuclei.tracking.facts import Facts, log_facts
+from nanonuclei.tracking.runs import log_settings, stage_run
+
+SHAPING = {
+    "prepare": ("seed", "data.dataset", "data.on_bad_sample", "data.split"),
+    "evaluate": ("seed", "windows", "instances", "evaluate"),
+}
+"""Settings that a stage's result depends on, as `dvc.yaml` lists them; training logs all."""
+
+
+def prepare_stage(task: str, *, say: Callable[[str], None] = print) -> str:
+    """Reads the task's dataset into images, label maps, catalog and splits; returns the run's id.
+
+    Raises:
+        DataError: The dataset is missing or broken.
+    """
+    config, build = _config(task), Build(task)
+    source = _source(config)
+    with stage_run("prepare", name=f"prepare {task}", tags=_tags(config)) as run_id:
+        log_settings(run_id, _shaping("prepare", config))
+        catalog = prepare(config, source=source, output=build.prepared)
+        mlflow.log_text(catalog.split_table().to_csv(index=False), "data/splits.csv")
+        mlflow.log_text(catalog.table().to_csv(index=False), "data/catalog.csv")
+        numbers = {
+            "images": len(catalog.samples),
+            "objects": sum(sample.num_objects for sample in catalog.samples),
+            "fields": len({sample.field for sample in catalog.samples}),
+            **{f"images_{split}": len(catalog.split(split)) for split in ("train", "val", "test")},
+        }
+        mlflow.log_metrics({f"prepare/{name}": float(value) for name, value in numbers.items()})
+        _finish("prepare", config, catalog, metrics=numbers)
+    say(f"Prepared {numbers['images']} images, {numbers['objects']} nuclei. Run {run_id}")
+    return run_id
+
+
+def train_stage(task: str, *, say: Callable[[str], None] = print) -> str:
+    """Trains on the prepared images; returns the run's id.
+
+    Raises:
+        DataError: The images are not prepared.
+        NanonucleiError: See `engine.train.fit`.
+    """
+    config, build = _config(task), Build(task)
+    catalog = load_catalog(build.prepared)
+    with stage_run("train", name=f"train {task} {config.data.dataset}", tags=_tags(config)) as run_id:
+        folder = run_folder(run_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        with alone(folder):
+            say(f"Run {run_id}")
+            log_inputs(config, catalog, _source(config), folder=folder)
+            result = run_fit(config, catalog, folder=folder, run_id=run_id)
+        mlflow.log_figure(learning_curves(result.history, best_epoch=result.best_epoch), "figures/learning_curves.png")
+        save_network(result.model, _fresh(build.network) / build.NETWORK)
+        (build.network / build.CONFIG).write_text(to_yaml(config), encoding="utf-8")
+        curves = pd.DataFrame(result.history)
+        curves.insert(0, "epoch", range(1, len(curves) + 1))
+        _write(build.plot("curves"), curves.round(6).to_csv(index=False))
+        kept = {name: values[result.best_epoch - 1] for name, values in result.history.items()}
+        numbers = {"epochs": len(curves), "kept_epoch": result.best_epoch, "kept": _nested(kept)}
+        _finish("train", config, catalog, metrics=numbers, network=build.network / build.NETWORK)
+        mlflow.set_tag("finished", "true")
+    say(f"Trained {len(curves)} epochs in {result.seconds / 60:.1f} min. Run {run_id}")
+    return run_id
+
+
+def evaluate_stage(task: str, *, say: Callable[[str], None] = print) -> str:
+    """Scores the trained network on the test images and logs it as a model; returns the run's id.
+
+    The model is logged here, not by the training: it carries the windows and the read-out that it was scored with.
+
+    Raises:
+        DataError: Images or network are missing.
+    """
+    config, build = _config(task), Build(task)
+    catalog = load_catalog(build.prepared)
+    network = build.network / build.NETWORK
+    if not network.is_file():
+        raise DataError(f"{network} is missing. Run `dvc repro train@{task}` first")
+    with stage_run("evaluate", name=f"evaluate {task} {config.data.dataset}", tags=_tags(config)) as run_id:
+        log_settings(run_id, _shaping("evaluate", config))
+        model = load_network(network)
+        samples = catalog.split("test")
+        report = score_model(create_task(config), model, samples)
+        log_score(create_task(config), report, samples, split="test", model=model)
+        folder = run_folder(run_id)
+        log_model(model, config, folder=folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        _write(build.plot("thresholds"), _by_threshold(report).to_csv(index=False))
+        numbers = _nested({f"test/{name}": value for name, value in report.metrics.items()})
+        _finish("evaluate", config, catalog, metrics=numbers, network=network)
+    say(score_table(report, "test"))
+    say(f"\nRun {run_id}")
+    return run_id
+
+
+def _config(task: str) -> ExperimentConfig:
+    if task not in DATASETS:
+        raise ConfigError(f"unknown task {task!r}. {nearest_name(task, DATASETS)}")
+    return load_experiment(task, path=PARAMS, settings={"data.dataset": DATASETS[task]})
+
+
+def _source(config: ExperimentConfig) -> Path:
+    source = locate_dataset(config.data.dataset, DATA)
+    if source is None:
+        raise DataError(
+            f"the pipeline needs {DATA}/{config.data.dataset}, which is missing. Get it with `mlflow run . -e fetch "
+            f"-P dataset={config.data.dataset}`, or with `dvc pull` where a remote holds it"
+        )
+    return source
+
+
+def _tags(config: ExperimentConfig) -> dict[str, str]:
+    return {"task": config.task, "dataset.name": config.data.dataset, "pipeline": "dvc.yaml"}
+
+
+def _shaping(stage: str, config: ExperimentConfig) -> dict[str, Any]:
+    heads = SHAPING[stage]
+    return {
+        path: value
+        for path, value in flatten(config).items()
+        if any(path == head or path.startswith(f"{head}.") for head in heads)
+    }
+
+
+def _finish(
+    stage: str,
+    config: ExperimentConfig,
+    catalog: Catalog,
+    *,
+    metrics: Mapping[str, Any],
+    network: Path | None = None,
+) -> None:
+    """Writes metrics and report, and logs the facts that `lineage` checks later."""
+    build = Build(config.task)
+    earlier = [name for name in build.STAGES[: build.STAGES.index(stage)] if build.report(name).is_file()]
+    facts = Facts(
+        stage=stage,
+        task=config.task,
+        dataset=config.data.dataset,
+        dataset_md5=dataset_md5(DATA, config.data.dataset),
+        split_fingerprint=catalog.split_fingerprint(),
+        network_md5=file_md5(network) if network else "",
+        upstream={name: json.loads(build.report(name).read_text(encoding="utf-8"))["run_id"] for name in earlier},
+    )
+    mlflow.set_tag("split.fingerprint", facts.split_fingerprint)
+    recorded = log_facts(facts)
+    _write(build.metrics(stage), _json(metrics))
+    _write(build.report(stage), _json(recorded))
+
+
+def _by_threshold(report: Report) -> pd.DataFrame:
+    rows = []
+    for threshold in THRESHOLDS:
+        tp, fp, fn = (report.per_image[f"{kind}_{round(threshold * 100)}"].sum() for kind in ("tp", "fp", "fn"))
+        rows.append(
+            {
+                "threshold": threshold,
+                "ap": tp / max(tp + fp + fn, 1),
+                "precision": tp / max(tp + fp, 1),
+                "recall": tp / max(tp + fn, 1),
+            }
+        )
+    return pd.DataFrame(rows).round(6)
+
+
+def _nested(flat: Mapping[str, float]) -> dict[str, Any]:
+    """Returns ``{"test/iou": 1}`` as ``{"test": {"iou": 1}}``, rounded to 6 digits: what `dvc metrics` shows well."""
+    tree: dict[str, Any] = {}
+    for name, value in flat.items():
+        *path, leaf = name.split("/")
+        place = tree
+        for part in path:
+            place = place.setdefault(part, {})
+        place[leaf] = round(float(value), 6)
+    return tree
+
+
+def _fresh(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _json(content: object) -> str:
+    return json.dumps(content, indent=2) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"partial-{path.name}")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,256 @@
+"""The pipeline as a user runs it: `mlflow run .` and `dvc` in a copy of the project with a small dataset of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from conftest import disc_sample
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).parents[1]
+SETTINGS = {
+    "network.depth": 1,
+    "network.base_filters": 4,
+    "train.patch_size": 32,
+    "train.batch_size": 2,
+    "train.steps_per_epoch": 4,
+    "train.epochs": 2,
+    "train.precision": "float32",
+    "train.tensorboard": False,
+    "windows.size": 32,
+    "windows.stride": 32,
+    "evaluate.bootstrap": 20,
+    "evaluate.num_panels": 1,
+}
+STAGES = ("prepare@nuclei", "train@nuclei", "evaluate@nuclei")
+
+
+def call(folder: Path, *words: str, wanted: int | None = 0) -> str:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    done = subprocess.run(
+        [sys.executable, "-m", *words] if words[0] != "git" else list(words),
+        cwd=folder,
+        env={
+            **kept,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}",
+            "PYTHONPATH": str(folder / "src"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert wanted is None or done.returncode == wanted, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def commit(folder: Path, message: str) -> None:
+    call(folder, "git", "add", "--all")
+    who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+    call(folder, "git", *who, "commit", "--quiet", "--message", message)
+
+
+def write_dataset(path: Path) -> None:
+    """Writes twelve drawn images as Kaggle lays them out."""
+    path.parent.mkdir(parents=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(12):
+            sample = disc_sample(f"disc{number:02}", seed=number)
+            files = {f"images/{sample.sample_id}.png": sample.image}
+            for label in np.unique(sample.labels)[1:]:
+                files[f"masks/{label}.png"] = np.where(sample.labels == label, 255, 0).astype(np.uint8)
+            for name, image in files.items():
+                archive.writestr(f"{sample.sample_id}/{name}", cv2.imencode(".png", image)[1].tobytes())
+
+
+def set_parameters(folder: Path, settings: dict[str, object]) -> None:
+    tree = yaml.safe_load((folder / "params.yaml").read_text())
+    for path, value in settings.items():
+        *sections, name = path.split(".")
+        place = tree["nuclei"]
+        for section in sections:
+            place = place[section]
+        place[name] = value
+    (folder / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
+
+
+def runs(folder: Path) -> dict[str, dict[str, str]]:
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        found = {row[0]: {"state": row[1]} for row in database.execute("select run_uuid, status from runs")}
+        for run_id, key, value in database.execute("select run_uuid, key, value from tags"):
+            found[run_id][key] = value
+    return found
+
+
+def report(folder: Path, stage: str) -> dict[str, str]:
+    return json.loads((folder / "build" / "nuclei" / "reports" / f"{stage}.json").read_text())
+
+
+def outdated(folder: Path) -> set[str]:
+    return set(json.loads(call(folder, "dvc", "status", "--json").strip().splitlines()[-1])) & set(STAGES)
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A clone with data, in which the pipeline ran once."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    folder = tmp_path_factory.mktemp("pipeline") / "clone"
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file() and not name.startswith("build/") and name != "dvc.lock":
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    write_dataset(folder / "data" / "dsb2018" / "stage1_train.zip")
+    set_parameters(folder, SETTINGS)
+    call(folder, "git", "init", "--quiet")
+    call(folder, "dvc", "add", "--quiet", "data")
+    commit(folder, "small")
+    call(folder, "mlflow", "run", ".", "--env-manager", "local", "--experiment-name", "nuclei")
+    commit(folder, "reproduced")
+    return folder
+
+
+def test_each_stage_is_a_finished_child_and_the_parent_shows_them(pipeline: Path) -> None:
+    found = runs(pipeline)
+    (parent,) = [run_id for run_id, tags in found.items() if tags["stage"] == "repro"]
+    children = {tags["stage"]: run_id for run_id, tags in found.items() if tags.get("mlflow.parentRunId") == parent}
+    assert set(children) == {"prepare", "train", "evaluate"}
+    assert {tags["state"] for tags in found.values()} == {"FINISHED"}
+    for stage, run_id in children.items():
+        assert found[parent][f"stage.{stage}@nuclei"] == f"ran as {run_id}"
+        assert report(pipeline, stage)["run_id"] == run_id
+    with sqlite3.connect(pipeline / "mlflow.db") as database:
+        query = "select value from latest_metrics where run_uuid = ? and key = 'nuclei/test/ap50_pooled'"
+        assert database.execute(query, (parent,)).fetchone() is not None
+
+
+def test_lineage_holds_from_the_model_and_a_swapped_network_is_found(pipeline: Path) -> None:
+    recorded = report(pipeline, "evaluate")
+    text = call(pipeline, "nanonuclei", "lineage", recorded["model_uri"])
+    assert "The lineage holds." in text
+    assert f"git checkout {recorded['git.commit']}" in text
+    (network,) = (pipeline / "mlruns").rglob("models/m-*/artifacts/artifacts/network.keras")
+    content = network.read_bytes()
+    network.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    try:
+        assert "broken   model" in call(pipeline, "nanonuclei", "lineage", recorded["run_id"], wanted=1)
+    finally:
+        network.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "stages"),
+    [
+        ("src/nanonuclei/report/figures.py", "# changed\n", set()),
+        ("src/nanonuclei/cli.py", "# changed\n", set()),
+        ("src/nanonuclei/models/losses.py", "# changed\n", {"train@nuclei"}),
+        ("src/nanonuclei/imaging/matching.py", "# changed\n", {"evaluate@nuclei"}),
+        ("src/nanonuclei/data/fields.py", "# changed\n", {"prepare@nuclei"}),
+    ],
+)
+def test_a_changed_file_makes_only_its_stages_outdated(pipeline: Path, file: str, text: str, stages: set[str]) -> None:
+    before = (pipeline / file).read_text()
+    (pipeline / file).write_text(before + text)
+    try:
+        assert outdated(pipeline) == stages
+    finally:
+        (pipeline / file).write_text(before)
+
+
+@pytest.mark.parametrize(
+    ("settings", "stages"),
+    [
+        ({"data.split": {"train": 0.6, "val": 0.2, "test": 0.2}}, {"prepare@nuclei"}),
+        ({"loss.border_weight": 2.0}, {"train@nuclei"}),
+        ({"instances.min_area": 3}, {"evaluate@nuclei"}),
+        ({"data.simulated.num_images": 3}, set()),
+    ],
+)
+def test_a_changed_setting_makes_only_its_stages_outdated(
+    pipeline: Path, settings: dict[str, object], stages: set[str]
+) -> None:
+    before = (pipeline / "params.yaml").read_text()
+    set_parameters(pipeline, settings)
+    try:
+        assert outdated(pipeline) == stages
+    finally:
+        (pipeline / "params.yaml").write_text(before)
+
+
+def test_a_second_run_restores_everything_from_the_cache(pipeline: Path) -> None:
+    before = set(runs(pipeline))
+    shutil.rmtree(pipeline / "build")
+    text = call(pipeline, "mlflow", "run", ".", "--env-manager", "local", "--experiment-name", "nuclei")
+    found = runs(pipeline)
+    (parent,) = set(found) - before
+    assert "Epoch" not in text
+    for stage in ("prepare", "train", "evaluate"):
+        assert found[parent][f"stage.{stage}@nuclei"] == f"restored from {report(pipeline, stage)['run_id']}"
+    assert call(pipeline, "git", "status", "--porcelain") == ""
+
+
+def test_a_remote_brings_back_what_was_wiped(pipeline: Path, tmp_path: Path) -> None:
+    archive = pipeline / "data" / "dsb2018" / "stage1_train.zip"
+    content = archive.read_bytes()
+    call(pipeline, "dvc", "remote", "add", "--local", "--default", "lab", str(tmp_path / "remote"))
+    call(pipeline, "dvc", "push")
+    for name in ("data", "build", ".dvc/cache"):
+        shutil.rmtree(pipeline / name)
+    call(pipeline, "git", "checkout", "--", "build")
+    call(pipeline, "dvc", "pull")
+    assert archive.read_bytes() == content
+    assert outdated(pipeline) == set()
+    call(pipeline, "nanonuclei", "lineage", report(pipeline, "evaluate")["run_id"])
+
+
+def test_changed_and_missing_data_get_one_line(pipeline: Path) -> None:
+    archive = pipeline / "data" / "dsb2018" / "stage1_train.zip"
+    content = archive.read_bytes()
+    archive.chmod(0o644)
+    archive.write_bytes(content + b"\0")
+    try:
+        text = call(pipeline, "nanonuclei", "repro", wanted=2)
+        assert text.count("Error: data/ changed since data.dvc") == 1
+        assert "Traceback" not in text
+        archive.unlink()
+        archive.parent.rmdir()
+        text = call(pipeline, "nanonuclei", "repro", wanted=2)
+        assert "the pipeline needs data/dsb2018, which is missing" in text
+    finally:
+        archive.parent.mkdir(exist_ok=True)
+        archive.write_bytes(content)
+
+
+def test_a_failed_stage_ends_its_run_and_the_parent(pipeline: Path) -> None:
+    before = set(runs(pipeline))
+    kept = (pipeline / "params.yaml").read_text()
+    set_parameters(pipeline, {"train.learning_rate": 1e30, "train.clip_norm": 0.0, "train.schedule": "constant"})
+    try:
+        call(pipeline, "nanonuclei", "repro", wanted=2)
+    finally:
+        (pipeline / "params.yaml").write_text(kept)
+    states = {tags["stage"]: tags["state"] for run_id, tags in runs(pipeline).items() if run_id not in before}
+    assert states == {"repro": "FAILED", "train": "FAILED"}
+    call(pipeline, "nanonuclei", "repro")
+    assert outdated(pipeline) == set()

@@ -1,0 +1,165 @@
+"""Lies that are planted into a run, its commit or its data, one at a time; each must be found."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow.tracking import MlflowClient
+
+from nanonuclei.config.params import flatten, load_experiment
+from nanonuclei.data.catalog import Catalog
+from nanonuclei.data.versions import dataset_md5
+from nanonuclei.errors import TrackingError
+from nanonuclei.tracking.facts import Facts, log_facts
+from nanonuclei.tracking.lineage import Lineage, describe, trace
+from nanonuclei.tracking.runs import log_settings, stage_run
+
+
+def git(*words: str) -> None:
+    subprocess.run(["git", "-c", "user.name=A", "-c", "user.email=a@example.org", *words], check=True, timeout=20)
+
+
+@pytest.fixture
+def repository(project: Path, disc_catalog: Catalog) -> Path:
+    """A project under git with one commit, a dataset that git does not see, and a database."""
+    for name in ("params.yaml", "requirements.txt"):
+        text = (project / name).read_text()
+        (project / name).unlink()
+        (project / name).write_text(text)
+    (project / "data" / "discs").mkdir(parents=True)
+    (project / "data" / "discs" / "images.zip").write_bytes(b"discs")
+    (project / ".gitignore").write_text("/data/\n/mlruns/\nmlflow.db*\n")
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "first")
+    return project
+
+
+@pytest.fixture
+def runs(repository: Path, disc_catalog: Catalog) -> dict[str, str]:
+    """The runs of a pipeline: prepare, train, evaluate."""
+    made: dict[str, str] = {}
+    for stage in ("prepare", "train", "evaluate"):
+        tags = {"pipeline": "dvc.yaml", "task": "nuclei", "dataset.name": "discs"}
+        with stage_run(stage, name=stage, tags=tags) as run_id:
+            settings = flatten(load_experiment("nuclei", path=repository / "params.yaml"))
+            log_settings(run_id, {**settings, "data.dataset": "discs"})
+            if stage != "evaluate":
+                mlflow.log_text(disc_catalog.table().to_csv(index=False), "data/catalog.csv")
+            mlflow.set_tag("split.fingerprint", disc_catalog.split_fingerprint())
+            facts = Facts(
+                stage=stage,
+                task="nuclei",
+                dataset="discs",
+                dataset_md5=dataset_md5(repository / "data", "discs"),
+                split_fingerprint=disc_catalog.split_fingerprint(),
+                network_md5="" if stage == "prepare" else "5" * 32,
+                upstream=dict(made),
+            )
+            log_facts(facts)
+            made[stage] = run_id
+    return made
+
+
+def broken(lineage: Lineage) -> set[tuple[str, str]]:
+    stages = {recorded["run_id"]: recorded["stage"] for recorded in lineage.chain}
+    return {(stages[check.run_id], check.subject) for check in lineage.checks if check.verdict == "broken"}
+
+
+def test_untouched_chain_holds_and_says_how_to_get_back(runs: dict[str, str]) -> None:
+    lineage = trace(runs["evaluate"])
+    assert lineage.holds, describe(lineage)
+    assert [recorded["stage"] for recorded in lineage.chain] == ["evaluate", "prepare", "train"]
+    assert {check.subject for check in lineage.checks} == {
+        "tags",
+        "chain",
+        "split",
+        "code",
+        "settings",
+        "environment",
+        "data",
+    }
+    text = describe(lineage)
+    assert f"git checkout {lineage.chain[0]['git.commit']}" in text
+    assert all(run_id in text for run_id in runs.values())
+
+
+def change_byte(runs: dict[str, str]) -> None:
+    Path("data/discs/images.zip").write_bytes(b"disks")
+
+
+def tag(stage: str, name: str, value: str) -> Callable[[dict[str, str]], None]:
+    return lambda runs: MlflowClient().set_tag(runs[stage], name, value)
+
+
+def swap_catalog(runs: dict[str, str]) -> None:
+    path = Path(mlflow.artifacts.download_artifacts(f"runs:/{runs['train']}/data/catalog.csv"))
+    text = path.read_text()
+    path.write_text(text.replace(",train,", ",test,", 1))
+    MlflowClient().log_artifact(runs["train"], str(path), "data")
+
+
+@pytest.mark.parametrize(
+    ("lie", "found"),
+    [
+        (change_byte, {("evaluate", "data")}),
+        (tag("train", "split.fingerprint", "0" * 32), {("train", "tags")}),
+        (tag("evaluate", "git.commit", "0" * 40), {("evaluate", "tags")}),
+        (tag("prepare", "git.dirty", "true"), {("prepare", "tags")}),
+        (tag("prepare", "lineage.dataset_md5", "0" * 32), {("prepare", "tags")}),
+        (tag("train", "dataset.name", "other"), {("train", "tags")}),
+        (swap_catalog, {("train", "split")}),
+    ],
+    ids=["byte", "split", "commit", "dirty", "md5", "dataset", "catalog"],
+)
+def test_planted_lie_is_found(
+    runs: dict[str, str], lie: Callable[[dict[str, str]], None], found: set[tuple[str, str]]
+) -> None:
+    lie(runs)
+    lineage = trace(runs["evaluate"])
+    assert not lineage.holds
+    assert broken(lineage) == found, describe(lineage)
+
+
+def test_missing_data_is_not_believed(runs: dict[str, str]) -> None:
+    Path("data/discs/images.zip").unlink()
+    Path("data/discs").rmdir()
+    (check,) = [check for check in trace(runs["train"]).checks if check.verdict != "holds"]
+    assert (check.subject, check.verdict) == ("data", "unknown")
+    assert "dvc pull" in check.detail
+
+
+def test_uncommitted_changes_break_the_lineage(repository: Path) -> None:
+    (repository / "params.yaml").write_text((repository / "params.yaml").read_text().replace("seed: 7", "seed: 8"))
+    with stage_run("train", name="train", tags={"dataset.name": "simulated"}) as run_id:
+        mlflow.set_tag("split.fingerprint", "f")
+        log_facts(Facts("prepare", "nuclei", "simulated", "", "f"))
+    assert ("prepare", "code") in broken(trace(run_id))
+
+
+def test_what_the_pipeline_writes_itself_is_no_change_of_the_code(repository: Path) -> None:
+    (repository / "dvc.lock").write_text("stages: {}\n")
+    (repository / "build").mkdir()
+    (repository / "build" / "metrics.json").write_text("{}\n")
+    with stage_run("train", name="train", tags={}) as run_id:
+        pass
+    assert MlflowClient().get_run(run_id).data.tags["git.dirty"] == "false"
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("reference", ["0" * 32, "models:/nobody/1", "models:/nobody@champion"])
+def test_unknown_runs_and_models_are_refused(reference: str) -> None:
+    with pytest.raises(TrackingError, match=r"no (run|model)"):
+        trace(reference)
+
+
+@pytest.mark.usefixtures("project")
+def test_run_without_a_record_is_refused() -> None:
+    with stage_run("explore", name="explore", tags={}) as run_id:
+        pass
+    with pytest.raises(TrackingError, match="recorded no lineage"):
+        trace(run_id)
