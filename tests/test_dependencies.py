@@ -1,0 +1,59 @@
+"""The files that `dvc.yaml` lists by hand are those that a stage imports and that decide its result."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "nanonuclei"
+ROOTS = {
+    "prepare": ["stages/prepare.py"],
+    "train": ["engine/train.py", "tasks/nuclei.py"],
+    "evaluate": ["engine/evaluate.py", "tasks/nuclei.py"],
+}
+"""Where a stage's own work begins; logging, figures and the command line decide no result."""
+TEXT_ONLY = {"errors.py", "config/experiment.py", "imaging/types.py", "tasks/base.py", "tasks/__init__.py"}
+"""Messages, schemas and types: what they hold is tracked as parameters, or decides nothing."""
+NOT_FOR = {
+    "prepare": {"data/simulate", "stages/places.py"},
+    "train": {"imaging/instances.py", "imaging/matching.py", "imaging/postprocess.py"},
+    "evaluate": {"data/batches.py", "data/augment.py", "models"},
+}
+"""Imported by a stage's modules, but not used by that stage: simulation, read-out, training."""
+
+
+def imported(file: str) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse((PACKAGE / file).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("nanonuclei."):
+            path = node.module.removeprefix("nanonuclei.").replace(".", "/")
+            found.add(f"{path}.py" if (PACKAGE / f"{path}.py").is_file() else f"{path}/__init__.py")
+    return found
+
+
+def closure(files: list[str], without: set[str]) -> set[str]:
+    waiting, seen = list(files), set()
+    while waiting:
+        file = waiting.pop()
+        if file not in seen and not any(file == name or file.startswith(f"{name}/") for name in without):
+            seen.add(file)
+            waiting += imported(file)
+    return seen
+
+
+@pytest.mark.parametrize("stage", ["prepare", "train", "evaluate"])
+def test_listed_files_are_those_that_decide_the_result(stage: str) -> None:
+    listed = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]["do"]["deps"]
+    code = [name.replace("${item}", "nuclei") for name in listed if name.startswith("src/nanonuclei/")]
+    files = {
+        path.relative_to(PACKAGE).as_posix()
+        for name in code
+        for path in ((ROOT / name).rglob("*.py") if (ROOT / name).is_dir() else [ROOT / name])
+        if path.name != "__init__.py"
+    }
+    needed = closure(ROOTS[stage], TEXT_ONLY | NOT_FOR[stage])
+    assert {name for name in needed if not name.endswith("__init__.py")} == files - TEXT_ONLY
