@@ -131,6 +131,28 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     return folder
 
 
+@pytest.fixture
+def s3_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An S3 server on loopback that holds one empty bucket."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    address = f"http://{host}:{port}"
+    client = boto3.client(
+        "s3",
+        endpoint_url=address,
+        aws_access_key_id="reader",
+        aws_secret_access_key="secret",
+        region_name="us-east-1",
+    )
+    client.create_bucket(Bucket="lab")
+    yield address
+    server.stop()
+
+
 def test_each_stage_is_a_finished_child_and_the_parent_shows_them(pipeline: Path) -> None:
     found = runs(pipeline)
     (parent,) = [run_id for run_id, tags in found.items() if tags["stage"] == "repro"]
@@ -254,3 +276,23 @@ def test_a_failed_stage_ends_its_run_and_the_parent(pipeline: Path) -> None:
     assert states == {"repro": "FAILED", "train": "FAILED"}
     call(pipeline, "nanonuclei", "repro")
     assert outdated(pipeline) == set()
+
+
+def test_a_remote_on_s3_brings_back_what_was_wiped(pipeline: Path, s3_server: str) -> None:
+    archive = pipeline / "data" / "dsb2018" / "stage1_train.zip"
+    content = archive.read_bytes()
+    call(pipeline, "dvc", "remote", "add", "--local", "--force", "--default", "lab", "s3://lab/nanonuclei")
+    for name, value in (
+        ("endpointurl", s3_server),
+        ("access_key_id", "reader"),
+        ("secret_access_key", "secret"),
+        ("region", "us-east-1"),
+    ):
+        call(pipeline, "dvc", "remote", "modify", "--local", "lab", name, value)
+    call(pipeline, "dvc", "push")
+    for name in ("data", ".dvc/cache"):
+        shutil.rmtree(pipeline / name)
+    call(pipeline, "dvc", "pull")
+    assert archive.read_bytes() == content
+    assert "secret" not in (pipeline / ".dvc" / "config").read_text()
+    assert call(pipeline, "git", "status", "--porcelain") == ""
