@@ -79,6 +79,12 @@ def disc_sample(sample_id: str, *, seed: int, shape: tuple[int, int] = (48, 48))
     return Sample(sample_id, np.clip(image, 0, 255).astype(np.uint8), labels)
 
 
+@pytest.fixture(scope="session")
+def draw_sample() -> Callable[..., Sample]:
+    """Returns `disc_sample`."""
+    return disc_sample
+
+
 @pytest.fixture
 def disc_catalog(tmp_path: Path) -> Catalog:
     """Twelve drawn images on disk: 6 train, 2 val, 4 test, two modalities."""

@@ -9,15 +9,14 @@ import sqlite3
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import yaml
-
-from conftest import disc_sample
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -64,12 +63,12 @@ def commit(folder: Path, message: str) -> None:
     call(folder, "git", *who, "commit", "--quiet", "--message", message)
 
 
-def write_dataset(path: Path) -> None:
+def write_dataset(path: Path, draw: Callable[..., Any]) -> None:
     """Writes twelve drawn images as Kaggle lays them out."""
     path.parent.mkdir(parents=True)
     with zipfile.ZipFile(path, "w") as archive:
         for number in range(12):
-            sample = disc_sample(f"disc{number:02}", seed=number)
+            sample = draw(f"disc{number:02}", seed=number)
             files = {f"images/{sample.sample_id}.png": sample.image}
             for label in np.unique(sample.labels)[1:]:
                 files[f"masks/{label}.png"] = np.where(sample.labels == label, 255, 0).astype(np.uint8)
@@ -105,7 +104,7 @@ def outdated(folder: Path) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def pipeline(tmp_path_factory: pytest.TempPathFactory, draw_sample: Callable[..., Any]) -> Path:
     """A clone with data, in which the pipeline ran once."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
@@ -121,7 +120,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         if (ROOT / name).is_file() and not name.startswith("build/") and name != "dvc.lock":
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    write_dataset(folder / "data" / "dsb2018" / "stage1_train.zip")
+    write_dataset(folder / "data" / "dsb2018" / "stage1_train.zip", draw_sample)
     set_parameters(folder, SETTINGS)
     call(folder, "git", "init", "--quiet")
     call(folder, "dvc", "add", "--quiet", "data")
@@ -160,7 +159,7 @@ def test_each_stage_is_a_finished_child_and_the_parent_shows_them(pipeline: Path
     assert set(children) == {"prepare", "train", "evaluate"}
     assert {tags["state"] for tags in found.values()} == {"FINISHED"}
     for stage, run_id in children.items():
-        assert found[parent][f"stage.{stage}@nuclei"] == f"ran as {run_id}"
+        assert found[parent][f"stage.{stage}.nuclei"] == f"ran as {run_id}"
         assert report(pipeline, stage)["run_id"] == run_id
     with sqlite3.connect(pipeline / "mlflow.db") as database:
         query = "select value from latest_metrics where run_uuid = ? and key = 'nuclei/test/ap50_pooled'"
@@ -228,7 +227,7 @@ def test_a_second_run_restores_everything_from_the_cache(pipeline: Path) -> None
     (parent,) = set(found) - before
     assert "Epoch" not in text
     for stage in ("prepare", "train", "evaluate"):
-        assert found[parent][f"stage.{stage}@nuclei"] == f"restored from {report(pipeline, stage)['run_id']}"
+        assert found[parent][f"stage.{stage}.nuclei"] == f"restored from {report(pipeline, stage)['run_id']}"
     assert call(pipeline, "git", "status", "--porcelain") == ""
 
 

@@ -41,7 +41,7 @@ def repro(targets: Sequence[str] = (), *, say: Callable[[str], None] = print) ->
         code = _dvc_repro(targets, run_id)
         table = _stages(run_id)
         mlflow.log_text(table.to_csv(index=False), STAGES_TABLE)
-        mlflow.set_tags({f"stage.{row['stage']}": row["state"] for row in table.to_dict("records")})
+        mlflow.set_tags({f"stage.{row['stage'].replace('@', '.')}": row["state"] for row in table.to_dict("records")})
         mlflow.log_metrics(_final_metrics())
         say("")
         say(table.to_string(index=False))
