@@ -24,7 +24,7 @@ from nanonuclei.serving import log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
 from nanonuclei.stages.places import DATA, DATASETS, PARAMS, Build, run_folder
 from nanonuclei.stages.prepare import prepare
-from nanonuclei.stages.train import alone, log_inputs, run_fit
+from nanonuclei.stages.train import CONFIG, alone, log_inputs, run_fit
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.nuclei import THRESHOLDS
 from nanonuclei.tracking.facts import Facts, log_facts
@@ -76,6 +76,7 @@ def train_stage(task: str, *, say: Callable[[str], None] = print) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         with alone(folder):
             say(f"Run {run_id}")
+            (folder / CONFIG).write_text(to_yaml(config), encoding="utf-8")
             log_inputs(config, catalog, _source(config), folder=folder)
             result = run_fit(config, catalog, folder=folder, run_id=run_id)
         mlflow.log_figure(learning_curves(result.history, best_epoch=result.best_epoch), "figures/learning_curves.png")
