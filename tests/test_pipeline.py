@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,16 +40,17 @@ SETTINGS = {
 STAGES = ("prepare@nuclei", "train@nuclei", "evaluate@nuclei")
 
 
-def call(folder: Path, *words: str, wanted: int | None = 0) -> str:
+def environment(folder: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+    return {**kept, "PATH": path, "PYTHONPATH": str(folder / "src")}
+
+
+def call(folder: Path, *words: str, wanted: int | None = 0) -> str:
     done = subprocess.run(
         [sys.executable, "-m", *words] if words[0] != "git" else list(words),
         cwd=folder,
-        env={
-            **kept,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}",
-            "PYTHONPATH": str(folder / "src"),
-        },
+        env=environment(folder),
         capture_output=True,
         text=True,
         timeout=400,
@@ -55,6 +58,23 @@ def call(folder: Path, *words: str, wanted: int | None = 0) -> str:
     )
     assert wanted is None or done.returncode == wanted, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", *words],
+        cwd=folder,
+        env=environment(folder),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.2)
 
 
 def commit(folder: Path, message: str) -> None:
@@ -275,6 +295,37 @@ def test_a_failed_stage_ends_its_run_and_the_parent(pipeline: Path) -> None:
     assert states == {"repro": "FAILED", "train": "FAILED"}
     call(pipeline, "nanonuclei", "repro")
     assert outdated(pipeline) == set()
+
+
+def test_an_interrupted_pipeline_ends_its_runs_and_goes_on_later(pipeline: Path) -> None:
+    before = set(runs(pipeline))
+    kept = (pipeline / "params.yaml").read_text()
+    set_parameters(pipeline, {"train.epochs": 400})
+    try:
+        process = start(pipeline, "nanonuclei", "repro")
+        wait_for(
+            lambda: any(tags.get("stage") == "train" for run_id, tags in runs(pipeline).items() if run_id not in before)
+        )
+        second = call(pipeline, "nanonuclei", "repro", wanted=2)
+        assert "busy" in second or "lock" in second
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=120) == 130
+    finally:
+        (pipeline / "params.yaml").write_text(kept)
+    states = sorted((tags["stage"], tags["state"]) for run_id, tags in runs(pipeline).items() if run_id not in before)
+    assert states == [("repro", "FAILED"), ("repro", "KILLED"), ("train", "KILLED")]
+    call(pipeline, "nanonuclei", "repro")
+    assert outdated(pipeline) == set()
+
+
+def test_conflict_markers_in_the_lock_get_one_line(pipeline: Path) -> None:
+    kept = (pipeline / "dvc.lock").read_text()
+    (pipeline / "dvc.lock").write_text(f"<<<<<<< ours\n{kept}=======\n{kept}>>>>>>> theirs\n")
+    try:
+        text = call(pipeline, "nanonuclei", "repro", wanted=2)
+        assert text.count("Error: dvc.lock must not hold conflict markers") == 1
+    finally:
+        (pipeline / "dvc.lock").write_text(kept)
 
 
 def test_a_remote_on_s3_brings_back_what_was_wiped(pipeline: Path, s3_server: str) -> None:

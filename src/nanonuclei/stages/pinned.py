@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nanonuclei.data.versions import content_md5, pinned_md5
 from nanonuclei.errors import DataError
-from nanonuclei.stages.places import DATA, DATA_POINTER, DATASETS
+from nanonuclei.stages.places import DATA, DATA_POINTER, DATASETS, DVC_LOCK
 
 
 def check_data() -> None:
@@ -26,6 +26,20 @@ def check_data() -> None:
             f"{DATA}`, or restore it with `dvc checkout --force {DATA_POINTER}`; `dvc data status --granular` lists "
             "the files"
         )
+
+
+def check_lock() -> None:
+    """Makes sure that `dvc.lock` and `data.dvc` came out of the last merge whole.
+
+    Raises:
+        DataError: One holds conflict markers.
+    """
+    for path in (DVC_LOCK, DATA_POINTER):
+        if path.is_file() and any(line.startswith("<<<<<<< ") for line in path.read_text("utf-8").splitlines()):
+            raise DataError(
+                f"{path} must not hold conflict markers, but a merge left some. Take either side, `git checkout --ours "
+                f"{path}` or `--theirs`, and run the pipeline again: it brings {DVC_LOCK} up to date"
+            )
 
 
 def data_state() -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -45,7 +47,7 @@ def prepare_stage(task: str, *, say: Callable[[str], None] = print) -> str:
     """
     config, build = _config(task), Build(task)
     source = _source(config)
-    with stage_run("prepare", name=f"prepare {task}", tags=_tags(config)) as run_id:
+    with _stage("prepare", config) as run_id:
         log_settings(run_id, _shaping("prepare", config))
         catalog = prepare(config, source=source, output=build.prepared)
         mlflow.log_text(catalog.split_table().to_csv(index=False), "data/splits.csv")
@@ -71,7 +73,7 @@ def train_stage(task: str, *, say: Callable[[str], None] = print) -> str:
     """
     config, build = _config(task), Build(task)
     catalog = load_catalog(build.prepared)
-    with stage_run("train", name=f"train {task} {config.data.dataset}", tags=_tags(config)) as run_id:
+    with _stage("train", config) as run_id:
         folder = run_folder(run_id)
         folder.mkdir(parents=True, exist_ok=True)
         with alone(folder):
@@ -106,7 +108,7 @@ def evaluate_stage(task: str, *, say: Callable[[str], None] = print) -> str:
     network = build.network / build.NETWORK
     if not network.is_file():
         raise DataError(f"{network} is missing. Run `dvc repro train@{task}` first")
-    with stage_run("evaluate", name=f"evaluate {task} {config.data.dataset}", tags=_tags(config)) as run_id:
+    with _stage("evaluate", config) as run_id:
         log_settings(run_id, _shaping("evaluate", config))
         model = load_network(network)
         samples = catalog.split("test")
@@ -139,8 +141,12 @@ def _source(config: ExperimentConfig) -> Path:
     return source
 
 
-def _tags(config: ExperimentConfig) -> dict[str, str]:
-    return {"task": config.task, "dataset.name": config.data.dataset, "pipeline": "dvc.yaml"}
+def _stage(stage: str, config: ExperimentConfig) -> contextlib.AbstractContextManager[str]:
+    """Opens the stage's run, in the task's experiment where none is named."""
+    if not {"MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"} & set(os.environ):
+        mlflow.set_experiment(config.task)
+    tags = {"task": config.task, "dataset.name": config.data.dataset, "pipeline": "dvc.yaml"}
+    return stage_run(stage, name=f"{stage} {config.task} {config.data.dataset}", tags=tags)
 
 
 def _shaping(stage: str, config: ExperimentConfig) -> dict[str, Any]:

@@ -12,6 +12,7 @@ DATA = Path("data")
 SCRATCH = Path("scratch")
 BUILD = Path("build")
 DATA_POINTER = Path("data.dvc")
+DVC_LOCK = Path("dvc.lock")
 DATASETS = {"nuclei": "dsb2018"}
 """The real dataset of each task, which the pipeline runs on."""
 LOCK = Path("requirements.txt")

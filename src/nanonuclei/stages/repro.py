@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -12,10 +13,9 @@ from typing import Any
 
 import mlflow
 import pandas as pd
-from mlflow.exceptions import MlflowException
 
 from nanonuclei.errors import NanonucleiError
-from nanonuclei.stages.pinned import check_data
+from nanonuclei.stages.pinned import check_data, check_lock
 from nanonuclei.stages.places import DATASETS, Build
 from nanonuclei.tracking.runs import PARENT, PARENT_VARIABLE, existing_run, stage_run
 
@@ -33,13 +33,14 @@ def repro(targets: Sequence[str] = (), *, say: Callable[[str], None] = print) ->
         The parent run's id.
 
     Raises:
-        DataError: The data is missing, or not what `data.dvc` pins.
+        DataError: The data is missing, or not what `data.dvc` pins, or `dvc.lock` is in conflict.
         NanonucleiError: A stage failed; what it said stands above.
     """
     with stage_run("repro", name="pipeline", tags={}) as run_id:
+        check_lock()
         check_data()
         code = _dvc_repro(targets, run_id)
-        table = _stages(run_id)
+        table = _stages(run_id, targets)
         mlflow.log_text(table.to_csv(index=False), STAGES_TABLE)
         mlflow.set_tags({f"stage.{row['stage'].replace('@', '.')}": row["state"] for row in table.to_dict("records")})
         mlflow.log_metrics(_final_metrics())
@@ -61,28 +62,51 @@ def _dvc_repro(targets: Sequence[str], run_id: str) -> int:
     environment["MLFLOW_TRACKING_URI"] = mlflow.get_tracking_uri()
     environment["MLFLOW_EXPERIMENT_ID"] = existing_run(run_id).info.experiment_id
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
-    return subprocess.run([sys.executable, "-m", "dvc", "repro", *targets], env=environment, check=False).returncode
+    process = subprocess.Popen([sys.executable, "-m", "dvc", "repro", *targets], env=environment, process_group=0)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:  # to the whole group, once: the stage ends its own run, then DVC ends
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait()
+        raise
 
 
-def _stages(run_id: str) -> pd.DataFrame:
-    """Returns one row per stage: ran here, restored from an earlier run, or not run."""
+def _stages(run_id: str, targets: Sequence[str]) -> pd.DataFrame:
+    """Returns one row per stage: ran here, failed here, restored from an earlier run, or not run."""
+    children = _children(run_id)
     rows = []
     for task in DATASETS:
-        build = Build(task)
-        for stage in build.STAGES:
-            rows.append({"stage": f"{stage}@{task}", "state": _state(build.report(stage), run_id)})
+        asked = _asked(task, targets)
+        broken = False
+        for stage in Build.STAGES:
+            name = f"{stage}@{task}"
+            if name in children:
+                made_by, status = children[name]
+                broken = broken or status != "FINISHED"
+                state = f"ran as {made_by}" if status == "FINISHED" else f"{status.lower()} as {made_by}"
+            elif stage not in asked:
+                state = "not asked for"
+            else:
+                report = Build(task).report(stage)
+                broken = broken or not report.is_file()
+                state = "not run" if broken else f"restored from {json.loads(report.read_text('utf-8'))['run_id']}"
+            rows.append({"stage": name, "state": state})
     return pd.DataFrame(rows)
 
 
-def _state(report: Path, run_id: str) -> str:
-    if not report.is_file():
-        return "not run"
-    made_by = str(json.loads(report.read_text(encoding="utf-8"))["run_id"])
-    try:
-        parent = existing_run(made_by).data.tags.get(PARENT)
-    except (MlflowException, NanonucleiError):
-        return f"restored from {made_by}, which this tracking server does not know"
-    return f"ran as {made_by}" if parent == run_id else f"restored from {made_by}"
+def _children(run_id: str) -> dict[str, tuple[str, str]]:
+    """Returns id and status of the run of each stage that ran below a parent."""
+    experiment = existing_run(run_id).info.experiment_id
+    found = mlflow.MlflowClient().search_runs([experiment], filter_string=f"tags.`{PARENT}` = '{run_id}'")
+    return {f"{run.data.tags['stage']}@{run.data.tags['task']}": (run.info.run_id, run.info.status) for run in found}
+
+
+def _asked(task: str, targets: Sequence[str]) -> tuple[str, ...]:
+    """Returns the stages that targets name, and those before them."""
+    if not targets:
+        return Build.STAGES
+    named = [number for number, stage in enumerate(Build.STAGES) if {stage, f"{stage}@{task}"} & set(targets)]
+    return Build.STAGES[: max(named, default=-1) + 1]
 
 
 def _final_metrics() -> dict[str, float]:
