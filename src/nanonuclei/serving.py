@@ -124,11 +124,11 @@ def decode_image(data: object, *, number: int) -> Image:
     return image if image.ndim == 2 else cv2.cvtColor(image[..., :3], cv2.COLOR_BGR2RGB)
 
 
-def log_model(model: keras.Model, config: ExperimentConfig, *, folder: Path) -> str:
+def log_model(model: keras.Model | Path, config: ExperimentConfig, *, folder: Path) -> str:
     """Logs a trained network to the active run as a model that loads anywhere.
 
     Args:
-        model: The network, not compiled.
+        model: The network, not compiled, or the file that holds it, which is taken byte for byte.
         config: Its experiment.
         folder: Working folder of the run.
 
@@ -139,7 +139,10 @@ def log_model(model: keras.Model, config: ExperimentConfig, *, folder: Path) -> 
 
     files = folder / "model"
     files.mkdir(parents=True, exist_ok=True)
-    save_network(model, files / NETWORK)
+    if isinstance(model, Path):
+        shutil.copyfile(model, files / NETWORK)
+    else:
+        save_network(model, files / NETWORK)
     (files / CONFIG).write_text(to_yaml(config), encoding="utf-8")
     package = Path(__file__).parent
     for cache in package.rglob("__pycache__"):

@@ -115,7 +115,7 @@ def evaluate_stage(task: str, *, say: Callable[[str], None] = print) -> str:
         report = score_model(create_task(config), model, samples)
         log_score(create_task(config), report, samples, split="test", model=model)
         folder = run_folder(run_id)
-        log_model(model, config, folder=folder)
+        log_model(network, config, folder=folder)
         shutil.rmtree(folder, ignore_errors=True)
         _write(build.plot("thresholds"), _by_threshold(report).to_csv(index=False))
         numbers = _nested({f"test/{name}": value for name, value in report.metrics.items()})
