@@ -308,7 +308,7 @@ def test_an_interrupted_pipeline_ends_its_runs_and_goes_on_later(pipeline: Path)
         )
         second = call(pipeline, "nanonuclei", "repro", wanted=2)
         assert "busy" in second or "lock" in second
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=120) == 130
     finally:
         (pipeline / "params.yaml").write_text(kept)

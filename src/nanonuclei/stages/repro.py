@@ -62,10 +62,12 @@ def _dvc_repro(targets: Sequence[str], run_id: str) -> int:
     environment["MLFLOW_TRACKING_URI"] = mlflow.get_tracking_uri()
     environment["MLFLOW_EXPERIMENT_ID"] = existing_run(run_id).info.experiment_id
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
+    kept = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would inherit deafness
     process = subprocess.Popen([sys.executable, "-m", "dvc", "repro", *targets], env=environment, process_group=0)
+    signal.signal(signal.SIGINT, kept)
     try:
         return process.wait()
-    except KeyboardInterrupt:  # to the whole group, once: the stage ends its own run, then DVC ends
+    except KeyboardInterrupt:  # the stage ends its own run, then DVC ends
         os.killpg(process.pid, signal.SIGINT)
         process.wait()
         raise
