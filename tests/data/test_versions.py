@@ -10,12 +10,14 @@ import pytest
 import yaml
 
 from nanonuclei.data.versions import (
+    cache_folder,
     cached,
     content_md5,
     dataset_md5,
     file_md5,
     folder_md5,
     listed,
+    lost_from_cache,
     pinned_md5,
     whole_in_cache,
 )
@@ -75,16 +77,26 @@ def test_simulated_images_have_no_version(tmp_path: Path) -> None:
 def test_md5s_are_those_of_dvc_and_its_cache_is_read(versioned: Path) -> None:
     pointer = versioned.with_name("data.dvc")
     recorded = yaml.safe_load(pointer.read_text())["outs"][0]["md5"]
+    cache = cache_folder()
     assert folder_md5(versioned) == recorded == pinned_md5(pointer)
-    assert pinned_md5(pointer, "b") == folder_md5(versioned / "b") == dataset_md5(versioned, "b")
-    assert pinned_md5(pointer, "c") is None
-    assert set(listed(recorded)) == {"a.txt", "b/a.txt", "b/z.txt", "b/ä.txt"}
-    assert whole_in_cache(recorded)
-    kept = cached(listed(recorded)["b/a.txt"])
+    assert dataset_md5(versioned, "b") == folder_md5(versioned / "b")
+    assert set(listed(recorded, cache=cache)) == {"a.txt", "b/a.txt", "b/z.txt", "b/ä.txt"}
+    assert whole_in_cache(recorded, cache=cache)
+    kept = cached(listed(recorded, cache=cache)["b/a.txt"], cache=cache)
     kept.chmod(0o644)
     kept.write_text("23")
-    assert not whole_in_cache(recorded)
-    assert not whole_in_cache("0" * 32 + ".dir")
+    assert not whole_in_cache(recorded, cache=cache)
+    assert not whole_in_cache("0" * 32 + ".dir", cache=cache)
+    assert lost_from_cache(recorded, cache=cache) == []
+    kept.unlink()
+    assert lost_from_cache(recorded, cache=cache) == ["b/a.txt"]
+    assert lost_from_cache("0" * 32, cache=cache) == ["."]
+
+
+def test_a_cache_that_was_moved_is_found(versioned: Path) -> None:
+    assert cache_folder() == Path(".dvc/cache")
+    subprocess.run([sys.executable, "-m", "dvc", "cache", "dir", "--local", "big disk"], check=True, timeout=60)
+    assert cache_folder().resolve() == versioned.with_name("big disk")
 
 
 @pytest.mark.parametrize("text", [None, "", "outs: []", "outs: [{path: data}]", ": :"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import fnmatch
 import hashlib
 import json
@@ -61,36 +62,39 @@ def dataset_md5(data: Path, name: str) -> str:
     return "" if name == "simulated" else content_md5(data / name)
 
 
-def whole_in_cache(md5: str, *, cache: Path = Path(".dvc/cache")) -> bool:
+def cache_folder(settings: Path = Path(".dvc")) -> Path:
+    """Returns where DVC's cache lies: ``cache.dir`` of `config.local` or `config`, else ``.dvc/cache``."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read([settings / "config", settings / "config.local"], encoding="utf-8")
+    return settings / parser.get("cache", "dir", fallback="cache")
+
+
+def whole_in_cache(md5: str, *, cache: Path) -> bool:
     """Tells whether DVC's cache holds every file of a folder, byte for byte."""
     files = listed(md5, cache=cache).values()
     return bool(files) and all(_sound(cached(file, cache=cache), file) for file in files)
 
 
-def pinned_md5(pointer: Path, below: str | None = None, *, cache: Path = Path(".dvc/cache")) -> str | None:
-    """Returns the md5 that a `.dvc` file pins.
+def lost_from_cache(md5: str, *, cache: Path) -> list[str]:
+    """Returns the files of a file or folder that DVC's cache has not, by name alone; ``.`` where it lacks it at all."""
+    if not cached(md5, cache=cache).is_file():
+        return ["."]
+    if not md5.endswith(".dir"):
+        return []
+    return [name for name, file in listed(md5, cache=cache).items() if not cached(file, cache=cache).is_file()]
 
-    Args:
-        pointer: Such as ``data.dvc``.
-        below: A folder within the tracked one; its own md5, for which the listing must lie in the cache.
-        cache: DVC's cache.
 
-    Returns:
-        32 hex digits, with ``.dir`` for a folder; None where the file, the listing or the folder in it is missing.
-    """
+def pinned_md5(pointer: Path) -> str | None:
+    """Returns the md5 that a `.dvc` file pins, with ``.dir`` for a folder; None where it pins nothing."""
     try:
         outs = yaml.safe_load(pointer.read_text(encoding="utf-8"))["outs"]
         md5: str = outs[0]["md5"]
     except (OSError, yaml.YAMLError, KeyError, IndexError, TypeError):
         return None
-    if below is None:
-        return md5
-    listing = listed(md5, cache=cache)
-    inner = {name.removeprefix(f"{below}/"): value for name, value in listing.items() if name.startswith(f"{below}/")}
-    return listing_md5(inner) if inner else None
+    return md5
 
 
-def listed(md5: str, *, cache: Path = Path(".dvc/cache")) -> dict[str, str]:
+def listed(md5: str, *, cache: Path) -> dict[str, str]:
     """Returns path and md5 of each file of a folder in DVC's cache; nothing where the listing is not there."""
     try:
         entries = json.loads(cached(md5, cache=cache).read_text(encoding="utf-8"))
@@ -99,7 +103,7 @@ def listed(md5: str, *, cache: Path = Path(".dvc/cache")) -> dict[str, str]:
     return {entry["relpath"]: entry["md5"] for entry in entries}
 
 
-def cached(md5: str, *, cache: Path = Path(".dvc/cache")) -> Path:
+def cached(md5: str, *, cache: Path) -> Path:
     """Returns where DVC 3 keeps content in its cache."""
     return cache / "files" / "md5" / md5[:2] / md5[2:]
 

@@ -1,10 +1,12 @@
-"""How `data/` stands to `data.dvc`, which pins its version."""
+"""How what lies here stands to `data.dvc` and `dvc.lock`, which pin its version."""
 
 from __future__ import annotations
 
-from nanonuclei.data.versions import content_md5, pinned_md5
+import yaml
+
+from nanonuclei.data.versions import cache_folder, content_md5, lost_from_cache, pinned_md5
 from nanonuclei.errors import DataError
-from nanonuclei.stages.places import DATA, DATA_POINTER, DATASETS, DVC_LOCK
+from nanonuclei.stages.places import DATA, DATA_POINTER, DATASETS, DVC_LOCK, Build
 
 
 def check_data() -> None:
@@ -39,6 +41,22 @@ def check_lock() -> None:
             raise DataError(
                 f"{path} must not hold conflict markers, but a merge left some. Take either side, `git checkout --ours "
                 f"{path}` or `--theirs`, and run the pipeline again: it brings {DVC_LOCK} up to date"
+            )
+
+
+def check_cache() -> None:
+    """Makes sure that DVC's cache took in what the stages made: a full disk does not end `dvc repro`.
+
+    Raises:
+        DataError: Something is missing.
+    """
+    stages = yaml.safe_load(DVC_LOCK.read_text("utf-8"))["stages"] if DVC_LOCK.is_file() else {}
+    kept = {str(path) for task in DATASETS for path in Build(task).cached}
+    for out in (out for stage in stages.values() for out in stage.get("outs", []) if out["path"] in kept):
+        if lost := lost_from_cache(out["md5"], cache=cache_folder()):
+            raise DataError(
+                f"DVC's cache must hold all of {out['path']}, but {len(lost)} files are missing there, such as "
+                f"{lost[0]}. Make sure that {cache_folder()} has room, then `dvc commit --force`"
             )
 
 

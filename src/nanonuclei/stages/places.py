@@ -52,6 +52,11 @@ class Build:
         """The trained network and its config."""
         return self.folder / "network"
 
+    @property
+    def cached(self) -> tuple[Path, ...]:
+        """What DVC's cache holds; metrics and plots are in git."""
+        return (self.prepared, self.network, *(self.report(stage) for stage in self.STAGES))
+
     def report(self, stage: str) -> Path:
         """Which run a stage's files come from, and what it knew."""
         return self.folder / "reports" / f"{stage}.json"

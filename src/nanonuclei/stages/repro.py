@@ -15,7 +15,7 @@ import mlflow
 import pandas as pd
 
 from nanonuclei.errors import NanonucleiError
-from nanonuclei.stages.pinned import check_data, check_lock
+from nanonuclei.stages.pinned import check_cache, check_data, check_lock
 from nanonuclei.stages.places import DATASETS, Build
 from nanonuclei.tracking.runs import PARENT, PARENT_VARIABLE, existing_run, stage_run
 
@@ -33,7 +33,8 @@ def repro(targets: Sequence[str] = (), *, say: Callable[[str], None] = print) ->
         The parent run's id.
 
     Raises:
-        DataError: The data is missing, or not what `data.dvc` pins, or `dvc.lock` is in conflict.
+        DataError: The data is missing, or not what `data.dvc` pins, `dvc.lock` is in conflict, or DVC's
+            cache could not take in what was made.
         NanonucleiError: A stage failed; what it said stands above.
     """
     with stage_run("repro", name="pipeline", tags={}) as run_id:
@@ -51,6 +52,7 @@ def repro(targets: Sequence[str] = (), *, say: Callable[[str], None] = print) ->
                 "`dvc repro` failed; the stage's message stands above. Mend it and run the pipeline again: finished "
                 "stages are kept"
             )
+        check_cache()
     say(f"\nPipeline run {run_id}. `dvc metrics show` and `mlflow ui` tell more.")
     return run_id
 

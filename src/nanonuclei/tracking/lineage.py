@@ -22,7 +22,7 @@ from mlflow.exceptions import MlflowException
 
 from nanonuclei.config.params import flatten
 from nanonuclei.data.catalog import fingerprint_of_table
-from nanonuclei.data.versions import content_md5, file_md5, whole_in_cache
+from nanonuclei.data.versions import cache_folder, content_md5, file_md5, whole_in_cache
 from nanonuclei.errors import DataError, TrackingError
 from nanonuclei.tracking.facts import FACTS, TAG, model_md5
 from nanonuclei.tracking.runs import existing_run, first_line
@@ -71,13 +71,13 @@ class Lineage:
         return [*([f"git checkout {commit}"] if commit else []), "dvc pull data.dvc", "dvc checkout"]
 
 
-def trace(reference: str, *, data: Path = Path("data"), cache: Path = Path(".dvc/cache")) -> Lineage:
+def trace(reference: str, *, data: Path = Path("data"), cache: Path | None = None) -> Lineage:
     """Walks from a run or model to the data and checks every step.
 
     Args:
         reference: A run's id, or ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, ``models:/m-ID``.
         data: Folder of the datasets.
-        cache: DVC's cache.
+        cache: DVC's cache; the configured one where None.
 
     Raises:
         TrackingError: There is no such run or model, or it recorded no lineage.
@@ -92,7 +92,7 @@ def trace(reference: str, *, data: Path = Path("data"), cache: Path = Path(".dvc
         checks += _check_run(recorded, chain[0])
         upstream = [value for name, value in recorded.items() if name.startswith("upstream.")]
         waiting += [other for other in upstream if other not in {r["run_id"] for r in chain} and other not in waiting]
-    checks += _guarded(chain[0], "data", lambda: _data(chain[0], data, cache))
+    checks += _guarded(chain[0], "data", lambda: _data(chain[0], data, cache or cache_folder()))
     return Lineage(tuple(chain), tuple(checks))
 
 
