@@ -286,7 +286,7 @@ def test_changed_and_missing_data_get_one_line(pipeline: Path) -> None:
 def test_a_failed_stage_ends_its_run_and_the_parent(pipeline: Path) -> None:
     before = set(runs(pipeline))
     kept = (pipeline / "params.yaml").read_text()
-    set_parameters(pipeline, {"train.learning_rate": 1e30, "train.clip_norm": 0.0, "train.schedule": "constant"})
+    set_parameters(pipeline, {"train.devices": 64})
     try:
         call(pipeline, "nanonuclei", "repro", wanted=2)
     finally:
@@ -331,6 +331,7 @@ def test_conflict_markers_in_the_lock_get_one_line(pipeline: Path) -> None:
 def test_a_remote_on_s3_brings_back_what_was_wiped(pipeline: Path, s3_server: str) -> None:
     archive = pipeline / "data" / "dsb2018" / "stage1_train.zip"
     content = archive.read_bytes()
+    before = call(pipeline, "git", "status", "--porcelain")
     call(pipeline, "dvc", "remote", "add", "--local", "--force", "--default", "lab", "s3://lab/nanonuclei")
     for name, value in (
         ("endpointurl", s3_server),
@@ -345,4 +346,4 @@ def test_a_remote_on_s3_brings_back_what_was_wiped(pipeline: Path, s3_server: st
     call(pipeline, "dvc", "pull")
     assert archive.read_bytes() == content
     assert "secret" not in (pipeline / ".dvc" / "config").read_text()
-    assert call(pipeline, "git", "status", "--porcelain") == ""
+    assert call(pipeline, "git", "status", "--porcelain") == before
