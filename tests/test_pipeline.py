@@ -180,6 +180,7 @@ def test_each_stage_is_a_finished_child_and_the_parent_shows_them(pipeline: Path
     assert {tags["state"] for tags in found.values()} == {"FINISHED"}
     for stage, run_id in children.items():
         assert found[parent][f"stage.{stage}.nuclei"] == f"ran as {run_id}"
+        assert f"ran as {run_id}" in found[parent]["mlflow.note.content"]
         assert report(pipeline, stage)["run_id"] == run_id
     with sqlite3.connect(pipeline / "mlflow.db") as database:
         query = "select value from latest_metrics where run_uuid = ? and key = 'nuclei/test/ap50_pooled'"

@@ -44,6 +44,7 @@ def repro(targets: Sequence[str] = (), *, say: Callable[[str], None] = print) ->
         table = _stages(run_id, targets)
         mlflow.log_text(table.to_csv(index=False), STAGES_TABLE)
         mlflow.set_tags({f"stage.{row['stage'].replace('@', '.')}": row["state"] for row in table.to_dict("records")})
+        mlflow.set_tag("mlflow.note.content", f"```\n{table.to_string(index=False, justify='left')}\n```")
         mlflow.log_metrics(_final_metrics())
         say("")
         say(table.to_string(index=False))
