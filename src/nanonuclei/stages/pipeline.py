@@ -22,6 +22,7 @@ from nanonuclei.engine.evaluate import Report
 from nanonuclei.engine.export import load_network, save_network
 from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.report.figures import learning_curves
+from nanonuclei.report.summary import METRIC_NAMES
 from nanonuclei.serving import log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
 from nanonuclei.stages.places import DATA, DATASETS, PARAMS, Build, run_folder
@@ -37,6 +38,9 @@ SHAPING = {
     "evaluate": ("seed", "windows", "instances", "evaluate"),
 }
 """Settings that a stage's result depends on, as `dvc.yaml` lists them; training logs all."""
+
+GROUP_SCORE = "ap50_pooled"
+"""What `dvc metrics` shows of each modality."""
 
 
 def prepare_stage(task: str, *, say: Callable[[str], None] = print) -> str:
@@ -118,7 +122,7 @@ def evaluate_stage(task: str, *, say: Callable[[str], None] = print) -> str:
         log_model(network, config, folder=folder)
         shutil.rmtree(folder, ignore_errors=True)
         _write(build.plot("thresholds"), _by_threshold(report).to_csv(index=False))
-        numbers = _nested({f"test/{name}": value for name, value in report.metrics.items()})
+        numbers = _nested({f"test/{name}": value for name, value in report.metrics.items() if _headline(name)})
         _finish("evaluate", config, catalog, metrics=numbers, network=network)
     say(score_table(report, "test"))
     say(f"\nRun {run_id}")
@@ -197,6 +201,12 @@ def _by_threshold(report: Report) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows).round(6)
+
+
+def _headline(name: str) -> bool:
+    """Tells whether `dvc metrics` shows a score: the named ones of all images, one of each modality. MLflow has all."""
+    group, _, metric = name.rpartition("/")
+    return metric == GROUP_SCORE if group else metric in METRIC_NAMES
 
 
 def _nested(flat: Mapping[str, float]) -> dict[str, Any]:
