@@ -220,6 +220,13 @@ def test_a_changed_file_makes_only_its_stages_outdated(pipeline: Path, file: str
         (pipeline / file).write_text(before)
 
 
+def test_compiled_python_makes_nothing_outdated(pipeline: Path) -> None:
+    folder = pipeline / "src" / "nanonuclei" / "imaging" / "__pycache__"
+    folder.mkdir(exist_ok=True)
+    (folder / "planted.pyc").write_bytes(b"1")
+    assert outdated(pipeline) == set()
+
+
 @pytest.mark.parametrize(
     ("settings", "stages"),
     [
