@@ -17,6 +17,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -185,6 +186,16 @@ def test_each_stage_is_a_finished_child_and_the_parent_shows_them(pipeline: Path
     with sqlite3.connect(pipeline / "mlflow.db") as database:
         query = "select value from latest_metrics where run_uuid = ? and key = 'nuclei/test/ap50_pooled'"
         assert database.execute(query, (parent,)).fetchone() is not None
+
+
+def test_curves_for_dvc_are_curves(pipeline: Path) -> None:
+    plots = pipeline / "build" / "nuclei" / "plots"
+    assert len(pd.read_csv(plots / "curves.csv")) == SETTINGS["train.epochs"]
+    assert pd.read_csv(plots / "thresholds.csv")["ap"].is_monotonic_decreasing
+    curve = pd.read_csv(plots / "precision_recall.csv")
+    assert curve["score"].is_monotonic_decreasing
+    assert curve["recall"].is_monotonic_increasing
+    assert curve[["recall", "precision"]].stack().between(0, 1).all()
 
 
 def test_lineage_holds_from_the_model_and_a_swapped_network_is_found(pipeline: Path) -> None:

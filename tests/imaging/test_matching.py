@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.optimize import linear_sum_assignment
 
 from nanonuclei.errors import ConfigError, DataError
-from nanonuclei.imaging.matching import match_counts, matching, matching_dataset
+from nanonuclei.imaging.matching import is_matched, match_counts, matching, matching_dataset
 
 THRESHOLDS = (0.1, 0.3, 0.5, 0.50001, 0.7, 0.95, 1.0)
 TRUE = np.array([[1, 1, 1, 1, 0, 2, 2, 2, 2, 0, 3]])
@@ -152,3 +152,12 @@ def test_thresholds_are_fractions(thresh):
 def test_a_dataset_is_one_or_more_pairs(true, pred):
     with pytest.raises(DataError, match="one or more pairs"):
         matching_dataset(true, pred)
+
+
+def test_each_predicted_object_is_told_apart_from_false_ones() -> None:
+    true = np.zeros((8, 12), np.int32)
+    true[1:5, 1:5], true[1:5, 7:11] = 1, 2
+    found = np.zeros_like(true)
+    found[1:5, 1:4], found[6:8, 6:8], found[1:3, 7:11] = 1, 2, 3  # IoU 0.75; none; 0.5, which is not above it
+    assert is_matched(true, found).tolist() == [True, False, False]
+    assert is_matched(true, np.zeros_like(true)).tolist() == []

@@ -67,6 +67,7 @@ def test_one_run_holds_all_that_is_needed_to_repeat_it_and_its_model_can_be_used
         "data/splits.csv",
         "environment/requirements.txt",
         "evaluation/test_metrics.csv",
+        "evaluation/test_objects.csv",
         "evaluation/test_per_image.csv",
         "figures/learning_curves.png",
         "figures/test_random.png",

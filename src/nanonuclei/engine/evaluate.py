@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.engine.predict import keras_network, score_maps
 from nanonuclei.errors import DataError
+from nanonuclei.imaging.matching import is_matched
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.tasks import Task
 from nanonuclei.tasks.base import Statistics
@@ -32,6 +33,7 @@ class Report:
         metrics: Such as ``ap50_pooled`` and ``fluorescence/ap50_pooled``.
         intervals: Columns ``group, metric, value, low, high``: 95 % bootstrap intervals over fields of view.
         per_image: One row per image: who it is and its statistics.
+        objects: One row per found object, surest first: ``sample_id, modality, score, matched`` (IoU above 0.5).
         seconds: Wall time of the whole.
         network_seconds: Wall time within the network.
     """
@@ -39,6 +41,7 @@ class Report:
     metrics: dict[str, float]
     intervals: pd.DataFrame
     per_image: pd.DataFrame
+    objects: pd.DataFrame
     seconds: float
     network_seconds: float
 
@@ -70,19 +73,20 @@ def evaluate(task: Task, model: keras.Model, samples: Sequence[SampleRef]) -> Re
     started = time.perf_counter()
     with ThreadPoolExecutor(2, thread_name_prefix="evaluate") as threads:
         maps = score_maps(network, _decoded(task, samples, threads), config=task.config.windows)
-        rows: list[Future[Statistics]] = [
+        rows: list[Future[tuple[Statistics, pd.DataFrame]]] = [
             threads.submit(_statistics, task, sample, score_map)
             for sample, score_map in zip(samples, maps, strict=True)
         ]
-        statistics = [row.result() for row in rows]
+        statistics, objects = zip(*(row.result() for row in rows), strict=True)
     seconds = time.perf_counter() - started
     identity = [
         {"sample_id": s.sample_id, "modality": s.modality, "field": s.field, "height": s.height, "width": s.width}
         for s in samples
     ]
-    per_image = pd.concat([pd.DataFrame(identity), pd.DataFrame(statistics)], axis=1)
+    per_image = pd.concat([pd.DataFrame(identity), pd.DataFrame(list(statistics))], axis=1)
     metrics, intervals = summarise(task, per_image, resamplings=task.config.evaluate.bootstrap, seed=task.config.seed)
-    return Report(metrics, intervals, per_image, seconds, network.seconds)
+    surest = pd.concat(objects, ignore_index=True).sort_values("score", ascending=False, ignore_index=True)
+    return Report(metrics, intervals, per_image, surest, seconds, network.seconds)
 
 
 def summarise(
@@ -138,8 +142,11 @@ def _decoded(task: Task, samples: Sequence[SampleRef], threads: ThreadPoolExecut
         yield waiting.popleft().result()
 
 
-def _statistics(task: Task, sample: SampleRef, score_map: Float32Array) -> Statistics:
-    return task.statistics(sample.labels(), score_map, task.instances(score_map))
+def _statistics(task: Task, sample: SampleRef, score_map: Float32Array) -> tuple[Statistics, pd.DataFrame]:
+    labels, found = sample.labels(), task.instances(score_map)
+    matched = is_matched(labels, found.labels) if found.labels is not None else np.full(len(found), np.nan)
+    objects = {"sample_id": sample.sample_id, "modality": sample.modality, "score": found.scores, "matched": matched}
+    return task.statistics(labels, score_map, found), pd.DataFrame(objects)
 
 
 class _Timed:

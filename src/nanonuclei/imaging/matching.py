@@ -143,6 +143,17 @@ def match_counts(y_true: Labels, y_pred: Labels, thresholds: Iterable[float]) ->
     return MatchCounts(thresholds, tp, shape[1] - tp, shape[0] - tp, iou_sum, *shape)
 
 
+def is_matched(y_true: Labels, y_pred: Labels) -> NDArray[np.bool_]:
+    """Tells of each predicted object, in the order of the labels, whether its IoU with a true one is above 0.5.
+
+    Above 0.5 no two objects can claim the same true one, so every such object is a true positive on its own.
+    """
+    _, columns, ious, (_, n_pred) = _overlaps(y_true, y_pred)
+    matched = np.zeros(n_pred, np.bool_)
+    matched[columns[ious > 0.5]] = True
+    return matched
+
+
 @overload
 def matching(y_true: Labels, y_pred: Labels, thresh: float = 0.5) -> Matching: ...
 @overload

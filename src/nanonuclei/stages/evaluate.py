@@ -92,6 +92,7 @@ def log_score(task: Task, report: Report, samples: Sequence[SampleRef], *, split
     mlflow.log_metrics(report.flat(split))
     mlflow.log_metrics({f"{split}/seconds": report.seconds, f"{split}/network_seconds": report.network_seconds})
     mlflow.log_text(report.per_image.to_csv(index=False), f"evaluation/{split}_per_image.csv")
+    mlflow.log_text(report.objects.round(4).to_csv(index=False), f"evaluation/{split}_objects.csv")
     mlflow.log_text(report.intervals.to_csv(index=False), f"evaluation/{split}_metrics.csv")
     shown = report.intervals[report.intervals["metric"].isin(SHOWN)]
     mlflow.log_figure(metric_intervals(shown), f"figures/{split}_metrics.png")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 import pandas as pd
 
 from nanonuclei.config.experiment import ExperimentConfig
@@ -38,6 +39,9 @@ SHAPING = {
     "evaluate": ("seed", "windows", "instances", "evaluate"),
 }
 """Settings that a stage's result depends on, as `dvc.yaml` lists them; training logs all."""
+
+CURVE_POINTS = 100
+"""Rows of a curve that is kept in git."""
 
 GROUP_SCORE = "ap50_pooled"
 """What `dvc metrics` shows of each modality."""
@@ -122,6 +126,7 @@ def evaluate_stage(task: str, *, say: Callable[[str], None] = print) -> str:
         log_model(network, config, folder=folder)
         shutil.rmtree(folder, ignore_errors=True)
         _write(build.plot("thresholds"), _by_threshold(report).to_csv(index=False))
+        _write(build.plot("precision_recall"), _by_score(report).to_csv(index=False))
         numbers = _nested({f"test/{name}": value for name, value in report.metrics.items() if _headline(name)})
         _finish("evaluate", config, catalog, metrics=numbers, network=network)
     say(score_table(report, "test"))
@@ -201,6 +206,21 @@ def _by_threshold(report: Report) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows).round(6)
+
+
+def _by_score(report: Report) -> pd.DataFrame:
+    """Returns precision and recall at IoU 0.5 when only the surest objects count, at most `CURVE_POINTS` rows."""
+    ranks = np.arange(1, len(report.objects) + 1)
+    hits = report.objects["matched"].to_numpy(float).cumsum()
+    curve = pd.DataFrame(
+        {
+            "score": report.objects["score"],
+            "recall": hits / max(report.per_image["num_true"].sum(), 1),
+            "precision": hits / ranks,
+        }
+    )
+    places = np.unique(np.linspace(0, len(curve) - 1, min(len(curve), CURVE_POINTS)).astype(int))
+    return curve.iloc[places].round(6)
 
 
 def _headline(name: str) -> bool:
