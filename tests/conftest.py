@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -83,6 +85,29 @@ def disc_sample(sample_id: str, *, seed: int, shape: tuple[int, int] = (48, 48))
 def draw_sample() -> Callable[..., Sample]:
     """Returns `disc_sample`."""
     return disc_sample
+
+
+@pytest.fixture(scope="session")
+def copy_project() -> Callable[[Path], Path]:
+    """Copies the project's files into a folder, without data, runs or a database, and returns that folder."""
+
+    def copy(folder: Path) -> Path:
+        listed = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if listed.returncode:
+            pytest.skip("not a git checkout")
+        for name in listed.stdout.splitlines():
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        return folder
+
+    return copy
 
 
 @pytest.fixture

@@ -23,7 +23,6 @@ import yaml
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-ROOT = Path(__file__).parents[1]
 SETTINGS = {
     "network.depth": 1,
     "network.base_filters": 4,
@@ -125,22 +124,13 @@ def outdated(folder: Path) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory, draw_sample: Callable[..., Any]) -> Path:
+def pipeline(
+    tmp_path_factory: pytest.TempPathFactory, copy_project: Callable[[Path], Path], draw_sample: Callable[..., Any]
+) -> Path:
     """A clone with data, in which the pipeline ran once."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if listed.returncode:
-        pytest.skip("not a git checkout")
-    folder = tmp_path_factory.mktemp("pipeline") / "clone"
-    for name in listed.stdout.splitlines():
-        if (ROOT / name).is_file() and not name.startswith("build/") and name != "dvc.lock":
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    folder = copy_project(tmp_path_factory.mktemp("pipeline") / "clone")
+    shutil.rmtree(folder / "build", ignore_errors=True)
+    (folder / "dvc.lock").unlink(missing_ok=True)
     write_dataset(folder / "data" / "dsb2018" / "stage1_train.zip", draw_sample)
     set_parameters(folder, SETTINGS)
     call(folder, "git", "init", "--quiet")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import sqlite3
@@ -18,7 +17,6 @@ import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-ROOT = Path(__file__).parents[1]
 MLFLOW = [sys.executable, "-m", "mlflow"]
 TINY = (
     "network.depth=1 network.base_filters=4 train.patch_size=32 train.batch_size=2 train.steps_per_epoch=4 "
@@ -28,23 +26,9 @@ TINY = (
 
 
 @pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    """A copy of the project's files, without data, runs or a database."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if listed.returncode:
-        pytest.skip("not a git checkout")
-    folder = tmp_path / "clone"
-    for name in listed.stdout.splitlines():
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    return folder
+def clone(copy_project: Callable[[Path], Path], tmp_path: Path) -> Path:
+    """A copy of the project's files."""
+    return copy_project(tmp_path / "clone")
 
 
 def environment(clone: Path, **more: str) -> dict[str, str]:
