@@ -34,5 +34,5 @@ def main(options: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    # `mlflow run -P options=...` hands all of them over as one word.
-    sys.exit(main(shlex.split(" ".join(sys.argv[1:]))))
+    words = sys.argv[1:]  # `mlflow run -P options=...` hands all of them over as one
+    sys.exit(main(shlex.split(words[0]) if len(words) == 1 else words))
