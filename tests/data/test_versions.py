@@ -13,13 +13,13 @@ from nanonuclei.data.versions import (
     cache_folder,
     cached,
     content_md5,
+    dataset_in_cache,
     dataset_md5,
     file_md5,
     folder_md5,
     listed,
     lost_from_cache,
     pinned_md5,
-    whole_in_cache,
 )
 from nanonuclei.errors import DataError
 
@@ -81,12 +81,15 @@ def test_md5s_are_those_of_dvc_and_its_cache_is_read(versioned: Path) -> None:
     assert folder_md5(versioned) == recorded == pinned_md5(pointer)
     assert dataset_md5(versioned, "b") == folder_md5(versioned / "b")
     assert set(listed(recorded, cache=cache)) == {"a.txt", "b/a.txt", "b/z.txt", "b/ä.txt"}
-    assert whole_in_cache(recorded, cache=cache)
+    wanted = folder_md5(versioned / "b")
+    assert dataset_in_cache("b", wanted, pinned=recorded, cache=cache)
+    assert not dataset_in_cache("c", wanted, pinned=recorded, cache=cache)
+    assert not dataset_in_cache("b", recorded, pinned=recorded, cache=cache)
     kept = cached(listed(recorded, cache=cache)["b/a.txt"], cache=cache)
     kept.chmod(0o644)
     kept.write_text("23")
-    assert not whole_in_cache(recorded, cache=cache)
-    assert not whole_in_cache("0" * 32 + ".dir", cache=cache)
+    assert not dataset_in_cache("b", wanted, pinned=recorded, cache=cache)
+    assert not dataset_in_cache("b", wanted, pinned="0" * 32 + ".dir", cache=cache)
     assert lost_from_cache(recorded, cache=cache) == []
     kept.unlink()
     assert lost_from_cache(recorded, cache=cache) == ["b/a.txt"]

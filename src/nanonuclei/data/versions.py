@@ -69,10 +69,12 @@ def cache_folder(settings: Path = Path(".dvc")) -> Path:
     return settings / parser.get("cache", "dir", fallback="cache")
 
 
-def whole_in_cache(md5: str, *, cache: Path) -> bool:
-    """Tells whether DVC's cache holds every file of a folder, byte for byte."""
-    files = listed(md5, cache=cache).values()
-    return bool(files) and all(_sound(cached(file, cache=cache), file) for file in files)
+def dataset_in_cache(name: str, md5: str, *, pinned: str, cache: Path) -> bool:
+    """Tells whether DVC's cache holds a dataset, byte for byte: its listing is part of the one that `data.dvc` pins."""
+    listing = listed(pinned, cache=cache)
+    files = {path.removeprefix(f"{name}/"): file for path, file in listing.items() if path.startswith(f"{name}/")}
+    sound = all(_sound(cached(file, cache=cache), file) for file in files.values())
+    return bool(files) and listing_md5(files) == md5 and sound
 
 
 def lost_from_cache(md5: str, *, cache: Path) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from mlflow.exceptions import MlflowException
 
 from nanonuclei.config.params import flatten
 from nanonuclei.data.catalog import fingerprint_of_table
-from nanonuclei.data.versions import cache_folder, content_md5, file_md5, whole_in_cache
+from nanonuclei.data.versions import cache_folder, content_md5, dataset_in_cache, file_md5, pinned_md5
 from nanonuclei.errors import DataError, TrackingError
 from nanonuclei.tracking.facts import FACTS, TAG, model_md5
 from nanonuclei.tracking.runs import existing_run, first_line
@@ -251,8 +250,9 @@ def _data(recorded: Recorded, data: Path, cache: Path) -> tuple[Verdict, str]:
     if here == wanted:
         return "holds", f"{folder} has md5 {wanted}"
     state = f"{folder} has md5 {here}, recorded {wanted}" if here else f"{folder} is missing, recorded {wanted}"
-    kept = whole_in_cache(wanted, cache=cache)
-    remedy = "DVC's cache holds it: `dvc checkout`" if kept else "`dvc pull` it, or fetch it"
+    pinned = pinned_md5(data.with_suffix(".dvc"))
+    kept = pinned is not None and dataset_in_cache(name, wanted, pinned=pinned, cache=cache)
+    remedy = "DVC's cache holds it: `dvc checkout --force data.dvc`" if kept else "`dvc pull` it, or fetch it"
     return "broken" if here else "unknown", f"{state}. {remedy}"
 
 
@@ -266,12 +266,11 @@ def describe(lineage: Lineage) -> str:
     """Returns the chain, the checks and the commands as plain text."""
     lines = []
     for recorded in lineage.chain:
-        known = json.loads(json.dumps(recorded))
-        lines.append(f"{known['stage']:9} {known['run_id']}  commit {known.get('git.commit', '-')[:12]}")
+        lines.append(f"{recorded['stage']:9} {recorded['run_id']}  commit {recorded.get('git.commit', '-')[:12]}")
         lines += [
             f"  {check.verdict:8} {check.subject:12} {check.detail}"
             for check in lineage.checks
-            if check.run_id == known["run_id"]
+            if check.run_id == recorded["run_id"]
         ]
     lines += ["", "To bring that state back:", *(f"  {command}" for command in lineage.restore())]
     return "\n".join(lines)
