@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nanonuclei.config.experiment import NucleiExperiment
+from nanonuclei.config.experiment import NetworkConfig, NucleiExperiment
 from nanonuclei.config.params import Scalar, load_experiment
 from nanonuclei.data.catalog import (
     Catalog,
@@ -61,6 +61,47 @@ def experiment() -> Callable[..., NucleiExperiment]:
         return load_experiment("nuclei", path=ROOT / "params.yaml", settings={**TINY, **(settings or {})})
 
     return make
+
+
+def network(**settings: object) -> NetworkConfig:
+    """Makes the settings of a small network without normalisation and random weights."""
+    return NetworkConfig.model_validate(
+        {
+            "kind": "unet",
+            "depth": 2,
+            "base_filters": 4,
+            "decoder": "transpose",
+            "dropout": 0.0,
+            "normalisation": "none",
+            "norm_momentum": 0.9,
+            "alpha": 0.35,
+            "weights": "none",
+            **settings,
+        }
+    )
+
+
+@pytest.fixture
+def small_encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Puts an image network of two levels in the place of MobileNetV2; returns a file of weights for it."""
+    import keras
+
+    from nanonuclei.models.encoders import ENCODERS, Encoder
+
+    def build(*, input_shape: tuple[None, None, int], alpha: float, **_: object) -> keras.Model:
+        x = inputs = keras.Input(input_shape)
+        for level in (1, 2):
+            x = keras.layers.Conv2D(4, 3, strides=2, padding="same", name=f"conv{level}")(x)
+            x = keras.layers.BatchNormalization(momentum=0.5, name=f"norm{level}")(x)
+            x = keras.layers.ReLU(name=f"level{level}")(x)
+        return keras.Model(inputs, x)
+
+    features = {1: "level1", 2: "level2"}
+    small = Encoder(network=build, mode="tf", features=features, weights="small.h5", url="https://example.org/", md5=None)
+    monkeypatch.setitem(ENCODERS, "mobilenetv2", small)
+    path = tmp_path / "small.weights.h5"
+    build(input_shape=(None, None, 3), alpha=1.0).save_weights(path)
+    return path
 
 
 def disc_labels(shape: tuple[int, int], discs: list[tuple[float, float, float]]) -> NDArray[np.uint16]:

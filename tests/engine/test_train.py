@@ -10,9 +10,10 @@ import pytest
 
 from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.data.catalog import Catalog
-from nanonuclei.engine.checkpoint import BEST, STATE, load_state
+from nanonuclei.engine.checkpoint import BEST, STATE, load_model, load_state
 from nanonuclei.engine.train import FitResult, fit
 from nanonuclei.errors import ConfigError, DataError, NanonucleiError
+from nanonuclei.models.encoders import ENCODER
 from nanonuclei.tasks import create_task
 
 Experiment = Callable[..., NucleiExperiment]
@@ -81,6 +82,75 @@ def test_training_cut_off_and_resumed_equals_one_that_was_not(
     assert parts.best_epoch == whole.best_epoch
     for mine, other in zip(parts.model.get_weights(), whole.model.get_weights(), strict=True):
         np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-6)
+
+
+def phased(small_encoder: Path, **settings: object) -> dict[str, object]:
+    return {
+        "network.kind": "mobilenetv2",
+        "network.weights": str(small_encoder),
+        "train.encoder": "frozen_then_unfrozen",
+        "train.frozen_epochs": 2,
+        "train.epochs": 4,
+        "train.learning_rate": 0.01,
+        "train.unfrozen_learning_rate": 0.002,
+        "train.schedule": "constant",
+        "train.deterministic": True,
+        **settings,
+    }
+
+
+def test_unfrozen_phase_has_a_new_optimizer_and_its_own_rate(
+    experiment: Experiment, disc_catalog: Catalog, tmp_path: Path, small_encoder: Path
+) -> None:
+    encoders: list[list[np.ndarray]] = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+            encoders.append(self.model.get_layer(ENCODER).get_layer("conv1").get_weights())
+
+    config = experiment(phased(small_encoder))
+    result = run(config, disc_catalog, tmp_path / "work", callbacks=[Watch()])
+    np.testing.assert_allclose(result.history["learning_rate"], [0.01, 0.01, 0.002, 0.002], rtol=1e-6)
+    assert [np.array_equal(encoders[0][0], other[0]) for other in encoders] == [True, True, False, False]
+    model = load_model(tmp_path / "work", load_state(tmp_path / "work"))
+    assert int(model.optimizer.iterations) == 2 * config.train.steps_per_epoch
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3], ids=["frozen", "between", "unfrozen"])
+def test_phased_training_cut_off_and_resumed_equals_one_that_was_not(
+    experiment: Experiment, disc_catalog: Catalog, tmp_path: Path, small_encoder: Path, epoch: int
+) -> None:
+    settings = {"train.ema_momentum": 0.9, "train.schedule": "plateau", "network.dropout": 0.2}
+    config = experiment(phased(small_encoder, **settings))
+    whole = run(config, disc_catalog, tmp_path / "whole")
+    with pytest.raises(CutOff):
+        run(config, disc_catalog, tmp_path / "parts", on_epoch=cut_off_after(epoch))
+    parts = run(config, disc_catalog, tmp_path / "parts")
+    for name, values in whole.history.items():
+        np.testing.assert_allclose(parts.history[name], values, rtol=1e-5, err_msg=name)
+    assert parts.best_epoch == whole.best_epoch
+    for mine, other in zip(parts.model.get_weights(), whole.model.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-6)
+
+
+def test_resumed_training_needs_no_file_of_weights(
+    experiment: Experiment, disc_catalog: Catalog, tmp_path: Path, small_encoder: Path
+) -> None:
+    config = experiment(phased(small_encoder))
+    with pytest.raises(CutOff):
+        run(config, disc_catalog, tmp_path / "work", on_epoch=cut_off_after(1))
+    small_encoder.unlink()
+    assert len(run(config, disc_catalog, tmp_path / "work").history["train/loss"]) == 4
+
+
+def test_patience_begins_when_the_encoder_is_unfrozen(
+    experiment: Experiment, disc_catalog: Catalog, tmp_path: Path, small_encoder: Path
+) -> None:
+    settings = {"train.epochs": 30, "train.frozen_epochs": 3, "train.early_stopping_patience": 1}
+    still = {"train.learning_rate": 1e-9, "train.unfrozen_learning_rate": 1e-9, "train.monitor": "val/accuracy"}
+    config = experiment(phased(small_encoder, **settings, **still))
+    for _ in range(2):
+        assert len(run(config, disc_catalog, tmp_path / "work").history["train/loss"]) == 3 + 1 + 1
 
 
 def test_finished_training_is_not_trained_again(experiment: Experiment, disc_catalog: Catalog, tmp_path: Path) -> None:

@@ -6,16 +6,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from tests.conftest import network
 
-from nanonuclei.config.experiment import NetworkConfig, NucleiExperiment
+from nanonuclei.config.experiment import NucleiExperiment
+from nanonuclei.models.blocks import RELU_GAIN, StandardizedConv2D
 from nanonuclei.models.optimizers import COSINE_END, optimizer
-from nanonuclei.models.unet import RELU_GAIN, StandardizedConv2D, unet
-
-
-def network(**settings: object) -> NetworkConfig:
-    return NetworkConfig.model_validate(
-        {"depth": 2, "base_filters": 4, "dropout": 0.0, "normalisation": "none", "norm_momentum": 0.9, **settings}
-    )
+from nanonuclei.models.phases import phases
+from nanonuclei.models.unet import unet
 
 
 def test_parameters_of_a_small_network_by_hand() -> None:
@@ -80,7 +77,7 @@ def test_cosine_schedule_rises_over_the_warmup_and_falls_to_its_end(
 ) -> None:
     settings = {"train.schedule": "cosine", "train.epochs": 10, "train.warmup_epochs": 2, "train.steps_per_epoch": 10}
     config = experiment(settings).train
-    schedule = optimizer(config)._learning_rate
+    schedule = optimizer(config, phases(config)[0])._learning_rate
     assert float(schedule(epoch * 10)) == pytest.approx(share * config.learning_rate, abs=1e-8, rel=1e-4)
 
 
@@ -88,5 +85,5 @@ def test_short_training_keeps_half_of_its_epochs_from_the_warmup(
     experiment: Callable[..., NucleiExperiment],
 ) -> None:
     config = experiment({"train.schedule": "cosine", "train.epochs": 2, "train.warmup_epochs": 5}).train
-    schedule = optimizer(config)._learning_rate
+    schedule = optimizer(config, phases(config)[0])._learning_rate
     assert float(schedule(config.steps_per_epoch)) == pytest.approx(config.learning_rate, rel=1e-4)

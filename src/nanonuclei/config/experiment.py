@@ -21,6 +21,13 @@ LOSSES = (
 )
 
 
+IMAGENET_ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
+"""Widths of MobileNetV2 for which Keras offers ImageNet weights."""
+
+ENCODER_DEPTH = 5
+"""Keras's image networks halve the image five times."""
+
+
 class Section(BaseModel):
     """A group of settings: frozen, complete, no unknown names, no silent conversion of text to numbers."""
 
@@ -103,13 +110,34 @@ class TargetConfig(Section):
 
 
 class NetworkConfig(Section):
-    """The U-Net from scratch."""
+    """The U-Net: its downsampling path, from scratch or one of Keras's image networks, and its decoder."""
 
+    kind: Literal["unet", "mobilenetv2", "resnet50", "vgg16", "efficientnetb0"]
     depth: Annotated[int, Field(ge=1, le=6)]
     base_filters: Annotated[int, Field(ge=1, le=256)]
+    decoder: Literal["transpose", "pix2pix"]
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
     normalisation: Literal["batch", "group", "weights", "none"]
     norm_momentum: Annotated[float, Field(ge=0.0, lt=1.0)]
+    alpha: Annotated[float, Field(gt=0.0, le=4.0)]
+    weights: Annotated[str, Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _encoder_can_be_built(self) -> Self:
+        if self.kind != "unet" and self.depth > ENCODER_DEPTH:
+            raise ValueError(
+                f"depth must be at most {ENCODER_DEPTH}, as often as {self.kind} halves the image, got {self.depth}"
+            )
+        if self.kind == "mobilenetv2" and self.weights == "imagenet" and self.alpha not in IMAGENET_ALPHAS:
+            raise ValueError(
+                f"alpha must be one of {', '.join(map(str, IMAGENET_ALPHAS))} with weights=imagenet, "
+                f"got {self.alpha:g}. Take one of them, or weights=none"
+            )
+        if self.decoder == "pix2pix" and self.normalisation == "weights":
+            raise ValueError(
+                "decoder=pix2pix normalises activations: normalisation must be batch, group or none, got weights"
+            )
+        return self
 
 
 class LossConfig(Section):
@@ -137,6 +165,9 @@ class TrainConfig(Section):
     optimizer: Literal["adam", "adamw", "sgd"]
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)]
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)]
+    encoder: Literal["unfrozen", "frozen", "frozen_then_unfrozen"]
+    frozen_epochs: Count
+    unfrozen_learning_rate: Annotated[float, Field(gt=0.0, le=10.0)]
     schedule: Literal["constant", "cosine", "plateau"]
     warmup_epochs: Annotated[int, Field(ge=0)]
     plateau_patience: Count
@@ -151,6 +182,15 @@ class TrainConfig(Section):
     deterministic: bool
     workers: Annotated[int, Field(ge=1, le=64)]
     tensorboard: bool
+
+    @model_validator(mode="after")
+    def _encoder_is_unfrozen_in_time(self) -> Self:
+        if self.encoder == "frozen_then_unfrozen" and self.frozen_epochs >= self.epochs:
+            raise ValueError(
+                f"frozen_epochs must be below epochs with encoder=frozen_then_unfrozen, got {self.frozen_epochs} and "
+                f"{self.epochs}. Lower frozen_epochs, or take encoder=frozen"
+            )
+        return self
 
 
 class WindowsConfig(Section):
@@ -213,6 +253,17 @@ class NucleiExperiment(Section):
                 raise ValueError(
                     f"{name} must be a multiple of 2**network.depth = {step}, got {size}. "
                     f"Take {max(step, size // step * step)} or {(size // step + 1) * step}"
+                )
+        if self.train.encoder != "unfrozen":
+            if self.network.kind == "unet":
+                raise ValueError(
+                    f"only a pretrained encoder can be frozen: train.encoder must be unfrozen with network.kind=unet, "
+                    f"got {self.train.encoder}. Take another network.kind, such as mobilenetv2"
+                )
+            if self.network.weights == "none":
+                raise ValueError(
+                    f"random weights must not be frozen: train.encoder must be unfrozen with network.weights=none, "
+                    f"got {self.train.encoder}"
                 )
         if self.target.kind == "boundary" and not self.loss.kind.startswith("sparse_categorical"):
             raise ValueError(

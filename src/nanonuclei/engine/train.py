@@ -18,6 +18,7 @@ from nanonuclei.data.catalog import SampleRef
 from nanonuclei.engine.checkpoint import BEST, GREATER_IS_BETTER, Checkpoint, load_model, load_state, named
 from nanonuclei.engine.devices import Hardware, detect, prepared
 from nanonuclei.errors import DataError, NanonucleiError
+from nanonuclei.models.phases import Phase, phases
 from nanonuclei.tasks import Task
 
 OnEpoch = Callable[[int, Mapping[str, float]], None]
@@ -55,6 +56,7 @@ def fit(
     """Trains until the epochs are done or early stopping says so; the state lies in `workdir` after every epoch.
 
     A `workdir` that holds the state of an earlier, interrupted call is gone on with: same batches, same optimizer.
+    Where a frozen encoder is unfrozen on the way, a new optimizer begins there.
 
     Args:
         task: The task with its config.
@@ -66,6 +68,7 @@ def fit(
 
     Raises:
         DataError: A split is empty.
+        ConfigError: Pretrained weights cannot be had.
         NanonucleiError: The loss became NaN or infinite.
     """
     for name, samples in (("train", train), ("val", val)):
@@ -74,30 +77,30 @@ def fit(
     config: TrainConfig = task.config.train
     workdir.mkdir(parents=True, exist_ok=True)
     hardware = detect(config)
-    state = load_state(workdir)
-    initial = _first_epoch(state, config)
     started = time.perf_counter()
     portable = task.build_network()  # before the precision is set: what is kept runs well on any machine
     with prepared(hardware, seed=task.config.seed, deterministic=config.deterministic):
-        model = load_model(workdir, state) if state else task.build_model()
-        stateful = _stateful_callbacks(config)
-        checkpoint = Checkpoint(workdir, portable, config=config, state=state, stateful=stateful)
-        batches = task.batches(train, training=True)
-        if isinstance(batches, TrainBatches):
-            batches.start_at(initial * config.steps_per_epoch)
+        batches, validation = task.batches(train, training=True), task.batches(val, training=False)
         swap = [keras.callbacks.SwapEMAWeights()] if config.ema_momentum > 0 else []
         board = [keras.callbacks.TensorBoard(workdir / "tensorboard", write_graph=False)] if config.tensorboard else []
         try:
-            model.fit(
-                batches,
-                validation_data=task.batches(val, training=False),
-                epochs=config.epochs,
-                initial_epoch=initial,
-                steps_per_epoch=config.steps_per_epoch,
-                shuffle=False,
-                callbacks=[StopOnNaN(), *stateful, checkpoint, *swap, _Tell(on_epoch), *board, *callbacks],
-                verbose=1 if sys.stdout.isatty() else 2,
-            )
+            for phase in _phases_left(workdir, config):
+                model, state = _begun(task, phase, workdir)
+                initial = _first_epoch(state, config)
+                if isinstance(batches, TrainBatches):
+                    batches.start_at(initial * config.steps_per_epoch)
+                stateful = _stateful_callbacks(config, stopping=phase.last == config.epochs)
+                checkpoint = Checkpoint(workdir, portable, config=config, state=state, stateful=stateful)
+                model.fit(
+                    batches,
+                    validation_data=validation,
+                    epochs=phase.last,
+                    initial_epoch=initial,
+                    steps_per_epoch=config.steps_per_epoch,
+                    shuffle=False,
+                    callbacks=[StopOnNaN(), *stateful, checkpoint, *swap, _Tell(on_epoch), *board, *callbacks],
+                    verbose=1 if sys.stdout.isatty() else 2,
+                )
         finally:
             if isinstance(batches, TrainBatches):
                 batches.close()
@@ -154,7 +157,29 @@ def _first_epoch(state: Mapping[str, Any] | None, config: TrainConfig) -> int:
     return config.epochs if stopped else int(state["epochs"])
 
 
-def _stateful_callbacks(config: TrainConfig) -> list[keras.callbacks.Callback]:
+def _phases_left(workdir: Path, config: TrainConfig) -> list[Phase]:
+    """Returns the phases that are not behind a training; always the last one, if only to give its result."""
+    done = _first_epoch(load_state(workdir), config)
+    *earlier, last = phases(config)
+    return [*(phase for phase in earlier if phase.last > done), last]
+
+
+def _begun(task: Task, phase: Phase, workdir: Path) -> tuple[keras.Model, Mapping[str, Any] | None]:
+    """Returns the model to go on with and the state that it is of.
+
+    A phase takes its weights from the files of the one before, as a resumed training does: both go the same way.
+    """
+    state = load_state(workdir)
+    if state is None:
+        return task.build_model(), None
+    model = load_model(workdir, state)
+    if state["epochs"] == phase.first:
+        task.compile_for(model, phase)
+        return model, {**state, "callbacks": []}  # patience and best value begin anew with the optimizer
+    return model, state
+
+
+def _stateful_callbacks(config: TrainConfig, *, stopping: bool) -> list[keras.callbacks.Callback]:
     monitor = config.monitor.replace("/", "_")
     mode = "max" if GREATER_IS_BETTER[config.monitor] else "min"
     found: list[keras.callbacks.Callback] = [_LogLearningRate()]
@@ -163,6 +188,6 @@ def _stateful_callbacks(config: TrainConfig) -> list[keras.callbacks.Callback]:
             monitor, mode=mode, factor=config.plateau_factor, patience=config.plateau_patience
         )
         found.append(plateau)
-    if config.early_stopping_patience > 0:
+    if config.early_stopping_patience > 0 and stopping:  # a frozen encoder is unfrozen when it was asked for
         found.append(keras.callbacks.EarlyStopping(monitor, mode=mode, patience=config.early_stopping_patience))
     return found

@@ -13,6 +13,7 @@ from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.types import Float32Array, Image, Labels, UInt8Array
+from nanonuclei.models.phases import Phase
 
 Statistics = dict[str, float]
 """Figures of one image that may be added over images: counts, sums, and `images` = 1."""
@@ -30,10 +31,13 @@ class Task(Protocol):
         """An endless augmented stream for training, or every patch of a split once."""
 
     def build_network(self) -> keras.Model:
-        """The network with fresh weights, not compiled."""
+        """The network with random weights, not compiled; needs no file of weights."""
 
     def build_model(self) -> keras.Model:
-        """The network with fresh weights, compiled with loss, metrics and a new optimizer."""
+        """The network as a training begins with it, pretrained where the config says so, compiled for phase one."""
+
+    def compile_for(self, model: keras.Model, phase: Phase) -> None:
+        """Chooses the weights that learn in a phase, and compiles with loss, metrics and a new optimizer."""
 
     def network_input(self, image: Image) -> Float32Array:
         """A full image to what the network takes, ``(height, width, 3)`` float32 in 0..1."""

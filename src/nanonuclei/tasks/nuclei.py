@@ -17,8 +17,10 @@ from nanonuclei.imaging.matching import match_counts
 from nanonuclei.imaging.normalize import grey_limits, normalize
 from nanonuclei.imaging.postprocess import read_instances
 from nanonuclei.imaging.types import Float32Array, Image, Labels, UInt8Array
+from nanonuclei.models.encoders import load_pretrained, set_frozen
 from nanonuclei.models.losses import ForegroundAccuracy, ForegroundIoU, pixel_loss
 from nanonuclei.models.optimizers import optimizer
+from nanonuclei.models.phases import Phase, phases
 from nanonuclei.models.unet import unet
 from nanonuclei.tasks.base import Statistics
 
@@ -55,14 +57,24 @@ class NucleiTask:
         return unet(self.config.network, num_classes=2 if sparse else 1)
 
     def build_model(self) -> keras.Model:
-        """Returns the compiled U-Net."""
+        """Returns the U-Net, its encoder pretrained if it has one, compiled for the first phase.
+
+        Raises:
+            ConfigError: The weights of the encoder cannot be had.
+        """
         model = self.build_network()
+        load_pretrained(model, self.config.network)
+        self.compile_for(model, phases(self.config.train)[0])
+        return model
+
+    def compile_for(self, model: keras.Model, phase: Phase) -> None:
+        """Freezes or unfreezes the encoder and compiles anew."""
+        set_frozen(model, self.config.network, frozen=phase.frozen)
         model.compile(
-            optimizer=optimizer(self.config.train),
+            optimizer=optimizer(self.config.train, phase),
             loss=pixel_loss(self.config.loss),
             metrics=[ForegroundAccuracy(), ForegroundIoU()],
         )
-        return model
 
     def network_input(self, image: Image) -> Float32Array:
         """Returns the normalised image."""

@@ -1,0 +1,87 @@
+"""Parts that the downsampling path and the decoders of a U-Net share: convolutions, normalisation, the last layer."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from nanonuclei.config.experiment import NetworkConfig
+
+RELU_GAIN = math.sqrt(2.0 / (1.0 - 1.0 / math.pi))
+"""One over the standard deviation of ReLU(x) for x of mean 0 and variance 1."""
+
+
+def filters_at(level: int, config: NetworkConfig) -> int:
+    """Returns the filters where the image has been halved `level` times."""
+    return config.base_filters * 2**level
+
+
+def block(x: keras.KerasTensor, config: NetworkConfig, *, level: int, name: str) -> keras.KerasTensor:
+    """Two 3 x 3 convolutions with normalisation and ReLU, and dropout at the two lowest levels."""
+    convolution = StandardizedConv2D if config.normalisation == "weights" else layers.Conv2D
+    for part in ("a", "b"):
+        x = convolution(
+            filters_at(level, config),
+            3,
+            padding="same",
+            use_bias=config.normalisation in ("none", "weights"),
+            kernel_initializer="he_normal",
+            name=f"{name}{part}_conv",
+        )(x)
+        x = normalised(x, config, name=f"{name}{part}_norm")
+        x = layers.ReLU(name=f"{name}{part}_relu")(x)
+    if config.dropout > 0 and level >= config.depth - 1:
+        x = layers.Dropout(config.dropout, name=f"{name}_drop")(x)
+    return x
+
+
+def normalised(x: keras.KerasTensor, config: NetworkConfig, *, name: str) -> keras.KerasTensor:
+    """Normalises activations over the batch or over groups of channels; as they are where weights or nothing is."""
+    if config.normalisation == "batch":
+        return layers.BatchNormalization(momentum=config.norm_momentum, name=name)(x)
+    if config.normalisation == "group":
+        groups = next(size for size in (8, 4, 2, 1) if x.shape[-1] % size == 0)
+        return layers.GroupNormalization(groups, name=name)(x)
+    return x
+
+
+def score_options(num_classes: int) -> dict[str, Any]:
+    """Returns what every last layer is given: a sigmoid for one score, a softmax for class probabilities.
+
+    It stays in float32: probabilities near 0 and 1 do not fit into half precision.
+    """
+    return {"activation": "sigmoid" if num_classes == 1 else "softmax", "dtype": "float32", "name": "score"}
+
+
+@keras.saving.register_keras_serializable(package="nanonuclei")
+class StandardizedConv2D(layers.Conv2D):
+    """A convolution whose kernels have mean 0 and a learnt gain: normalisation of weights, whatever the image's size.
+
+    The kernel of each filter is ``RELU_GAIN * gain * (w - mean(w)) / (std(w) * sqrt(n))`` over its n weights (scaled
+    weight standardization; Brock et al. 2021, arXiv 2101.08692, eq. 2), so that activations of variance 1 keep it
+    through a ReLU. Nothing is computed per pixel and nothing depends on the batch.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        """Adds the gain of each filter."""
+        super().build(input_shape)
+        self.gain = self.add_weight(name="gain", shape=(self.filters,), initializer="ones")
+
+    def save_own_variables(self, store: Any) -> None:
+        """Stores all variables; a plain convolution stores kernel and bias alone."""
+        layers.Layer.save_own_variables(self, store)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads what `save_own_variables` stored."""
+        layers.Layer.load_own_variables(self, store)
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        """Convolves with the standardized kernel."""
+        kernel = ops.cast(kernel, "float32")
+        centred = kernel - ops.mean(kernel, axis=(0, 1, 2), keepdims=True)
+        power = ops.sum(ops.square(centred), axis=(0, 1, 2), keepdims=True)
+        kernel = RELU_GAIN * ops.cast(self.gain, "float32") * centred * ops.rsqrt(power + keras.config.epsilon())
+        return super().convolution_op(inputs, ops.cast(kernel, inputs.dtype))

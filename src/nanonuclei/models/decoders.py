@@ -1,0 +1,76 @@
+"""The upsampling paths of a U-Net: from the features of the smallest scale, joined by the skips, to scores per pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import keras
+from keras import layers
+
+from nanonuclei.config.experiment import NetworkConfig
+from nanonuclei.models.blocks import block, filters_at, normalised, score_options
+
+Features = Mapping[int, keras.KerasTensor]
+"""Level to ``(batch, height / 2**level, width / 2**level, channels)``; `config.depth` is the lowest level."""
+
+
+def transpose(features: Features, config: NetworkConfig, *, num_classes: int) -> keras.KerasTensor:
+    """Doubles the size by a transpose convolution, joins the skip and convolves twice, up to the size of the image.
+
+    Args:
+        features: All levels from `config.depth` on; a level without features has no skip.
+        config: Depth, filters, normalisation, dropout.
+        num_classes: Channels of the scores.
+
+    Returns:
+        Scores ``(batch, height, width, num_classes)``.
+    """
+    x = features[config.depth]
+    for level in reversed(range(config.depth)):
+        x = layers.Conv2DTranspose(filters_at(level, config), 2, strides=2, padding="same", name=f"rise{level}")(x)
+        x = _joined(x, features, level)
+        x = block(x, config, level=level, name=f"up{level}")
+    return layers.Conv2D(num_classes, 1, **score_options(num_classes))(x)
+
+
+def pix2pix(features: Features, config: NetworkConfig, *, num_classes: int) -> keras.KerasTensor:
+    """Doubles the size by one upsampling block per level; the last layer is a transpose convolution itself.
+
+    A block is transpose convolution, normalisation, dropout, ReLU (the decoder of Isola et al. 2017, arXiv 1611.07004,
+    appendix, with its N(0, 0.02) kernels; 3 x 3 as in TensorFlow's image segmentation tutorial). Blocks end at the
+    largest level that has a skip, and the last layer doubles what is missing to the size of the image.
+
+    Args:
+        features: As for `transpose`; of levels 0 and 1, level 1 alone may be the largest.
+        config: Depth, filters, normalisation, dropout.
+        num_classes: Channels of the scores.
+
+    Returns:
+        Scores ``(batch, height, width, num_classes)``.
+    """
+    x = features[config.depth]
+    largest = 0 if 0 in features else 1
+    for level in reversed(range(largest, config.depth)):
+        x = layers.Conv2DTranspose(
+            filters_at(level, config),
+            3,
+            strides=2,
+            padding="same",
+            use_bias=config.normalisation == "none",
+            kernel_initializer=keras.initializers.RandomNormal(0.0, 0.02),
+            name=f"rise{level}",
+        )(x)
+        x = normalised(x, config, name=f"rise{level}_norm")
+        if config.dropout > 0:
+            x = layers.Dropout(config.dropout, name=f"rise{level}_drop")(x)
+        x = layers.ReLU(name=f"rise{level}_relu")(x)
+        x = _joined(x, features, level)
+    return layers.Conv2DTranspose(num_classes, 3, strides=2**largest, padding="same", **score_options(num_classes))(x)
+
+
+DECODERS: dict[str, Callable[..., keras.KerasTensor]] = {"transpose": transpose, "pix2pix": pix2pix}
+"""Decoder per value of `network.decoder`."""
+
+
+def _joined(x: keras.KerasTensor, features: Features, level: int) -> keras.KerasTensor:
+    return layers.Concatenate(name=f"join{level}")([features[level], x]) if level in features else x

@@ -1,0 +1,253 @@
+"""Image networks of Keras as the downsampling path of a U-Net, and where their pretrained weights come from."""
+
+from __future__ import annotations
+
+import os
+import warnings
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from nanonuclei.config.experiment import NetworkConfig
+from nanonuclei.errors import ConfigError
+
+ENCODER = "encoder"
+"""Name of the layer of a U-Net that holds the image network."""
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+"""Of red, green and blue over ImageNet, in 0..1, as Keras's EfficientNet takes them."""
+
+STORAGE = "https://storage.googleapis.com/"
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An image network of Keras.
+
+    Attributes:
+        network: Function of `keras.applications`.
+        mode: How its images were preprocessed, see `Preprocess`.
+        features: Layer whose answer is taken, per level.
+        weights: Name of the file of its ImageNet weights without the classifier; `{alpha}` stands for the width.
+        url: Folder that Keras downloads it from.
+        md5: Of the file, as Keras checks it; None where Keras does not.
+    """
+
+    network: Callable[..., keras.Model]
+    mode: str
+    features: dict[int, str]
+    weights: str
+    url: str
+    md5: str | None
+
+
+ENCODERS = {
+    "mobilenetv2": Encoder(
+        network=keras.applications.MobileNetV2,
+        mode="tf",
+        features={
+            1: "block_1_expand_relu",
+            2: "block_3_expand_relu",
+            3: "block_6_expand_relu",
+            4: "block_13_expand_relu",
+            5: "block_16_project",
+        },
+        weights="mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_224_no_top.h5",
+        url=f"{STORAGE}tensorflow/keras-applications/mobilenet_v2/",
+        md5=None,
+    ),
+    "resnet50": Encoder(
+        network=keras.applications.ResNet50,
+        mode="caffe",
+        features={
+            1: "conv1_relu",
+            2: "conv2_block3_out",
+            3: "conv3_block4_out",
+            4: "conv4_block6_out",
+            5: "conv5_block3_out",
+        },
+        weights="resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        url=f"{STORAGE}tensorflow/keras-applications/resnet/",
+        md5="4d473c1dd8becc155b73f8504c6f6626",
+    ),
+    "vgg16": Encoder(
+        network=keras.applications.VGG16,
+        mode="caffe",
+        features={
+            0: "block1_conv2",
+            1: "block2_conv2",
+            2: "block3_conv3",
+            3: "block4_conv3",
+            4: "block5_conv3",
+            5: "block5_pool",
+        },
+        weights="vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        url=f"{STORAGE}tensorflow/keras-applications/vgg16/",
+        md5="6d6bbae143d832006294945121d1f1fc",
+    ),
+    "efficientnetb0": Encoder(
+        network=keras.applications.EfficientNetB0,
+        mode="bytes",
+        features={
+            1: "block2a_expand_activation",
+            2: "block3a_expand_activation",
+            3: "block4a_expand_activation",
+            4: "block6a_expand_activation",
+            5: "top_activation",
+        },
+        weights="efficientnetb0_notop.h5",
+        url=f"{STORAGE}keras-applications/",
+        md5="50bc09e76180e00e4465e1a485ddc09d",
+    ),
+}
+"""Image network per value of `network.kind`; the layers of MobileNetV2 are those of TensorFlow's segmentation tutorial."""
+
+
+@keras.saving.register_keras_serializable(package="nanonuclei")
+class Preprocess(layers.Layer):
+    """From images in 0..1 to what an image network was trained on.
+
+    Args:
+        mode: ``tf``: -1..1; ``caffe``: BGR in 0..255 less ImageNet's mean; ``bytes``: 0..255, the rest is in the network.
+    """
+
+    def __init__(self, mode: str, **options: Any) -> None:
+        super().__init__(**{"dtype": "float32", **options})
+        self.mode = mode
+
+    def call(self, image: Any) -> Any:
+        """Returns images of the same shape."""
+        image = 255.0 * image
+        if self.mode == "bytes":
+            return image
+        return keras.applications.imagenet_utils.preprocess_input(image, data_format="channels_last", mode=self.mode)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns what the constructor takes."""
+        return {**super().get_config(), "mode": self.mode}
+
+
+def encoded(inputs: keras.KerasTensor, config: NetworkConfig) -> dict[int, keras.KerasTensor]:
+    """Runs images through an encoder with random weights.
+
+    Args:
+        inputs: ``(batch, height, width, 3)`` float32 in 0..1.
+        config: Kind, depth, width; with `weights` none, batch normalisation takes `norm_momentum`.
+
+    Returns:
+        Features per level as `models.decoders.Features`, down to `config.depth`. At level 0 a transpose decoder gets
+        the image itself from encoders that begin by halving it.
+    """
+    known = ENCODERS[config.kind]
+    network = _network(config)
+    levels = [level for level in known.features if level <= config.depth]
+    outputs = [network.get_layer(known.features[level]).output for level in levels]
+    encoder = keras.Model(network.input, outputs, name=ENCODER)
+    for layer in encoder.layers:
+        if isinstance(layer, layers.BatchNormalization) and config.weights == "none":
+            layer.momentum = config.norm_momentum
+        elif isinstance(layer, layers.Normalization):  # EfficientNet's own; Keras sets it from the file of weights
+            layer.set_weights([np.array(IMAGENET_MEAN), np.square(IMAGENET_DEVIATION), np.array(0)])
+            layer.finalize_state()
+    answers = encoder(Preprocess(known.mode, name="preprocess")(inputs))
+    features = dict(zip(levels, answers if isinstance(answers, list) else [answers], strict=True))
+    if config.decoder == "transpose":
+        features.setdefault(0, inputs)
+    return features
+
+
+def set_frozen(model: keras.Model, config: NetworkConfig, *, frozen: bool) -> None:
+    """Chooses which weights of a U-Net learn; to be followed by `compile`.
+
+    The batch normalisation of a pretrained encoder always stays as it was trained: at a momentum of 0.999 its running
+    statistics would be far from those of the batches for thousands of steps. A layer that is not trainable is the one
+    way to say so which Keras 3.15 keeps to in `fit`; ``training=False`` given at the call is overruled there.
+
+    Args:
+        model: A network of `models.unet.unet`.
+        config: Its config; nothing is done for a U-Net from scratch.
+        frozen: Whether the encoder keeps its weights.
+    """
+    if config.kind == "unet":
+        return
+    encoder = model.get_layer(ENCODER)
+    encoder.trainable = not frozen
+    if not frozen and config.weights != "none":
+        for layer in encoder.layers:
+            layer.trainable = not isinstance(layer, layers.BatchNormalization)
+
+
+def load_pretrained(model: keras.Model, config: NetworkConfig) -> None:
+    """Gives the encoder of a U-Net its pretrained weights; nothing is done where there are none.
+
+    Args:
+        model: A network of `models.unet.unet`.
+        config: Its config.
+
+    Raises:
+        ConfigError: The weights are not there, cannot be downloaded, or are of another network.
+    """
+    if config.kind == "unet" or config.weights == "none":
+        return
+    path = weights_path(config)
+    network = _network(config)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # Keras warns where it leaves a layer with random weights
+            network.load_weights(path)
+    except (ValueError, OSError, KeyError, UserWarning, zipfile.BadZipFile) as error:
+        raise ConfigError(
+            f"network.weights must hold the weights of {_described(config)} without its classifier, but {path} does "
+            f"not: {' '.join(str(error).split())[:200]}. Take another file, network.weights=imagenet or "
+            f"network.weights=none"
+        ) from error
+    for layer in model.get_layer(ENCODER).layers:
+        if layer.weights and not isinstance(layer, layers.Normalization):
+            layer.set_weights(network.get_layer(layer.name).get_weights())
+
+
+def weights_path(config: NetworkConfig) -> Path:
+    """Returns the file of the pretrained weights, downloaded where it has to be.
+
+    Raises:
+        ConfigError: It is not there, or cannot be downloaded.
+    """
+    if config.weights != "imagenet":
+        path = Path(config.weights)
+        if not path.is_file():
+            raise ConfigError(
+                f"network.weights must be imagenet, none or a file that exists, got {config.weights!r}. Check the path"
+            )
+        return path
+    known = ENCODERS[config.kind]
+    name = known.weights.format(alpha=float(config.alpha))
+    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+    if (home / "models" / name).is_file():  # also where the folder is read-only, which Keras passes by
+        return home / "models" / name
+    try:
+        return Path(
+            keras.utils.get_file(name, known.url + name, cache_subdir="models", cache_dir=str(home), file_hash=known.md5)
+        )
+    except Exception as error:  # Keras raises nothing more special when it cannot download
+        raise ConfigError(
+            f"the ImageNet weights of {_described(config)} must be in {home / 'models' / name} or be downloadable, but "
+            f"{known.url + name} cannot be had ({error}). Put the file there, name another folder with KERAS_HOME, "
+            f"or set network.weights to the path of a file, or to none (random weights, with train.encoder=unfrozen)"
+        ) from error
+
+
+def _network(config: NetworkConfig) -> keras.Model:
+    """Returns the whole image network but its classifier, with random weights."""
+    width = {"alpha": config.alpha} if config.kind == "mobilenetv2" else {}
+    return ENCODERS[config.kind].network(include_top=False, weights=None, input_shape=(None, None, 3), **width)
+
+
+def _described(config: NetworkConfig) -> str:
+    return f"mobilenetv2 with alpha {config.alpha:g}" if config.kind == "mobilenetv2" else config.kind
