@@ -97,7 +97,9 @@ def small_encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         return keras.Model(inputs, x)
 
     features = {1: "level1", 2: "level2"}
-    small = Encoder(network=build, mode="tf", features=features, weights="small.h5", url="https://example.org/", md5=None)
+    small = Encoder(
+        network=build, mode="tf", features=features, weights="small.h5", url="https://example.org/", md5=None
+    )
     monkeypatch.setitem(ENCODERS, "mobilenetv2", small)
     path = tmp_path / "small.weights.h5"
     build(input_shape=(None, None, 3), alpha=1.0).save_weights(path)

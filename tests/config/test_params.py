@@ -69,6 +69,22 @@ def test_settings_given_back_change_nothing(experiment: Callable[..., NucleiExpe
         ),
         ({"data.split.train": 0.9}, "train + val + test must be 1, got 0.9 + 0.1 + 0.2"),
         ({"normalize.low": 99.9}, "low must be below high"),
+        ({"network.kind": "mobilenet"}, "Did you mean mobilenetv2"),
+        ({"network.kind": "vgg16", "network.depth": 6}, "depth must be at most 5, as often as vgg16 halves the image"),
+        (
+            {"network.kind": "mobilenetv2", "network.alpha": 0.4},
+            "alpha must be one of 0.35, 0.5, 0.75, 1.0, 1.3, 1.4 with weights=imagenet, got 0.4",
+        ),
+        ({"network.decoder": "pix2pix"}, "normalisation must be batch, group or none, got weights"),
+        ({"train.encoder": "frozen"}, "train.encoder must be unfrozen with network.kind=unet"),
+        (
+            {"network.kind": "vgg16", "network.weights": "none", "train.encoder": "frozen"},
+            "random weights must not be frozen",
+        ),
+        (
+            {"network.kind": "vgg16", "train.encoder": "frozen_then_unfrozen", "train.frozen_epochs": 2},
+            "frozen_epochs must be below epochs with encoder=frozen_then_unfrozen, got 2 and 2",
+        ),
     ],
 )
 def test_wrong_setting_is_named_with_what_would_be_right(
@@ -89,6 +105,7 @@ def test_all_wrong_settings_come_in_one_message(experiment: Callable[..., Nuclei
 @pytest.mark.parametrize(
     ("texts", "settings"),
     [
+        (["network.weights=none", "network.alpha=1.0"], {"network.weights": "none", "network.alpha": 1.0}),
         (["train.epochs=20 network.base_filters=32"], {"train.epochs": 20, "network.base_filters": 32}),
         (["a=1e-3", "b=0.5", "c=true", "d=word"], {"a": 0.001, "b": 0.5, "c": True, "d": "word"}),
         ([], {}),

@@ -1,4 +1,4 @@
-"""The upsampling paths of a U-Net: from the features of the smallest scale, joined by the skips, to scores per pixel."""
+"""The upsampling paths of a U-Net: from the features of the smallest scale, over the skips, to scores per pixel."""
 
 from __future__ import annotations
 

@@ -233,7 +233,9 @@ def weights_path(config: NetworkConfig) -> Path:
         return home / "models" / name
     try:
         return Path(
-            keras.utils.get_file(name, known.url + name, cache_subdir="models", cache_dir=str(home), file_hash=known.md5)
+            keras.utils.get_file(
+                name, known.url + name, cache_subdir="models", cache_dir=str(home), file_hash=known.md5
+            )
         )
     except Exception as error:  # Keras raises nothing more special when it cannot download
         raise ConfigError(
