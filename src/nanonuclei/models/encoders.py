@@ -107,7 +107,7 @@ ENCODERS = {
         md5="50bc09e76180e00e4465e1a485ddc09d",
     ),
 }
-"""Image network per value of `network.kind`; the layers of MobileNetV2 are those of TensorFlow's segmentation tutorial."""
+"""Image network per value of `network.kind`; MobileNetV2's layers are those of TensorFlow's segmentation tutorial."""
 
 
 @keras.saving.register_keras_serializable(package="nanonuclei")
@@ -115,7 +115,7 @@ class Preprocess(layers.Layer):
     """From images in 0..1 to what an image network was trained on.
 
     Args:
-        mode: ``tf``: -1..1; ``caffe``: BGR in 0..255 less ImageNet's mean; ``bytes``: 0..255, the rest is in the network.
+        mode: ``tf``: -1..1; ``caffe``: BGR in 0..255 less ImageNet's mean; ``bytes``: 0..255, the network does the rest.
     """
 
     def __init__(self, mode: str, **options: Any) -> None:
@@ -232,11 +232,8 @@ def weights_path(config: NetworkConfig) -> Path:
     if (home / "models" / name).is_file():  # also where the folder is read-only, which Keras passes by
         return home / "models" / name
     try:
-        return Path(
-            keras.utils.get_file(
-                name, known.url + name, cache_subdir="models", cache_dir=str(home), file_hash=known.md5
-            )
-        )
+        place = {"cache_subdir": "models", "cache_dir": str(home)}
+        return Path(keras.utils.get_file(name, known.url + name, file_hash=known.md5, **place))
     except Exception as error:  # Keras raises nothing more special when it cannot download
         raise ConfigError(
             f"the ImageNet weights of {_described(config)} must be in {home / 'models' / name} or be downloadable, but "
