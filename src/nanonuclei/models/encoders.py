@@ -115,7 +115,7 @@ class Preprocess(layers.Layer):
     """From images in 0..1 to what an image network was trained on.
 
     Args:
-        mode: ``tf``: -1..1; ``caffe``: BGR in 0..255 less ImageNet's mean; ``bytes``: 0..255, the network does the rest.
+        mode: ``tf``: -1..1; ``caffe``: BGR in 0..255 less ImageNet's mean; ``bytes``: 0..255, the network does more.
     """
 
     def __init__(self, mode: str, **options: Any) -> None:
