@@ -75,6 +75,16 @@ def test_perfect_answer_scores_perfectly(experiment: Experiment) -> None:
     assert score["binary_crossentropy"] < 1e-5
 
 
+def test_border_by_area_is_wider_in_larger_nuclei(experiment: Experiment) -> None:
+    labels = np.zeros((120, 120), np.uint16)
+    labels[10:20, 10:20], labels[10:20, 20:30] = 1, 2  # 100 px each
+    labels[40:60, 10:30], labels[40:60, 30:50] = 3, 4  # 400 px each
+    labels[70:120, 10:60], labels[70:120, 60:110] = 5, 6  # 2500 px each
+    target = NucleiTask(experiment({"target.border_width": "by_area"})).target(labels)[..., 0]
+    for row, pairs, reach in ((15, 20, 1), (50, 30, 2), (95, 60, 3)):
+        assert np.flatnonzero(target[row] == 2).tolist() == list(range(pairs - reach, pairs + reach))
+
+
 def test_metrics_of_a_case_by_hand(experiment: Experiment) -> None:
     """Two nuclei of 10 x 10 px: one found half (IoU 0.5), one missed, one false of 4 x 5 px."""
     task = NucleiTask(
@@ -92,6 +102,8 @@ def test_metrics_of_a_case_by_hand(experiment: Experiment) -> None:
     assert score["binary_crossentropy"] == pytest.approx(-(1430 * np.log(0.9) + 170 * np.log(0.1)) / 1600, rel=1e-5)
     assert score["loss"] == pytest.approx(score["binary_crossentropy"], rel=1e-4)
     assert score["ap50_pooled"] == pytest.approx(1 / 3)
+    assert score["ap50_image"] == pytest.approx(1 / 3)
+    assert score["map_competition"] == 0.0  # the competition matches above 0.5 only
     assert score["ap55_pooled"] == 0.0
     assert score["map_pooled"] == pytest.approx(1 / 15)
     assert score["pq"] == pytest.approx(0.5 / 2)

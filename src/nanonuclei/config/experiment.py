@@ -106,6 +106,7 @@ class TargetConfig(Section):
     """What the network learns per pixel, built from the labels after the augmentation."""
 
     kind: Literal["foreground", "boundary"]
+    border_width: Literal["fixed", "by_area"]
     border: Annotated[int, Field(ge=1, le=10)]
 
 
@@ -220,6 +221,7 @@ class InstancesConfig(Section):
     min_dip: Annotated[float, Field(ge=0.0, le=100.0)]
     min_area: Annotated[int, Field(ge=0)]
     min_score: Fraction
+    tune: bool
 
 
 class EvaluateConfig(Section):

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import mlflow
 import numpy as np
 
-from nanonuclei.config.params import flatten, parse_settings
-from nanonuclei.data.catalog import SPLITS, SampleRef
+from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.config.params import flatten, parse_settings, with_settings
+from nanonuclei.data.catalog import SPLITS, Catalog, SampleRef
 from nanonuclei.engine.evaluate import Report, evaluate
 from nanonuclei.engine.predict import predict_instances
+from nanonuclei.engine.readout import tune_read_out
 from nanonuclei.errors import ConfigError, nearest_name
 from nanonuclei.report.figures import metric_intervals, precision_by_threshold
 from nanonuclei.report.pictures import Panel, panels
@@ -71,12 +73,30 @@ def evaluate_run(
             )
         mlflow.set_tag("split.fingerprint", catalog.split_fingerprint())
         log_settings(run_id, flatten(config))
+        if changed.get("instances.tune"):  # an older run's config may lack the setting; its read-out stays
+            config = with_tuned_read_out(config, model, catalog, say=say)
         task = create_task(config)
         report = score_model(task, model, catalog.split(split))
         log_score(task, report, catalog.split(split), split=split, model=model)
     say(score_table(report, split))
     say(f"\nRun {run_id}, child of {run}: {report.seconds:.1f} s, {report.network_seconds:.1f} s in the network.")
     return run_id
+
+
+def with_tuned_read_out(
+    config: ExperimentConfig, model: keras.Model, catalog: Catalog, *, say: Callable[[str], None]
+) -> ExperimentConfig:
+    """Returns the config with the read-out that suits the validation images best; logs what was tried."""
+    chosen, tried = tune_read_out(create_task(config), model, catalog.split("val"))
+    mlflow.log_text(tried.round(6).to_csv(index=False), "evaluation/read_out.csv")
+    found = {name: getattr(chosen, name) for name in tried.columns if name not in ("score", "chosen")}
+    reached = float(tried.loc[tried["chosen"], "score"].iloc[0])
+    mlflow.log_metrics({**{f"read_out/{name}": value for name, value in found.items()}, "val/read_out_ap": reached})
+    say(
+        f"Read-out tuned on the validation images: {', '.join(f'{name} {value:g}' for name, value in found.items())} "
+        f"(mean pooled AP {reached:.3f}, {tried['score'].iloc[0]:.3f} before)."
+    )
+    return with_settings(config, {"instances.tune": False, **{f"instances.{name}": v for name, v in found.items()}})
 
 
 def score_model(task: Task, model: keras.Model, samples: Sequence[SampleRef]) -> Report:

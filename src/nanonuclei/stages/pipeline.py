@@ -25,7 +25,7 @@ from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.report.figures import learning_curves
 from nanonuclei.report.summary import METRIC_NAMES
 from nanonuclei.serving import log_model
-from nanonuclei.stages.evaluate import log_score, score_model, score_table
+from nanonuclei.stages.evaluate import log_score, score_model, score_table, with_tuned_read_out
 from nanonuclei.stages.places import DATA, DATASETS, PARAMS, Build, run_folder
 from nanonuclei.stages.prepare import prepare
 from nanonuclei.stages.train import CONFIG, alone, log_inputs, run_fit
@@ -119,6 +119,8 @@ def evaluate_stage(task: str, *, say: Callable[[str], None] = print) -> str:
     with _stage("evaluate", config) as run_id:
         log_settings(run_id, _shaping("evaluate", config))
         model = load_network(network)
+        if config.instances.tune:
+            config = with_tuned_read_out(config, model, catalog, say=say)
         samples = catalog.split("test")
         report = score_model(create_task(config), model, samples)
         log_score(create_task(config), report, samples, split="test", model=model)

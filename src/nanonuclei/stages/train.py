@@ -20,7 +20,7 @@ from nanonuclei.engine.train import FitResult, fit
 from nanonuclei.errors import TrackingError
 from nanonuclei.report.figures import learning_curves
 from nanonuclei.serving import NETWORK, log_model
-from nanonuclei.stages.evaluate import log_score, score_model, score_table
+from nanonuclei.stages.evaluate import log_score, score_model, score_table, with_tuned_read_out
 from nanonuclei.stages.places import DATA, LOCK, run_folder
 from nanonuclei.stages.prepare import prepared
 from nanonuclei.tasks import create_task
@@ -64,8 +64,10 @@ def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Ca
         catalog, source = prepared(config, say=say)
         log_inputs(config, catalog, source, folder=folder)
         result = run_fit(config, catalog, folder=folder, run_id=run_id)
-        task = create_task(config)
         mlflow.log_figure(learning_curves(result.history, best_epoch=result.best_epoch), "figures/learning_curves.png")
+        if config.instances.tune:
+            config = with_tuned_read_out(config, result.model, catalog, say=say)
+        task = create_task(config)
         say("Evaluating on the test images ...")
         report = score_model(task, result.model, catalog.split("test"))
         log_score(task, report, catalog.split("test"), split="test", model=result.model)

@@ -13,7 +13,7 @@ from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.data.batches import TrainBatches, ValidationBatches
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.imaging.instances import Instances
-from nanonuclei.imaging.matching import match_counts
+from nanonuclei.imaging.matching import MatchCounts, match_counts
 from nanonuclei.imaging.normalize import grey_limits, normalize
 from nanonuclei.imaging.postprocess import read_instances
 from nanonuclei.imaging.types import Float32Array, Image, Labels, UInt8Array
@@ -26,6 +26,14 @@ from nanonuclei.tasks.base import Statistics
 
 THRESHOLDS = (0.50, 0.55, 0.60, 0.65, 0.70, 0.75, 0.80, 0.85, 0.90, 0.95)
 """IoU thresholds of the competition; the mean over every second one, 0.5:0.1:0.9, is StarDist's."""
+
+AREA_REACH = ((0, 1), (300, 2), (2000, 3))
+"""Border width by nucleus size: area from which on, px, and reach, px: what the winners of the competition drew inside
+nuclei (github.com/selimsef/dsb2018_topcoders)."""
+
+ABOVE = 1e-6
+"""The competition matches where IoU > t. No two objects of less than 50,000 px have an IoU this near to a threshold
+without being at it."""
 
 EPSILON = 1e-7
 """Scores are kept this far from 0 and 1 in the cross-entropy, as Keras does."""
@@ -41,7 +49,11 @@ class NucleiTask:
         """Returns ``(height, width, 1)`` classes: 0 background, 1 nucleus, and 2 border with `target.kind` boundary."""
         target = (labels > 0).astype(np.uint8)
         if self.config.target.kind == "boundary":
-            target[near_another(labels, reach=self.config.target.border)] = 2
+            if self.config.target.border_width == "fixed":
+                border = near_another(labels, reach=self.config.target.border)
+            else:
+                border = near_another_by_area(labels)
+            target[border] = 2
         return target[..., None]
 
     def batches(self, samples: Sequence[SampleRef], *, training: bool) -> keras.utils.PyDataset:
@@ -92,7 +104,7 @@ class NucleiTask:
         shared, either = int(np.sum(mask & true)), int(np.sum(mask | true))
         extent = int(mask.sum() + true.sum())
         counts = match_counts(labels, found.labels, THRESHOLDS)
-        ratios = counts.tp / np.maximum(counts.tp + counts.fp + counts.fn, 1)
+        above = match_counts(labels, found.labels, np.add(THRESHOLDS, ABOVE))
         loss = pixel_loss(self.config.loss)(self.target(labels)[None], score_map.reshape(1, *labels.shape, -1))
         figures: Statistics = {
             "images": 1.0,
@@ -108,13 +120,14 @@ class NucleiTask:
             "num_found": float(counts.n_pred),
             "count_difference": float(abs(counts.n_pred - counts.n_true)),
             "iou_sum_50": float(counts.iou_sum[0]),
+            "competition": float(np.mean(_ratios(above))),
         }
         for place, threshold in enumerate(THRESHOLDS):
             name = f"{round(threshold * 100)}"
             figures[f"tp_{name}"] = float(counts.tp[place])
             figures[f"fp_{name}"] = float(counts.fp[place])
             figures[f"fn_{name}"] = float(counts.fn[place])
-            figures[f"ap_{name}"] = float(ratios[place])
+            figures[f"ap_{name}"] = float(_ratios(counts)[place])
         return figures
 
     def score(self, sums: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
@@ -122,7 +135,8 @@ class NucleiTask:
 
         Pixel metrics are means over images (every image counts alike, as in published figures on images resized to one
         size); `iou_pooled` is over all pixels. AP is TP / (TP + FP + FN): `_pooled` from summed counts, `_image` the
-        mean of each image's ratio; `stardist.matching` with `by_image` False and True.
+        mean of each image's ratio; `stardist.matching` with `by_image` False and True. `map_competition` is the score
+        of the Data Science Bowl 2018: the mean of `_image` over 0.50:0.05:0.95 with matches where IoU > t.
         """
         images = sums["images"]
         means = ("loss", "accuracy", "binary_crossentropy", "iou", "dice")
@@ -137,7 +151,7 @@ class NucleiTask:
             metrics[f"ap{name}_image"] = sums[f"ap_{name}"] / images
         metrics["map_pooled"] = np.mean([pooled[name] for name in names[::2]], axis=0)
         metrics["map_image"] = np.mean([sums[f"ap_{name}"] / images for name in names[::2]], axis=0)
-        metrics["map_competition"] = np.mean([sums[f"ap_{name}"] / images for name in names], axis=0)
+        metrics["map_competition"] = sums["competition"] / images
         tp, fp, fn = sums["tp_50"], sums["fp_50"], sums["fn_50"]
         metrics["precision"] = _ratio(tp, tp + fp)
         metrics["recall"] = _ratio(tp, tp + fn)
@@ -160,6 +174,25 @@ def near_another(labels: Labels, *, reach: int) -> NDArray[np.bool_]:
     lowest = cv2.erode(np.where(values > 0, values, np.float32(2**25)), kernel)
     near: NDArray[np.bool_] = (labels > 0) & (highest != lowest)
     return near
+
+
+def near_another_by_area(labels: Labels) -> NDArray[np.bool_]:
+    """Finds pixels of an object near another, within the reach that `AREA_REACH` gives to objects of its area.
+
+    Args:
+        labels: ``(height, width)`` integers up to 2**24, 0 background; the area is what is seen of an object here.
+    """
+    areas = np.bincount(labels.ravel())
+    near = np.zeros(labels.shape, np.bool_)
+    for least, reach in AREA_REACH:
+        large = areas >= least
+        near = np.where(large[labels], near_another(labels, reach=reach), near)
+    return near
+
+
+def _ratios(counts: MatchCounts) -> NDArray[np.float64]:
+    ratios: NDArray[np.float64] = counts.tp / np.maximum(counts.tp + counts.fp + counts.fn, 1)
+    return ratios
 
 
 def _foreground(score_map: Float32Array) -> Float32Array:
