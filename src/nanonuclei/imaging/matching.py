@@ -250,7 +250,8 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def _mean_ratios(pooled: Matching, images: Sequence[Matching]) -> Matching:
-    means: dict[str, Any] = {name: float(np.mean([getattr(image, name) for image in images])) for name in _RATIOS}
+    # one after the other, as StarDist adds them, for the same last digit
+    means: dict[str, Any] = {name: sum(getattr(image, name) for image in images) / len(images) for name in _RATIOS}
     return replace(pooled, **means)
 
 
