@@ -63,6 +63,7 @@ class SimulatedNucleiConfig(Section):
 class NucleiDataConfig(Section):
     """Which images, and what happens to broken ones."""
 
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)]
     dataset: Literal["auto", "dsb2018", "simulated"]
     on_bad_sample: Literal["fail", "skip"]
     max_train_samples: Annotated[int, Field(ge=0)]

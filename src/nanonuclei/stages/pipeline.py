@@ -35,7 +35,7 @@ from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.runs import log_settings, stage_run
 
 SHAPING = {
-    "prepare": ("seed", "data.dataset", "data.on_bad_sample", "data.split"),
+    "prepare": ("data.seed", "data.dataset", "data.on_bad_sample", "data.split"),
     "evaluate": ("seed", "windows", "instances", "evaluate"),
 }
 """Settings that a stage's result depends on, as `dvc.yaml` lists them; training logs all."""

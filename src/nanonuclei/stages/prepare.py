@@ -103,7 +103,7 @@ def prepare(config: ExperimentConfig, *, source: Path | None, output: Path) -> C
 def _read(config: ExperimentConfig, source: Path | None) -> Iterable[Sample | BadSample]:
     if source is None:
         simulated = config.data.simulated
-        return simulate_nuclei(simulated.num_images, size=simulated.size, seed=config.seed)
+        return simulate_nuclei(simulated.num_images, size=simulated.size, seed=config.data.seed)
     return read_dsb2018(source)
 
 
@@ -130,7 +130,7 @@ def _catalog(
 ) -> Catalog:
     fields = find_fields(images)
     modalities = [guess_modality(image) for image in images]
-    splits = split_by_field(fields, modalities, shares=config.data.split, seed=config.seed)
+    splits = split_by_field(fields, modalities, shares=config.data.split, seed=config.data.seed)
     refs = tuple(
         SampleRef(
             sample_id=sample_id,
@@ -159,7 +159,7 @@ def _num_objects(labels: Labels) -> int:
 def _key(config: ExperimentConfig, source: Path | None) -> str:
     """Returns 12 hex digits over everything that the prepared files depend on."""
     data = config.data
-    parts: dict[str, object] = {"layout": LAYOUT, "seed": config.seed, "split": data.split.model_dump()}
+    parts: dict[str, object] = {"layout": LAYOUT, "seed": config.data.seed, "split": data.split.model_dump()}
     if source is None:
         parts["simulated"] = data.simulated.model_dump()
     else:
