@@ -81,6 +81,14 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--split", default="test", help="train | val | test (%(default)s)")
     evaluate.set_defaults(run=_evaluate)
 
+    predict = stages.add_parser("predict", help="find the objects of every image in a folder")
+    predict.add_argument("--model", required=True, metavar="RUN_ID | models:/NAME@ALIAS")
+    predict.add_argument("--input", required=True, metavar="FOLDER", help="images, in subfolders too")
+    predict.add_argument("--output", required=True, metavar="FOLDER", help="a new one")
+    predict.add_argument("--submission", type=_switch, nargs="?", const=True, default=False, help="also Kaggle's file")
+    _settings_option(predict)
+    predict.set_defaults(run=_predict)
+
     repro = stages.add_parser("repro", help="dvc repro below one parent run")
     repro.add_argument("targets", nargs="*", metavar="STAGE", help="such as train@nuclei (all)")
     repro.set_defaults(run=_repro)
@@ -112,6 +120,13 @@ def _settings_option(parser: argparse.ArgumentParser) -> None:
 def _given(text: str) -> str | None:
     """MLproject hands over an empty value where a parameter was not given."""
     return text or None
+
+
+def _switch(text: str) -> bool:
+    """A yes or no of MLproject, which knows no options without a value."""
+    if text.lower() not in ("", "true", "false"):
+        raise argparse.ArgumentTypeError(f"true or false expected, got {text!r}")
+    return text.lower() == "true"
 
 
 def _fetch(options: argparse.Namespace) -> None:
@@ -184,6 +199,18 @@ def _evaluate(options: argparse.Namespace) -> None:
         evaluate_stage(options.build)
         return
     evaluate_run(options.run_id, split=options.split, settings=[text for text in options.settings if text])
+
+
+def _predict(options: argparse.Namespace) -> None:
+    with _native_messages_hidden():
+        from nanonuclei.stages.predict import predict
+    predict(
+        options.model,
+        Path(options.input),
+        output=Path(options.output),
+        settings=[text for text in options.settings if text],
+        submission=options.submission,
+    )
 
 
 def _choices(options: argparse.Namespace) -> Choices:

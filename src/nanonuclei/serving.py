@@ -173,16 +173,37 @@ def load_trained(
     Raises:
         TrackingError: The run holds no model.
     """
-    from nanonuclei.engine.export import load_network
-
     uri = run.data.tags.get("model.uri")
     if uri is None:
         raise TrackingError(
             f"run {run.info.run_id} holds no model: its training did not end, or it is no training. "
             "Resume it with `mlflow run . -e train -P resume=RUN_ID`"
         )
-    files = Path(mlflow.artifacts.download_artifacts(uri)) / "artifacts"
+    return load_stored(uri, settings=settings, missing_from=missing_from)
+
+
+def load_stored(
+    uri: str, *, settings: Mapping[str, Scalar] | None = None, missing_from: Path | None = None
+) -> tuple[ExperimentConfig, keras.Model]:
+    """Loads config and network of a logged or registered model.
+
+    Args:
+        uri: Such as ``models:/m-...`` or ``models:/nuclei@champion``.
+        settings: Changes of its config.
+        missing_from: A `params.yaml` for settings that are younger than the model.
+
+    Raises:
+        TrackingError: There is no such model, or it is none of this platform.
+    """
+    from nanonuclei.engine.export import load_network
+
+    try:
+        files = Path(mlflow.artifacts.download_artifacts(uri)) / "artifacts"
+    except (MlflowException, OSError) as error:
+        raise TrackingError(f"no model {uri!r} at {mlflow.get_tracking_uri()}. Check its name and version") from error
     path = files / CONFIG
+    if not path.is_file():
+        raise TrackingError(f"{uri} was not logged by this platform: it has no {CONFIG}. Name another model")
     config = load_experiment(_task_name(path), path=path, settings=settings, missing_from=missing_from)
     return config, load_network(files / NETWORK)
 

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
+from tests.conftest import disc_labels
 
 from nanonuclei.config.experiment import NucleiExperiment, WindowsConfig
 from nanonuclei.engine.predict import keras_network, predict_instances, score_maps
+from nanonuclei.imaging.matching import matching
 from nanonuclei.tasks import create_task
 
 
@@ -81,3 +84,32 @@ def test_answer_over_eight_views_turns_with_the_image(experiment: Callable[..., 
     batch = np.random.default_rng(0).random((1, 32, 32, 3), np.float32)
     turned = np.ascontiguousarray(np.rot90(batch, axes=(1, 2)))
     np.testing.assert_allclose(network(turned), np.rot90(network(batch), axes=(1, 2)), atol=1e-5)
+
+
+class Local:
+    """A network that sees 2 px far, and nothing beyond its window: answers fade to 3/5 at the window's border."""
+
+    def predict_on_batch(self, batch: np.ndarray) -> np.ndarray:
+        seen = [cv2.blur(image[..., 0], (5, 5), borderType=cv2.BORDER_CONSTANT) for image in batch]
+        return np.stack(seen)[..., None]
+
+
+@pytest.mark.parametrize("size", [32, 48, 64])
+@pytest.mark.parametrize("overlap", [0, 1, 8, 16, 31])
+def test_nuclei_that_lie_across_the_seams_of_windows_come_out_whole_and_once(
+    experiment: Callable[..., NucleiExperiment], size: int, overlap: int
+) -> None:
+    stride = size - overlap
+    seams = [*range(stride, 170, stride)]
+    discs = [(float(y), float(x), 8.0) for y in seams for x in seams]
+    discs = [disc for place, disc in enumerate(discs) if _apart(disc, discs[:place])]
+    truth = disc_labels((190, 181), discs)
+    settings = {"windows.size": size, "windows.stride": stride, "normalize.kind": "range", "instances.min_score": 0.0}
+    foreground = {"target.kind": "foreground", "loss.kind": "binary_crossentropy"}
+    task = create_task(experiment({**settings, **foreground}))
+    found = predict_instances(task, Local(), np.where(truth > 0, 255, 0).astype(np.uint8))
+    assert len(found) == len(discs) == matching(truth, found.labels, 0.8).tp
+
+
+def _apart(disc: tuple[float, float, float], others: list[tuple[float, float, float]]) -> bool:
+    return all(np.hypot(disc[0] - y, disc[1] - x) > 20 for y, x, _ in others)

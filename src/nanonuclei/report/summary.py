@@ -16,6 +16,7 @@ METRIC_NAMES = {
     "ap50_pooled": "AP at IoU 0.5, pooled",
     "ap50_image": "AP at IoU 0.5, per image",
     "map_pooled": "mean AP 0.5:0.1:0.9",
+    "map_competition": "competition score",
     "pq": "panoptic quality",
     "f1": "F1 at IoU 0.5",
     "count_error": "count error",

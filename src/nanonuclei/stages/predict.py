@@ -1,0 +1,189 @@
+"""Predict: a folder of images becomes label maps, tables of objects and counts, and a competition file if asked for."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.config.params import parse_settings
+from nanonuclei.engine.predict import keras_network, score_maps
+from nanonuclei.errors import ConfigError, DataError
+from nanonuclei.imaging.instances import Instances, to_run_lengths
+from nanonuclei.imaging.types import Image
+from nanonuclei.report.pictures import for_display, outlined
+from nanonuclei.serving import load_stored, load_trained
+from nanonuclei.stages.places import PARAMS
+from nanonuclei.tasks import create_task
+from nanonuclei.tracking.runs import existing_run
+
+if TYPE_CHECKING:
+    import keras
+
+SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
+CHANGEABLE = ("windows", "instances")
+"""Sections that say how a trained model is used."""
+
+MOST_PROBLEMS = 20
+"""Broken images that are listed one by one."""
+
+
+def predict(
+    model: str,
+    images: Path,
+    *,
+    output: Path,
+    settings: Sequence[str] = (),
+    submission: bool = False,
+    say: Callable[[str], None] = print,
+) -> Path:
+    """Finds the objects of every image below a folder.
+
+    Writes ``labels/NAME.png`` (16 bit, 0 background, 1..n the objects), ``outlines/NAME.png`` to look at,
+    ``objects.csv`` (a row per object: box and area in px, score) and ``images.csv`` (a row per image: size, count).
+
+    Args:
+        model: A run's id, or a model's URI such as ``models:/nuclei@champion``.
+        images: An image, or a folder that is searched with all its subfolders. Names must differ, suffixes aside.
+        output: Folder to make.
+        settings: Texts ``path=value`` below windows or instances, such as ``windows.num_views=8``.
+        submission: Also write ``submission.csv`` as the Data Science Bowl 2018 took it.
+        say: Told what the user should read.
+
+    Returns:
+        `output`.
+
+    Raises:
+        ConfigError: A setting is not one of those, or the output exists.
+        DataError: There are no images, some cannot be read (all of them are named), or two share a name.
+        TrackingError: There is no such run, or it holds no model.
+    """
+    changed = parse_settings(settings)
+    fixed = [path for path in changed if path.split(".")[0] not in CHANGEABLE]
+    if fixed:
+        raise ConfigError(f"a trained model keeps its {', '.join(fixed)}; predict can change {', '.join(CHANGEABLE)}")
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ConfigError(f"predictions are written to a new folder, but {output} exists. Name another, or remove it")
+    paths = find_images(images)
+    config, network = _loaded(model, changed)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f"{output.name}-partial-") as partial:
+        folder = Path(partial) / output.name
+        tables = _predict_all(config, network, paths, folder=folder, say=say)
+        tables["objects"].to_csv(folder / "objects.csv", index=False)
+        tables["images"].to_csv(folder / "images.csv", index=False)
+        if submission:
+            tables["submission"].to_csv(folder / "submission.csv", index=False)
+        if output.exists():
+            output.rmdir()
+        shutil.move(folder, output)
+    say(
+        f"{len(tables['objects'])} objects in {len(paths)} images: {output}/objects.csv, images.csv, labels/, outlines/"
+    )
+    return output
+
+
+def find_images(place: Path) -> dict[str, Path]:
+    """Returns the images of a folder and of its subfolders by name, sorted; all of them can be read.
+
+    Raises:
+        DataError: There is none, two share a name, or some cannot be read.
+    """
+    found = [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not found:
+        raise DataError(f"{place} holds no image ({', '.join(SUFFIXES)}). Name a folder of images, or one image")
+    paths: dict[str, Path] = {}
+    for path in found:
+        if path.stem in paths:
+            raise DataError(f"images need different names, but {paths[path.stem]} and {path} share one. Rename one")
+        paths[path.stem] = path
+    broken = [f"{path}: {problem}" for path in found if (problem := _problem(path))]
+    if broken:
+        more = [f"... and {len(broken) - MOST_PROBLEMS} more"] if len(broken) > MOST_PROBLEMS else []
+        listed = "\n  ".join([*broken[:MOST_PROBLEMS], *more])
+        raise DataError(f"{len(broken)} of {len(found)} images cannot be read. Remove or replace them:\n  {listed}")
+    return paths
+
+
+def _problem(path: Path) -> str:
+    try:
+        _read(path)
+    except DataError as error:
+        return str(error)
+    return ""
+
+
+def _read(path: Path) -> Image:
+    try:
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    except (cv2.error, OSError):
+        image = None
+    if image is None:
+        raise DataError("no image that can be decoded")
+    if image.dtype not in (np.uint8, np.uint16):
+        raise DataError(f"8 or 16 bit expected, got {image.dtype}")
+    if image.ndim == 3 and image.shape[2] not in (3, 4):
+        raise DataError(f"1, 3 or 4 channels expected, got {image.shape[2]}")
+    return image if image.ndim == 2 else cv2.cvtColor(image[..., :3], cv2.COLOR_BGR2RGB)
+
+
+def _loaded(model: str, settings: dict[str, Any]) -> tuple[ExperimentConfig, keras.Model]:
+    if ":/" in model:
+        return load_stored(model, settings=settings, missing_from=PARAMS)
+    return load_trained(existing_run(model), settings=settings, missing_from=PARAMS)
+
+
+def _predict_all(
+    config: ExperimentConfig,
+    network: keras.Model,
+    paths: dict[str, Path],
+    *,
+    folder: Path,
+    say: Callable[[str], None],
+) -> dict[str, pd.DataFrame]:
+    task = create_task(config)
+    for part in ("labels", "outlines"):
+        (folder / part).mkdir(parents=True)
+    inputs = (task.network_input(_read(path)) for path in paths.values())
+    maps = score_maps(keras_network(network, num_views=config.windows.num_views), inputs, config=config.windows)
+    objects, images, submission = [], [], []
+    for number, ((name, path), score_map) in enumerate(zip(paths.items(), maps, strict=True), start=1):
+        found = task.instances(score_map)
+        labels = found.labels
+        if len(found) > np.iinfo(np.uint16).max:
+            raise DataError(f"{path} has {len(found)} objects, more than a 16-bit label map holds. Cut the image")
+        cv2.imwrite(str(folder / "labels" / f"{name}.png"), labels.astype(np.uint16))
+        image = _read(path)
+        drawn = outlined(for_display(image, size=max(image.shape[:2])), labels)
+        cv2.imwrite(str(folder / "outlines" / f"{name}.png"), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+        objects += _rows(name, found)
+        images.append({"image": name, "height": labels.shape[0], "width": labels.shape[1], "num_objects": len(found)})
+        submission += [{"ImageId": name, "EncodedPixels": text} for text in to_run_lengths(found) or [""]]
+        say(f"[{number}/{len(paths)}] {name}: {len(found)} objects")
+    columns = ["image", "object", "y0", "x0", "y1", "x1", "area", "score"]
+    return {
+        "objects": pd.DataFrame(objects, columns=columns),
+        "images": pd.DataFrame(images),
+        "submission": pd.DataFrame(submission),
+    }
+
+
+def _rows(name: str, found: Instances) -> list[dict[str, Any]]:
+    areas = np.bincount(found.labels.ravel(), minlength=len(found) + 1)[1:]
+    return [
+        {
+            "image": name,
+            "object": place + 1,
+            **dict(zip(("y0", "x0", "y1", "x1"), found.boxes[place].tolist(), strict=True)),
+            "area": int(areas[place]),
+            "score": round(float(found.scores[place]), 4),
+        }
+        for place in range(len(found))
+    ]

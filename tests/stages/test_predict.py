@@ -1,0 +1,104 @@
+"""A folder of images in, label maps and tables out; the network is one that is bright where the image is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from tests.conftest import disc_labels
+
+from nanonuclei.config.experiment import NucleiExperiment
+from nanonuclei.errors import ConfigError, DataError
+from nanonuclei.imaging.instances import from_run_lengths
+from nanonuclei.stages import predict as stage
+from nanonuclei.stages.predict import find_images, predict
+
+DISCS = [(12.0, 12.0, 6.0), (30.0, 40.0, 8.0), (60.0, 20.0, 5.0)]
+FOREGROUND = {"target.kind": "foreground", "loss.kind": "binary_crossentropy", "instances.min_area": 5}
+
+
+class Bright:
+    def predict_on_batch(self, batch: np.ndarray) -> np.ndarray:
+        return batch[..., :1]
+
+
+@pytest.fixture(autouse=True)
+def _known_model(monkeypatch: pytest.MonkeyPatch, experiment: Callable[..., NucleiExperiment]) -> None:
+    config = experiment({**FOREGROUND, "normalize.kind": "range"})
+    monkeypatch.setattr(stage, "_loaded", lambda model, settings: (config, Bright()))
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    (folder / "deeper").mkdir(parents=True)
+    labels = disc_labels((80, 70), DISCS)
+    cv2.imwrite(str(folder / "discs.png"), np.where(labels > 0, 240, 10).astype(np.uint8))
+    cv2.imwrite(str(folder / "deeper" / "sixteen.tif"), np.where(labels > 0, 60000, 500).astype(np.uint16))
+    cv2.imwrite(str(folder / "empty.png"), np.zeros((40, 50, 3), np.uint8))
+    (folder / "notes.txt").write_text("not an image")
+    return folder
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+def test_label_maps_tables_and_outlines_tell_the_same_nuclei(images: Path, tmp_path: Path) -> None:
+    output = predict("run", images, output=tmp_path / "found", submission=True, say=quiet)
+    counts = pd.read_csv(output / "images.csv").set_index("image")["num_objects"].to_dict()
+    assert counts == {"discs": 3, "sixteen": 3, "empty": 0}
+    truth = disc_labels((80, 70), DISCS)
+    objects = pd.read_csv(output / "objects.csv")
+    for name in ("discs", "sixteen"):
+        labels = cv2.imread(str(output / "labels" / f"{name}.png"), cv2.IMREAD_UNCHANGED)
+        assert labels.dtype == np.uint16
+        np.testing.assert_array_equal(labels > 0, truth > 0)
+        rows = objects[objects["image"] == name]
+        assert sorted(rows["area"]) == sorted(np.bincount(truth.ravel())[1:])
+        assert cv2.imread(str(output / "outlines" / f"{name}.png")).shape == (80, 70, 3)
+
+
+def test_submission_holds_every_nucleus_once_and_names_images_without_any(images: Path, tmp_path: Path) -> None:
+    output = predict("run", images, output=tmp_path / "found", submission=True, say=quiet)
+    table = pd.read_csv(output / "submission.csv", keep_default_na=False)
+    assert list(table.columns) == ["ImageId", "EncodedPixels"]
+    assert table.loc[table["ImageId"] == "empty", "EncodedPixels"].tolist() == [""]
+    found = from_run_lengths(table.loc[table["ImageId"] == "discs", "EncodedPixels"].tolist(), (80, 70))
+    np.testing.assert_array_equal(found.labels > 0, disc_labels((80, 70), DISCS) > 0)
+    first = table.loc[table["ImageId"] == "discs", "EncodedPixels"].iloc[0].split()
+    y0, x0 = np.argwhere(disc_labels((80, 70), DISCS).T == 1)[0][::-1]
+    assert int(first[0]) == x0 * 80 + y0 + 1  # counted down the columns, from 1
+
+
+def test_broken_images_are_named_together_and_nothing_is_written(images: Path, tmp_path: Path) -> None:
+    (images / "broken.png").write_bytes(b"\x89PNG\r\n")
+    (images / "float.tif").write_bytes(cv2.imencode(".tif", np.zeros((4, 4), np.float32))[1].tobytes())
+    with pytest.raises(DataError, match=r"2 of 5 images cannot be read") as error:
+        predict("run", images, output=tmp_path / "found", say=quiet)
+    assert "broken.png" in str(error.value)
+    assert "float.tif: 8 or 16 bit expected, got float32" in str(error.value)
+    assert not (tmp_path / "found").exists()
+
+
+def test_what_is_in_the_way_is_told(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DataError, match="holds no image"):
+        find_images(tmp_path / "none")
+    (images / "deeper" / "discs.tif").write_bytes((images / "deeper" / "sixteen.tif").read_bytes())
+    with pytest.raises(DataError, match="share one"):
+        find_images(images)
+    with pytest.raises(ConfigError, match=r"images exists"):
+        predict("run", images, output=images, say=quiet)
+    with pytest.raises(ConfigError, match=r"keeps its train\.epochs"):
+        predict("run", images, output=tmp_path / "found", settings=["train.epochs=3"], say=quiet)
+
+
+def test_one_image_is_enough(images: Path, tmp_path: Path) -> None:
+    output = predict("run", images / "discs.png", output=tmp_path / "found", say=quiet)
+    assert pd.read_csv(output / "images.csv")["image"].tolist() == ["discs"]
+    assert not (output / "submission.csv").exists()
