@@ -13,6 +13,7 @@ from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.config.params import with_settings
 from nanonuclei.data.catalog import load_catalog
 from nanonuclei.errors import DataError
+from nanonuclei.stages import prepare as module
 from nanonuclei.stages.prepare import PROBLEMS, prepare, prepared
 
 Experiment = Callable[..., NucleiExperiment]
@@ -113,3 +114,18 @@ def test_the_real_images_are_prepared_whole(experiment: Experiment, shared_data:
     for ref in catalog.samples:
         splits.setdefault(ref.field, set()).add(ref.split)
     assert all(len(found) == 1 for found in splits.values())
+
+
+def test_images_that_other_code_prepared_are_not_used(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = experiment({"data.dataset": "simulated", "data.simulated.num_images": 10, "data.simulated.size": 64})
+    said: list[str] = []
+    for _ in range(2):
+        prepared(config, say=said.append)
+    assert [text.split()[0] for text in said] == ["Preparing", "Prepared", "Prepared"]
+    assert said[-1].endswith("(from before)")
+    monkeypatch.setattr(module, "_code_digest", lambda: "of another version")
+    prepared(config, say=said.append)
+    assert said[-2].startswith("Preparing")

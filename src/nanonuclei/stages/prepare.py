@@ -37,8 +37,9 @@ from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image, Labels
 from nanonuclei.stages.places import DATA, prepared_folder
 
-LAYOUT = "1"
-"""Changes whenever prepared files of older code must not be used any more."""
+SHAPING = ("data/archives.py", "data/catalog.py", "data/fields.py", "data/modality.py", "data/sources.py")
+SHAPING += ("data/splits.py", "data/simulate", "stages/prepare.py")
+"""Code that decides what is prepared, below the package: files of another version of it are not used any more."""
 
 PROBLEMS = "problems.csv"
 
@@ -156,10 +157,17 @@ def _num_objects(labels: Labels) -> int:
     return int(np.count_nonzero(np.bincount(labels.ravel())[1:]))
 
 
+def _code_digest() -> str:
+    package = Path(__file__).parents[1]
+    named = (package / name for name in SHAPING)
+    files = [file for path in named for file in ([path] if path.is_file() else sorted(path.glob("*.py")))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
 def _key(config: ExperimentConfig, source: Path | None) -> str:
     """Returns 12 hex digits over everything that the prepared files depend on."""
     data = config.data
-    parts: dict[str, object] = {"layout": LAYOUT, "seed": config.data.seed, "split": data.split.model_dump()}
+    parts: dict[str, object] = {"code": _code_digest(), "seed": config.data.seed, "split": data.split.model_dump()}
     if source is None:
         parts["simulated"] = data.simulated.model_dump()
     else:
