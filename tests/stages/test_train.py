@@ -15,13 +15,15 @@ from mlflow.tracking import MlflowClient
 
 from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.config.params import to_yaml, with_settings
-from nanonuclei.errors import ConfigError, TrackingError
+from nanonuclei.data.catalog import Catalog
+from nanonuclei.errors import ConfigError, DataError, TrackingError
 from nanonuclei.imaging.instances import from_run_lengths
 from nanonuclei.serving import _example, load_trained
 from nanonuclei.stages.evaluate import evaluate_run
 from nanonuclei.stages.explore import explore
 from nanonuclei.stages.places import run_folder
-from nanonuclei.stages.train import LOCKED, train, training_samples
+from nanonuclei.stages.samples import training_samples, validation_samples
+from nanonuclei.stages.train import LOCKED, train
 from nanonuclei.tracking.runs import existing_run
 
 pytestmark = pytest.mark.usefixtures("project")
@@ -133,6 +135,18 @@ def test_training_samples_are_drawn_by_the_seed(config: NucleiExperiment, disc_c
     assert len(training_samples(disc_catalog, few)) == 3
     assert training_samples(disc_catalog, few) == training_samples(disc_catalog, few)
     assert len(training_samples(disc_catalog, config)) == 6
+
+
+def test_training_on_one_modality_sees_no_other(
+    disc_catalog: Catalog, experiment: Callable[..., NucleiExperiment]
+) -> None:
+    config = experiment({"data.modality": "stained"})
+    for chosen, split in ((training_samples, "train"), (validation_samples, "val")):
+        kept = chosen(disc_catalog, config)
+        assert {sample.modality for sample in kept} == {"stained"}
+        assert set(kept) < set(disc_catalog.split(split))
+    with pytest.raises(DataError, match="got brightfield"):
+        training_samples(disc_catalog, experiment({"data.modality": "brightfield"}))
 
 
 def test_explore_logs_pictures_and_tables(config: NucleiExperiment) -> None:

@@ -66,6 +66,7 @@ class NucleiDataConfig(Section):
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)]
     dataset: Literal["auto", "dsb2018", "simulated"]
     on_bad_sample: Literal["fail", "skip"]
+    modality: Literal["all", "fluorescence", "stained", "brightfield"]
     max_train_samples: Annotated[int, Field(ge=0)]
     split: SplitConfig
     simulated: SimulatedNucleiConfig

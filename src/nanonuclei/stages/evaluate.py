@@ -21,6 +21,7 @@ from nanonuclei.report.summary import METRIC_NAMES, metrics_table
 from nanonuclei.serving import load_trained
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.prepare import prepared
+from nanonuclei.stages.samples import validation_samples
 from nanonuclei.tasks import Task, create_task
 from nanonuclei.tasks.nuclei import THRESHOLDS
 from nanonuclei.tracking.runs import PARENT, existing_run, log_settings, stage_run
@@ -87,7 +88,7 @@ def with_tuned_read_out(
     config: ExperimentConfig, model: keras.Model, catalog: Catalog, *, say: Callable[[str], None]
 ) -> ExperimentConfig:
     """Returns the config with the read-out that suits the validation images best; logs what was tried."""
-    chosen, tried = tune_read_out(create_task(config), model, catalog.split("val"))
+    chosen, tried = tune_read_out(create_task(config), model, validation_samples(catalog, config))
     mlflow.log_text(tried.round(6).to_csv(index=False), "evaluation/read_out.csv")
     found = {name: getattr(chosen, name) for name in tried.columns if name not in ("score", "chosen")}
     reached = float(tried.loc[tried["chosen"], "score"].iloc[0])

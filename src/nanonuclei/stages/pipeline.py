@@ -36,7 +36,7 @@ from nanonuclei.tracking.runs import log_settings, stage_run
 
 SHAPING = {
     "prepare": ("data.seed", "data.dataset", "data.on_bad_sample", "data.split"),
-    "evaluate": ("seed", "windows", "instances", "evaluate"),
+    "evaluate": ("seed", "data.modality", "windows", "instances", "evaluate"),
 }
 """Settings that a stage's result depends on, as `dvc.yaml` lists them; training logs all."""
 

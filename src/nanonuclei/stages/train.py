@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mlflow
-import numpy as np
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, load_experiment, to_yaml
-from nanonuclei.data.catalog import SPLITS, Catalog, SampleRef
+from nanonuclei.data.catalog import SPLITS, Catalog
 from nanonuclei.data.versions import dataset_md5, file_md5
 from nanonuclei.engine.checkpoint import load_state
 from nanonuclei.engine.train import FitResult, fit
@@ -23,6 +22,7 @@ from nanonuclei.serving import NETWORK, log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table, with_tuned_read_out
 from nanonuclei.stages.places import DATA, LOCK, run_folder
 from nanonuclei.stages.prepare import prepared
+from nanonuclei.stages.samples import training_samples, validation_samples
 from nanonuclei.tasks import create_task
 from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.metrics import MetricSender, steps_logged
@@ -107,16 +107,6 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def training_samples(catalog: Catalog, config: ExperimentConfig) -> tuple[SampleRef, ...]:
-    """Returns the training split, or the part of it that `data.max_train_samples` asks for, drawn by the seed."""
-    samples = catalog.split("train")
-    wanted = config.data.max_train_samples
-    if not 0 < wanted < len(samples):
-        return samples
-    drawn = np.random.default_rng(config.seed).choice(len(samples), wanted, replace=False)
-    return tuple(samples[place] for place in sorted(drawn))
-
-
 def _config_of(resume: str | None) -> ExperimentConfig:
     run = existing_run(resume or "")
     path = run_folder(run.info.run_id) / CONFIG
@@ -164,7 +154,11 @@ def run_fit(config: ExperimentConfig, catalog: Catalog, *, folder: Path, run_id:
                 if step not in known:
                     sender.send(step, {name: values[step - 1] for name, values in state["history"].items()})
         result = fit(
-            task, training_samples(catalog, config), catalog.split("val"), workdir=folder, on_epoch=sender.send
+            task,
+            training_samples(catalog, config),
+            validation_samples(catalog, config),
+            workdir=folder,
+            on_epoch=sender.send,
         )
     hardware = dataclasses.asdict(result.hardware)
     mlflow.set_tags({f"hardware.{key}": str(value) for key, value in hardware.items()})
