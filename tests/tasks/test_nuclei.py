@@ -8,7 +8,7 @@ from tests.conftest import disc_labels
 
 from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.imaging.matching import matching_dataset
-from nanonuclei.tasks.nuclei import THRESHOLDS, NucleiTask, near_another
+from nanonuclei.tasks.nuclei import THRESHOLDS, NucleiTask, cores, near_another
 
 Experiment = Callable[..., NucleiExperiment]
 
@@ -83,6 +83,24 @@ def test_border_by_area_is_wider_in_larger_nuclei(experiment: Experiment) -> Non
     target = NucleiTask(experiment({"target.border_width": "by_area"})).target(labels)[..., 0]
     for row, pairs, reach in ((15, 20, 1), (50, 30, 2), (95, 60, 3)):
         assert np.flatnonzero(target[row] == 2).tolist() == list(range(pairs - reach, pairs + reach))
+
+
+def test_cores_lie_apart_even_where_nuclei_touch(experiment: Experiment) -> None:
+    labels = np.zeros((60, 60), np.uint16)
+    labels[10:30, 10:30], labels[10:30, 30:50] = 1, 2  # two squares of 20 px side by side
+    labels[45:48, 5:8] = 3  # a nucleus of 9 px
+    target = NucleiTask(experiment({"target.kind": "core", "target.core": 0.5})).target(labels)[..., 0]
+    np.testing.assert_array_equal(target > 0, labels > 0)
+    np.testing.assert_array_equal(np.flatnonzero(target[20] == 1), [*range(14, 25), *range(35, 46)])
+    assert target[46, 6] == 1
+    assert set(target[45, 5:8]) == {1}  # depth 1 of 2 at its rim: half of it is deep enough
+
+
+def test_cores_follow_the_share_asked_for() -> None:
+    labels = disc_labels((64, 64), [(32.0, 32.0, 20.0)])
+    for share in (0.25, 0.5, 0.75):
+        radius = np.sqrt(cores(labels, share=share).sum() / np.pi)
+        assert radius == pytest.approx(20.0 * (1.0 - share), abs=1.2)
 
 
 def test_metrics_of_a_case_by_hand(experiment: Experiment) -> None:

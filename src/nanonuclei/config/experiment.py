@@ -107,9 +107,10 @@ class AugmentConfig(Section):
 class TargetConfig(Section):
     """What the network learns per pixel, built from the labels after the augmentation."""
 
-    kind: Literal["foreground", "boundary"]
+    kind: Literal["foreground", "boundary", "core"]
     border_width: Literal["fixed", "by_area"]
     border: Annotated[int, Field(ge=1, le=10)]
+    core: Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 class NetworkConfig(Section):
@@ -269,9 +270,9 @@ class NucleiExperiment(Section):
                     f"random weights must not be frozen: train.encoder must be unfrozen with network.weights=none, "
                     f"got {self.train.encoder}"
                 )
-        if self.target.kind == "boundary" and not self.loss.kind.startswith("sparse_categorical"):
+        if self.target.kind != "foreground" and not self.loss.kind.startswith("sparse_categorical"):
             raise ValueError(
-                f"target.kind=boundary has three classes and needs loss.kind=sparse_categorical_crossentropy"
+                f"target.kind={self.target.kind} has three classes and needs loss.kind=sparse_categorical_crossentropy"
                 f"[+dice], got loss.kind={self.loss.kind}"
             )
         return self

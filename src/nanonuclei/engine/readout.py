@@ -91,7 +91,7 @@ def _settings(config: NucleiExperiment) -> tuple[str, ...]:
     """Returns the settings that change what is read: seeds need a watershed, their threshold the body class."""
     if config.instances.kind == "components":
         return ("min_score", "threshold")
-    return tuple(CHOICES) if config.target.kind == "boundary" else ("min_score", "min_dip", "threshold")
+    return tuple(CHOICES) if config.target.kind != "foreground" else ("min_score", "min_dip", "threshold")
 
 
 def _drawn(samples: Sequence[SampleRef], *, seed: int) -> list[SampleRef]:

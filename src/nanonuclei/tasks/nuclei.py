@@ -46,7 +46,10 @@ class NucleiTask:
         self.config = config
 
     def target(self, labels: Labels) -> UInt8Array:
-        """Returns ``(height, width, 1)`` classes: 0 background, 1 nucleus, and 2 border with `target.kind` boundary."""
+        """Returns ``(height, width, 1)`` classes: 0 background, 1 nucleus; 2 its border or what is not its core.
+
+        With `target.kind` boundary, 2 is where nuclei nearly touch; with core, it is the outer part of every nucleus.
+        """
         target = (labels > 0).astype(np.uint8)
         if self.config.target.kind == "boundary":
             if self.config.target.border_width == "fixed":
@@ -54,6 +57,8 @@ class NucleiTask:
             else:
                 border = near_another_by_area(labels)
             target[border] = 2
+        elif self.config.target.kind == "core":
+            target[(labels > 0) & ~cores(labels, share=self.config.target.core)] = 2
         return target[..., None]
 
     def batches(self, samples: Sequence[SampleRef], *, training: bool) -> keras.utils.PyDataset:
@@ -63,7 +68,7 @@ class NucleiTask:
 
     def build_network(self) -> keras.Model:
         """Returns a U-Net with one sigmoid score, or with two or three class probabilities."""
-        if self.config.target.kind == "boundary":
+        if self.config.target.kind != "foreground":
             return unet(self.config.network, num_classes=3)
         sparse = self.config.loss.kind.startswith("sparse_categorical")
         return unet(self.config.network, num_classes=2 if sparse else 1)
@@ -188,6 +193,21 @@ def near_another_by_area(labels: Labels) -> NDArray[np.bool_]:
         large = areas >= least
         near = np.where(large[labels], near_another(labels, reach=reach), near)
     return near
+
+
+def cores(labels: Labels, *, share: float) -> NDArray[np.bool_]:
+    """Finds the inner part of every object: what is at least `share` as far from its outside as its deepest pixel.
+
+    Args:
+        labels: ``(height, width)`` integers up to 2**24, 0 background; neighbours are outside of an object, the
+            image's border is not.
+        share: Of the largest distance, above 0 and below 1.
+    """
+    inside = ((labels > 0) & ~near_another(labels, reach=1)).view(np.uint8)
+    depth = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    deepest = np.zeros(int(labels.max()) + 1, np.float32)
+    np.maximum.at(deepest, labels.ravel(), depth.ravel())
+    return (labels > 0) & (depth >= share * deepest[labels])
 
 
 def _ratios(counts: MatchCounts) -> NDArray[np.float64]:
