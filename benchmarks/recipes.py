@@ -4,8 +4,8 @@
     PYTHONPATH=src KERAS_HOME=... python benchmarks/recipes.py --weights [--minutes 4]
 
 The first form trains recipes: a few batches tell what a batch takes, then each gets as many as fit into the minutes,
-spread over the number of epochs of the recipe, 20 at most; its own early stopping counts. Recipes whose ImageNet weights
-cannot be had, nor are in KERAS_HOME, are trained from random weights, and the table says so. The second form compares
+spread over the number of epochs of the recipe, 20 at most; its own early stopping counts. Where ImageNet weights
+cannot be had, nor are in KERAS_HOME, a recipe trains from random ones, and the table says so. The second form compares
 ImageNet's weights of MobileNetV2 with random ones on 10, 50 and all training images.
 
 Every training is a run of its own (`mlflow ui`); those that are done, in `scratch/recipes`, are not trained again.

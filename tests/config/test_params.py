@@ -164,6 +164,11 @@ def test_unknown_recipe_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> No
         load_recipe(Path("recipes/simulatd.yaml"))
 
 
+def test_the_recipe_of_the_default_changes_nothing() -> None:
+    settings = load_recipe(ROOT / "recipes" / "unet-instances.yaml")
+    assert load_experiment("nuclei", path=PARAMS, settings=settings) == load_experiment("nuclei", path=PARAMS)
+
+
 @pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
 def test_recipe_is_valid_and_opens_with_its_command_and_result(recipe: Path) -> None:
     load_experiment("nuclei", path=PARAMS, settings=load_recipe(recipe))
