@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "nanonuclei"
 ROOTS = {
     "prepare": ["stages/prepare.py"],
-    "train": ["engine/train.py", "tasks/nuclei.py"],
-    "evaluate": ["engine/evaluate.py", "engine/readout.py", "tasks/nuclei.py"],
+    "train": ["engine/train.py", "stages/samples.py", "tasks/nuclei.py"],
+    "evaluate": ["engine/evaluate.py", "engine/readout.py", "stages/samples.py", "tasks/nuclei.py"],
 }
 """Where a stage's own work begins; logging, figures and the command line decide no result."""
 TEXT_ONLY = {"errors.py", "config/experiment.py", "imaging/types.py", "tasks/base.py", "tasks/__init__.py"}

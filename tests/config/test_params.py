@@ -61,7 +61,7 @@ def test_settings_given_back_change_nothing(experiment: Callable[..., NucleiExpe
         ({"train.learning_rate": 0.0}, "train.learning_rate=0.0: input should be greater than 0"),
         ({"train.devices": 0}, "train.devices=0"),
         ({"loss.kind": "binary_crosentropy"}, "Did you mean binary_crossentropy"),
-        ({"loss.kind": "dice"}, "target.kind=boundary has three classes"),
+        ({"loss.kind": "dice"}, "target.kind=core has three classes"),
         ({"windows.stride": 64}, "stride 64 exceeds size 32"),
         (
             {"train.patch_size": 33},
