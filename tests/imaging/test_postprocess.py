@@ -17,7 +17,7 @@ from nanonuclei.imaging.matching import matching, matching_dataset
 from nanonuclei.imaging.postprocess import components, read_instances, watershed
 
 CONFIG = InstancesConfig(
-    kind="watershed", threshold=0.5, seed_threshold=0.5, smooth=0.5, min_dip=0.5, min_area=15, min_score=0.0
+    kind="watershed", threshold=0.5, seed_threshold=0.5, smooth=0.5, min_dip=0.5, min_area=15, min_score=0.0, tune=False
 )
 SHARED = Path(os.environ.get("NANONUCLEI_SHARED", Path(__file__).parents[2] / ".." / "shared"))
 
