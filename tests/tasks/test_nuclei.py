@@ -80,7 +80,8 @@ def test_border_by_area_is_wider_in_larger_nuclei(experiment: Experiment) -> Non
     labels[10:20, 10:20], labels[10:20, 20:30] = 1, 2  # 100 px each
     labels[40:60, 10:30], labels[40:60, 30:50] = 3, 4  # 400 px each
     labels[70:120, 10:60], labels[70:120, 60:110] = 5, 6  # 2500 px each
-    target = NucleiTask(experiment({"target.kind": "boundary", "target.border_width": "by_area"})).target(labels)[..., 0]
+    settings = {"target.kind": "boundary", "target.border_width": "by_area"}
+    target = NucleiTask(experiment(settings)).target(labels)[..., 0]
     for row, pairs, reach in ((15, 20, 1), (50, 30, 2), (95, 60, 3)):
         assert np.flatnonzero(target[row] == 2).tolist() == list(range(pairs - reach, pairs + reach))
 
