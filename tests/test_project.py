@@ -137,6 +137,27 @@ def test_wrong_settings_leave_no_run_in_progress(clone: Path) -> None:
     assert {tags["state"] for tags in runs(clone).values()} == {"FAILED"}
 
 
+def test_comparison_trains_what_is_not_there_and_then_takes_it(clone: Path) -> None:
+    (clone / "fast.yaml").write_text("train.learning_rate: 0.01\n")
+    asked = ("recipes=default ./fast.yaml", "seeds=1", "dataset=simulated", f"set={TINY}")
+    done = mlflow_run(clone, "compare", *asked)
+    assert done.returncode == 0, done.stderr
+    found = runs(clone)
+    (parent,) = (run_id for run_id, tags in found.items() if tags["stage"] == "compare")
+    trained = {tags["recipe"]: tags for tags in found.values() if tags["stage"] == "train"}
+    assert set(trained) == {"default", "fast"}
+    assert {tags["mlflow.parentRunId"] for tags in trained.values()} == {parent}
+    assert {tags["state"] for tags in found.values()} == {"FINISHED"}
+    assert len({tags["split.fingerprint"] for tags in trained.values()}) == 1
+    assert found[parent]["verdict"] in done.stdout
+
+    again = mlflow_run(clone, "compare", *asked)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("(from before)\n") >= 2
+    after = runs(clone)
+    assert sorted(tags["stage"] for tags in after.values()) == ["compare", "compare", "train", "train"]
+
+
 def test_training_killed_at_any_moment_ends_in_the_same_run_with_the_epochs_asked_for(clone: Path) -> None:
     process = start_training(clone, "train.epochs=6 train.steps_per_epoch=30")
     wait_for(clone, lambda: finished_epochs(clone)[1] >= 2)

@@ -89,6 +89,33 @@ def _parser() -> argparse.ArgumentParser:
     _settings_option(predict)
     predict.set_defaults(run=_predict)
 
+    tune = stages.add_parser("tune", help="search for better settings, on one machine or many")
+    _experiment_options(tune)
+    tune.add_argument("--tuner", default="optuna", help="optuna | keras-tuner (%(default)s)")
+    tune.add_argument("--trials", default="30", metavar="N", help="trials of the whole search (%(default)s)")
+    tune.add_argument("--storage", type=_given, metavar="URL", help="postgresql://..., shared by workers (a file)")
+    tune.add_argument("--study", type=_given, metavar="NAME", help="same name: same search (TASK-DATASET-TUNER)")
+    tune.set_defaults(run=_tune)
+
+    compare = stages.add_parser("compare", help="which recipe is better: same split, epochs and seeds, with intervals")
+    compare.add_argument("task", nargs="?", default="nuclei", help=f"{' | '.join(TASKS)} (%(default)s)")
+    compare.add_argument(
+        "--recipes", default="", metavar="NAMES", help='such as "unet recipes/unet-tuned.yaml", default'
+    )
+    compare.add_argument("--seeds", default="3", metavar="N", help="trainings of each recipe (%(default)s)")
+    compare.add_argument("--runs", default="", metavar="NAME=RUN,RUN", help="finished trainings to take for a recipe")
+    compare.add_argument("--dataset", type=_given, help="auto | dsb2018 | simulated")
+    _settings_option(compare)
+    compare.add_argument(
+        "--allow-different-splits",
+        nargs="?",
+        const="true",
+        default="",
+        metavar="true",
+        help="compare runs of different splits on the test images that they share",
+    )
+    compare.set_defaults(run=_compare)
+
     repro = stages.add_parser("repro", help="dvc repro below one parent run")
     repro.add_argument("targets", nargs="*", metavar="STAGE", help="such as train@nuclei (all)")
     repro.set_defaults(run=_repro)
@@ -210,6 +237,35 @@ def _predict(options: argparse.Namespace) -> None:
         output=Path(options.output),
         settings=[text for text in options.settings if text],
         submission=options.submission,
+    )
+
+
+def _tune(options: argparse.Namespace) -> None:
+    from nanonuclei.stages.settings import resolve
+
+    if not options.trials.isdecimal():
+        raise NanonucleiError(f"trials must be a whole number from 1, got {options.trials!r}")
+    config = resolve(_choices(options))
+    with _native_messages_hidden():
+        from nanonuclei.stages.tune import TuneOptions, tune
+    tune(
+        config,
+        options=TuneOptions(options.tuner, int(options.trials), storage=options.storage, study=options.study),
+    )
+
+
+def _compare(options: argparse.Namespace) -> None:
+    if not options.seeds.isdecimal():
+        raise NanonucleiError(f"seeds must be a whole number from 1, got {options.seeds!r}")
+    if options.allow_different_splits not in ("", "true", "false"):
+        raise NanonucleiError(f"allow-different-splits must be true or false, got {options.allow_different_splits!r}")
+    from nanonuclei.stages.settings import Choices
+
+    with _native_messages_hidden():
+        from nanonuclei.stages.compare import CompareOptions, compare
+    compare(
+        Choices(options.task, options.dataset, None, tuple(text for text in options.settings if text)),
+        CompareOptions(options.recipes, int(options.seeds), options.runs, options.allow_different_splits == "true"),
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanonuclei.config.experiment import LOSSES, LossConfig, NucleiExperiment
@@ -52,7 +52,7 @@ def test_settings_given_back_change_nothing(experiment: Callable[..., NucleiExpe
     ("settings", "message"),
     [
         ({"train.epoch": 3}, "unknown setting 'train.epoch'. Did you mean train.epochs"),
-        ({"epochs": 3}, "unknown setting 'epochs'. Did you mean train.epochs?"),
+        ({"epochs": 3}, "unknown setting 'epochs'. Did you mean train.epochs or tune.epochs?"),
         ({"train": 3}, "It is a group; set one of train.epochs"),
         ({"train.epochs": "many"}, "train.epochs=many: input should be a valid integer"),
         ({"train.epochs": 2.5}, "train.epochs=2.5: input should be a valid integer"),
@@ -121,6 +121,7 @@ def test_text_that_is_no_setting_is_refused(text: str) -> None:
         parse_settings([text])
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.from_regex(r"[a-z]+(\.[a-z]+)?", fullmatch=True), st.integers() | st.booleans(), max_size=4))
 def test_written_settings_parse_to_themselves(settings: dict[str, int | bool]) -> None:
     assert parse_settings([f"{path}={str(value).lower()}" for path, value in settings.items()]) == settings
@@ -156,6 +157,20 @@ def test_config_of_an_older_run_takes_younger_settings_from_the_parameters(tmp_p
     path.write_text(yaml.safe_dump(tree))
     config = load_experiment("nuclei", path=path, missing_from=PARAMS)
     assert (config.windows.num_views, config.train.epochs) == (1, 9)
+
+
+def test_config_of_an_older_run_may_miss_only_what_it_is_allowed_to(tmp_path: Path) -> None:
+    tree = read_yaml(PARAMS)
+    del tree["nuclei"]["tune"], tree["nuclei"]["data"]["seed"], tree["nuclei"]["network"]["alpha"]
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    allowed = ("tune", "data.seed", "network.alpha")
+    assert load_experiment("nuclei", path=path, missing_from=PARAMS, may_miss=allowed) == load_experiment(
+        "nuclei", path=PARAMS
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_experiment("nuclei", path=path, missing_from=PARAMS, may_miss=allowed[:2])
+    assert str(caught.value).endswith("setting 'network.alpha' is missing; params.yaml must be complete")
 
 
 def test_unknown_recipe_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,6 +105,7 @@ def test_prepared_data_is_used_again_until_its_settings_change(experiment: Exper
     assert other != folder
 
 
+@pytest.mark.usefixtures("project")
 @pytest.mark.slow
 def test_the_real_images_are_prepared_whole(experiment: Experiment, shared_data: Path, tmp_path: Path) -> None:
     catalog = prepare(experiment(), source=shared_data / "data" / "stage1_train.zip", output=tmp_path / "out")

@@ -11,6 +11,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from mlflow.tracking import MlflowClient
 
 from nanonuclei.config.experiment import NucleiExperiment
@@ -23,7 +24,7 @@ from nanonuclei.stages.evaluate import evaluate_run
 from nanonuclei.stages.explore import explore
 from nanonuclei.stages.places import run_folder
 from nanonuclei.stages.samples import training_samples, validation_samples
-from nanonuclei.stages.train import LOCKED, train
+from nanonuclei.stages.train import LOCKED, _config_of, train
 from nanonuclei.tracking.runs import existing_run
 
 pytestmark = pytest.mark.usefixtures("project")
@@ -104,6 +105,20 @@ def test_resuming_what_has_no_checkpoint_here_is_refused() -> None:
     run_id = MlflowClient().create_run("0").info.run_id
     with pytest.raises(TrackingError, match="has no checkpoint in"):
         train(None, resume=run_id)
+
+
+def test_run_from_before_searches_were_there_can_be_resumed(config: NucleiExperiment) -> None:
+    run_id = MlflowClient().create_run("0", tags={"task": "nuclei"}).info.run_id
+    folder = run_folder(run_id)
+    folder.mkdir(parents=True)
+    tree = yaml.safe_load(to_yaml(config))
+    del tree["nuclei"]["tune"], tree["nuclei"]["data"]["seed"]
+    (folder / "config.yaml").write_text(yaml.safe_dump(tree))
+    assert _config_of(run_id) == config
+    del tree["nuclei"]["network"]["alpha"]
+    (folder / "config.yaml").write_text(yaml.safe_dump(tree))
+    with pytest.raises(ConfigError, match=r"setting 'network\.alpha' is missing"):
+        _config_of(run_id)
 
 
 def test_run_that_another_process_trains_is_left_alone(config: NucleiExperiment) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Probability = Fraction
-Positive = Annotated[float, Field(gt=0.0)]
-Count = Annotated[int, Field(ge=1)]
+from nanonuclei.config.section import Count, Fraction, Probability, Section, Seed
+from nanonuclei.config.tune import TuneConfig
 
 DATASETS = ("auto", "dsb2018", "simulated")
 LOSSES = (
@@ -19,19 +17,11 @@ LOSSES = (
     "binary_crossentropy+dice",
     "sparse_categorical_crossentropy+dice",
 )
-
-
 IMAGENET_ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 """Widths of MobileNetV2 for which Keras offers ImageNet weights."""
 
 ENCODER_DEPTH = 5
 """Keras's image networks halve the image five times."""
-
-
-class Section(BaseModel):
-    """A group of settings: frozen, complete, no unknown names, no silent conversion of text to numbers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class SplitConfig(Section):
@@ -63,7 +53,7 @@ class SimulatedNucleiConfig(Section):
 class NucleiDataConfig(Section):
     """Which images, and what happens to broken ones."""
 
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    seed: Seed
     dataset: Literal["auto", "dsb2018", "simulated"]
     on_bad_sample: Literal["fail", "skip"]
     modality: Literal["all", "fluorescence", "stained", "brightfield"]
@@ -238,7 +228,7 @@ class NucleiExperiment(Section):
     """Everything that decides the result of the nuclei task."""
 
     task: Literal["nuclei"]
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    seed: Seed
     data: NucleiDataConfig
     normalize: NormalizeConfig
     augment: AugmentConfig
@@ -249,6 +239,7 @@ class NucleiExperiment(Section):
     windows: WindowsConfig
     instances: InstancesConfig
     evaluate: EvaluateConfig
+    tune: TuneConfig
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:

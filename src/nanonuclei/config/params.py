@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,21 +15,35 @@ from nanonuclei.errors import ConfigError, nearest_name
 Scalar = bool | int | float | str
 C = TypeVar("C", bound=ExperimentConfig)
 
+WHOLE = ("tune.space",)
+"""Settings whose value is a mapping with keys of its own, replaced as a whole."""
 
-def flatten(config: ExperimentConfig | Mapping[str, Any]) -> dict[str, Scalar]:
-    """Returns a config as settings: dotted path to scalar, in the order of the file."""
+
+def flatten(config: ExperimentConfig | Mapping[str, Any], *, above: str = "") -> dict[str, Scalar]:
+    """Returns a config as settings: dotted path to scalar, in the order of the file.
+
+    Args:
+        config: A config, or part of its tree.
+        above: Path of that part with a trailing dot.
+    """
     tree = config if isinstance(config, Mapping) else config.model_dump()
     flat: dict[str, Scalar] = {}
     for name, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= {f"{name}.{path}": scalar for path, scalar in flatten(value).items()}
+        path = f"{above}{name}"
+        if isinstance(value, Mapping) and path not in WHOLE:
+            flat |= flatten(value, above=f"{path}.")
         else:
-            flat[name] = value
+            flat[path] = value
     return flat
 
 
 def load_experiment(
-    task: str, *, path: Path, settings: Mapping[str, Scalar] | None = None, missing_from: Path | None = None
+    task: str,
+    *,
+    path: Path,
+    settings: Mapping[str, Scalar] | None = None,
+    missing_from: Path | None = None,
+    may_miss: Sequence[str] | None = None,
 ) -> ExperimentConfig:
     """Reads the section of one task and applies settings to it.
 
@@ -38,6 +52,7 @@ def load_experiment(
         path: A `params.yaml`, or the `config.yaml` of a run.
         settings: Dotted path below the section to new value, such as ``{"train.epochs": 5}``.
         missing_from: A `params.yaml` that settings are taken from which the file, being older, does not know.
+        may_miss: Sections or settings of which that may be so; all where None.
 
     Raises:
         ConfigError: The file, the section, a path or a value is not valid; all problems in one message.
@@ -49,7 +64,7 @@ def load_experiment(
         raise ConfigError(f"{path} must hold a section {task!r} with the settings of that task")
     section = {"task": task, **tree[task]}
     if missing_from is not None:
-        section = _apply(load_experiment(task, path=missing_from).model_dump(), flatten(section))
+        section = _filled(section, load_experiment(task, path=missing_from), may_miss)
     return _validate(task, _apply(section, settings or {}), source=str(path))
 
 
@@ -133,11 +148,28 @@ def _apply(tree: dict[str, Any], settings: Mapping[str, Scalar]) -> dict[str, An
     known = flatten(tree)
     wrong = [path for path in settings if path not in known]
     if wrong:
-        hints = (f"unknown setting {path!r}. {_nearest_path(path, known)}" for path in wrong)
+        hints = (f"unknown setting {path!r}. {nearest_path(path, known)}" for path in wrong)
         raise ConfigError("\n".join(hints))
-    merged = {**known, **settings}
+    return _nested({**known, **settings})
+
+
+def _filled(section: dict[str, Any], current: ExperimentConfig, may_miss: Sequence[str] | None) -> dict[str, Any]:
+    """Returns a section with the settings that it lacks and may lack; the others stay missing."""
+    given, known = flatten(section), flatten(current)
+    lacking = {path: value for path, value in known.items() if path not in given}
+    if may_miss is not None:
+        lacking = {path: value for path, value in lacking.items() if starts_with(path, may_miss)}
+    return _nested({**given, **lacking})
+
+
+def starts_with(path: str, heads: Iterable[str]) -> bool:
+    """Returns whether a setting is one of `heads` or lies in a section of those."""
+    return any(path == head or path.startswith(f"{head}.") for head in heads)
+
+
+def _nested(settings: Mapping[str, Scalar]) -> dict[str, Any]:
     result: dict[str, Any] = {}
-    for path, value in merged.items():
+    for path, value in settings.items():
         *parents, leaf = path.split(".")
         node = result
         for parent in parents:
@@ -146,7 +178,11 @@ def _apply(tree: dict[str, Any], settings: Mapping[str, Scalar]) -> dict[str, An
     return result
 
 
-def _nearest_path(path: str, known: Mapping[str, Scalar]) -> str:
+def nearest_path(path: str, known: Mapping[str, Scalar]) -> str:
+    """Returns a hint for a setting that there is not: the members of a group, or the nearest path."""
+    for whole in WHOLE:
+        if path.startswith(f"{whole}."):
+            return f"{whole} is one setting: a recipe gives the whole of it."
     if any(name.startswith(f"{path}.") for name in known):
         inside = ", ".join(name for name in known if name.startswith(f"{path}."))
         return f"It is a group; set one of {inside}."
@@ -165,7 +201,7 @@ def _validate(task: str, tree: Mapping[str, Any], *, source: str) -> ExperimentC
 
 def _is_branch(part: int | str) -> bool:
     """Pydantic names the branch of a union in a problem's place; it is no part of the path."""
-    return part == "constrained-int" or str(part).startswith("literal[")
+    return part in ("constrained-int", "float", "int", "choice") or str(part).startswith("literal[")
 
 
 def _describe(problem: Any, source: str) -> str:

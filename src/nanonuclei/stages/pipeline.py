@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.config.params import flatten, load_experiment, to_yaml
+from nanonuclei.config.params import flatten, load_experiment, starts_with, to_yaml
 from nanonuclei.data.catalog import Catalog, load_catalog
 from nanonuclei.data.sources import locate_dataset
 from nanonuclei.data.versions import dataset_md5, file_md5
@@ -161,12 +161,7 @@ def _stage(stage: str, config: ExperimentConfig) -> contextlib.AbstractContextMa
 
 
 def _shaping(stage: str, config: ExperimentConfig) -> dict[str, Any]:
-    heads = SHAPING[stage]
-    return {
-        path: value
-        for path, value in flatten(config).items()
-        if any(path == head or path.startswith(f"{head}.") for head in heads)
-    }
+    return {path: value for path, value in flatten(config).items() if starts_with(path, SHAPING[stage])}
 
 
 def _finish(

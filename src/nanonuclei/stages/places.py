@@ -28,6 +28,11 @@ def run_folder(run_id: str) -> Path:
     return SCRATCH / "runs" / run_id
 
 
+def study_folder(study: str) -> Path:
+    """Where this machine keeps the files of a search."""
+    return SCRATCH / "tune" / study
+
+
 @dataclass(frozen=True)
 class Build:
     """What the stages of `dvc.yaml` write for one task."""

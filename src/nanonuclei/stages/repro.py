@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import mlflow
 import pandas as pd
 
 from nanonuclei.errors import NanonucleiError
+from nanonuclei.stages.children import run_child
 from nanonuclei.stages.pinned import check_cache, check_data, check_lock
 from nanonuclei.stages.places import DATASETS, Build
-from nanonuclei.tracking.runs import PARENT, PARENT_VARIABLE, existing_run, stage_run
+from nanonuclei.tracking.runs import PARENT, existing_run, stage_run
 
 STAGES_TABLE = "stages.csv"
 
@@ -40,7 +36,7 @@ def repro(targets: Sequence[str] = (), *, say: Callable[[str], None] = print) ->
     with stage_run("repro", name="pipeline", tags={}) as run_id:
         check_lock()
         check_data()
-        code = _dvc_repro(targets, run_id)
+        code = run_child(["dvc", "repro", *targets], run_id)
         table = _stages(run_id, targets)
         mlflow.log_text(table.to_csv(index=False), STAGES_TABLE)
         mlflow.set_tags({f"stage.{row['stage'].replace('@', '.')}": row["state"] for row in table.to_dict("records")})
@@ -56,24 +52,6 @@ def repro(targets: Sequence[str] = (), *, say: Callable[[str], None] = print) ->
         check_cache()
     say(f"\nPipeline run {run_id}. `dvc metrics show` and `mlflow ui` tell more.")
     return run_id
-
-
-def _dvc_repro(targets: Sequence[str], run_id: str) -> int:
-    environment = dict(os.environ)
-    environment.pop("MLFLOW_RUN_ID", None)  # a stage would log into the parent
-    environment[PARENT_VARIABLE] = run_id
-    environment["MLFLOW_TRACKING_URI"] = mlflow.get_tracking_uri()
-    environment["MLFLOW_EXPERIMENT_ID"] = existing_run(run_id).info.experiment_id
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
-    kept = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would inherit deafness
-    process = subprocess.Popen([sys.executable, "-m", "dvc", "repro", *targets], env=environment, process_group=0)
-    signal.signal(signal.SIGINT, kept)
-    try:
-        return process.wait()
-    except KeyboardInterrupt:  # the stage ends its own run, then DVC ends
-        os.killpg(process.pid, signal.SIGINT)
-        process.wait()
-        raise
 
 
 def _stages(run_id: str, targets: Sequence[str]) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from nanonuclei.errors import TrackingError
 from nanonuclei.report.figures import learning_curves
 from nanonuclei.serving import NETWORK, log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table, with_tuned_read_out
-from nanonuclei.stages.places import DATA, LOCK, run_folder
+from nanonuclei.stages.places import DATA, LOCK, PARAMS, run_folder
 from nanonuclei.stages.prepare import prepared
 from nanonuclei.stages.samples import training_samples, validation_samples
 from nanonuclei.tasks import create_task
@@ -30,6 +30,8 @@ from nanonuclei.tracking.runs import DatasetInput, existing_run, log_datasets, l
 
 CONFIG = "config.yaml"
 LOCKED = "lock"
+NOT_OF_THE_TRAINING = ("data.seed", "windows", "instances", "evaluate", "tune")
+"""Settings that the config of an older run may lack and its training still be gone on with."""
 
 
 def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Callable[[str], None] = print) -> str:
@@ -115,7 +117,9 @@ def _config_of(resume: str | None) -> ExperimentConfig:
             f"run {resume} has no checkpoint in {path.parent}. A training is resumed in the folder where it ran; "
             "check the run's id, or start a new run"
         )
-    return load_experiment(run.data.tags.get("task", "nuclei"), path=path)
+    return load_experiment(
+        run.data.tags.get("task", "nuclei"), path=path, missing_from=PARAMS, may_miss=NOT_OF_THE_TRAINING
+    )
 
 
 def log_inputs(config: ExperimentConfig, catalog: Catalog, source: Path, *, folder: Path) -> None:

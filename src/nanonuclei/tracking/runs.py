@@ -48,7 +48,9 @@ class DatasetInput:
 
 
 @contextlib.contextmanager
-def stage_run(stage: str, *, name: str, tags: Mapping[str, str], resume: str | None = None) -> Iterator[str]:
+def stage_run(
+    stage: str, *, name: str, tags: Mapping[str, str], resume: str | None = None, system_metrics: bool = True
+) -> Iterator[str]:
     """Opens the run of a stage and ends it as FINISHED, FAILED or, when interrupted, KILLED.
 
     Under `mlflow run` it is the run that MLflow made for the entry point. A resumed run is opened again instead, and
@@ -59,6 +61,7 @@ def stage_run(stage: str, *, name: str, tags: Mapping[str, str], resume: str | N
         name: Name of a new run.
         tags: More tags.
         resume: Id of a run to go on with.
+        system_metrics: Whether to log the use of processors and memory; not by several processes in one run.
 
     Yields:
         The run's id.
@@ -75,7 +78,7 @@ def stage_run(stage: str, *, name: str, tags: Mapping[str, str], resume: str | N
                 client.set_tag(given, key, value)
     try:
         run = mlflow.start_run(
-            run_id=resume or given, run_name=None if resume or given else name, log_system_metrics=True
+            run_id=resume or given, run_name=None if resume or given else name, log_system_metrics=system_metrics
         )
     except MlflowException as error:
         raise TrackingError(f"cannot open a run at {mlflow.get_tracking_uri()}: {first_line(error)}") from error

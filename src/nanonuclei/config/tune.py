@@ -1,0 +1,47 @@
+"""The settings of a search: what is compared, for how long a trial trains, who proposes, what may change."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from nanonuclei.config.section import Count, Section
+from nanonuclei.config.space import SearchSpace
+
+
+class OptunaConfig(Section):
+    """How Optuna proposes settings, and when it ends a trial early."""
+
+    sampler: Literal["tpe", "gp", "random"]
+    pruner: Literal["median", "hyperband", "none"]
+
+
+class KerasTunerConfig(Section):
+    """How Keras Tuner proposes settings."""
+
+    oracle: Literal["random", "bayesian", "hyperband"]
+
+
+class TuneConfig(Section):
+    """The search for better settings: what is compared, for how long a trial trains, what may change."""
+
+    metric: Literal["val/loss", "val/accuracy", "val/iou"]
+    epochs: Count
+    num_startup_trials: Annotated[int, Field(ge=1, le=1000)]
+    num_warmup_epochs: Annotated[int, Field(ge=0)]
+    max_retries: Annotated[int, Field(ge=0, le=10)]
+    heartbeat: Annotated[int, Field(ge=1, le=3600)]
+    grace: Annotated[int, Field(ge=2, le=86_400)]
+    optuna: OptunaConfig
+    keras_tuner: KerasTunerConfig
+    space: SearchSpace
+
+    @model_validator(mode="after")
+    def _grace_spans_heartbeats(self) -> Self:
+        if self.grace < 2 * self.heartbeat:
+            raise ValueError(
+                f"grace must be at least two heartbeats, or live workers are taken for dead: got grace={self.grace} "
+                f"and heartbeat={self.heartbeat}"
+            )
+        return self

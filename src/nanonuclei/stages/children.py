@@ -1,0 +1,45 @@
+"""A command of this project in a process of its own, whose runs become children of the active run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import mlflow
+
+from nanonuclei.tracking.runs import PARENT_VARIABLE, existing_run
+
+SOURCES = Path(__file__).parents[2]
+"""Folder that the package is imported from."""
+
+
+def run_child(words: Sequence[str], parent: str) -> int:
+    """Runs ``python -m WORDS`` and waits; what it says appears here. When interrupted, so is the child first.
+
+    Args:
+        words: A module and its arguments.
+        parent: Id of the run that the child's runs are logged below.
+
+    Returns:
+        The exit status.
+    """
+    environment = dict(os.environ)
+    environment.pop("MLFLOW_RUN_ID", None)  # the child would log into the parent
+    environment[PARENT_VARIABLE] = parent
+    environment["MLFLOW_TRACKING_URI"] = mlflow.get_tracking_uri()
+    environment["MLFLOW_EXPERIMENT_ID"] = existing_run(parent).info.experiment_id
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(SOURCES), environment.get("PYTHONPATH"))))
+    kept = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would inherit deafness
+    process = subprocess.Popen([sys.executable, "-m", *words], env=environment, process_group=0)
+    signal.signal(signal.SIGINT, kept)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:  # the child ends its own run
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait()
+        raise

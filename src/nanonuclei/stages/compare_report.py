@@ -1,0 +1,152 @@
+"""What a comparison leaves on its run and on the terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import quote
+
+import mlflow
+import pandas as pd
+
+from nanonuclei.report.compare import Arm, Bootstrap, compare_arms
+from nanonuclei.report.compare_tables import (
+    HEADLINES,
+    as_markdown,
+    as_text,
+    compared_curves,
+    cost_rows,
+    score_rows,
+    verdicts,
+)
+from nanonuclei.stages.compared_runs import ComparedRun
+from nanonuclei.tasks import create_task
+from nanonuclei.tracking.runs import existing_run
+
+LOSS = ("loss", "target")
+"""Sections that change what the loss of training and validation measures."""
+Compared = Mapping[str, Sequence[ComparedRun]]
+
+
+def log_comparison(arms: Compared, *, parent: str, say: Callable[[str], None]) -> pd.DataFrame:
+    """Compares runs, logs report, tables and figure to the active run, and prints the report.
+
+    Args:
+        arms: Runs by recipe; the first recipe is what the others are compared with.
+        parent: Id of the active run.
+        say: Told the report.
+
+    Returns:
+        The table of `report.compare.compare_arms`.
+
+    Raises:
+        DataError: See `report.compare.compare_arms`.
+    """
+    task = create_task(next(iter(arms.values()))[0].config)
+    bootstrap = Bootstrap(task.config.evaluate.bootstrap, task.config.seed)
+    sides = [Arm(name, tuple(r.seed for r in runs), tuple(r.per_image for r in runs)) for name, runs in arms.items()]
+    comparison = compare_arms(sides, task.score, bootstrap=bootstrap)
+    runs = _runs_table(arms)
+    sentences, remarks = verdicts(comparison), notes(arms)
+    report = "\n\n".join(
+        [
+            f"# {' against '.join(arms)}",
+            "\n".join(f"* **{sentence}**" for sentence in sentences),
+            as_markdown(score_rows(comparison)),
+            f"Mean ± standard deviation over runs. Differences are paired; intervals from {bootstrap.resamplings} "
+            "resamplings of fields of view and runs.",
+            as_markdown(cost_rows(runs)),
+            *(["\n".join(f"* {remark}" for remark in remarks)] if remarks else []),
+        ]
+    )
+    mlflow.log_text(report + "\n", "comparison.md")
+    mlflow.log_text(comparison.to_csv(index=False), "comparison.csv")
+    mlflow.log_text(runs.to_csv(index=False), "runs.csv")
+    mlflow.log_figure(compared_curves({name: [run.curves for run in own] for name, own in arms.items()}), "curves.png")
+    mlflow.log_metrics(_headline(comparison))
+    mlflow.set_tags(
+        {
+            "verdict": sentences[0] if sentences else "",
+            "dataset.name": task.config.data.dataset,
+            "split.fingerprint": " ".join(dict.fromkeys(run.split for own in arms.values() for run in own)),
+            "mlflow.note.content": f"{report}\n\n[All runs side by side]({compare_view(runs['run_id'].tolist())})",
+        }
+    )
+    say("")
+    say(as_text(score_rows(comparison)))
+    say("")
+    say(as_text(cost_rows(runs)))
+    say("\n" + "\n".join([*sentences, *(f"Note: {remark}" for remark in remarks)]))
+    say(f"\nRun {parent}: comparison.md, comparison.csv, runs.csv, curves.png")
+    say(f"Side by side: mlflow ui, filter tags.compared_in = '{parent}', choose all, Compare")
+    return comparison
+
+
+def notes(arms: Compared) -> list[str]:
+    """Returns what a reader of the comparison has to know: where the runs differ in more than their recipes."""
+    runs = [run for own in arms.values() for run in own]
+    found = []
+    if len({run.split for run in runs}) > 1:
+        found.append("The runs have different splits; only the test images that all share are compared.")
+    seeds = [sorted(run.seed for run in own) for own in arms.values()]
+    if any(own != seeds[0] for own in seeds):
+        found.append("The arms have different seeds, which are drawn apart; intervals are wider than with equal ones.")
+    if (fewest := min(map(len, seeds))) < 3:
+        hold = "hold for these trainings alone, not for other seeds" if fewest == 1 else "say little about other seeds"
+        found.append(f"With fewer than three runs an arm, intervals {hold}.")
+    if len({(run.config.train.epochs, run.config.train.steps_per_epoch) for run in runs}) > 1:
+        found.append("The runs were not trained for equally many epochs and steps.")
+    if len({_sections(run, LOSS) for run in runs}) > 1:
+        found.append("The losses of training and validation are not of one kind; their curves cannot be compared.")
+    if len(commits := sorted({run.commit[:8] for run in runs})) > 1:
+        found.append(
+            f"The runs were made by different commits: {', '.join(commit or 'unknown' for commit in commits)}."
+        )
+    return found
+
+
+def compare_view(run_ids: Sequence[str]) -> str:
+    """Returns the address of MLflow's view of several runs side by side, below that of its UI."""
+    experiments = sorted({existing_run(run_id).info.experiment_id for run_id in run_ids})
+    return f"#/compare-runs?runs={quote(json.dumps(list(run_ids)))}&experiments={quote(json.dumps(experiments))}"
+
+
+def _runs_table(arms: Compared) -> pd.DataFrame:
+    rows = []
+    sizes: dict[str, int] = {}
+    for name, runs in arms.items():
+        for run in runs:
+            train, network = run.config.train, _sections(run, ("network", "target", "loss"))
+            if network not in sizes:
+                sizes[network] = create_task(run.config).build_network().count_params()
+            rows.append(
+                {
+                    "arm": name,
+                    "seed": run.seed,
+                    "run_id": run.run_id,
+                    "commit": run.commit,
+                    "split": run.split,
+                    "epochs": train.epochs,
+                    "steps_per_epoch": train.steps_per_epoch,
+                    "batch_size": train.batch_size,
+                    "train_seconds": run.train_seconds,
+                    "num_params": sizes[network],
+                    "inference_ms": run.inference_ms,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _sections(run: ComparedRun, names: Sequence[str]) -> str:
+    return json.dumps([getattr(run.config, name).model_dump() for name in names])
+
+
+def _headline(comparison: pd.DataFrame) -> dict[str, float]:
+    rows = comparison[(comparison["group"] == "all") & comparison["metric"].isin(HEADLINES)]
+    found = {}
+    for row in rows.to_dict("records"):
+        found[f"{row['arm']}/{row['metric']}"] = float(row["mean"])
+        for name in ("difference", "low", "high"):
+            if row[name] == row[name]:
+                found[f"{row['arm']}/{row['metric']}_{name}"] = float(row[name])
+    return found

@@ -1,0 +1,165 @@
+"""Tune: searches for better settings; one run for the search, one below it per trial, the best as a recipe."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+
+from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.config.legal import check_space
+from nanonuclei.config.params import flatten, to_yaml
+from nanonuclei.data.catalog import Catalog
+from nanonuclei.data.versions import dataset_md5
+from nanonuclei.errors import ConfigError, TrackingError
+from nanonuclei.stages.places import DATA, SCRATCH, study_folder
+from nanonuclei.stages.prepare import prepared
+from nanonuclei.stages.tune_report import best_recipe, log_search, search_table
+from nanonuclei.stages.tune_trial import TrackedObjective
+from nanonuclei.tracking.runs import DatasetInput, existing_run, log_datasets, log_settings, stage_run
+from nanonuclei.tracking.trials import close_dead_trials
+from nanonuclei.tune.base import RUNNING, Search, Tuner, best_record, check_tuner, open_search, worker_name
+from nanonuclei.tune.pretrained import check_weights
+from nanonuclei.tune.storage import file_lock
+
+BEST = "best.yaml"
+SEEN = ("train", "val")
+"""Splits that a search may see."""
+NOT_SHARED = (
+    "tune.",
+    "evaluate.",
+    "instances.",
+    "train.epochs",
+    "train.keep",
+    "train.devices",
+    "train.workers",
+    "train.precision",
+    "train.tensorboard",
+)
+"""Settings that workers of one search may have otherwise, or that decide no trial."""
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """What a command line says about a search beside the config.
+
+    Attributes:
+        tuner: ``optuna`` or ``keras-tuner``.
+        trials: How many there are to be in the end.
+        storage: URL of a database that workers share.
+        study: Name of the search; made of task, dataset and tuner where None.
+    """
+
+    tuner: str
+    trials: int
+    storage: str | None = None
+    study: str | None = None
+
+
+def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str], None] = print) -> str:
+    """Searches until there are as many trials as asked for; a search that was cut off goes on.
+
+    Args:
+        config: With `data.dataset` decided; `tune` says what is searched.
+        options: Tuner, number of trials, where they are shared.
+        say: Told what the user should read.
+
+    Returns:
+        The id of the search's run.
+
+    Raises:
+        ConfigError: The space is not legal, a name or number not valid, or the study exists with another space.
+        NanonucleiError: The storage cannot be reached, or no trial was finished.
+    """
+    search = _search(config, options)
+    check_weights(config)
+    tuner = open_search(options.tuner, search)
+    with file_lock(SCRATCH / "prepared.lock"):  # several workers may begin at once
+        catalog, source = prepared(config, say=say)
+    tags = {"task": config.task, "dataset.name": config.data.dataset, "tuner": options.tuner, "study": search.study}
+    with contextlib.ExitStack() as held:
+
+        def enter(known: str | None) -> str:
+            if known is not None:
+                _check_split(known, catalog)
+            run_id = held.enter_context(
+                stage_run("tune", name=f"tune {search.study}", tags=tags, resume=known, system_metrics=known is None)
+            )
+            if known is None:
+                _log_inputs(config, catalog, source)
+            return run_id
+
+        parent = tuner.join(enter)
+        say(f"Search {search.study}: run {parent}, worker {worker_name()}")
+        _close_dead(parent, tuner)
+        objective = TrackedObjective(config, catalog, parent=parent, folder=search.folder, say=say)
+        tuner.run(objective, say=say)
+        _close_dead(parent, tuner)
+        records = tuner.records()
+        best = best_record(records, greater_is_better=search.greater_is_better)
+        path = search.folder / BEST
+        path.write_text(best_recipe(config, best, search=search, path=path), encoding="utf-8")
+        mlflow.log_artifact(str(path))
+        log_search(config, search, records=records, best=best)
+        say(search_table(search, records, best=best))
+        if objective.overheads:
+            overhead = statistics.median(objective.overheads)
+            mlflow.log_metric("trial_overhead_seconds", overhead)
+            say(f"\nA trial took {overhead:.2f} s beside its training (median of {len(objective.overheads)} here).")
+        say(f"Train it: mlflow run . -e train -P recipe={path}")
+        say(f'Compare:  mlflow run . -e compare -P recipes="default {path}"')
+        say(f"See it:   mlflow ui --backend-store-uri {mlflow.get_tracking_uri()}, run {parent}")
+    return parent
+
+
+def _search(config: ExperimentConfig, options: TuneOptions) -> Search:
+    """Returns a search whose parts have been checked, before anything is read or stored."""
+    check_tuner(options.tuner)
+    if options.trials < 1:
+        raise ConfigError(f"a search must have at least one trial, got trials={options.trials}")
+    study = options.study or f"{config.task}-{config.data.dataset}-{options.tuner}"
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", study):
+        raise ConfigError(f"a study names a folder and must be of letters, digits, dots, - and _, got {study!r}")
+    check_space(config)
+    tune_config = config.tune
+    identity = {path: value for path, value in flatten(config).items() if not path.startswith(NOT_SHARED)}
+    identity |= {"tune.metric": tune_config.metric, "tune.epochs": tune_config.epochs}
+    identity |= {f"tune.space.{path}": str(span) for path, span in tune_config.space.items()}
+    return Search(
+        study=study,
+        config=tune_config,
+        identity=identity,
+        trials=options.trials,
+        seed=config.seed,
+        folder=study_folder(study),
+        storage=options.storage,
+    )
+
+
+def _check_split(run_id: str, catalog: Catalog) -> None:
+    recorded = existing_run(run_id).data.tags.get("split.fingerprint")
+    if recorded != catalog.split_fingerprint():
+        raise TrackingError(
+            f"the data is not that of the search so far: its split has fingerprint {recorded}, the data here "
+            f"{catalog.split_fingerprint()}. Put the same data here, or begin another search with study=NAME"
+        )
+
+
+def _log_inputs(config: ExperimentConfig, catalog: Catalog, source: Path) -> None:
+    """Logs what all trials have in common; of the data, only what they see."""
+    log_settings(mlflow.active_run().info.run_id, flatten(config))
+    mlflow.set_tags({"dataset.fingerprint": catalog.fingerprint, "split.fingerprint": catalog.split_fingerprint()})
+    version = dataset_md5(DATA, catalog.name)
+    log_datasets(
+        [DatasetInput(f"{catalog.name}-{split}", version or catalog.digest(split), split, source) for split in SEEN]
+    )
+    mlflow.log_text(to_yaml(config), "config.yaml")
+
+
+def _close_dead(parent: str, tuner: Tuner) -> None:
+    close_dead_trials(parent, running=lambda: [r.number for r in tuner.records() if r.state == RUNNING])

@@ -1,0 +1,62 @@
+"""What a tuner without a database keeps of a study: a lock for its one worker, the identity, the shared record."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nanonuclei.errors import NanonucleiError
+from nanonuclei.tune.base import check_identity
+
+NOTES = "study.json"
+
+
+class Notes:
+    """Notes in a folder that one process holds, until it ends or is killed.
+
+    Args:
+        folder: Of the study; made if missing.
+        study: Its name.
+        identity: What its trials have in common.
+
+    Raises:
+        ConfigError: The study exists with another identity.
+        NanonucleiError: Another process holds the folder.
+    """
+
+    def __init__(self, folder: Path, *, study: str, identity: Mapping[str, Any]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / NOTES
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
+        weakref.finalize(self, os.close, lock)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise NanonucleiError(
+                f"study {study!r} is being searched by another process, and this tuner has one worker. Wait for it, or "
+                "take tuner=optuna"
+            ) from error
+        here = json.loads(json.dumps(identity))
+        self._known = json.loads(self._path.read_text(encoding="utf-8")) if self._path.is_file() else {"identity": here}
+        check_identity(study, self._known["identity"], here)
+        self._write()
+
+    @property
+    def record(self) -> str | None:
+        """Id of the shared record."""
+        return self._known.get("record")
+
+    @record.setter
+    def record(self, value: str) -> None:
+        self._known["record"] = value
+        self._write()
+
+    def _write(self) -> None:
+        partial = self._path.with_suffix(".partial")
+        partial.write_text(json.dumps(self._known), encoding="utf-8")
+        partial.replace(self._path)

@@ -1,0 +1,319 @@
+"""Comparisons of recipes: which trainings are made, taken and refused, and what is left of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+from mlflow.entities import Metric
+from mlflow.tracking import MlflowClient
+
+from nanonuclei.cli import _choices, _parser, main
+from nanonuclei.config.experiment import NucleiExperiment
+from nanonuclei.config.params import flatten, load_experiment, to_yaml, with_settings
+from nanonuclei.errors import ConfigError, NanonucleiError, TrackingError
+from nanonuclei.stages import compare as stage
+from nanonuclei.stages.compare import CompareOptions, compare, named_runs, recipe_names
+from nanonuclei.stages.compared_runs import decisive, read_run
+from nanonuclei.stages.places import PARAMS, run_folder
+from nanonuclei.stages.prepare import prepared
+from nanonuclei.stages.settings import Choices, resolve
+from nanonuclei.tasks.nuclei import THRESHOLDS
+from nanonuclei.tracking.runs import PARENT, log_settings
+
+pytestmark = pytest.mark.usefixtures("project")
+
+SETTINGS = (
+    "data.simulated.num_images=12 data.simulated.size=64 network.depth=1 network.base_filters=4 train.epochs=2 "
+    "train.steps_per_epoch=3 train.patch_size=32 windows.size=32 windows.stride=32 evaluate.bootstrap=50"
+)
+CHOICES = Choices("nuclei", "simulated", None, (SETTINGS,))
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+def score_table(config: NucleiExperiment, accuracy: float) -> pd.DataFrame:
+    """A test image is as good as `accuracy` says, in every way."""
+    catalog, _ = prepared(config, say=quiet)
+    rows = []
+    for sample in catalog.split("test"):
+        matched = {"tp": 10 * accuracy, "fp": 10 * (1 - accuracy), "fn": 0.0, "ap": accuracy}
+        rows.append(
+            {
+                **{name: getattr(sample, name) for name in ("sample_id", "modality", "field", "height", "width")},
+                **dict.fromkeys(("accuracy", "iou", "dice", "shared_pixels", "iou_sum_50", "competition"), accuracy),
+                **dict.fromkeys(("images", "pixels", "either_pixels", "num_true", "num_found"), 1.0),
+                **dict.fromkeys(("loss", "binary_crossentropy", "count_difference"), 1.0 - accuracy),
+                **{f"{kind}_{round(100 * t)}": value for kind, value in matched.items() for t in THRESHOLDS},
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def finished(config: NucleiExperiment, accuracy: float, **tags: str) -> str:
+    """Makes the run of a finished training; an empty tag is left out."""
+    client = MlflowClient()
+    catalog, _ = prepared(config, say=quiet)
+    given = {
+        "stage": "train",
+        "task": "nuclei",
+        "finished": "true",
+        "split.fingerprint": catalog.split_fingerprint(),
+        **tags,
+    }
+    run_id: str = client.create_run("0", tags={name: value for name, value in given.items() if value}).info.run_id
+    log_settings(run_id, flatten(config))
+    curve = [Metric(name, 0.1 * step, 0, step) for name in ("train/loss", "val/accuracy") for step in (1, 2)]
+    numbers = [Metric(name, 60.0, 0, 0) for name in ("train_seconds", "test/network_seconds")]
+    client.log_batch(run_id, metrics=[*curve, *numbers])
+    client.log_text(run_id, to_yaml(config), "config.yaml")
+    client.log_text(run_id, score_table(config, accuracy).to_csv(index=False), "evaluation/test_per_image.csv")
+    client.set_terminated(run_id, "FINISHED" if given["finished"] else "KILLED")
+    return run_id
+
+
+class Trainings:
+    """Takes the place of the child process: makes the run that the real command line would train."""
+
+    def __init__(self) -> None:
+        self.words: list[Sequence[str]] = []
+        self.configs: list[NucleiExperiment] = []
+        self.fails = False
+
+    def __call__(self, words: Sequence[str], parent: str) -> int:
+        self.words.append(words)
+        if self.fails:
+            return 2
+        options = _parser().parse_args(words[1:])
+        if options.resume:
+            MlflowClient().set_tag(options.resume, "finished", "true")
+            return 0
+        config = resolve(_choices(options), say=quiet)
+        self.configs.append(config)
+        better = config.train.learning_rate == 0.01
+        finished(config, 0.8 + 0.1 * better + 0.01 * (config.seed - 7), **{PARENT: parent})
+        return 0
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
+    found = Trainings()
+    monkeypatch.setattr(stage, "run_child", found)
+    return found
+
+
+@pytest.fixture
+def recipes(project: Path) -> str:
+    (project / "worse.yaml").write_text("train.learning_rate: 0.002\n")
+    (project / "tuned.yaml").write_text("train.learning_rate: 0.01\n")
+    return "./worse.yaml ./tuned.yaml"
+
+
+@pytest.fixture
+def config(experiment: Callable[..., NucleiExperiment]) -> NucleiExperiment:
+    return experiment({"data.dataset": "simulated", "data.simulated.num_images": 12, "data.simulated.size": 64})
+
+
+def test_recipes_are_trained_with_equal_seeds_on_one_split_and_the_verdict_is_told(
+    recipes: str, trainings: Trainings
+) -> None:
+    said: list[str] = []
+    parent = compare(CHOICES, CompareOptions(recipes, seeds=2), say=said.append)
+    assert [(c.train.learning_rate, c.seed, c.data.seed) for c in trainings.configs] == [
+        (0.002, 7, 7),
+        (0.002, 8, 7),
+        (0.01, 7, 7),
+        (0.01, 8, 7),
+    ]
+    run = mlflow.get_run(parent)
+    assert (run.info.status, run.data.tags["stage"]) == ("FINISHED", "compare")
+    assert {entry.path for entry in MlflowClient().list_artifacts(parent)} == {
+        "comparison.md",
+        "comparison.csv",
+        "runs.csv",
+        "curves.png",
+    }
+    verdict = "tuned is better by 0.100 AP at IoU 0.5, pooled, 95 % interval 0.100 to 0.100"
+    assert run.data.tags["verdict"] == verdict
+    assert f"* **{verdict}**" in run.data.tags["mlflow.note.content"]
+    assert verdict in "\n".join(said)
+    assert run.data.metrics["tuned/ap50_pooled_difference"] == pytest.approx(0.1)
+    assert run.data.metrics["worse/ap50_pooled"] == pytest.approx(0.805)
+
+    compared = MlflowClient().search_runs(["0"], f"tags.compared_in = '{parent}'")
+    names = {(one.data.tags["recipe"], one.data.tags["mlflow.runName"]) for one in compared}
+    assert names == {(name, f"{name} seed {seed}") for name in ("worse", "tuned") for seed in (7, 8)}
+    assert len({one.data.tags["split.fingerprint"] for one in compared}) == 1
+
+    again = compare(CHOICES, CompareOptions(recipes, seeds=3), say=said.append)
+    assert [(c.train.learning_rate, c.seed) for c in trainings.configs[4:]] == [(0.002, 9), (0.01, 9)]
+    assert mlflow.get_run(again).data.metrics["worse/ap50_pooled"] == pytest.approx(0.81)
+
+
+def test_training_that_failed_fails_the_comparison_and_the_finished_ones_are_kept(
+    recipes: str, trainings: Trainings
+) -> None:
+    compare(CHOICES, CompareOptions(recipes, seeds=1), say=quiet)
+    trainings.fails = True
+    with pytest.raises(NanonucleiError, match="training of worse with seed 8 failed"):
+        compare(CHOICES, CompareOptions(recipes, seeds=2), say=quiet)
+    assert len(trainings.words) == 3
+    states = [run.info.status for run in MlflowClient().search_runs(["0"], "tags.stage = 'compare'")]
+    assert sorted(states) == ["FAILED", "FINISHED"]
+
+
+def test_training_that_was_cut_off_here_goes_on(recipes: str, trainings: Trainings) -> None:
+    config = resolve(Choices("nuclei", "simulated", Path("tuned.yaml"), (SETTINGS,)), say=quiet)
+    begun = finished(config, 0.9, finished="")
+    run_folder(begun).mkdir(parents=True)
+    (run_folder(begun) / "state.json").write_text("{}")
+    parent = compare(CHOICES, CompareOptions(recipes, seeds=1), say=quiet)
+    assert trainings.words[1:] == [["nanonuclei", "train", "nuclei", "--resume", begun]]
+    assert mlflow.get_run(begun).data.tags["compared_in"] == parent
+
+
+def test_named_runs_are_taken_as_they_are(config: NucleiExperiment, trainings: Trainings) -> None:
+    runs = [finished(with_settings(config, {"seed": s, "data.seed": 7}), 0.01 * s) for s in (7, 8, 9)]
+    text = f"a={runs[0]},{runs[1]} b={runs[2]}"
+    parent = compare(CHOICES, CompareOptions(runs=text), say=quiet)
+    run = mlflow.get_run(parent)
+    assert trainings.words == []
+    assert run.data.metrics["b/iou_difference"] == pytest.approx(0.015)
+    assert "The arms have different seeds" in run.data.tags["mlflow.note.content"]
+    assert "fewer than three runs" in run.data.tags["mlflow.note.content"]
+
+
+def test_named_runs_take_the_place_of_a_recipe(recipes: str, config: NucleiExperiment, trainings: Trainings) -> None:
+    given = finished(config, 0.5)
+    choices = Choices("nuclei", "simulated", None, (f"{SETTINGS} windows.stride=24",))
+    parent = compare(choices, CompareOptions(recipes, seeds=1, runs=f"worse={given}"), say=quiet)
+    assert [c.train.learning_rate for c in trainings.configs] == [0.01]
+    assert mlflow.get_run(parent).data.tags["arms"] == "worse tuned"
+    assert mlflow.get_run(given).data.tags["recipe"] == "worse"
+
+
+def test_runs_of_different_splits_are_refused_unless_told(config: NucleiExperiment) -> None:
+    runs = [finished(config, 0.5), finished(with_settings(config, {"data.seed": 8}), 0.6)]
+    text = f"a={runs[0]} b={runs[1]}"
+    with pytest.raises(TrackingError) as caught:
+        compare(CHOICES, CompareOptions(runs=text), say=quiet)
+    assert "some may have been trained on test images of the others" in str(caught.value)
+    assert f"a, run {runs[0]}: {mlflow.get_run(runs[0]).data.tags['split.fingerprint']}" in str(caught.value)
+    assert MlflowClient().search_runs(["0"], "tags.stage = 'compare'") == []
+
+
+def test_runs_of_different_splits_are_compared_on_what_they_share_where_told(config: NucleiExperiment) -> None:
+    runs = [finished(config, 0.5), finished(config, 0.6, **{"split.fingerprint": "another"})]
+    options = CompareOptions(runs=f"a={runs[0]} b={runs[1]}", allow_different_splits=True)
+    run = mlflow.get_run(compare(CHOICES, options, say=quiet))
+    assert "The runs have different splits" in run.data.tags["mlflow.note.content"]
+    assert run.data.metrics["b/accuracy_difference"] == pytest.approx(0.1)
+
+
+def test_recipes_that_train_for_different_times_are_refused(recipes: str, project: Path, trainings: Trainings) -> None:
+    (project / "longer.yaml").write_text("train.epochs: 5\n")
+    choices = Choices("nuclei", "simulated", None, (SETTINGS.replace("train.epochs=2", ""),))
+    with pytest.raises(ConfigError) as caught:
+        compare(choices, CompareOptions("./tuned.yaml ./longer.yaml"), say=quiet)
+    assert "tuned 42 epochs of 3 steps, longer 5 epochs of 3 steps" in str(caught.value)
+    assert 'set="train.epochs=42 train.steps_per_epoch=3"' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (CompareOptions("unet"), "needs two recipes or more, got 1"),
+        (CompareOptions("unet unet-tuned"), r"no recipe at recipes/unet-tuned\.yaml"),
+        (CompareOptions("unet default", seeds=0), "seeds must be a number of trainings from 1"),
+        (CompareOptions("unet recipes/unet.yaml"), "'unet' is given twice"),
+        (CompareOptions("unet 'default"), "No closing quotation"),
+        (CompareOptions(runs="a=1 a=2"), "each name and run once, got 'a=2'"),
+        (CompareOptions(runs="a= b=1"), "got 'a='"),
+        (CompareOptions(runs="a=1,1 b=1"), "got 'a=1,1'"),
+        (CompareOptions(runs="a=1 b@c=2"), "got 'b@c'"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_made(
+    options: CompareOptions, message: str, trainings: Trainings
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        compare(CHOICES, options, say=quiet)
+    assert not Path("scratch").exists()
+
+
+@pytest.mark.parametrize(
+    ("tags", "message"),
+    [
+        ({"stage": "trial"}, "takes finished trainings of nuclei, but run .* is of stage trial"),
+        ({"finished": ""}, "status KILLED"),
+        ({"task": "nanotubes"}, "task nanotubes"),
+    ],
+)
+def test_run_that_is_no_finished_training_is_refused(
+    config: NucleiExperiment, tags: dict[str, str], message: str
+) -> None:
+    with pytest.raises(TrackingError, match=message):
+        read_run(finished(config, 0.5, **tags), task="nuclei")
+
+
+def test_training_of_the_pipeline_is_refused_with_what_to_name_instead(config: NucleiExperiment) -> None:
+    run_id = MlflowClient().create_run("0", tags={"stage": "train", "finished": "true", "task": "nuclei"}).info.run_id
+    with pytest.raises(TrackingError, match=r"did not score the test images.*Name a run of"):
+        read_run(run_id, task="nuclei")
+
+
+def test_recipes_are_files_names_or_the_parameters_alone() -> None:
+    assert recipe_names("unet recipes/unet-tuned.yaml ''") == {
+        "unet": Path("recipes/unet.yaml"),
+        "unet-tuned": Path("recipes/unet-tuned.yaml"),
+        "default": None,
+    }
+    assert recipe_names("default") == {"default": None}
+    assert named_runs(" a=1,2  b=3 ") == {"a": ["1", "2"], "b": ["3"]}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        ({"seed": 7}, {"seed": 7, "data.seed": 7}, True),
+        ({"seed": 7, "data.seed": 7}, {"seed": 8, "data.seed": 7}, False),
+        ({"data.seed": 8}, {"data.seed": 7}, False),
+        ({}, {"train.workers": 1, "tune.epochs": 3, "evaluate.bootstrap": 9}, True),
+        ({}, {"windows.num_views": 8}, False),
+        ({"data.dataset": "dsb2018"}, {"data.dataset": "dsb2018", "data.simulated.size": 64}, True),
+        ({"data.dataset": "simulated"}, {"data.dataset": "simulated", "data.simulated.size": 64}, False),
+    ],
+)
+def test_settings_that_decide_a_score_tell_trainings_apart(
+    one: dict[str, Any], other: dict[str, Any], equal: bool
+) -> None:
+    first, second = (flatten(load_experiment("nuclei", path=PARAMS, settings=given)) for given in (one, other))
+    logged = {**{path: str(value) for path, value in second.items()}, "dataset": "auto", "recipe": ""}
+    assert (decisive(first) == decisive(logged)) is equal
+
+
+def test_older_runs_without_a_seed_of_the_data_are_recognised() -> None:
+    now = flatten(load_experiment("nuclei", path=PARAMS, settings={"data.seed": 7}))
+    then = {path: str(value) for path, value in now.items() if path != "data.seed" and not path.startswith("tune")}
+    assert decisive(now) == decisive(then)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--seeds", "three"], "seeds must be a whole number from 1, got 'three'"),
+        (["--allow-different-splits", "maybe"], "must be true or false, got 'maybe'"),
+        (["--recipes", "unet", "--runs", "", "--allow-different-splits", ""], "needs two recipes or more, got 1"),
+    ],
+)
+def test_command_line_tells_wrong_words_in_one_line(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", "nuclei", *words]) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,215 @@
+"""A whole search on a tiny dataset: its runs, its recipe, its figures, and what it refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+import yaml
+
+from nanonuclei.cli import _parser
+from nanonuclei.config.experiment import NucleiExperiment
+from nanonuclei.config.params import load_experiment, load_recipe
+from nanonuclei.data.catalog import Catalog
+from nanonuclei.errors import ConfigError, NanonucleiError, TrackingError
+from nanonuclei.stages import tune as stage
+from nanonuclei.stages.places import PARAMS
+from nanonuclei.stages.tune import TuneOptions, tune
+from nanonuclei.tracking.runs import PARENT
+from nanonuclei.tune import objective
+
+SETTINGS: dict[str, Any] = {
+    "train.epochs": 40,
+    "data.dataset": "simulated",
+    "tune.epochs": 2,
+    "tune.num_startup_trials": 2,
+    "tune.num_warmup_epochs": 0,
+    "tune.optuna.pruner": "none",
+    "tune.space": {
+        "train.learning_rate": {"type": "float", "low": 0.001, "high": 0.1, "log": True},
+        "loss.border_weight": {"type": "choice", "values": [1.0, 4.0]},
+    },
+}
+
+
+def simulated(catalog: Catalog) -> Catalog:
+    """Takes drawn images for simulated ones, which are in no dataset's folder."""
+    return dataclasses.replace(catalog, name="simulated")
+
+
+@pytest.fixture
+def config(
+    project: Path, disc_catalog: Catalog, monkeypatch: pytest.MonkeyPatch, experiment: Callable[..., NucleiExperiment]
+) -> NucleiExperiment:
+    monkeypatch.setattr(stage, "prepared", lambda config, say: (simulated(disc_catalog), Path("images.zip")))
+    return experiment(SETTINGS)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """Replaces training by a curve: the value is the learning rate; `fails` names rates that diverge."""
+    limits = {"fails_above": 1.0}
+
+    def fit(task: Any, *_: object, on_epoch: Callable[..., None], **__: object) -> Any:
+        rate = task.config.train.learning_rate
+        for epoch in range(1, task.config.train.epochs + 1):
+            diverges = rate > limits["fails_above"]
+            on_epoch(epoch, {"train/loss": 1.0, "val/iou": float("nan") if diverges else rate * epoch})
+        return type("Result", (), {"model": task.build_network()})()
+
+    monkeypatch.setattr(objective, "fit", fit)
+    return limits
+
+
+def trials_of(parent: str) -> list[mlflow.entities.Run]:
+    experiment = mlflow.get_run(parent).info.experiment_id
+    found = mlflow.MlflowClient().search_runs([experiment], filter_string=f"tags.`{PARENT}` = '{parent}'")
+    return sorted(found, key=lambda run: int(run.data.tags["trial"]))
+
+
+def artifacts(run_id: str, folder: str = "") -> set[str]:
+    return {entry.path for entry in mlflow.MlflowClient().list_artifacts(run_id, folder)}
+
+
+def test_search_leaves_a_run_with_a_run_per_trial_and_the_best_as_a_recipe(
+    config: NucleiExperiment, quick: dict[str, float]
+) -> None:
+    said: list[str] = []
+    parent = tune(config, options=TuneOptions("optuna", trials=5), say=said.append)
+    run = mlflow.get_run(parent)
+    assert run.info.status == "FINISHED"
+    assert (run.data.tags["stage"], run.data.tags["study"]) == ("tune", "nuclei-simulated-optuna")
+    contexts = [tag.value for entry in run.inputs.dataset_inputs for tag in entry.tags if tag.key.endswith("context")]
+    assert sorted(contexts) == ["train", "val"]
+    assert artifacts(parent, "figures") == {
+        f"figures/{name}.png" for name in ("history", "importances", "parallel_coordinates", "slices", "pareto")
+    }
+    assert {"best.yaml", "trials.csv", "config.yaml"} <= artifacts(parent)
+
+    trials = trials_of(parent)
+    assert [trial.data.tags["state"] for trial in trials] == ["complete"] * 5
+    assert {trial.info.status for trial in trials} == {"FINISHED"}
+    assert all(set(trial.data.params) == set(config.tune.space) for trial in trials)
+    assert all({"value", "seconds", "num_params", "inference_ms", "best_epoch"} <= set(t.data.metrics) for t in trials)
+    assert all(trial.data.tags["worker"] for trial in trials)
+    curve = mlflow.MlflowClient().get_metric_history(trials[0].info.run_id, "val/iou")
+    assert [point.step for point in curve] == [1, 2]
+
+    best = max(trials, key=lambda trial: trial.data.metrics["value"])
+    assert run.data.tags["best.trial"] == best.data.tags["trial"]
+    assert run.data.metrics["best_value"] == best.data.metrics["value"]
+    path = Path("scratch/tune/nuclei-simulated-optuna/best.yaml")
+    recipe = load_recipe(path)
+    assert str(recipe["train.learning_rate"]) == best.data.params["train.learning_rate"]
+    trained = load_experiment("nuclei", path=PARAMS, settings=recipe)
+    assert trained.train.epochs == 40
+    assert trained.network == config.network
+    assert f"-P recipe={path}" in path.read_text().replace("\n", " ")
+    assert any(f"recipe={path}" in line for line in said)
+    assert not list(path.parent.glob("trial*"))
+
+
+def test_diverged_trials_are_failed_runs_with_the_reason_and_the_search_goes_on(
+    config: NucleiExperiment, quick: dict[str, float]
+) -> None:
+    quick["fails_above"] = 0.01
+    parent = tune(config, options=TuneOptions("optuna", trials=6), say=lambda text: None)
+    failed = [trial for trial in trials_of(parent) if trial.data.tags["state"] == "failed"]
+    assert len(failed) == mlflow.get_run(parent).data.metrics["trials/failed"] > 0
+    assert {trial.info.status for trial in failed} == {"FAILED"}
+    assert "val/iou must be a finite number" in failed[0].data.tags["error"]
+    assert mlflow.get_run(parent).data.metrics["best_value"] <= 2 * 0.01
+
+
+def test_search_without_a_finished_trial_has_no_recipe_and_fails(
+    config: NucleiExperiment, quick: dict[str, float]
+) -> None:
+    quick["fails_above"] = 0.0
+    with pytest.raises(NanonucleiError, match="no trial was finished"):
+        tune(config, options=TuneOptions("optuna", trials=2), say=lambda text: None)
+    assert not Path("scratch/tune/nuclei-simulated-optuna/best.yaml").exists()
+    assert {run.info.status for run in mlflow.MlflowClient().search_runs(["0"])} == {"FAILED"}
+
+
+def test_interrupted_search_goes_on_in_the_same_run(
+    config: NucleiExperiment, quick: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, calls = objective.fit, []
+
+    def interrupted(*arguments: Any, **named: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return whole(*arguments, **named)
+
+    monkeypatch.setattr(objective, "fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tune(config, options=TuneOptions("optuna", trials=3), say=lambda text: None)
+    first = {run.info.run_id: run for run in mlflow.MlflowClient().search_runs(["0"])}
+    assert sorted(run.info.status for run in first.values()) == ["FINISHED", "KILLED", "KILLED"]
+
+    parent = tune(config, options=TuneOptions("optuna", trials=3), say=lambda text: None)
+    assert parent in first
+    assert mlflow.get_run(parent).info.status == "FINISHED"
+    trials = trials_of(parent)
+    assert [trial.data.tags["state"] for trial in trials].count("complete") == 3
+    retried = next(trial for trial in trials if "retry_of" in trial.data.tags)
+    died = next(trial for trial in trials if trial.data.tags["state"] == "died")
+    assert retried.data.tags["retry_of"] == died.data.tags["trial"]
+    assert retried.data.params == died.data.params
+
+
+def test_search_does_not_go_on_with_other_data(
+    config: NucleiExperiment, quick: dict[str, float], disc_catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tune(config, options=TuneOptions("optuna", trials=1), say=lambda text: None)
+    fewer = dataclasses.replace(simulated(disc_catalog), samples=disc_catalog.samples[1:])
+    monkeypatch.setattr(stage, "prepared", lambda config, say: (fewer, Path("images.zip")))
+    with pytest.raises(TrackingError, match="the data is not that of the search so far"):
+        tune(config, options=TuneOptions("optuna", trials=2), say=lambda text: None)
+
+
+def test_search_does_not_go_on_with_other_settings(
+    config: NucleiExperiment, quick: dict[str, float], experiment: Callable[..., NucleiExperiment]
+) -> None:
+    tune(config, options=TuneOptions("optuna", trials=1), say=lambda text: None)
+    other = experiment({**SETTINGS, "network.base_filters": 8, "train.workers": 1, "tune.max_retries": 0})
+    with pytest.raises(ConfigError) as caught:
+        tune(other, options=TuneOptions("optuna", trials=2), say=lambda text: None)
+    assert "  network.base_filters: 4 in the study, 8 here" in str(caught.value).splitlines()
+    assert "workers" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (TuneOptions("optima", 3), "unknown tuner 'optima'"),
+        (TuneOptions("optuna", 0), "at least one trial"),
+        (TuneOptions("optuna", 3, study="../x"), "a study names a folder"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_written(
+    config: NucleiExperiment, options: TuneOptions, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        tune(config, options=options, say=lambda text: None)
+    assert not Path("scratch").exists()
+
+
+def test_files_for_clusters_give_commands_that_are_understood() -> None:
+    folder = Path(__file__).parents[2] / "docs" / "scale"
+    job = yaml.safe_load((folder / "kubernetes-job.yaml").read_text())
+    assert (job["kind"], job["spec"]["parallelism"]) == ("Job", 4)
+    words = job["spec"]["template"]["spec"]["containers"][0]["args"]
+    script = (folder / "slurm.sh").read_text()
+    assert subprocess.run(["bash", "-n", folder / "slurm.sh"], check=False).returncode == 0
+    line = next(line for line in script.splitlines() if line.startswith("srun python -m nanonuclei "))
+    for command in (["tune", *words], shlex.split(line)[4:]):
+        options = _parser().parse_args(command)
+        assert (options.tuner, bool(options.storage), bool(options.study)) == ("optuna", True, True)

@@ -1,0 +1,58 @@
+"""Pretrained weights that a space may ask for are looked up before the first trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nanonuclei.config.experiment import NucleiExperiment
+from nanonuclei.errors import ConfigError
+from nanonuclei.tune import pretrained
+
+
+def choice(*values: object) -> dict[str, Any]:
+    return {"type": "choice", "values": list(values)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "space", "asked"),
+    [
+        ({"network.weights": "imagenet"}, {"train.learning_rate": choice(0.1, 0.2)}, []),
+        ({"network.weights": "none"}, {"network.kind": choice("unet", "mobilenetv2")}, []),
+        (
+            {"network.weights": "imagenet"},
+            {"network.kind": choice("unet", "mobilenetv2"), "network.alpha": choice(0.35, 0.4, 0.5)},
+            [("mobilenetv2", 0.35), ("mobilenetv2", 0.5)],
+        ),
+        (
+            {},
+            {"network.kind": choice("resnet50"), "network.weights": choice("none", "imagenet")},
+            [("resnet50", 0.35)],
+        ),
+    ],
+)
+def test_weights_are_looked_up_for_every_legal_network_of_the_space(
+    experiment: Callable[..., NucleiExperiment],
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    space: dict[str, Any],
+    asked: list[tuple[str, float]],
+) -> None:
+    seen: list[tuple[str, float]] = []
+    monkeypatch.setattr(pretrained, "weights_path", lambda network: seen.append((network.kind, network.alpha)))
+    pretrained.check_weights(experiment({**settings, "tune.space": space}))
+    assert seen == asked
+
+
+def test_weights_that_are_not_there_are_refused_with_the_trial_that_needs_them(
+    experiment: Callable[..., NucleiExperiment], tmp_path: Path
+) -> None:
+    missing = str(tmp_path / "none.weights.h5")
+    space = {"network.kind": choice("unet", "vgg16"), "network.weights": choice("none", missing)}
+    with pytest.raises(ConfigError) as caught:
+        pretrained.check_weights(experiment({"tune.space": space}))
+    assert f"network.kind=vgg16, network.weights={missing}" in str(caught.value)
+    assert "a file that exists" in str(caught.value)
