@@ -73,7 +73,7 @@ def ours(run: str, samples: Sequence[SampleRef]) -> tuple[list[np.ndarray], dict
     """Predicts one image after the other with a run's model; returns label maps, and minutes and speed."""
     from nanonuclei.config.params import with_settings
     from nanonuclei.engine.predict import predict_instances
-    from nanonuclei.serving import load_trained
+    from nanonuclei.serving.store import load_trained
     from nanonuclei.stages.places import PARAMS
     from nanonuclei.tasks import create_task
     from nanonuclei.tracking.runs import existing_run

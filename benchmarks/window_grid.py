@@ -20,7 +20,7 @@ import numpy as np
 from nanonuclei.config.params import with_settings
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.engine.predict import predict_instances
-from nanonuclei.serving import load_trained
+from nanonuclei.serving.store import load_trained
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.prepare import prepared
 from nanonuclei.tasks import create_task

@@ -191,6 +191,38 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def served_config() -> NucleiExperiment:
+    """A network that can see how bright a pixel is, which standardized kernels cannot, and a plain read-out."""
+    settings = {
+        **TINY,
+        "network.normalisation": "none",
+        "target.kind": "foreground",
+        "loss.kind": "binary_crossentropy",
+        "instances.min_score": 0.5,
+    }
+    return load_experiment("nuclei", path=ROOT / "params.yaml", settings={**settings, "instances.min_area": 5})
+
+
+@pytest.fixture(scope="session")
+def bright_network(served_config: NucleiExperiment) -> object:
+    """The smallest network of a config, with weights under which bright pixels score high."""
+    import keras
+
+    from nanonuclei.tasks import create_task
+
+    keras.utils.set_random_seed(3)
+    model = create_task(served_config).build_network()
+    score = model.get_layer("score")
+    kernel, bias = score.get_weights()
+    images = np.random.default_rng(0).random((8, 4, 4, 1), np.float32).repeat(8, 1).repeat(8, 2).repeat(3, 3)
+    features = keras.Model(model.input, score.input).predict_on_batch(images)
+    flat, wanted = features.reshape(-1, features.shape[-1]), 8 * (images[..., 0].ravel() - 0.5)
+    solved = np.linalg.lstsq(np.c_[flat, np.ones(len(flat))], wanted, rcond=None)[0]
+    score.set_weights([solved[:-1].reshape(kernel.shape), solved[-1:].reshape(bias.shape)])
+    return model
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with the parameters and recipes of the project and a database of its own, as the current one."""

@@ -129,6 +129,15 @@ def test_main_job_runs_from_nothing_and_its_model_loads_in_an_empty_folder(clone
     child = next(tags for other, tags in runs(clone).items() if other != run_id)
     assert (child["state"], child["mlflow.parentRunId"]) == ("FINISHED", run_id)
 
+    refused = mlflow_run(clone, "promote", f"run={run_id}")
+    assert refused.returncode != 0
+    assert "must have been trained on real images, got simulated" in refused.stdout, refused.stderr
+    assert "Refused: version 1 of nuclei stays challenger." in refused.stdout
+    promotion = next(tags for tags in runs(clone).values() if tags.get("stage") == "promote")
+    assert (promotion["decision"], promotion["mlflow.parentRunId"]) == ("refused", run_id)
+    back = mlflow_run(clone, "promote", "rollback=true")
+    assert "nuclei has no champion that could be rolled back" in back.stderr
+
 
 def test_wrong_settings_leave_no_run_in_progress(clone: Path) -> None:
     done = mlflow_run(clone, "train", "set=train.epoch=3")

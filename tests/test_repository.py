@@ -11,7 +11,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from nanonuclei.serving import REQUIREMENTS
+from nanonuclei.serving.store import REQUIREMENTS
 
 ROOT = Path(__file__).parents[1]
 LOCK = (ROOT / "requirements.txt").read_text().splitlines()
@@ -60,7 +60,7 @@ def test_entry_points_call_stages_that_exist() -> None:
     project = yaml.safe_load((ROOT / "MLproject").read_text())
     for name, entry in project["entry_points"].items():
         words = entry["command"].replace("{task}", "nuclei").replace("{dataset}", "dsb2018")
-        words = words.replace("{submission}", "true")
+        words = re.sub(r"\{(submission|allow_simulated|rollback)\}", "true", words)
         if name != "test":
             _parser().parse_args(re.sub(r"\{\w+\}", "x", words).split("nanonuclei ", 1)[1].split())
 

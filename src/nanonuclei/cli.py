@@ -30,8 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words of the command line; the process's own where None.
 
     Returns:
-        0, 1 where `lineage` does not hold, or 2 where the user can mend what went wrong: the message is on standard
-        error.
+        0, 1 where `lineage` does not hold or `promote` refuses, or 2 where the user can mend what went wrong: the
+        message is on standard error.
     """
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _stop)
@@ -115,6 +115,16 @@ def _parser() -> argparse.ArgumentParser:
         help="compare runs of different splits on the test images that they share",
     )
     compare.set_defaults(run=_compare)
+
+    promote = stages.add_parser("promote", help="make the model of a run champion, if it passes the gate")
+    promote.add_argument("task", help=" | ".join(TASKS))
+    promote.add_argument("--run", dest="run_id", type=_given, metavar="RUN_ID", help="run that logged the model")
+    for switch, meaning in (
+        ("--allow-simulated", "let a model pass that was trained on no real images"),
+        ("--rollback", "give the alias back to the champion before"),
+    ):
+        promote.add_argument(switch, type=_switch, nargs="?", const=True, default=False, metavar="BOOL", help=meaning)
+    promote.set_defaults(run=_promote)
 
     repro = stages.add_parser("repro", help="dvc repro below one parent run")
     repro.add_argument("targets", nargs="*", metavar="STAGE", help="such as train@nuclei (all)")
@@ -267,6 +277,20 @@ def _compare(options: argparse.Namespace) -> None:
         Choices(options.task, options.dataset, None, tuple(text for text in options.settings if text)),
         CompareOptions(options.recipes, int(options.seeds), options.runs, options.allow_different_splits == "true"),
     )
+
+
+def _promote(options: argparse.Namespace) -> int:
+    if options.rollback == bool(options.run_id):
+        raise NanonucleiError(
+            "promote needs --run RUN_ID for the model that shall be champion, or --rollback for the champion before, "
+            f"got {'both' if options.rollback else 'neither'}. Leave one out, or name a run"
+        )
+    with _native_messages_hidden():
+        from nanonuclei.stages.promote import promote, rollback
+    if options.rollback:
+        rollback(options.task)
+        return 0
+    return 0 if promote(options.task, options.run_id, allow_simulated=options.allow_simulated).decision.promoted else 1
 
 
 def _choices(options: argparse.Namespace) -> Choices:

@@ -22,6 +22,10 @@ class TrackingError(NanonucleiError):
     """A run, a model or the tracking server is not there or not in the state that is needed."""
 
 
+class ExportError(NanonucleiError):
+    """A network cannot be given the form that serving needs."""
+
+
 def nearest_name(name: str, known: Iterable[str]) -> str:
     """Returns a hint for a mistyped name: the nearest known ones, or all of them where none is near.
 

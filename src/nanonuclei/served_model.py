@@ -2,6 +2,6 @@
 
 import mlflow
 
-from nanonuclei.serving import ObjectModel
+from nanonuclei.serving.model import ObjectModel
 
 mlflow.models.set_model(ObjectModel())

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import cv2
 import numpy as np
 import pytest
-from tests.conftest import disc_labels
+from tests.conftest import ROOT, disc_labels
 
 from nanonuclei.config.experiment import NucleiExperiment, WindowsConfig
 from nanonuclei.engine.predict import keras_network, predict_instances, score_maps
 from nanonuclei.imaging.matching import matching
+from nanonuclei.imaging.windows import blend, cover
 from nanonuclei.tasks import create_task
 
 
@@ -33,6 +37,38 @@ def test_map_of_an_echo_is_the_image(stride: int) -> None:
     for image, score_map in zip(images, score_maps(network, images, config=config), strict=True):
         np.testing.assert_allclose(score_map, image[..., :1], atol=1e-6)
     assert set(network.shapes) == {(3, 16, 16, 3)}
+
+
+class Noise:
+    """A network that answers every window with other numbers."""
+
+    def __init__(self) -> None:
+        self.rng = np.random.default_rng(0)
+        self.answers: list[np.ndarray] = []
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        answer = self.rng.random((*batch.shape[:3], 2), np.float32)
+        self.answers += list(answer)
+        return answer
+
+
+@pytest.mark.parametrize("shape", [(50, 40), (16, 70), (70, 16), (9, 9), (33, 17)])
+@pytest.mark.parametrize("stride", [16, 11, 3])
+def test_map_blended_band_by_band_is_that_of_all_windows_at_once(shape: tuple[int, int], stride: int) -> None:
+    network, image = Noise(), np.zeros((*shape, 3), np.float32)
+    config = WindowsConfig(size=16, stride=stride, batch_size=3, num_views=1)
+    (score_map,) = score_maps(network, [image], config=config, whole_batches=False)
+    windows = cover(shape, 16, stride)
+    assert len(network.answers) == len(windows)
+    np.testing.assert_array_equal(score_map, blend(np.stack(network.answers), windows, shape))
+
+
+def test_last_batch_is_filled_up_only_where_that_is_asked_for() -> None:
+    config = WindowsConfig(size=16, stride=16, batch_size=3, num_views=1)
+    for whole, sizes in ((True, [3, 3]), (False, [3, 1])):
+        network = Echo()
+        list(score_maps(network, [np.zeros((32, 32, 3), np.float32)], config=config, whole_batches=whole))
+        assert [shape[0] for shape in network.shapes] == sizes
 
 
 def test_images_are_read_as_they_are_needed() -> None:
@@ -113,3 +149,15 @@ def test_nuclei_that_lie_across_the_seams_of_windows_come_out_whole_and_once(
 
 def _apart(disc: tuple[float, float, float], others: list[tuple[float, float, float]]) -> bool:
     return all(np.hypot(disc[0] - y, disc[1] - x) > 20 for y, x, _ in others)
+
+
+def test_prediction_is_imported_without_keras() -> None:
+    code = "import sys, nanonuclei.engine.predict, nanonuclei.engine.runtime; print('keras' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["False"]

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nanonuclei.data.catalog import SampleRef
-from nanonuclei.engine.predict import keras_network, score_maps
+from nanonuclei.engine.predict import Network, keras_network, score_maps
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.matching import is_matched
 from nanonuclei.imaging.types import Float32Array
@@ -23,6 +23,9 @@ from nanonuclei.tasks.base import Statistics
 
 AHEAD = 4
 """Images that are decoded before the network asks for them."""
+
+IDENTITY = ("sample_id", "modality", "field", "height", "width")
+"""Columns of `Report.per_image` that are no statistics."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,11 @@ class Report:
 
 
 def evaluate(task: Task, model: keras.Model, samples: Sequence[SampleRef]) -> Report:
+    """Scores a Keras model; see `evaluate_network`."""
+    return evaluate_network(task, keras_network(model, num_views=task.config.windows.num_views), samples)
+
+
+def evaluate_network(task: Task, network: Network, samples: Sequence[SampleRef]) -> Report:
     """Predicts every sample through overlapping windows and scores it.
 
     While the network works on one batch, threads decode the next images and read objects off the last score maps.
@@ -69,24 +77,21 @@ def evaluate(task: Task, model: keras.Model, samples: Sequence[SampleRef]) -> Re
     """
     if not samples:
         raise DataError("the split must hold at least one image to be evaluated, got none")
-    network = _Timed(keras_network(model, num_views=task.config.windows.num_views))
+    timed = _Timed(network)
     started = time.perf_counter()
     with ThreadPoolExecutor(2, thread_name_prefix="evaluate") as threads:
-        maps = score_maps(network, _decoded(task, samples, threads), config=task.config.windows)
+        maps = score_maps(timed, _decoded(task, samples, threads), config=task.config.windows)
         rows: list[Future[tuple[Statistics, pd.DataFrame]]] = [
             threads.submit(_statistics, task, sample, score_map)
             for sample, score_map in zip(samples, maps, strict=True)
         ]
         statistics, objects = zip(*(row.result() for row in rows), strict=True)
     seconds = time.perf_counter() - started
-    identity = [
-        {"sample_id": s.sample_id, "modality": s.modality, "field": s.field, "height": s.height, "width": s.width}
-        for s in samples
-    ]
+    identity = [{name: getattr(sample, name) for name in IDENTITY} for sample in samples]
     per_image = pd.concat([pd.DataFrame(identity), pd.DataFrame(list(statistics))], axis=1)
     metrics, intervals = summarise(task, per_image, resamplings=task.config.evaluate.bootstrap, seed=task.config.seed)
     surest = pd.concat(objects, ignore_index=True).sort_values("score", ascending=False, ignore_index=True)
-    return Report(metrics, intervals, per_image, surest, seconds, network.seconds)
+    return Report(metrics, intervals, per_image, surest, seconds, timed.seconds)
 
 
 def summarise(
@@ -106,14 +111,13 @@ def summarise(
     Returns:
         Metrics by name, and a table with columns ``group, metric, value, low, high``.
     """
-    identity = {"sample_id", "modality", "field", "height", "width"}
-    names = [name for name in per_image.columns if name not in identity]
+    names = [name for name in per_image.columns if name not in IDENTITY]
     metrics: dict[str, float] = {}
     lines = []
     groups = ["all", *sorted(per_image["modality"].unique())]
     for group in groups:
         rows = per_image if group == "all" else per_image[per_image["modality"] == group]
-        weights = _resample(rows["field"].to_numpy(), resamplings, np.random.default_rng(seed))
+        weights = resample(rows["field"].to_numpy(), resamplings, np.random.default_rng(seed))
         sums = weights @ rows[names].to_numpy(np.float64)
         scores = task.score({name: sums[:, place] for place, name in enumerate(names)})
         for metric, values in scores.items():
@@ -124,7 +128,7 @@ def summarise(
     return metrics, pd.DataFrame(lines)
 
 
-def _resample(fields: NDArray[np.int64], resamplings: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def resample(fields: NDArray[np.int64], resamplings: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Returns how often each image counts, ``(1 + resamplings, images)``; the first row is the data as they are."""
     unique, place = np.unique(fields, return_inverse=True)
     drawn = rng.multinomial(len(unique), np.full(len(unique), 1.0 / len(unique)), size=resamplings)
@@ -152,12 +156,12 @@ def _statistics(task: Task, sample: SampleRef, score_map: Float32Array) -> tuple
 class _Timed:
     """A network that counts the seconds spent in it."""
 
-    def __init__(self, network: object) -> None:
+    def __init__(self, network: Network) -> None:
         self._network = network
         self.seconds = 0.0
 
     def __call__(self, batch: Float32Array) -> Float32Array:
         started = time.perf_counter()
-        answer: Float32Array = self._network(batch)  # type: ignore[operator]
+        answer = self._network(batch)
         self.seconds += time.perf_counter() - started
         return answer

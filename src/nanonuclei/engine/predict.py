@@ -1,63 +1,118 @@
-"""From full images to score maps: windows of many images share the network's batches, answers are blended back."""
+"""From full images to score maps: windows of many images share the network's batches, answers are blended back.
+
+Nothing here imports Keras: training, evaluation and the served model, which knows no Keras, all pass through it.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
 from nanonuclei.config.experiment import WindowsConfig
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.types import Float32Array, Image
 from nanonuclei.imaging.windows import Window, blend, cover, extract
-from nanonuclei.tasks import Task
+
+if TYPE_CHECKING:
+    import keras
+
+    from nanonuclei.tasks import Task
 
 Network = Callable[[Float32Array], Float32Array]
 """``(batch, size, size, 3)`` float32 to ``(batch, size, size, channels)`` float32."""
 
 
-@dataclass
-class _Pending:
-    shape: tuple[int, int]
-    windows: tuple[Window, ...]
-    answers: list[Float32Array]
-
-
-def score_maps(network: Network, inputs: Iterable[Float32Array], *, config: WindowsConfig) -> Iterator[Float32Array]:
+def score_maps(
+    network: Network, inputs: Iterable[Float32Array], *, config: WindowsConfig, whole_batches: bool = True
+) -> Iterator[Float32Array]:
     """Runs a network over full images, in order.
 
     Args:
-        network: Called with batches of exactly `config.batch_size` windows, so that it is compiled once.
+        network: Called with batches of `config.batch_size` windows.
         inputs: Normalised images ``(height, width, 3)`` float32 of any sizes; read as needed, not all at once.
         config: Size and stride of the windows, and the batch size.
+        whole_batches: Fill the last batch up, for a network that is compiled anew for each size of a batch.
 
     Yields:
-        ``(height, width, channels)`` float32, one per image.
+        ``(height, width, channels)`` float32, one per image. Of an image of many windows, the answers of about two
+        rows of windows are held at a time beside the map itself.
     """
     waiting: list[_Pending] = []
     for chunk in _batched(_cut(inputs, waiting, config), config.batch_size):
         batch = np.stack([window for _, window in chunk])
         padding = config.batch_size - len(chunk)
-        if padding:
+        if padding and whole_batches:
             batch = np.concatenate([batch, np.repeat(batch[-1:], padding, axis=0)])
         for (owner, _), answer in zip(chunk, network(batch), strict=False):
-            owner.answers.append(answer)
-        while waiting and len(waiting[0].answers) == len(waiting[0].windows):
-            done = waiting.pop(0)
-            yield blend(np.stack(done.answers), done.windows, done.shape)
+            owner.add(answer)
+        while waiting and waiting[0].complete:
+            yield waiting.pop(0).score_map()
+
+
+class _Pending:
+    """An image whose windows are being answered, row by row; rows that no later window reaches are blended at once.
+
+    A pixel is the mean over its own windows in their order, as `blend` over all windows at once would have it.
+    """
+
+    def __init__(self, shape: tuple[int, int], windows: tuple[Window, ...]) -> None:
+        self._shape = shape
+        self._rows = [tuple(row) for _, row in itertools.groupby(windows, key=lambda window: window.y0)]
+        self._answered = 0  # rows of windows
+        self._done = 0  # rows of pixels
+        self._kept: list[tuple[tuple[Window, ...], list[Float32Array]]] = []
+        self._map = np.empty(0, np.float32)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every window has its answer."""
+        return self._answered == len(self._rows)
+
+    def add(self, answer: Float32Array) -> None:
+        """Takes the answer of the next window."""
+        row = self._rows[self._answered]
+        if not self._kept or self._kept[-1][0] is not row:
+            self._kept.append((row, []))
+        self._kept[-1][1].append(answer)
+        if len(self._kept[-1][1]) == len(row):
+            self._answered += 1
+            self._blend()
+
+    def score_map(self) -> Float32Array:
+        """Returns the whole map, once it is complete."""
+        return self._map
+
+    def _blend(self) -> None:
+        height, width = self._shape
+        end = height if self.complete else self._rows[self._answered][0].y0
+        base = self._kept[0][0][0].y0
+        windows = [Window(w.y0 - base, w.x0, w.y1 - base, w.x1) for row, _ in self._kept for w in row]
+        band = blend(np.stack([a for _, answers in self._kept for a in answers]), windows, (end - base, width))
+        if self.complete and self._done == 0:
+            self._map = band
+            return
+        if self._done == 0:
+            self._map = np.empty((height, width, *band.shape[2:]), np.float32)
+        self._map[self._done : end] = band[self._done - base :]
+        self._done = end
+        self._kept = [(row, answers) for row, answers in self._kept if row[0].y1 > end]
 
 
 def keras_network(model: keras.Model, *, num_views: int) -> Network:
-    """Returns a model as a plain function on NumPy arrays.
+    """Returns a Keras model as a plain function on NumPy arrays; see `with_views`."""
+    return with_views(model.predict_on_batch, num_views=num_views)
+
+
+def with_views(network: Network, *, num_views: int) -> Network:
+    """Returns a network that looks at each window in several ways.
 
     Args:
-        model: The network.
+        network: The network.
         num_views: 1, or 8 for the mean answer over the flips and 90-degree turns of each window.
     """
-    network: Network = model.predict_on_batch
     return network if num_views == 1 else _Views(network)
 
 
@@ -96,9 +151,10 @@ def _cut(
 ) -> Iterator[tuple[_Pending, Float32Array]]:
     for image in inputs:
         shape = (image.shape[0], image.shape[1])
-        pending = _Pending(shape, cover(shape, config.size, config.stride), [])
+        windows = cover(shape, config.size, config.stride)
+        pending = _Pending(shape, windows)
         waiting.append(pending)
-        for window in pending.windows:
+        for window in windows:
             yield pending, extract(image, [window])[0]
 
 

@@ -18,7 +18,7 @@ from nanonuclei.errors import ConfigError, nearest_name
 from nanonuclei.report.figures import metric_intervals, precision_by_threshold
 from nanonuclei.report.pictures import Panel, panels
 from nanonuclei.report.summary import METRIC_NAMES, metrics_table
-from nanonuclei.serving import load_trained
+from nanonuclei.serving.store import load_trained
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.prepare import prepared
 from nanonuclei.stages.samples import validation_samples

@@ -24,7 +24,7 @@ from nanonuclei.engine.export import load_network, save_network
 from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.report.figures import learning_curves
 from nanonuclei.report.summary import METRIC_NAMES
-from nanonuclei.serving import log_model
+from nanonuclei.serving.store import log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table, with_tuned_read_out
 from nanonuclei.stages.places import DATA, DATASETS, PARAMS, Build, run_folder
 from nanonuclei.stages.prepare import prepare

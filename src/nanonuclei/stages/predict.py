@@ -19,7 +19,7 @@ from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.imaging.instances import Instances, to_run_lengths
 from nanonuclei.imaging.types import Image
 from nanonuclei.report.pictures import for_display, outlined
-from nanonuclei.serving import load_stored, load_trained
+from nanonuclei.serving.store import load_stored, load_trained
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.tasks import create_task
 from nanonuclei.tracking.runs import existing_run

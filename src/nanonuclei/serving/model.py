@@ -1,0 +1,227 @@
+"""The served model: a table of images in, one row per object or one label image per image out."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+from mlflow.models import ModelSignature
+from mlflow.pyfunc import PythonModel, PythonModelContext
+from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import AnyType
+
+from nanonuclei.config.experiment import EXPERIMENTS, ExperimentConfig
+from nanonuclei.config.params import flatten, load_experiment, with_settings
+from nanonuclei.engine.predict import Network, score_maps, with_views
+from nanonuclei.engine.runtime import load_onnx
+from nanonuclei.errors import ConfigError, DataError, nearest_name
+from nanonuclei.imaging.instances import Instances, to_run_lengths
+from nanonuclei.imaging.types import Float32Array, Labels
+from nanonuclei.serving.images import Encoded, decoded, examine
+from nanonuclei.serving.readers import PARAMETERS, Reader, create_reader
+from nanonuclei.serving.refusal import Refused, broken
+
+_logger = logging.getLogger(__name__)
+
+IMAGE = "image"
+RETURN, OBJECTS, LABELS = "return", "objects", "labels"
+OBJECT_COLUMNS = ("image", "object", "y0", "x0", "y1", "x1", "area", "score", "run_lengths")
+LABEL_COLUMNS = ("image", "height", "width", "num_objects", "labels")
+MOST_LABELS = 65_535
+"""Objects that a 16-bit label image can number."""
+
+LIMITS = {"max_pixels": 8192 * 8192, "max_bytes": 256 * 2**20, "threads": 0}
+"""What a server may do for one request: pixels of its images, bytes of its body, and threads (0: all cores)."""
+
+SERVER = "__pyfunc_model_path__"
+"""Environment variable by which MLflow's scoring server learns what to serve; nobody else sets it."""
+
+VARIABLES = {name: f"NANONUCLEI_{name.upper()}" for name in LIMITS}
+"""Environment variables that change the limits, before the model's own configuration."""
+
+
+def signature(config: ExperimentConfig) -> ModelSignature:
+    """Returns what a model of this config takes and answers; the defaults of its parameters are its settings."""
+    settings = flatten(config)
+    kinds = {int: "long", float: "double"}
+    parameters = [
+        ParamSpec(name, kinds[type(settings[path])], settings[path]) for name, path in PARAMETERS[config.task].items()
+    ]
+    columns = {"score": "double", "run_lengths": "string"}
+    return ModelSignature(
+        # Any type: bytes, base64 text, a path or an array. Not required: the model itself tells what is missing.
+        inputs=Schema([ColSpec(AnyType(), IMAGE, required=False)]),
+        outputs=Schema([ColSpec(columns.get(name, "long"), name) for name in OBJECT_COLUMNS]),
+        params=ParamSchema([*parameters, ParamSpec(RETURN, "string", OBJECTS)]),
+    )
+
+
+class ObjectModel(PythonModel):  # type: ignore[misc]
+    """Finds the objects of images.
+
+    Input: a table with the column ``image``; see `serving.images.examine` for what it may hold. Parameters: those of
+    `PARAMETERS`, and ``return``. Output with ``return`` objects: one row per object: ``image`` (row of the input),
+    ``object`` from 1, its box ``y0, x0, y1, x1`` and ``area`` in px, ``score`` in 0..1, and ``run_lengths`` (1-based
+    ``start length`` pairs down the columns, as the competition wrote them). With ``return`` labels: one row per image:
+    ``image``, ``height``, ``width``, ``num_objects`` and ``labels``, a 16-bit PNG in base64.
+    """
+
+    # The signature is given by hand; without this MLflow warns at each import that type hints are missing.
+    _skip_type_hint_validation = True
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Loads network and settings from the stored files."""
+        self.limits = limits(context.model_config or {})
+        self.config = stored_config(Path(context.artifacts["config"]))
+        network = load_onnx(Path(context.artifacts["onnx"]), threads=self.limits["threads"])
+        self._network = _one_at_a_time(network)
+        self._room = _Room(self.limits["max_pixels"])
+        if SERVER in os.environ:
+            from nanonuclei.serving.guard import guard
+
+            guard(max_bytes=self.limits["max_bytes"], parameters=(*PARAMETERS[self.config.task], RETURN))
+
+    def predict(self, context: PythonModelContext, model_input, params=None):  # type: ignore[no-untyped-def]
+        """Returns one row per object or image; untyped, as a type hint would become the served signature."""
+        try:
+            config, wanted = self._settings(params or {})
+            images = examine(_items(model_input), max_pixels=self.limits["max_pixels"])
+            with self._room.taken(max(image.num_pixels for image in images)):
+                rows = self._answers(images, config, wanted)
+                return pd.DataFrame(list(rows), columns=LABEL_COLUMNS if wanted == LABELS else OBJECT_COLUMNS)
+        except Refused:
+            raise
+        except (DataError, ConfigError) as error:
+            raise Refused(" ".join(str(error).split())) from error
+        except Exception as error:
+            _logger.exception("a request failed")
+            raise broken() from error
+
+    def _settings(self, params: Mapping[str, Any]) -> tuple[ExperimentConfig, str]:
+        """Returns the config that a request asks for, and what it wants."""
+        known = PARAMETERS[self.config.task]
+        wrong = set(params) - {*known, RETURN}
+        if wrong:
+            raise Refused(f"unknown parameter {min(wrong)!r}. {nearest_name(min(wrong), [*known, RETURN])}")
+        wanted = params.get(RETURN, OBJECTS)
+        if wanted not in (OBJECTS, LABELS):
+            raise Refused(f"return must be {OBJECTS} or {LABELS}, got {wanted!r}")
+        current = flatten(self.config)
+        changed = {
+            known[name]: value
+            for name, value in params.items()
+            if name != RETURN and value is not None and value != current[known[name]]
+        }
+        return (with_settings(self.config, changed) if changed else self.config), wanted
+
+    def _answers(self, images: Sequence[Encoded], config: ExperimentConfig, wanted: str) -> Iterator[dict[str, Any]]:
+        reader = create_reader(config)
+        network = with_views(self._network, num_views=config.windows.num_views)
+        for number, (found, shape) in enumerate(_found(images, reader, network)):
+            if wanted == LABELS:
+                yield _label_row(number, found, shape)
+            else:
+                yield from _object_rows(number, found)
+
+
+def stored_config(path: Path) -> ExperimentConfig:
+    """Reads the experiment that is stored with a model."""
+    return load_experiment(stored_task(path), path=path)
+
+
+def stored_task(path: Path) -> str:
+    """Returns the task of an experiment that is stored with a model: the one section of the file."""
+    text = path.read_text(encoding="utf-8")
+    return next(task for task in EXPERIMENTS if text.startswith(f"{task}:"))
+
+
+def limits(model_config: Mapping[str, Any]) -> dict[str, int]:
+    """Returns the limits: of the environment, else of the model's configuration, else `LIMITS`.
+
+    Raises:
+        ConfigError: One is no whole number of 0 or more.
+    """
+    found: dict[str, int] = {}
+    for name, usual in LIMITS.items():
+        value = os.environ.get(VARIABLES[name], model_config.get(name, usual))
+        if not str(value).isdecimal():
+            raise ConfigError(f"{VARIABLES[name]} must be a whole number of 0 or more, got {value!r}. Correct it")
+        found[name] = int(value)
+    return found
+
+
+def _items(table: object) -> list[object]:
+    if not isinstance(table, pd.DataFrame) or IMAGE not in table.columns:
+        columns = list(map(str, table.columns)) if isinstance(table, pd.DataFrame) else []
+        raise Refused(f"the table must have the column {IMAGE!r}, got {', '.join(columns)[:200] or 'none'}")
+    return list(table[IMAGE])
+
+
+def _found(images: Sequence[Encoded], reader: Reader, network: Network) -> Iterator[tuple[Instances, tuple[int, int]]]:
+    inputs: Iterable[Float32Array] = (reader.network_input(image) for image in decoded(images))
+    for score_map in score_maps(network, inputs, config=reader.windows, whole_batches=False):
+        yield reader.instances(score_map), (score_map.shape[0], score_map.shape[1])
+
+
+def _object_rows(number: int, found: Instances) -> Iterator[dict[str, Any]]:
+    areas = np.bincount(_labels(found).ravel(), minlength=len(found) + 1)[1:]
+    texts = to_run_lengths(found)
+    for place, ((y0, x0, y1, x1), area, text) in enumerate(zip(found.boxes.tolist(), areas, texts, strict=True)):
+        box = {"y0": y0, "x0": x0, "y1": y1, "x1": x1}
+        score = float(found.scores[place])
+        yield {"image": number, "object": place + 1, **box, "area": int(area), "score": score, "run_lengths": text}
+
+
+def _label_row(number: int, found: Instances, shape: tuple[int, int]) -> dict[str, Any]:
+    if len(found) > MOST_LABELS:
+        raise Refused(f"image {number} has {len(found)} objects, more than a 16-bit image can number: ask for objects")
+    _, data = cv2.imencode(".png", _labels(found).astype(np.uint16))
+    text = base64.b64encode(data.tobytes()).decode("ascii")
+    return {"image": number, "height": shape[0], "width": shape[1], "num_objects": len(found), "labels": text}
+
+
+def _labels(found: Instances) -> Labels:
+    if found.labels is None:
+        raise DataError(f"objects need their pixels to be answered, got {len(found)} boxes. Take another read-out")
+    return found.labels
+
+
+def _one_at_a_time(network: Network) -> Network:
+    """Returns a network that computes for one request at a time, on all cores; the others decode and read meanwhile."""
+    turn = threading.Lock()
+
+    def waiting(batch: Float32Array) -> Float32Array:
+        with turn:
+            return network(batch)
+
+    return waiting
+
+
+class _Room:
+    """Bounds what requests hold in memory at a time, counted in pixels of the largest image of each."""
+
+    def __init__(self, num_pixels: int) -> None:
+        self._free = num_pixels
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, num_pixels: int) -> Iterator[None]:
+        """Waits until there is room."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= num_pixels)
+            self._free -= num_pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += num_pixels
+                self._changed.notify_all()

@@ -1,0 +1,174 @@
+"""How a trained network is logged to a run as a model that loads anywhere, and loaded again for scoring."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.exceptions import MlflowException
+
+from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.config.params import Scalar, load_experiment, to_yaml
+from nanonuclei.engine.predict import Network, with_views
+from nanonuclei.engine.runtime import load_onnx
+from nanonuclei.errors import TrackingError
+from nanonuclei.serving.model import LIMITS, signature, stored_config, stored_task
+
+if TYPE_CHECKING:
+    import keras
+
+REQUIREMENTS = (
+    "mlflow",
+    "numpy",
+    "onnxruntime",
+    "opencv-python-headless",
+    "pandas",
+    "pydantic",
+    "pyyaml",
+    "scikit-image",
+    "scipy",
+    "tifffile",
+)
+"""What the loaded model imports; pinned to the installed versions when it is logged."""
+
+NETWORK, ONNX, CONFIG = "network.keras", "network.onnx", "config.yaml"
+
+
+def log_model(model: keras.Model | Path, config: ExperimentConfig, *, folder: Path) -> str:
+    """Logs a trained network to the active run as a model that loads anywhere.
+
+    It is served as ONNX, checked against Keras; the `.keras` file travels along for those who want to train it on.
+
+    Args:
+        model: The network, not compiled, or the file that holds it, which is taken byte for byte.
+        config: Its experiment.
+        folder: Working folder of the run.
+
+    Returns:
+        The model's URI; also the run's tag ``model.uri``.
+
+    Raises:
+        ExportError: The network cannot be written as ONNX, or answers otherwise there.
+    """
+    from nanonuclei.engine.export import export_onnx, load_network, save_network
+
+    files = folder / "model"
+    files.mkdir(parents=True, exist_ok=True)
+    if isinstance(model, Path):
+        shutil.copyfile(model, files / NETWORK)
+        model = load_network(model)
+    else:
+        save_network(model, files / NETWORK)
+    difference = export_onnx(model, files / ONNX)
+    (files / CONFIG).write_text(to_yaml(config), encoding="utf-8")
+    package = Path(__file__).parents[1]
+    for cache in package.rglob("__pycache__"):
+        shutil.rmtree(cache, ignore_errors=True)
+    info = mlflow.pyfunc.log_model(
+        name="model",
+        python_model=str(package / "served_model.py"),
+        artifacts={
+            name: str(files / file) for name, file in (("network", NETWORK), ("onnx", ONNX), ("config", CONFIG))
+        },
+        code_paths=[str(package)],
+        signature=signature(config),
+        input_example=pd.DataFrame({"image": [base64.b64encode(example()).decode("ascii")]}),
+        model_config=dict(LIMITS),
+        pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+    )
+    mlflow.set_tags({"model.uri": info.model_uri, "model.onnx_difference": f"{difference:.1e}"})
+    return str(info.model_uri)
+
+
+def model_files(uri: str) -> Path:
+    """Returns the folder with a logged model's network, ONNX and config."""
+    return Path(mlflow.artifacts.download_artifacts(uri)) / "artifacts"
+
+
+def model_uri(run: mlflow.entities.Run) -> str:
+    """Returns the URI of the model that a run logged.
+
+    Raises:
+        TrackingError: It logged none.
+    """
+    uri = run.data.tags.get("model.uri")
+    if uri is None:
+        raise TrackingError(
+            f"run {run.info.run_id} holds no model: its training did not end, or it is no training. "
+            "Resume it with `mlflow run . -e train -P resume=RUN_ID`"
+        )
+    return str(uri)
+
+
+def load_trained(
+    run: mlflow.entities.Run, *, settings: Mapping[str, Scalar] | None = None, missing_from: Path | None = None
+) -> tuple[ExperimentConfig, keras.Model]:
+    """Loads config and network of a training's run.
+
+    Args:
+        run: The training's run.
+        settings: Changes of its config.
+        missing_from: A `params.yaml` for settings that are younger than the run.
+
+    Raises:
+        TrackingError: The run holds no model.
+    """
+    return load_stored(model_uri(run), settings=settings, missing_from=missing_from)
+
+
+def load_stored(
+    uri: str, *, settings: Mapping[str, Scalar] | None = None, missing_from: Path | None = None
+) -> tuple[ExperimentConfig, keras.Model]:
+    """Loads config and Keras network of a logged or registered model.
+
+    Args:
+        uri: Such as ``models:/m-...`` or ``models:/nuclei@champion``.
+        settings: Changes of its config.
+        missing_from: A `params.yaml` for settings that are younger than the model.
+
+    Raises:
+        TrackingError: There is no such model, or it is none of this platform.
+    """
+    from nanonuclei.engine.export import load_network
+
+    try:
+        files = model_files(uri)
+    except (MlflowException, OSError) as error:
+        raise TrackingError(f"no model {uri!r} at {mlflow.get_tracking_uri()}. Check its name and version") from error
+    path = files / CONFIG
+    if not path.is_file():
+        raise TrackingError(f"{uri} was not logged by this platform: it has no {CONFIG}. Name another model")
+    config = load_experiment(stored_task(path), path=path, settings=settings, missing_from=missing_from)
+    return config, load_network(files / NETWORK)
+
+
+def load_served(uri: str) -> tuple[ExperimentConfig, Network]:
+    """Loads config and network of a logged model as they are served, without Keras.
+
+    Raises:
+        TrackingError: The model has no ONNX file: it was logged before models were served from one.
+    """
+    files = model_files(uri)
+    if not (files / ONNX).is_file():
+        raise TrackingError(
+            f"model {uri} must hold {ONNX}, but it was logged by an earlier version, which served Keras. Log it again "
+            f"with `dvc repro` or `mlflow run . -e train`"
+        )
+    config = stored_config(files / CONFIG)
+    network = load_onnx(files / ONNX)
+    return config, with_views(network, num_views=config.windows.num_views)
+
+
+def example() -> bytes:
+    """Returns a PNG of three soft discs."""
+    y, x = np.mgrid[:64, :64]
+    spots = sum(np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / 60.0) for cy, cx in ((16, 20), (40, 44), (46, 14)))
+    return cv2.imencode(".png", (20 + 180 * np.clip(spots, 0, 1)).astype(np.uint8))[1].tobytes()

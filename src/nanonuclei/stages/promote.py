@@ -1,0 +1,279 @@
+"""Promote: registers a run's model, holds it against the gate and the champion, and moves the alias or says why not."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.models import ModelSignature, get_model_info
+
+from nanonuclei.config.experiment import EXPERIMENTS, ExperimentConfig
+from nanonuclei.config.gate import GateConfig, load_gate
+from nanonuclei.config.params import flatten
+from nanonuclei.data.catalog import SPLITS, Catalog
+from nanonuclei.engine.evaluate import Report, evaluate_network
+from nanonuclei.engine.predict import Network
+from nanonuclei.errors import ConfigError, DataError, TrackingError, nearest_name
+from nanonuclei.report.card import Card, model_card
+from nanonuclei.report.compare import Arm, Bootstrap, compare_arms
+from nanonuclei.serving.probe import problem
+from nanonuclei.serving.store import load_served, model_files, model_uri
+from nanonuclei.stages.places import DATASETS, PARAMS
+from nanonuclei.stages.prepare import prepared
+from nanonuclei.tasks import create_task
+from nanonuclei.tracking.gate import Candidate, Champion, Decision, Gain, decide
+from nanonuclei.tracking.registry import (
+    CHAMPION,
+    SOURCE,
+    at_alias,
+    describe_version,
+    move_champion,
+    register_once,
+    roll_back,
+    set_challenger,
+)
+from nanonuclei.tracking.runs import PARENT, existing_run, stage_run
+
+SCORES = "promotion/per_image.csv"
+"""Artifact of a promotion: statistics per test image, which the next challenger is compared with."""
+TIMINGS = 7
+"""Calls of the network that its time is the median of."""
+SCORES_RUN, SCORES_SPLIT = "scores.run", "scores.split"
+"""Tags of a version: the promotion that scored it, and the fingerprint of the split that it was scored on."""
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """How a promotion ended.
+
+    Attributes:
+        run_id: Of the promotion's run.
+        version: Of the registered model.
+        decision: The verdict with all conditions.
+    """
+
+    run_id: str
+    version: str
+    decision: Decision
+
+
+def promote(task: str, run: str, *, allow_simulated: bool = False, say: Callable[[str], None] = print) -> Promotion:
+    """Registers the model of a run as challenger and makes it champion if it passes the gate.
+
+    Args:
+        task: Name of the task, which is the name of the registered model.
+        run: Id of the run that logged the model.
+        allow_simulated: Let a model pass that was trained on no real images.
+        say: Told what the user should read.
+
+    Raises:
+        ConfigError: There is no such task, or its gate is not valid.
+        TrackingError: The run is unknown, holds no model, is of another task or champion already; or another
+            promotion was faster.
+    """
+    gate = load_gate(_known(task), path=PARAMS)
+    trained = existing_run(run)
+    uri = model_uri(trained)
+    config, network = load_served(uri)
+    if config.task != task:
+        raise TrackingError(f"run {run} holds a model for {config.task}, not for {task}. Promote it as {config.task}")
+    tags = {PARENT: run, "promotes": run, "task": task, "dataset.name": config.data.dataset}
+    with stage_run("promote", name=f"promote {task} {run[:8]}", tags=tags) as run_id:
+        version = register_once(task, uri, run_id=run)
+        champion = at_alias(task, CHAMPION)
+        if champion is not None and champion.version == version.version:
+            raise TrackingError(f"version {version.version} of {task}, the model of run {run}, is champion already")
+        set_challenger(version)
+        catalog, _ = prepared(config, say=say)
+        report = _score(config, network, catalog)
+        mlflow.log_text(report.per_image.to_csv(index=False), SCORES)
+        mlflow.log_metrics(report.flat("test"))
+        candidate = Candidate(
+            dataset=config.data.dataset,
+            real=config.data.dataset in DATASETS.values(),
+            metrics=report.metrics,
+            cpu_seconds_per_megapixel=_cpu_seconds_per_megapixel(network, config),
+            megabytes=_megabytes(uri),
+            signature=_described(get_model_info(uri).signature),
+            problem=problem(uri),
+        )
+        before = _champion(champion, config, report, catalog, gate) if champion is not None else None
+        decision = decide(candidate, before, gate, allow_simulated=allow_simulated)
+        _record(version, decision, candidate, before)
+        scored = {SCORES_RUN: run_id, SCORES_SPLIT: catalog.split_fingerprint()}
+        if decision.promoted:
+            move_champion(version, expected="" if champion is None else str(champion.version))
+        card = _card(version, config, catalog, report, decision)
+        mlflow.log_text(card, "promotion/card.md")
+        verdict = {"gate": "promoted" if decision.promoted else "refused", "gate.reasons": "; ".join(decision.reasons)}
+        describe_version(version, description=card, tags={**scored, **verdict, "gate.run": run_id})
+    say(_told(task, version, decision, before))
+    return Promotion(run_id, str(version.version), decision)
+
+
+def rollback(task: str, *, say: Callable[[str], None] = print) -> str:
+    """Gives the champion's alias back to the version before; returns that version's number.
+
+    Raises:
+        ConfigError: There is no such task.
+        TrackingError: There is nothing to go back to.
+    """
+    with stage_run("promote", name=f"roll back {_known(task)}", tags={"task": task, "rollback": "true"}):
+        was, now = roll_back(task)
+        mlflow.set_tags({"rollback.from": was, "rollback.to": now})
+    say(f"Champion of {task} is version {now} again, was version {was}. Servers take it up when they are restarted.")
+    return now
+
+
+def _known(task: str) -> str:
+    if task not in EXPERIMENTS:
+        raise ConfigError(f"unknown task {task!r}. {nearest_name(task, EXPERIMENTS)}")
+    return task
+
+
+def _score(config: ExperimentConfig, network: Network, catalog: Catalog) -> Report:
+    """Scores a network as it is served on the test split."""
+    return evaluate_network(create_task(config), network, catalog.split("test"))
+
+
+def _champion(
+    version: ModelVersion, config: ExperimentConfig, report: Report, catalog: Catalog, gate: GateConfig
+) -> Champion:
+    """Compares with the champion on the challenger's test images, scored anew unless it was scored on these."""
+    uri = version.tags.get(SOURCE, f"models:/{version.name}/{version.version}")
+    if version.tags.get(SCORES_SPLIT) == catalog.split_fingerprint():
+        text = mlflow.artifacts.load_text(f"runs:/{version.tags[SCORES_RUN]}/{SCORES}")
+        scores = pd.read_csv(io.StringIO(text), dtype={"sample_id": str})
+        mlflow.set_tag("champion.scored", "before")
+    else:
+        its_config, network = load_served(uri)
+        scores = _score(its_config, network, catalog).per_image
+        mlflow.log_text(scores.to_csv(index=False), "promotion/champion_per_image.csv")
+        mlflow.set_tag("champion.scored", "anew")
+    return Champion(
+        str(version.version), _described(get_model_info(uri).signature), gains(config, scores, report.per_image, gate)
+    )
+
+
+def gains(
+    config: ExperimentConfig, champion: pd.DataFrame, challenger: pd.DataFrame, gate: GateConfig
+) -> tuple[Gain, ...]:
+    """Compares two models image by image, over all images and per modality; see `report.compare.compare_arms`.
+
+    Args:
+        config: Of the challenger.
+        champion: Statistics per image, as `Report.per_image`.
+        challenger: Of the same images.
+        gate: What is compared, and how often it is resampled.
+
+    Raises:
+        DataError: The tables are of other images.
+        ConfigError: There is no such metric.
+    """
+    if set(champion["sample_id"]) != set(challenger["sample_id"]):
+        raise DataError(
+            f"models are compared on the same images, got {len(champion)} and {len(challenger)} that are not the same. "
+            f"Score both on one split"
+        )
+    arms = [Arm(name, (0,), (table,)) for name, table in (("champion", champion), ("challenger", challenger))]
+    table = compare_arms(arms, create_task(config).score, bootstrap=Bootstrap(gate.bootstrap, config.seed))
+    rows = table[(table["arm"] == "challenger") & (table["metric"] == gate.compared)]
+    if rows.empty:
+        raise ConfigError(
+            f"gate.{config.task}.compared in params.yaml must be a metric, got {gate.compared!r}. "
+            f"{nearest_name(gate.compared, sorted(table['metric'].unique()))}"
+        )
+    counts = challenger["modality"].value_counts().to_dict() | {"all": len(challenger)}
+    return tuple(
+        Gain(row["group"], row["difference"], row["low"], row["high"], counts[row["group"]])
+        for row in rows.to_dict("records")
+    )
+
+
+def _record(version: ModelVersion, decision: Decision, candidate: Candidate, champion: Champion | None) -> None:
+    """Logs the decision, before the alias moves: what a promotion that was too slow would have been is known too."""
+    numbers = {
+        "promote/cpu_seconds_per_megapixel": candidate.cpu_seconds_per_megapixel,
+        "promote/megabytes": candidate.megabytes,
+    }
+    for gain in champion.gains if champion else ():
+        for name, value in (("gain", gain.value), ("gain_low", gain.low), ("gain_high", gain.high)):
+            if np.isfinite(value):
+                numbers[f"promote/{gain.group}/{name}"] = value
+    mlflow.log_metrics(numbers)
+    mlflow.set_tags(
+        {
+            "decision": "promoted" if decision.promoted else "refused",
+            "decision.reasons": "; ".join(decision.reasons)[:5000],
+            "decision.version": str(version.version),
+            "decision.champion": champion.version if champion else "",
+        }
+    )
+    content = {
+        "version": str(version.version),
+        "promoted": decision.promoted,
+        "criteria": [dataclasses.asdict(criterion) for criterion in decision.criteria],
+        "champion": champion.version if champion else None,
+        "gains": [dataclasses.asdict(gain) for gain in champion.gains] if champion else [],  # type: ignore[call-overload]
+    }
+    mlflow.log_dict(content, "promotion/decision.json")
+
+
+def _card(version: ModelVersion, config: ExperimentConfig, catalog: Catalog, report: Report, decision: Decision) -> str:
+    return model_card(
+        Card(
+            task=config.task,
+            version=str(version.version),
+            run_id=version.run_id,
+            dataset=config.data.dataset,
+            split_fingerprint=catalog.split_fingerprint(),
+            images={split: len(catalog.split(split)) for split in SPLITS},
+            settings=flatten(config),
+            metrics=report.metrics,
+            groups=report.groups(),
+            criteria=[(criterion.name, criterion.held, criterion.detail) for criterion in decision.criteria],
+            promoted=decision.promoted,
+        )
+    )
+
+
+def _cpu_seconds_per_megapixel(network: Network, config: ExperimentConfig) -> float:
+    """Returns the work of the network on one window, the median of several: other work here does not count."""
+    size = config.windows.size
+    window = np.random.default_rng(config.seed).random((1, size, size, 3), np.float32)
+    network(window)
+    seconds = []
+    for _ in range(TIMINGS):
+        started = time.process_time()
+        network(window)
+        seconds.append(time.process_time() - started)
+    return float(np.median(seconds)) / (size * size / 1e6)
+
+
+def _megabytes(uri: str) -> float:
+    folder = model_files(uri).parent
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+
+
+def _described(signature: ModelSignature) -> str:
+    """Returns names and types of what a model takes and answers; defaults of parameters may differ."""
+    taken = [f"{column.name}: {column.type}" for column in signature.inputs.inputs]
+    answered = [f"{column.name}: {column.type.name}" for column in signature.outputs.inputs]
+    parameters = [f"{spec.name}: {spec.dtype.name}" for spec in signature.params.params] if signature.params else []
+    return f"({', '.join([*taken, *parameters])}) -> ({', '.join(answered)})"
+
+
+def _told(task: str, version: ModelVersion, decision: Decision, champion: Champion | None) -> str:
+    before = f" after version {champion.version}" if champion else ", the first one"
+    lines = [f"  {'met    ' if c.held else 'NOT MET'}  {c.detail}" for c in decision.criteria]
+    if decision.promoted:
+        serve = f"mlflow models serve -m models:/{task}@{CHAMPION} --env-manager local -p 5001"
+        return "\n".join([*lines, f"Version {version.version} of {task} is champion{before}.", f"Serve it: {serve}"])
+    return "\n".join([*lines, f"Refused: version {version.version} of {task} stays challenger."])

@@ -1,0 +1,55 @@
+"""A network that finds bright discs, logged as a model, and images to show it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import mlflow
+import numpy as np
+import pytest
+from tests.conftest import disc_sample
+
+from nanonuclei.config.experiment import NucleiExperiment
+
+
+@pytest.fixture(scope="session")
+def logged(bright_network: object, served_config: NucleiExperiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the logged model."""
+    from nanonuclei.serving.store import log_model
+
+    folder = tmp_path_factory.mktemp("logged")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+        with mlflow.start_run():
+            uri = log_model(bright_network, served_config, folder=folder / "work")
+        path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder / "model")))
+        mlflow.set_tracking_uri(None)
+    return path
+
+
+@pytest.fixture(scope="session")
+def golden() -> np.ndarray:
+    """Discs on a dark ground, ``(120, 90)`` uint8."""
+    return disc_sample("golden", seed=5, shape=(120, 90)).image
+
+
+@pytest.fixture(scope="session")
+def png() -> Callable[[np.ndarray], bytes]:
+    """Encodes an image as PNG."""
+    return lambda image: cv2.imencode(".png", image)[1].tobytes()
+
+
+@pytest.fixture(scope="session")
+def request_body(png: Callable[[np.ndarray], bytes]) -> Callable[..., bytes]:
+    """Writes a request: `request_body([image], threshold=0.4)`."""
+    import json
+
+    def write(images: list[np.ndarray], **params: object) -> bytes:
+        rows = [[base64.b64encode(png(image)).decode()] for image in images]
+        return json.dumps({"dataframe_split": {"columns": ["image"], "data": rows}, "params": params}).encode()
+
+    return write

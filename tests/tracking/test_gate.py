@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import yaml
+from tests.conftest import ROOT
+
+from nanonuclei.config.gate import GateConfig, load_gate
+from nanonuclei.errors import ConfigError
+from nanonuclei.tracking.gate import Candidate, Champion, Gain, decide
+
+GATE = GateConfig(
+    least={"iou": 0.8},
+    most={"count_error": 0.2},
+    compared="map_pooled",
+    min_gain=0.0,
+    min_gain_low=-0.01,
+    max_loss=0.02,
+    min_images=10,
+    bootstrap=100,
+    max_cpu_seconds_per_megapixel=2.0,
+    max_megabytes=50.0,
+)
+GOOD = Candidate(
+    dataset="dsb2018",
+    real=True,
+    metrics={"iou": 0.8, "count_error": 0.2},
+    cpu_seconds_per_megapixel=2.0,
+    megabytes=50.0,
+    signature="(image) -> (object)",
+    problem="",
+)
+
+
+def gain(group: str, value: float, low: float, *, num_images: int = 100) -> Gain:
+    return Gain(group, value, low, value + 0.05, num_images)
+
+
+BEATEN = Champion("3", "(image) -> (object)", (gain("all", 0.0, -0.01), gain("stained", -0.02, -0.1)))
+
+
+def refused(candidate: Candidate = GOOD, champion: Champion | None = BEATEN, **options: bool) -> list[str]:
+    return [criterion.name for criterion in decide(candidate, champion, GATE, **options).criteria if not criterion.held]
+
+
+def test_challenger_on_every_bound_is_promoted_with_and_without_a_champion() -> None:
+    for champion in (None, BEATEN):
+        decision = decide(GOOD, champion, GATE)
+        assert decision.promoted
+        assert decision.reasons == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"metrics": {"iou": 0.79, "count_error": 0.2}}, ["least.iou"]),
+        ({"metrics": {"iou": 0.8, "count_error": 0.21}}, ["most.count_error"]),
+        ({"metrics": {"iou": float("nan")}}, ["least.iou", "most.count_error"]),
+        ({"cpu_seconds_per_megapixel": 2.1}, ["cpu_seconds_per_megapixel"]),
+        ({"megabytes": 51.0}, ["megabytes"]),
+        ({"real": False, "dataset": "simulated"}, ["data"]),
+        ({"problem": "its server ended before it answered"}, ["serves"]),
+        ({"signature": "(picture) -> (object)"}, ["signature"]),
+    ],
+)
+def test_what_is_beyond_a_bound_is_refused(change: dict[str, object], names: list[str]) -> None:
+    assert refused(replace(GOOD, **change)) == names
+
+
+@pytest.mark.parametrize(
+    ("gains", "names"),
+    [
+        ([gain("all", -0.001, -0.009)], ["gain"]),
+        ([gain("all", 0.02, -0.011)], ["gain_low"]),
+        ([gain("all", float("nan"), float("nan"))], ["gain", "gain_low"]),
+        ([gain("all", 0.05, 0.01), gain("stained", -0.021, -0.1)], ["loss.stained"]),
+        ([gain("all", 0.05, 0.01), gain("brightfield", -0.3, -0.5, num_images=9)], []),
+        ([gain("stained", 0.05, 0.01)], ["gain"]),
+    ],
+)
+def test_challenger_must_not_lose_against_the_champion(gains: list[Gain], names: list[str]) -> None:
+    assert refused(champion=replace(BEATEN, gains=tuple(gains))) == names
+
+
+def test_simulated_data_pass_only_when_that_is_said() -> None:
+    simulated = replace(GOOD, real=False, dataset="simulated")
+    assert "--allow-simulated" in decide(simulated, None, GATE).reasons[0]
+    assert refused(simulated, allow_simulated=True) == []
+
+
+def test_reasons_tell_bound_and_value() -> None:
+    (reason,) = decide(replace(GOOD, metrics={"iou": 0.5, "count_error": 0.1}), None, GATE).reasons
+    assert reason == "test iou must be at least 0.8, got 0.5000"
+
+
+def test_project_has_a_gate_that_is_valid() -> None:
+    assert load_gate("nuclei", path=ROOT / "params.yaml").compared == "map_pooled"
+
+
+def test_gate_that_is_missing_or_wrong_is_told_with_its_path(tmp_path: object) -> None:
+    path = tmp_path / "params.yaml"  # type: ignore[operator]
+    path.write_text("nuclei: {}\n")
+    with pytest.raises(ConfigError, match=r"params\.yaml must hold gate\.nuclei"):
+        load_gate("nuclei", path=path)
+    tree = {**GATE.model_dump(), "min_gian": 1.0}
+    del tree["min_gain"]
+    path.write_text(yaml.safe_dump({"gate": {"nuclei": tree}}))
+    with pytest.raises(ConfigError, match=r"gate\.nuclei\.min_gain: Field required[\s\S]*gate\.nuclei\.min_gian"):
+        load_gate("nuclei", path=path)
