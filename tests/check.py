@@ -1,4 +1,5 @@
-"""The test command: style, types, floors, then the tests. Further words go to pytest, such as `-m "not slow"`."""
+"""The test command: style, types, floors, then the tests: the fast ones on all cores, the slow ones, which measure
+times and memory, one after the other. Further words go to pytest in one run, such as `-m "not slow"`."""
 
 from __future__ import annotations
 
@@ -21,8 +22,13 @@ def main(options: list[str]) -> int:
         "ruff format": [sys.executable, "-m", "ruff", "format", "--check", "."],
         "mypy": [sys.executable, "-m", "mypy"],
         "floors": [linter or "lint-imports", "--no-cache"],
-        "pytest": [sys.executable, "-m", "pytest", *options],
     }
+    pytest = [sys.executable, "-m", "pytest"]
+    if options:
+        checks["tests"] = [*pytest, *options]
+    else:
+        checks["fast tests"] = [*pytest, "-m", "not slow", "--numprocesses", "auto", "--dist", "loadfile"]
+        checks["slow tests"] = [*pytest, "-m", "slow"]
     environment = {**os.environ, "PYTHONPATH": "src", "TF_CPP_MIN_LOG_LEVEL": "2"}
     failed = []
     for name, command in checks.items():
