@@ -1,5 +1,8 @@
-"""The test command: style, types, floors, then the tests: the fast ones on all cores, the slow ones, which measure
-times and memory, one after the other. Further words go to pytest in one run, such as `-m "not slow"`."""
+"""The test command: style, types, floors, then the tests.
+
+The fast tests run on all cores; the slow ones, which measure times and memory, one after the other. Further words go to
+pytest in one run, such as `-m "not slow"`.
+"""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import ROOT, disc_labels
 
 from nanonuclei.config.experiment import NucleiExperiment, WindowsConfig
-from nanonuclei.engine.predict import keras_network, predict_instances, score_maps
+from nanonuclei.engine.predict import is_small_and_crowded, keras_network, predict_instances, score_maps
 from nanonuclei.imaging.matching import matching
 from nanonuclei.imaging.windows import blend, cover
 from nanonuclei.tasks import create_task
@@ -33,7 +33,7 @@ def test_map_of_an_echo_is_the_image(stride: int) -> None:
     rng = np.random.default_rng(0)
     images = [rng.random((*shape, 3), np.float32) for shape in ((16, 16), (40, 23), (7, 50), (33, 33))]
     network = Echo()
-    config = WindowsConfig(size=16, stride=stride, batch_size=3, num_views=1)
+    config = WindowsConfig(size=16, stride=stride, batch_size=3, num_views=1, magnify_below=0.0)
     for image, score_map in zip(images, score_maps(network, images, config=config), strict=True):
         np.testing.assert_allclose(score_map, image[..., :1], atol=1e-6)
     assert set(network.shapes) == {(3, 16, 16, 3)}
@@ -56,7 +56,7 @@ class Noise:
 @pytest.mark.parametrize("stride", [16, 11, 3])
 def test_map_blended_band_by_band_is_that_of_all_windows_at_once(shape: tuple[int, int], stride: int) -> None:
     network, image = Noise(), np.zeros((*shape, 3), np.float32)
-    config = WindowsConfig(size=16, stride=stride, batch_size=3, num_views=1)
+    config = WindowsConfig(size=16, stride=stride, batch_size=3, num_views=1, magnify_below=0.0)
     (score_map,) = score_maps(network, [image], config=config, whole_batches=False)
     windows = cover(shape, 16, stride)
     assert len(network.answers) == len(windows)
@@ -64,11 +64,74 @@ def test_map_blended_band_by_band_is_that_of_all_windows_at_once(shape: tuple[in
 
 
 def test_last_batch_is_filled_up_only_where_that_is_asked_for() -> None:
-    config = WindowsConfig(size=16, stride=16, batch_size=3, num_views=1)
+    config = WindowsConfig(size=16, stride=16, batch_size=3, num_views=1, magnify_below=0.0)
     for whole, sizes in ((True, [3, 3]), (False, [3, 1])):
         network = Echo()
         list(score_maps(network, [np.zeros((32, 32, 3), np.float32)], config=config, whole_batches=whole))
         assert [shape[0] for shape in network.shapes] == sizes
+
+
+def discs_on_a_grid(shape: tuple[int, int], *, spacing: int, radius: int) -> np.ndarray:
+    """Returns an image ``(height, width, 3)`` with discs of brightness 1."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    disc = np.hypot(y % spacing - spacing // 2, x % spacing - spacing // 2) <= radius
+    return np.repeat(disc[..., None], 3, axis=2).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "radius", "below", "looks"),
+    [(20, 6, 200.0, 2), (20, 6, 100.0, 1), (20, 6, 0.0, 1), (20, 9, 200.0, 1), (64, 6, 200.0, 1), (20, 0, 0.0, 1)],
+)
+def test_images_of_small_and_crowded_objects_are_looked_at_again_enlarged(
+    spacing: int, radius: int, below: float, looks: int
+) -> None:
+    image = discs_on_a_grid((80, 128), spacing=spacing, radius=radius)
+    config = WindowsConfig(size=32, stride=24, batch_size=4, num_views=1, magnify_below=below)
+    network = Echo()
+    (score_map,) = score_maps(network, [image], config=config, whole_batches=False)
+    seen = sum(shape[0] for shape in network.shapes)
+    assert seen == sum(len(cover((80, 128), 32 // zoom, 24 // zoom)) for zoom in (1, 2)[:looks])
+    assert score_map.shape == (80, 128, 1)
+    np.testing.assert_allclose(score_map, image[..., :1], atol=0.0 if looks == 1 else 0.4)
+    np.testing.assert_array_equal(score_map >= 0.5, image[..., :1] >= 0.5)
+
+
+def test_second_look_shows_the_network_objects_of_twice_the_size() -> None:
+    image = discs_on_a_grid((80, 120), spacing=20, radius=6)
+    areas = []
+
+    def network(batch: np.ndarray) -> np.ndarray:
+        sizes = [cv2.connectedComponentsWithStats(np.uint8(window >= 0.5))[2][1:, 4].max() for window in batch[..., 0]]
+        areas.append(float(np.max(sizes)))
+        return batch[..., :1]
+
+    config = WindowsConfig(size=48, stride=48, batch_size=64, num_views=1, magnify_below=200.0)
+    list(score_maps(network, [image], config=config, whole_batches=False))
+    assert areas[1] / areas[0] == pytest.approx(4.0, rel=0.1)
+
+
+def test_order_of_images_survives_second_looks() -> None:
+    shapes = ((40, 40), (90, 60), (32, 32), (33, 70), (64, 64))
+    images = [discs_on_a_grid(s, spacing=20, radius=6 if n % 2 else 9) for n, s in enumerate(shapes)]
+    config = WindowsConfig(size=32, stride=32, batch_size=3, num_views=1, magnify_below=200.0)
+    for image, score_map in zip(images, score_maps(Echo(), images, config=config), strict=True):
+        np.testing.assert_array_equal(score_map >= 0.5, image[..., :1] >= 0.5)
+
+
+@pytest.mark.parametrize(
+    ("foreground", "body", "expected"),
+    [(100, 50, True), (199, 100, True), (250, 100, False), (100, 0, False)],
+)
+def test_objects_are_counted_by_their_parts(foreground: int, body: int, expected: bool) -> None:
+    """Of 10 objects on 100 x 100 px: their pixels, and those of their bodies."""
+    score_map = np.zeros((100, 100, 3), np.float32)
+    score_map[..., 0] = 1.0
+    for number in range(10):
+        score_map[10 * number, :foreground, 0] = 0.0
+        score_map[10 * number, :body, 1] = 1.0
+        score_map[10 * number + 1, : max(0, foreground - 100), 0] = 0.0
+        score_map[10 * number + 2, : max(0, foreground - 200), 0] = 0.0
+    assert is_small_and_crowded(score_map, below=200.0) is expected
 
 
 def test_images_are_read_as_they_are_needed() -> None:
@@ -79,13 +142,22 @@ def test_images_are_read_as_they_are_needed() -> None:
             read.append(number)
             yield np.zeros((8, 8, 3), np.float32)
 
-    maps = score_maps(Echo(), images(), config=WindowsConfig(size=16, stride=16, batch_size=2, num_views=1))
+    maps = score_maps(
+        Echo(), images(), config=WindowsConfig(size=16, stride=16, batch_size=2, num_views=1, magnify_below=0.0)
+    )
     next(maps)
     assert len(read) <= 3
 
 
 def test_no_image_gives_no_map() -> None:
-    assert list(score_maps(Echo(), [], config=WindowsConfig(size=16, stride=16, batch_size=2, num_views=1))) == []
+    assert (
+        list(
+            score_maps(
+                Echo(), [], config=WindowsConfig(size=16, stride=16, batch_size=2, num_views=1, magnify_below=0.0)
+            )
+        )
+        == []
+    )
 
 
 def test_objects_of_an_image_of_any_size_fit_into_it(experiment: Callable[..., NucleiExperiment]) -> None:

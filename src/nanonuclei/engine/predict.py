@@ -6,9 +6,11 @@ Nothing here imports Keras: training, evaluation and the served model, which kno
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from nanonuclei.config.experiment import WindowsConfig
@@ -24,32 +26,85 @@ if TYPE_CHECKING:
 Network = Callable[[Float32Array], Float32Array]
 """``(batch, size, size, 3)`` float32 to ``(batch, size, size, channels)`` float32."""
 
+ZOOM = 2
+"""How much larger the second look at an image shows its objects."""
+
+CROWDED = 1 / 2500
+"""Objects per px from which on an image is crowded; those that stand apart are found at any size."""
+
 
 def score_maps(
     network: Network, inputs: Iterable[Float32Array], *, config: WindowsConfig, whole_batches: bool = True
 ) -> Iterator[Float32Array]:
-    """Runs a network over full images, in order.
+    """Runs a network over full images, in order; twice where objects turn out small and crowded.
+
+    The network parts what touches by a pixel or two. In an image where its first map shows objects below
+    `config.magnify_below` px that stand close together, windows of half the size are enlarged, and the answers reduced.
 
     Args:
         network: Called with batches of `config.batch_size` windows.
         inputs: Normalised images ``(height, width, 3)`` float32 of any sizes; read as needed, not all at once.
-        config: Size and stride of the windows, and the batch size.
+        config: Size and stride of the windows, the batch size, and which images are looked at again.
         whole_batches: Fill the last batch up, for a network that is compiled anew for each size of a batch.
 
     Yields:
         ``(height, width, channels)`` float32, one per image. Of an image of many windows, the answers of about two
         rows of windows are held at a time beside the map itself.
     """
+    seen: deque[Float32Array] = deque()
+    for score_map in _looks(network, _kept(inputs, seen), config=config, whole_batches=whole_batches):
+        image = seen.popleft()
+        if is_small_and_crowded(score_map, below=config.magnify_below):
+            yield from _looks(network, [image], config=config, whole_batches=whole_batches, zoom=ZOOM)
+        else:
+            yield score_map
+
+
+def is_small_and_crowded(score_map: Float32Array, *, below: float) -> bool:
+    """Tells whether the objects of a score map are smaller than `below` px on average, and crowded.
+
+    Args:
+        score_map: ``(height, width, channels)``: one foreground score, or background, the parts by which objects are
+            counted, and the rest of them.
+        below: px; 0: never.
+    """
+    single = score_map.shape[-1] == 1
+    foreground = score_map[..., 0] >= 0.5 if single else score_map[..., 0] < 0.5
+    parts = foreground if score_map.shape[-1] < 3 else score_map[..., 1] >= 0.5
+    num_objects = cv2.connectedComponents(np.ascontiguousarray(parts).view(np.uint8), connectivity=4)[0] - 1
+    return bool(num_objects >= CROWDED * foreground.size and np.count_nonzero(foreground) < below * num_objects)
+
+
+def _kept(inputs: Iterable[Float32Array], seen: deque[Float32Array]) -> Iterator[Float32Array]:
+    for image in inputs:
+        seen.append(image)
+        yield image
+
+
+def _looks(
+    network: Network, inputs: Iterable[Float32Array], *, config: WindowsConfig, whole_batches: bool, zoom: int = 1
+) -> Iterator[Float32Array]:
+    """Yields a map per image; windows are `zoom` times smaller than the network's and enlarged for it."""
     waiting: list[_Pending] = []
-    for chunk in _batched(_cut(inputs, waiting, config), config.batch_size):
-        batch = np.stack([window for _, window in chunk])
+    for chunk in _batched(_cut(inputs, waiting, config, zoom), config.batch_size):
+        batch = np.stack([_resized(window, zoom) for _, window in chunk])
         padding = config.batch_size - len(chunk)
         if padding and whole_batches:
             batch = np.concatenate([batch, np.repeat(batch[-1:], padding, axis=0)])
-        for (owner, _), answer in zip(chunk, network(batch), strict=False):
-            owner.add(answer)
+        for (owner, window), answer in zip(chunk, network(batch), strict=False):
+            owner.add(_resized(answer, window.shape[0] / answer.shape[0]))
         while waiting and waiting[0].complete:
             yield waiting.pop(0).score_map()
+
+
+def _resized(image: Float32Array, factor: float) -> Float32Array:
+    """Returns a square image or answer ``(size, size, channels)`` enlarged or reduced."""
+    if factor == 1:
+        return image
+    size = round(image.shape[0] * factor)
+    method = cv2.INTER_LINEAR if factor > 1 else cv2.INTER_AREA
+    resized = cv2.resize(np.ascontiguousarray(image, np.float32), (size, size), interpolation=method)
+    return np.asarray(resized.reshape(size, size, -1), np.float32)
 
 
 class _Pending:
@@ -147,11 +202,11 @@ def predict_instances(task: Task, model: keras.Model, image: Image) -> Instances
 
 
 def _cut(
-    inputs: Iterable[Float32Array], waiting: list[_Pending], config: WindowsConfig
+    inputs: Iterable[Float32Array], waiting: list[_Pending], config: WindowsConfig, zoom: int
 ) -> Iterator[tuple[_Pending, Float32Array]]:
     for image in inputs:
         shape = (image.shape[0], image.shape[1])
-        windows = cover(shape, config.size, config.stride)
+        windows = cover(shape, config.size // zoom, max(1, config.stride // zoom))
         pending = _Pending(shape, windows)
         waiting.append(pending)
         for window in windows:

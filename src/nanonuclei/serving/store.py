@@ -20,7 +20,7 @@ from nanonuclei.config.params import Scalar, load_experiment, to_yaml
 from nanonuclei.engine.predict import Network, with_views
 from nanonuclei.engine.runtime import load_onnx
 from nanonuclei.errors import TrackingError
-from nanonuclei.serving.model import LIMITS, signature, stored_config, stored_task
+from nanonuclei.serving.model import LIMITS, signature, stored_task
 
 if TYPE_CHECKING:
     import keras
@@ -150,8 +150,12 @@ def load_stored(
     return config, load_network(files / NETWORK)
 
 
-def load_served(uri: str) -> tuple[ExperimentConfig, Network]:
+def load_served(uri: str, *, missing_from: Path | None = None) -> tuple[ExperimentConfig, Network]:
     """Loads config and network of a logged model as they are served, without Keras.
+
+    Args:
+        uri: Such as ``models:/m-...`` or ``models:/nuclei@champion``.
+        missing_from: A `params.yaml` for settings that are younger than the model.
 
     Raises:
         TrackingError: The model has no ONNX file: it was logged before models were served from one.
@@ -162,7 +166,7 @@ def load_served(uri: str) -> tuple[ExperimentConfig, Network]:
             f"model {uri} must hold {ONNX}, but it was logged by an earlier version, which served Keras. Log it again "
             f"with `dvc repro` or `mlflow run . -e train`"
         )
-    config = stored_config(files / CONFIG)
+    config = load_experiment(stored_task(files / CONFIG), path=files / CONFIG, missing_from=missing_from)
     network = load_onnx(files / ONNX)
     return config, with_views(network, num_views=config.windows.num_views)
 

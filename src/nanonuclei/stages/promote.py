@@ -81,7 +81,7 @@ def promote(task: str, run: str, *, allow_simulated: bool = False, say: Callable
     gate = load_gate(_known(task), path=PARAMS)
     trained = existing_run(run)
     uri = model_uri(trained)
-    config, network = load_served(uri)
+    config, network = load_served(uri, missing_from=PARAMS)
     if config.task != task:
         raise TrackingError(f"run {run} holds a model for {config.task}, not for {task}. Promote it as {config.task}")
     tags = {PARENT: run, "promotes": run, "task": task, "dataset.name": config.data.dataset}
@@ -153,7 +153,7 @@ def _champion(
         scores = pd.read_csv(io.StringIO(text), dtype={"sample_id": str})
         mlflow.set_tag("champion.scored", "before")
     else:
-        its_config, network = load_served(uri)
+        its_config, network = load_served(uri, missing_from=PARAMS)
         scores = _score(its_config, network, catalog).per_image
         mlflow.log_text(scores.to_csv(index=False), "promotion/champion_per_image.csv")
         mlflow.set_tag("champion.scored", "anew")
