@@ -70,25 +70,32 @@ def chosen(catalog: Catalog, split: str) -> list[SampleRef]:
 
 
 def ours(run: str, samples: Sequence[SampleRef]) -> tuple[list[np.ndarray], dict[str, float]]:
-    """Predicts one image after the other with a run's model; returns label maps, and minutes and speed."""
-    from nanonuclei.config.params import with_settings
-    from nanonuclei.engine.predict import predict_instances
-    from nanonuclei.serving.store import load_trained
+    """Predicts one image after the other with a run's model, as it is served; returns label maps, minutes and speed."""
+    from nanonuclei.config.params import load_experiment
+    from nanonuclei.engine.predict import score_maps
+    from nanonuclei.engine.runtime import load_onnx
+    from nanonuclei.serving.store import CONFIG, ONNX, model_files, model_uri
     from nanonuclei.stages.places import PARAMS
     from nanonuclei.tasks import create_task
     from nanonuclei.tracking.runs import existing_run
 
     trained = existing_run(run)
-    config, model = load_trained(trained, settings={}, missing_from=PARAMS)
-    task = create_task(with_settings(config, {"windows.num_views": 1}))
+    files = model_files(model_uri(trained))
+    task = create_task(load_experiment("nuclei", path=files / CONFIG, missing_from=PARAMS))
+    network = load_onnx(files / ONNX)  # one view, whatever the config says
+
+    def labels(image: np.ndarray) -> np.ndarray:
+        inputs = [task.network_input(image)]
+        (score_map,) = score_maps(network, inputs, config=task.config.windows, whole_batches=False)
+        return task.instances(score_map).labels
+
     images = [sample.image() for sample in samples]
-    predict_instances(task, model, images[0])
+    labels(images[0])
     found, seconds = [], 0.0
     for image in images:
         started = time.perf_counter()
-        labels = predict_instances(task, model, image).labels
+        found.append(labels(image))
         seconds += time.perf_counter() - started
-        found.append(labels)
     megapixels = sum(image.shape[0] * image.shape[1] for image in images) / 1e6
     fitted = existing_run(trained.data.tags.get("lineage.upstream.train", run))
     minutes = fitted.data.metrics["train_seconds"] / 60
