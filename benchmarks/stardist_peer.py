@@ -86,7 +86,7 @@ def ours(run: str, samples: Sequence[SampleRef]) -> tuple[list[np.ndarray], dict
 
     def labels(image: np.ndarray) -> np.ndarray:
         inputs = [task.network_input(image)]
-        (score_map,) = score_maps(network, inputs, config=task.config.windows, whole_batches=False)
+        (score_map,) = score_maps(network, inputs, config=task.config.windows, step=task.config.network.step)
         return task.instances(score_map).labels
 
     images = [sample.image() for sample in samples]

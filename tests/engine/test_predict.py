@@ -8,13 +8,25 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.conftest import ROOT, disc_labels
 
 from nanonuclei.config.experiment import NucleiExperiment, WindowsConfig
-from nanonuclei.engine.predict import is_small_and_crowded, keras_network, predict_instances, score_maps
+from nanonuclei.engine import predict
+from nanonuclei.engine.predict import (
+    _filled,
+    fitted,
+    is_small_and_crowded,
+    keras_network,
+    predict_instances,
+    score_maps,
+)
 from nanonuclei.imaging.matching import matching
 from nanonuclei.imaging.windows import blend, cover
-from nanonuclei.tasks import create_task
+from nanonuclei.tasks import Task, create_task
+
+STEP = 2
 
 
 class Echo:
@@ -34,9 +46,33 @@ def test_map_of_an_echo_is_the_image(stride: int) -> None:
     images = [rng.random((*shape, 3), np.float32) for shape in ((16, 16), (40, 23), (7, 50), (33, 33))]
     network = Echo()
     config = WindowsConfig(size=16, stride=stride, batch_size=3, num_views=1, magnify_below=0.0)
-    for image, score_map in zip(images, score_maps(network, images, config=config), strict=True):
+    for image, score_map in zip(images, score_maps(network, images, config=config, step=STEP), strict=True):
         np.testing.assert_allclose(score_map, image[..., :1], atol=1e-6)
-    assert set(network.shapes) == {(3, 16, 16, 3)}
+    for count, height, width, _ in network.shapes:
+        assert count <= 3
+        assert max(height, width) <= 16
+        assert height % STEP == width % STEP == 0
+
+
+@pytest.mark.parametrize(
+    ("extent", "expected"),
+    [(1, 4), (16, 16), (17, 12), (28, 16), (29, 16), (40, 16), (41, 16), (100, 16)],
+)
+def test_windows_are_just_large_enough(extent: int, expected: int) -> None:
+    assert fitted(extent, 16, overlap=4, step=4) == expected
+
+
+@given(extent=st.integers(1, 500), steps=st.integers(1, 8), step=st.sampled_from([1, 2, 16]), data=st.data())
+def test_fitted_windows_are_no_more_than_full_ones_and_cover(
+    extent: int, steps: int, step: int, data: st.DataObject
+) -> None:
+    largest = steps * step
+    overlap = data.draw(st.integers(0, largest - 1))
+    size = fitted(extent, largest, overlap=overlap, step=step)
+    number = len(cover((extent, 1), (largest, 1), (largest - overlap, 1)))
+    assert size <= largest
+    assert size % step == 0
+    assert len(cover((extent, 1), (size, 1), (max(1, size - overlap), 1))) <= number
 
 
 class Noise:
@@ -57,18 +93,29 @@ class Noise:
 def test_map_blended_band_by_band_is_that_of_all_windows_at_once(shape: tuple[int, int], stride: int) -> None:
     network, image = Noise(), np.zeros((*shape, 3), np.float32)
     config = WindowsConfig(size=16, stride=stride, batch_size=3, num_views=1, magnify_below=0.0)
-    (score_map,) = score_maps(network, [image], config=config, whole_batches=False)
-    windows = cover(shape, 16, stride)
+    (score_map,) = score_maps(network, [image], config=config, step=STEP)
+    sizes = [fitted(extent, 16, overlap=16 - stride, step=STEP) for extent in shape]
+    windows = cover(shape, (sizes[0], sizes[1]), (max(1, sizes[0] - 16 + stride), max(1, sizes[1] - 16 + stride)))
     assert len(network.answers) == len(windows)
     np.testing.assert_array_equal(score_map, blend(np.stack(network.answers), windows, shape))
 
 
-def test_last_batch_is_filled_up_only_where_that_is_asked_for() -> None:
-    config = WindowsConfig(size=16, stride=16, batch_size=3, num_views=1, magnify_below=0.0)
-    for whole, sizes in ((True, [3, 3]), (False, [3, 1])):
+def test_batches_hold_windows_of_one_shape_within_both_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = WindowsConfig(size=32, stride=32, batch_size=3, num_views=1, magnify_below=0.0)
+    images = [np.zeros((*shape, 3), np.float32) for shape in [(8, 8)] * 4 + [(8, 10)] + [(64, 32)] + [(32, 32)] * 3]
+    for most, sizes in ((10_000, [3, 1, 1, 3, 2]), (2048, [3, 1, 1, 2, 2, 1]), (10, [1] * 10)):
+        monkeypatch.setattr(predict, "MOST_PIXELS", most)
         network = Echo()
-        list(score_maps(network, [np.zeros((32, 32, 3), np.float32)], config=config, whole_batches=whole))
+        assert len(list(score_maps(network, images, config=config, step=STEP))) == len(images)
         assert [shape[0] for shape in network.shapes] == sizes
+
+
+def test_network_that_compiles_per_shape_is_called_with_few_of_them() -> None:
+    network = Echo()
+    for number in range(1, 9):
+        batch = np.random.default_rng(number).random((number, 4, 4, 3), np.float32)
+        np.testing.assert_array_equal(_filled(network)(batch), batch[..., :1])
+    assert {shape[0] for shape in network.shapes} == {1, 2, 4, 8}
 
 
 def discs_on_a_grid(shape: tuple[int, int], *, spacing: int, radius: int) -> np.ndarray:
@@ -88,7 +135,7 @@ def test_images_of_small_and_crowded_objects_are_looked_at_again_enlarged(
     image = discs_on_a_grid((80, 128), spacing=spacing, radius=radius)
     config = WindowsConfig(size=32, stride=24, batch_size=4, num_views=1, magnify_below=below)
     network = Echo()
-    (score_map,) = score_maps(network, [image], config=config, whole_batches=False)
+    (score_map,) = score_maps(network, [image], config=config, step=STEP)
     seen = sum(shape[0] for shape in network.shapes)
     assert seen == sum(len(cover((80, 128), 32 // zoom, 24 // zoom)) for zoom in (1, 2)[:looks])
     assert score_map.shape == (80, 128, 1)
@@ -106,7 +153,7 @@ def test_second_look_shows_the_network_objects_of_twice_the_size() -> None:
         return batch[..., :1]
 
     config = WindowsConfig(size=48, stride=48, batch_size=64, num_views=1, magnify_below=200.0)
-    list(score_maps(network, [image], config=config, whole_batches=False))
+    list(score_maps(network, [image], config=config, step=STEP))
     assert areas[1] / areas[0] == pytest.approx(4.0, rel=0.1)
 
 
@@ -114,7 +161,7 @@ def test_order_of_images_survives_second_looks() -> None:
     shapes = ((40, 40), (90, 60), (32, 32), (33, 70), (64, 64))
     images = [discs_on_a_grid(s, spacing=20, radius=6 if n % 2 else 9) for n, s in enumerate(shapes)]
     config = WindowsConfig(size=32, stride=32, batch_size=3, num_views=1, magnify_below=200.0)
-    for image, score_map in zip(images, score_maps(Echo(), images, config=config), strict=True):
+    for image, score_map in zip(images, score_maps(Echo(), images, config=config, step=STEP), strict=True):
         np.testing.assert_array_equal(score_map >= 0.5, image[..., :1] >= 0.5)
 
 
@@ -142,22 +189,14 @@ def test_images_are_read_as_they_are_needed() -> None:
             read.append(number)
             yield np.zeros((8, 8, 3), np.float32)
 
-    maps = score_maps(
-        Echo(), images(), config=WindowsConfig(size=16, stride=16, batch_size=2, num_views=1, magnify_below=0.0)
-    )
-    next(maps)
+    config = WindowsConfig(size=16, stride=16, batch_size=2, num_views=1, magnify_below=0.0)
+    next(score_maps(Echo(), images(), config=config, step=STEP))
     assert len(read) <= 3
 
 
 def test_no_image_gives_no_map() -> None:
-    assert (
-        list(
-            score_maps(
-                Echo(), [], config=WindowsConfig(size=16, stride=16, batch_size=2, num_views=1, magnify_below=0.0)
-            )
-        )
-        == []
-    )
+    config = WindowsConfig(size=16, stride=16, batch_size=2, num_views=1, magnify_below=0.0)
+    assert list(score_maps(Echo(), [], config=config, step=STEP)) == []
 
 
 def test_objects_of_an_image_of_any_size_fit_into_it(experiment: Callable[..., NucleiExperiment]) -> None:
@@ -207,16 +246,20 @@ class Local:
 def test_nuclei_that_lie_across_the_seams_of_windows_come_out_whole_and_once(
     experiment: Callable[..., NucleiExperiment], size: int, overlap: int
 ) -> None:
-    stride = size - overlap
-    seams = [*range(stride, 170, stride)]
-    discs = [(float(y), float(x), 8.0) for y in seams for x in seams]
+    stride, shape = size - overlap, (190, 181)
+    task = seam_task(experiment, size=size, stride=stride)
+    steps = [fitted(extent, size, overlap=overlap, step=task.config.network.step) - overlap for extent in shape]
+    rows, columns = (range(step, 170, step) for step in steps)  # where windows begin
+    discs = [(float(y), float(x), 8.0) for y in rows for x in columns]
     discs = [disc for place, disc in enumerate(discs) if _apart(disc, discs[:place])]
-    truth = disc_labels((190, 181), discs)
-    settings = {"windows.size": size, "windows.stride": stride, "normalize.kind": "range", "instances.min_score": 0.0}
-    foreground = {"target.kind": "foreground", "loss.kind": "binary_crossentropy"}
-    task = create_task(experiment({**settings, **foreground}))
+    truth = disc_labels(shape, discs)
     found = predict_instances(task, Local(), np.where(truth > 0, 255, 0).astype(np.uint8))
     assert len(found) == len(discs) == matching(truth, found.labels, 0.8).tp
+
+
+def seam_task(experiment: Callable[..., NucleiExperiment], *, size: int, stride: int) -> Task:
+    settings = {"windows.size": size, "windows.stride": stride, "normalize.kind": "range", "instances.min_score": 0.0}
+    return create_task(experiment({**settings, "target.kind": "foreground", "loss.kind": "binary_crossentropy"}))
 
 
 def _apart(disc: tuple[float, float, float], others: list[tuple[float, float, float]]) -> bool:

@@ -133,6 +133,11 @@ class NetworkConfig(Section):
             )
         return self
 
+    @property
+    def step(self) -> int:
+        """Height and width of what the network sees are multiples of this, px."""
+        return int(2**self.depth)
+
 
 class LossConfig(Section):
     """What is minimised. `+dice` adds the Dice loss times `dice_weight`."""
@@ -244,7 +249,7 @@ class NucleiExperiment(Section):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
-        step = 2**self.network.depth
+        step = self.network.step
         for name, size in (("train.patch_size", self.train.patch_size), ("windows.size", self.windows.size)):
             if size % step:
                 raise ValueError(

@@ -80,7 +80,8 @@ def evaluate_network(task: Task, network: Network, samples: Sequence[SampleRef])
     timed = _Timed(network)
     started = time.perf_counter()
     with ThreadPoolExecutor(2, thread_name_prefix="evaluate") as threads:
-        maps = score_maps(timed, _decoded(task, samples, threads), config=task.config.windows)
+        inputs = _decoded(task, samples, threads)
+        maps = score_maps(timed, inputs, config=task.config.windows, step=task.config.network.step)
         rows: list[Future[tuple[Statistics, pd.DataFrame]]] = [
             threads.submit(_statistics, task, sample, score_map)
             for sample, score_map in zip(samples, maps, strict=True)

@@ -32,30 +32,34 @@ ZOOM = 2
 CROWDED = 1 / 2500
 """Objects per px from which on an image is crowded; those that stand apart are found at any size."""
 
+MOST_PIXELS = 2**20
+"""px that the network is given at a time, unless one window has more: a U-Net needs about 1 kB for each."""
+
 
 def score_maps(
-    network: Network, inputs: Iterable[Float32Array], *, config: WindowsConfig, whole_batches: bool = True
+    network: Network, inputs: Iterable[Float32Array], *, config: WindowsConfig, step: int
 ) -> Iterator[Float32Array]:
     """Runs a network over full images, in order; twice where objects turn out small and crowded.
 
-    The network parts what touches by a pixel or two. In an image where its first map shows objects below
-    `config.magnify_below` px that stand close together, windows of half the size are enlarged, and the answers reduced.
+    An image that fits into a window is seen as a whole; see `fitted` for the others. The network parts
+    what touches by a pixel or two: in an image where its first map shows objects below `config.magnify_below` px that
+    stand close together, windows of half the size are enlarged, and the answers reduced.
 
     Args:
-        network: Called with batches of `config.batch_size` windows.
+        network: Called with up to `config.batch_size` windows of one shape.
         inputs: Normalised images ``(height, width, 3)`` float32 of any sizes; read as needed, not all at once.
-        config: Size and stride of the windows, the batch size, and which images are looked at again.
-        whole_batches: Fill the last batch up, for a network that is compiled anew for each size of a batch.
+        config: Largest size of the windows, their overlap, the batch size, and which images are looked at again.
+        step: px of which the network takes multiples, ``2**network.depth``.
 
     Yields:
         ``(height, width, channels)`` float32, one per image. Of an image of many windows, the answers of about two
         rows of windows are held at a time beside the map itself.
     """
     seen: deque[Float32Array] = deque()
-    for score_map in _looks(network, _kept(inputs, seen), config=config, whole_batches=whole_batches):
+    for score_map in _looks(network, _kept(inputs, seen), config=config, step=step):
         image = seen.popleft()
         if is_small_and_crowded(score_map, below=config.magnify_below):
-            yield from _looks(network, [image], config=config, whole_batches=whole_batches, zoom=ZOOM)
+            yield from _looks(network, [image], config=config, step=step, zoom=ZOOM)
         else:
             yield score_map
 
@@ -75,6 +79,22 @@ def is_small_and_crowded(score_map: Float32Array, *, below: float) -> bool:
     return bool(num_objects >= CROWDED * foreground.size and np.count_nonzero(foreground) < below * num_objects)
 
 
+def fitted(extent: int, size: int, *, overlap: int, step: int) -> int:
+    """Returns the size of windows along one axis that covers it with little waste.
+
+    As few windows as windows of `size` need, all of one size: just large enough, in multiples of `step`.
+
+    Args:
+        extent: Of the image, px.
+        size: Largest size of a window, px, a multiple of `step`.
+        overlap: px that neighbouring windows share at least, below `size`.
+        step: px.
+    """
+    number = 1 if extent <= size else -(-(extent - overlap) // (size - overlap))
+    least = -(-(extent + (number - 1) * overlap) // number)
+    return min(size, -(-least // step) * step)
+
+
 def _kept(inputs: Iterable[Float32Array], seen: deque[Float32Array]) -> Iterator[Float32Array]:
     for image in inputs:
         seen.append(image)
@@ -82,29 +102,26 @@ def _kept(inputs: Iterable[Float32Array], seen: deque[Float32Array]) -> Iterator
 
 
 def _looks(
-    network: Network, inputs: Iterable[Float32Array], *, config: WindowsConfig, whole_batches: bool, zoom: int = 1
+    network: Network, inputs: Iterable[Float32Array], *, config: WindowsConfig, step: int, zoom: int = 1
 ) -> Iterator[Float32Array]:
-    """Yields a map per image; windows are `zoom` times smaller than the network's and enlarged for it."""
+    """Yields a map per image; windows are `zoom` times smaller than what the network sees of them."""
     waiting: list[_Pending] = []
-    for chunk in _batched(_cut(inputs, waiting, config, zoom), config.batch_size):
-        batch = np.stack([_resized(window, zoom) for _, window in chunk])
-        padding = config.batch_size - len(chunk)
-        if padding and whole_batches:
-            batch = np.concatenate([batch, np.repeat(batch[-1:], padding, axis=0)])
-        for (owner, window), answer in zip(chunk, network(batch), strict=False):
-            owner.add(_resized(answer, window.shape[0] / answer.shape[0]))
+    for chunk in _batched(_cut(inputs, waiting, config, step, zoom), config.batch_size):
+        answers = network(np.stack([_resized(window, zoom) for _, window in chunk]))
+        for (owner, _), answer in zip(chunk, answers, strict=True):
+            owner.add(_resized(answer, 1 / zoom))
         while waiting and waiting[0].complete:
             yield waiting.pop(0).score_map()
 
 
 def _resized(image: Float32Array, factor: float) -> Float32Array:
-    """Returns a square image or answer ``(size, size, channels)`` enlarged or reduced."""
+    """Returns an image or answer ``(height, width, channels)`` enlarged or reduced."""
     if factor == 1:
         return image
-    size = round(image.shape[0] * factor)
+    height, width = (round(extent * factor) for extent in image.shape[:2])
     method = cv2.INTER_LINEAR if factor > 1 else cv2.INTER_AREA
-    resized = cv2.resize(np.ascontiguousarray(image, np.float32), (size, size), interpolation=method)
-    return np.asarray(resized.reshape(size, size, -1), np.float32)
+    resized = cv2.resize(np.ascontiguousarray(image, np.float32), (width, height), interpolation=method)
+    return np.asarray(resized.reshape(height, width, -1), np.float32)
 
 
 class _Pending:
@@ -158,7 +175,21 @@ class _Pending:
 
 def keras_network(model: keras.Model, *, num_views: int) -> Network:
     """Returns a Keras model as a plain function on NumPy arrays; see `with_views`."""
-    return with_views(model.predict_on_batch, num_views=num_views)
+    import keras
+
+    compiles_per_shape = keras.backend.backend() == "jax"
+    network: Network = model.predict_on_batch
+    return with_views(_filled(network) if compiles_per_shape else network, num_views=num_views)
+
+
+def _filled(network: Network) -> Network:
+    """Returns a network that is called with 1, 2, 4... windows only, the last of them repeated."""
+
+    def called(batch: Float32Array) -> Float32Array:
+        missing = (1 << (len(batch) - 1).bit_length()) - len(batch)
+        return network(np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)]))[: len(batch)]
+
+    return called
 
 
 def with_views(network: Network, *, num_views: int) -> Network:
@@ -197,16 +228,22 @@ def predict_instances(task: Task, model: keras.Model, image: Image) -> Instances
         image: ``(height, width)`` or ``(height, width, 3 or 4)``, uint8 or uint16.
     """
     network = keras_network(model, num_views=task.config.windows.num_views)
-    score_map = next(score_maps(network, [task.network_input(image)], config=task.config.windows))
+    score_map = next(
+        score_maps(network, [task.network_input(image)], config=task.config.windows, step=task.config.network.step)
+    )
     return task.instances(score_map)
 
 
 def _cut(
-    inputs: Iterable[Float32Array], waiting: list[_Pending], config: WindowsConfig, zoom: int
+    inputs: Iterable[Float32Array], waiting: list[_Pending], config: WindowsConfig, step: int, zoom: int
 ) -> Iterator[tuple[_Pending, Float32Array]]:
+    overlap = config.size - config.stride
     for image in inputs:
         shape = (image.shape[0], image.shape[1])
-        windows = cover(shape, config.size // zoom, max(1, config.stride // zoom))
+        sizes = [fitted(extent * zoom, config.size, overlap=overlap, step=step) for extent in shape]
+        height, width = (max(1, size // zoom) for size in sizes)
+        strides = (max(1, height - overlap // zoom), max(1, width - overlap // zoom))
+        windows = cover(shape, (height, width), strides)
         pending = _Pending(shape, windows)
         waiting.append(pending)
         for window in windows:
@@ -216,5 +253,15 @@ def _cut(
 def _batched(
     windows: Iterator[tuple[_Pending, Float32Array]], size: int
 ) -> Iterator[list[tuple[_Pending, Float32Array]]]:
-    while chunk := list(itertools.islice(windows, size)):
+    """Yields windows of one shape, at most `size` of them and no more than `MOST_PIXELS`, but one at least."""
+    chunk: list[tuple[_Pending, Float32Array]] = []
+    for owner, window in windows:
+        if chunk and chunk[0][1].shape != window.shape:
+            yield chunk
+            chunk = []
+        chunk.append((owner, window))
+        if len(chunk) == size or (len(chunk) + 1) * window.shape[0] * window.shape[1] > MOST_PIXELS:
+            yield chunk
+            chunk = []
+    if chunk:
         yield chunk

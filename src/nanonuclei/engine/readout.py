@@ -61,7 +61,7 @@ def tune_read_out(task: Task, model: keras.Model, samples: Sequence[SampleRef]) 
     chosen = _drawn(samples, seed=config.seed)
     network = keras_network(model, num_views=config.windows.num_views)
     inputs = (task.network_input(sample.image()) for sample in chosen)
-    maps = list(score_maps(network, inputs, config=config.windows))
+    maps = list(score_maps(network, inputs, config=config.windows, step=config.network.step))
     truth = [sample.labels() for sample in chosen]
     best = config.instances.model_copy(update={"tune": False})
     tried: dict[InstancesConfig, float] = {}

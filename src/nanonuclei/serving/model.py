@@ -168,7 +168,7 @@ def _items(table: object) -> list[object]:
 
 def _found(images: Sequence[Encoded], reader: Reader, network: Network) -> Iterator[tuple[Instances, tuple[int, int]]]:
     inputs: Iterable[Float32Array] = (reader.network_input(image) for image in decoded(images))
-    for score_map in score_maps(network, inputs, config=reader.windows, whole_batches=False):
+    for score_map in score_maps(network, inputs, config=reader.windows, step=reader.step):
         yield reader.instances(score_map), (score_map.shape[0], score_map.shape[1])
 
 

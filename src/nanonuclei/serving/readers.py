@@ -23,6 +23,10 @@ class Reader(Protocol):
     def windows(self) -> WindowsConfig:
         """How images are covered with windows."""
 
+    @property
+    def step(self) -> int:
+        """Px of which the network takes multiples."""
+
     def network_input(self, image: Image) -> Float32Array:
         """A full image to what the network takes, ``(height, width, 3)`` float32 in 0..1."""
 
@@ -40,6 +44,11 @@ class NucleiReader:
     def windows(self) -> WindowsConfig:
         """How images are covered with windows."""
         return self.config.windows
+
+    @property
+    def step(self) -> int:
+        """Px of which the network takes multiples."""
+        return self.config.network.step
 
     def network_input(self, image: Image) -> Float32Array:
         """Returns the normalised image."""

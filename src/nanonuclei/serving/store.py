@@ -102,7 +102,7 @@ def model_uri(run: mlflow.entities.Run) -> str:
     uri = run.data.tags.get("model.uri")
     if uri is None:
         raise TrackingError(
-            f"run {run.info.run_id} holds no model: its training did not end, it is no training, or one of the pipeline, "
+            f"run {run.info.run_id} holds no model: its training did not end, it is none, or one of the pipeline, "
             "whose evaluation holds it. Name that run, or go on with `mlflow run . -e train -P resume=RUN_ID`"
         )
     return str(uri)

@@ -152,7 +152,8 @@ def _predict_all(
     for part in ("labels", "outlines"):
         (folder / part).mkdir(parents=True)
     inputs = (task.network_input(_read(path)) for path in paths.values())
-    maps = score_maps(keras_network(network, num_views=config.windows.num_views), inputs, config=config.windows)
+    views = keras_network(network, num_views=config.windows.num_views)
+    maps = score_maps(views, inputs, config=config.windows, step=config.network.step)
     objects, images, submission = [], [], []
     for number, ((name, path), score_map) in enumerate(zip(paths.items(), maps, strict=True), start=1):
         found = task.instances(score_map)
