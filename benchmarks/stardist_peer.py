@@ -7,7 +7,7 @@ StarDist 0.9.2 runs in an environment of its own, which this script makes (`scra
 the fluorescence images of our training split, tunes its thresholds on those of our validation split, and predicts
 those of our test split. Finished folders (`scratch/stardist/seed-1`) are scored again without training. `--ours` names
 runs of our training, or of the pipeline's evaluation; their models predict the same images here, one at a time and
-without test-time augmentation, so that times compare.
+without test-time augmentation and with the windows of `params.yaml`, so that times compare.
 
 What comes out: pooled AP by IoU threshold, its mean over 0.5:0.1:0.9, training minutes, seconds per megapixel.
 `--check` compares our matching with `stardist.matching` on random label images instead.
@@ -81,7 +81,8 @@ def ours(run: str, samples: Sequence[SampleRef]) -> tuple[list[np.ndarray], dict
 
     trained = existing_run(run)
     files = model_files(model_uri(trained))
-    task = create_task(load_experiment("nuclei", path=files / CONFIG, missing_from=PARAMS))
+    config = load_experiment("nuclei", path=files / CONFIG, missing_from=PARAMS)
+    task = create_task(config.model_copy(update={"windows": load_experiment("nuclei", path=PARAMS).windows}))
     network = load_onnx(files / ONNX)  # one view, whatever the config says
 
     def labels(image: np.ndarray) -> np.ndarray:
