@@ -27,7 +27,7 @@ from nanonuclei.tasks import create_task
 from nanonuclei.tasks.base import Task
 from nanonuclei.tracking.runs import existing_run
 
-GRIDS = ((256, 192), (256, 160), (256, 128), (512, 384))
+GRIDS = ((1024, 960), (1024, 800), (512, 448), (256, 192), (256, 128))
 """Size and stride of the windows, px."""
 
 
