@@ -6,6 +6,7 @@ Nothing here imports Keras: training, evaluation and the served model, which kno
 from __future__ import annotations
 
 import itertools
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -175,9 +176,7 @@ class _Pending:
 
 def keras_network(model: keras.Model, *, num_views: int) -> Network:
     """Returns a Keras model as a plain function on NumPy arrays; see `with_views`."""
-    import keras
-
-    compiles_per_shape = keras.backend.backend() == "jax"
+    compiles_per_shape = os.environ.get("KERAS_BACKEND") == "jax"
     network: Network = model.predict_on_batch
     return with_views(_filled(network) if compiles_per_shape else network, num_views=num_views)
 
