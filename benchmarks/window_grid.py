@@ -19,6 +19,7 @@ import numpy as np
 
 from nanonuclei.config.params import with_settings
 from nanonuclei.data.catalog import SampleRef
+from nanonuclei.engine.networks import network_of
 from nanonuclei.engine.predict import predict_instances
 from nanonuclei.serving.store import load_trained
 from nanonuclei.stages.places import PARAMS
@@ -59,7 +60,7 @@ def main() -> None:
     for size, stride in GRIDS:
         task = create_task(with_settings(config, {"windows.size": size, "windows.stride": stride}))
         started = time.perf_counter()
-        counts.append(len(predict_instances(task, model, image)))
+        counts.append(len(predict_instances(task, network_of(task, model), image)))
         seconds = time.perf_counter() - started
         print(f"windows of {size} px every {stride} px: {counts[-1]} nuclei, {seconds:.0f} s")
     apart = (max(counts) - min(counts)) / np.mean(counts)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nanonuclei.config.experiment import NetworkConfig, NucleiExperiment
+from nanonuclei.config.experiment import NanotubeExperiment, NetworkConfig, NucleiExperiment
 from nanonuclei.config.params import Scalar, load_experiment
 from nanonuclei.data.catalog import (
     Catalog,
@@ -25,6 +25,8 @@ from nanonuclei.data.catalog import (
     save_catalog,
     write_sample,
 )
+from nanonuclei.data.tubes import TubeSample, TubeTruth, write_tube_sample
+from nanonuclei.imaging.lines import Line, resample
 
 ROOT = Path(__file__).parents[1]
 
@@ -47,6 +49,25 @@ TINY: dict[str, Scalar] = {
 }
 """Settings under which a training takes seconds."""
 
+TINY_TUBES: dict[str, Scalar] = {
+    "network.kind": "mobilenetv2",
+    "network.trunk": "block_1_expand_relu",
+    "network.hidden": 4,
+    "train.epochs": 2,
+    "train.steps_per_epoch": 3,
+    "train.batch_size": 4,
+    "train.patch_size": 32,
+    "train.warmup_epochs": 0,
+    "train.precision": "float32",
+    "train.tensorboard": False,
+    "windows.tile": 96,
+    "windows.precision": "float32",
+    "tubes.joins": "all",
+    "evaluate.bootstrap": 20,
+    "evaluate.num_panels": 1,
+}
+"""The same for nanotubes."""
+
 
 @pytest.fixture(autouse=True)
 def _no_run_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,6 +81,16 @@ def experiment() -> Callable[..., NucleiExperiment]:
 
     def make(settings: dict[str, Scalar] | None = None) -> NucleiExperiment:
         return load_experiment("nuclei", path=ROOT / "params.yaml", settings={**TINY, **(settings or {})})
+
+    return make
+
+
+@pytest.fixture
+def tube_experiment() -> Callable[..., NanotubeExperiment]:
+    """Makes tiny experiments of the nanotubes task."""
+
+    def make(settings: dict[str, Scalar] | None = None) -> NanotubeExperiment:
+        return load_experiment("nanotubes", path=ROOT / "params.yaml", settings={**TINY_TUBES, **(settings or {})})
 
     return make
 
@@ -182,6 +213,59 @@ def disc_catalog(tmp_path: Path) -> Catalog:
     return catalog
 
 
+def tube_sample(sample_id: str, *, seed: int, kind: str = "mask") -> TubeSample:
+    """Draws two cells on 96 x 128 px, joined by a horizontal nanotube in the upper half; odd seeds have none."""
+    rng = np.random.default_rng(seed)
+    cells = disc_labels((96, 128), [(24, 14, 10), (24, 114, 10)])
+    row, labels = 24, np.zeros(cells.shape, np.uint16)
+    grey = rng.normal(30.0, 3.0, cells.shape)
+    if seed % 2 == 0:
+        labels[row - 1 : row + 2, 25:104] = 1
+        grey += 60.0 * (labels > 0)
+    grey[cells > 0] = 180.0
+    lines = (Line(resample(np.array([[row, 24.5], [row, 103.5]], np.float32)), 3.0),) * (seed % 2 == 0)
+    truth = TubeTruth(
+        kind=kind,  # type: ignore[arg-type]
+        labels=labels,
+        lines=lines if kind == "mask" else (),
+        joins=((1, 2),) * len(lines) if kind == "mask" else (),
+        pixel_size=0.5,
+        num_cells=2,
+        boxes=np.array([[row - 2, 24, row + 3, 105]] * (seed % 2 == 0 and kind == "boxes"), np.float32).reshape(-1, 4),
+    )
+    return TubeSample(sample_id, np.clip(grey, 0, 255).astype(np.uint8), truth, sample_id, cells=cells)
+
+
+def tube_ref(folder: Path, sample: TubeSample, split: str) -> SampleRef:
+    """Writes a sample and returns its row of a catalog."""
+    write_tube_sample(folder, sample)
+    return SampleRef(
+        sample_id=sample.sample_id,
+        image_path=image_path(folder, sample.sample_id),
+        labels_path=labels_path(folder, sample.sample_id),
+        height=sample.image.shape[0],
+        width=sample.image.shape[1],
+        modality="fluorescence",
+        num_objects=int(sample.truth.labels.max()),
+        field=int(sample.sample_id[-2:]),
+        split=split,  # type: ignore[arg-type]
+        digest=sample.digest(),
+    )
+
+
+@pytest.fixture
+def tube_catalog(tmp_path: Path) -> Catalog:
+    """Eight drawn images on disk, 4 train, 2 val, 2 test; every other one shows a nanotube."""
+    folder = tmp_path / "tubes"
+    refs = tuple(
+        tube_ref(
+            folder, tube_sample(f"tube{seed:02}", seed=seed), "train" if seed < 4 else "val" if seed < 6 else "test"
+        )
+        for seed in range(8)
+    )
+    return Catalog("tubes", content_fingerprint((ref.sample_id, ref.digest) for ref in refs), refs)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder with the real images; tests that need it are skipped where it is not there."""
@@ -220,6 +304,34 @@ def bright_network(served_config: NucleiExperiment) -> object:
     flat, wanted = features.reshape(-1, features.shape[-1]), 8 * (images[..., 0].ravel() - 0.5)
     solved = np.linalg.lstsq(np.c_[flat, np.ones(len(flat))], wanted, rcond=None)[0]
     score.set_weights([solved[:-1].reshape(kernel.shape), solved[-1:].reshape(bias.shape)])
+    return model
+
+
+@pytest.fixture(scope="session")
+def served_tubes_config() -> NanotubeExperiment:
+    """Every window is positive, and every line that meets a cell a candidate; its score still is the network's."""
+    settings = {"tubes.window_threshold": 0.0, "tubes.min_score": 0.0, "tubes.joins": "cell"}
+    config = load_experiment("nanotubes", path=ROOT / "params.yaml", settings={**TINY_TUBES, **settings})
+    assert isinstance(config, NanotubeExperiment)
+    return config
+
+
+@pytest.fixture(scope="session")
+def spread_classifier(served_tubes_config: NanotubeExperiment) -> object:
+    """A small classifier of windows with random weights, whose scores differ and are far from 0 and 1."""
+    import keras
+
+    from nanonuclei.tasks import create_task
+
+    keras.utils.set_random_seed(3)
+    model = create_task(served_tubes_config).build_network()
+    rng, score = np.random.default_rng(9), model.get_layer("score")
+    features = keras.Model(model.input, score.input).predict_on_batch(
+        rng.random((16, *model.input_shape[1:]), np.float32)
+    )
+    weights = rng.normal(size=(features.shape[1], 1)).astype(np.float32)
+    weights /= 8 * (features @ weights).std()
+    score.set_weights([weights, -(features @ weights).mean(axis=0)])
     return model
 
 

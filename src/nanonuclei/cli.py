@@ -19,7 +19,7 @@ from nanonuclei.errors import NanonucleiError
 if TYPE_CHECKING:
     from nanonuclei.stages.settings import Choices
 
-TASKS = ("nuclei",)
+TASKS = ("nuclei", "nanotubes")
 """Offered on the command line; written out so that `--help` imports nothing heavy."""
 
 
@@ -49,15 +49,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m nanonuclei", description="Tracked experiments that find nuclei in microscope images."
+        prog="python -m nanonuclei",
+        description="Tracked experiments that find nuclei and nanotubes in microscope images.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     stages = parser.add_subparsers(title="stages", required=True, metavar="STAGE")
 
     fetch = stages.add_parser("fetch", help="put a real dataset below data/")
-    fetch.add_argument("dataset", help="dsb2018")
-    fetch.add_argument("--source", default="public", help="public | kaggle | path of a zip or folder (%(default)s)")
+    fetch.add_argument("dataset", help="dsb2018 | tnt")
+    fetch.add_argument(
+        "--source",
+        default="public",
+        help="dsb2018: public | kaggle, tnt: simulated | annotations.json, both: path of a zip or folder (%(default)s)",
+    )
     fetch.set_defaults(run=_fetch)
+
+    label = stages.add_parser("label", help="pictures and tasks for Label Studio, to mark nanotubes in")
+    label.add_argument("--images", required=True, metavar="PATH", help="folder or zip of images")
+    label.add_argument("--output", required=True, metavar="FOLDER", help="folder to make")
+    label.add_argument("--channel", default="0", help="name or index of the nanotubes' channel (%(default)s)")
+    label.add_argument("--model", type=_given, metavar="RUN_ID | models:/NAME@ALIAS", help="least sure pictures first")
+    label.add_argument("--size", default="512", metavar="PX", help="side of a picture, px (%(default)s)")
+    label.set_defaults(run=_label)
 
     explore = stages.add_parser("explore", help="figures and tables of a dataset")
     _experiment_options(explore)
@@ -138,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _experiment_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", nargs="?", default="nuclei", help=f"{' | '.join(TASKS)} (%(default)s)")
-    parser.add_argument("--dataset", type=_given, help="auto | dsb2018 | simulated")
+    parser.add_argument("--dataset", type=_given, help="auto | dsb2018 | tnt | simulated")
     parser.add_argument("--recipe", type=_given, metavar="FILE", help="settings of a named experiment, see recipes/")
     _settings_option(parser)
 
@@ -170,6 +183,18 @@ def _fetch(options: argparse.Namespace) -> None:
     from nanonuclei.stages.fetch import fetch
 
     fetch(options.dataset, source=options.source)
+
+
+def _label(options: argparse.Namespace) -> None:
+    with _native_messages_hidden():
+        from nanonuclei.stages.label import label
+
+        if options.model:
+            import nanonuclei.engine.predict  # noqa: F401
+    if not options.size.isdecimal():
+        raise NanonucleiError(f"size must be a whole number of px, got {options.size!r}")
+    channel = int(options.channel) if options.channel.isdecimal() else options.channel
+    label(Path(options.images), Path(options.output), channel=channel, size=int(options.size), model=options.model)
 
 
 def _explore(options: argparse.Namespace) -> None:

@@ -124,7 +124,7 @@ def test_space_of_the_project_covers_network_training_loss_and_augmentation_and_
 def test_validation_loss_cannot_be_compared_between_losses(experiment: Experiment) -> None:
     space = {"loss.border_weight": floats(1.0, 5.0)}
     check_space(experiment({"tune.space": space}))
-    with pytest.raises(ConfigError, match=r"set tune\.metric=val/iou"):
+    with pytest.raises(ConfigError, match=r"set tune\.metric=val/accuracy"):
         check_space(experiment({"tune.space": space, "tune.metric": "val/loss"}))
 
 

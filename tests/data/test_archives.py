@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanonuclei.data import archives
-from nanonuclei.data.archives import file_sha256, open_files, open_inner_zip, whole_file, write_zip
+from nanonuclei.data.archives import Limits, file_sha256, open_files, open_inner_zip, whole_file, write_zip
 from nanonuclei.errors import DataError
 
 
@@ -35,6 +35,44 @@ def test_a_folder_and_a_zip_of_it_read_alike(tmp_path: Path) -> None:
         with open_files(path) as files:
             assert files.names == ("a.bin", "b/c/three.bin", "b/two.bin")
             assert {name: files.read(name) for name in files.names} == contents
+
+
+def test_what_lies_uncompressed_on_disk_is_found_in_place(tmp_path: Path) -> None:
+    contents = {"a.bin": b"first", "b/\u00fc.bin": b"second, longer", "c.bin": b""}
+    write_zip(tmp_path / "stored.zip", contents.items())
+    zipped(tmp_path / "packed.zip", contents, compression=zipfile.ZIP_DEFLATED)
+    (tmp_path / "folder/b").mkdir(parents=True)
+    for name, content in contents.items():
+        (tmp_path / "folder" / name).write_bytes(content)
+    for source in ("stored.zip", "folder"):
+        with open_files(tmp_path / source) as files:
+            for name, content in contents.items():
+                place = files.place(name)
+                assert place is not None
+                assert place.path.read_bytes()[place.offset : place.offset + place.size] == content
+    with open_files(tmp_path / "packed.zip") as files:
+        assert [files.place(name) for name in files.names] == [None, None, None]
+    zipped(tmp_path / "outer.zip", {"stored.zip": (tmp_path / "stored.zip").read_bytes()})
+    with open_files(tmp_path / "outer.zip") as files, open_inner_zip(files, "stored.zip") as inside:
+        assert inside.place("a.bin") is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        (Limits(file=99, total=1000, ratio=2000), r"a\.bin has 100 bytes, more than the 99"),
+        (Limits(file=1000, total=99, ratio=2000), "unpacks to more than 99 bytes"),
+        (Limits(file=100, total=100, ratio=1), None),
+    ],
+)
+def test_limits_can_be_set_for_a_dataset(tmp_path: Path, limits: Limits, message: str | None) -> None:
+    path = zipped(tmp_path / "a.zip", {"a.bin": b"0" * 100}, compression=zipfile.ZIP_DEFLATED)
+    if message is None:
+        with open_files(path, limits=limits) as files:
+            assert len(files.read("a.bin")) == 100
+    else:
+        with pytest.raises(DataError, match=message), open_files(path, limits=limits):
+            pass
 
 
 def test_a_zip_inside_a_zip_is_read_without_unpacking(tmp_path: Path) -> None:

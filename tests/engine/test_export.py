@@ -4,6 +4,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import psutil
 import pytest
 from tests.conftest import network as settings
 
@@ -43,7 +44,7 @@ def test_onnx_answers_as_keras_for_any_size_and_batch(
 
 
 def test_network_that_answers_otherwise_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "largest_difference", lambda model, path: 0.1)
+    monkeypatch.setattr(export, "largest_difference", lambda model, path, shapes: 0.1)
     with pytest.raises(ExportError, match=r"within 0.0001, but unet differs by 0\.1"):
         export_onnx(unet(settings(depth=1), num_classes=1), tmp_path / "network.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -61,3 +62,15 @@ def test_file_that_is_no_network_is_told(tmp_path: Path) -> None:
     (tmp_path / "network.onnx").write_bytes(b"nothing")
     with pytest.raises(TrackingError, match=r"network\.onnx must be a network in ONNX"):
         load_onnx(tmp_path / "network.onnx")
+
+
+def test_memory_of_a_large_image_goes_back_to_the_system(tmp_path: Path) -> None:
+    export_onnx(unet(settings(depth=1, base_filters=16), num_classes=1), tmp_path / "network.onnx")
+    process, image = psutil.Process(), np.zeros((1, 1024, 1024, 3), np.float32)
+    held = {}
+    for large in (True, False):
+        network = load_onnx(tmp_path / "network.onnx", threads=1, large=large)
+        before = process.memory_info().rss
+        network(image)
+        held[large] = process.memory_info().rss - before
+    assert held[True] < held[False] / 2

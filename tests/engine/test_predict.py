@@ -12,17 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import ROOT, disc_labels
 
-from nanonuclei.config.experiment import NucleiExperiment, WindowsConfig
+from nanonuclei.config.experiment import NanotubeExperiment, NucleiExperiment, WindowsConfig
 from nanonuclei.engine import predict
+from nanonuclei.engine.networks import _filled, keras_network, network_of
 from nanonuclei.engine.predict import (
-    _filled,
     fitted,
     is_small_and_crowded,
-    keras_network,
+    map_maker,
     predict_instances,
     score_maps,
+    with_views,
 )
+from nanonuclei.engine.scan import TileNetwork
+from nanonuclei.errors import TrackingError
 from nanonuclei.imaging.matching import matching
+from nanonuclei.imaging.window_geometry import WindowGeometry
 from nanonuclei.imaging.windows import blend, cover
 from nanonuclei.tasks import Task, create_task
 
@@ -203,13 +207,13 @@ def test_objects_of_an_image_of_any_size_fit_into_it(experiment: Callable[..., N
     task = create_task(experiment({"instances.min_area": 0}))
     model = task.build_network()
     image = np.random.default_rng(0).integers(0, 255, (37, 61), np.uint8)
-    found = predict_instances(task, model, image)
+    found = predict_instances(task, network_of(task, model), image)
     assert found.labels.shape == (37, 61)
     assert len(found) == found.labels.max()
 
 
 def test_keras_network_answers_arrays(experiment: Callable[..., NucleiExperiment]) -> None:
-    network = keras_network(create_task(experiment()).build_network(), num_views=1)
+    network = keras_network(create_task(experiment()).build_network())
     assert isinstance(network(np.zeros((1, 32, 32, 3), np.float32)), np.ndarray)
 
 
@@ -222,12 +226,12 @@ class Ramp:
 
 def test_eight_views_turn_back_before_they_are_averaged() -> None:
     batch = np.random.default_rng(0).random((2, 16, 16, 3), np.float32)
-    answer = keras_network(Ramp(), num_views=8)(batch)
+    answer = with_views(keras_network(Ramp()), num_views=8)(batch)
     np.testing.assert_allclose(answer, batch[..., :1] + 7.5, rtol=1e-5)
 
 
 def test_answer_over_eight_views_turns_with_the_image(experiment: Callable[..., NucleiExperiment]) -> None:
-    network = keras_network(create_task(experiment()).build_network(), num_views=8)
+    network = with_views(keras_network(create_task(experiment()).build_network()), num_views=8)
     batch = np.random.default_rng(0).random((1, 32, 32, 3), np.float32)
     turned = np.ascontiguousarray(np.rot90(batch, axes=(1, 2)))
     np.testing.assert_allclose(network(turned), np.rot90(network(batch), axes=(1, 2)), atol=1e-5)
@@ -253,7 +257,7 @@ def test_nuclei_that_lie_across_the_seams_of_windows_come_out_whole_and_once(
     discs = [(float(y), float(x), 8.0) for y in rows for x in columns]
     discs = [disc for place, disc in enumerate(discs) if _apart(disc, discs[:place])]
     truth = disc_labels(shape, discs)
-    found = predict_instances(task, Local(), np.where(truth > 0, 255, 0).astype(np.uint8))
+    found = predict_instances(task, network_of(task, Local()), np.where(truth > 0, 255, 0).astype(np.uint8))
     assert len(found) == len(discs) == matching(truth, found.labels, 0.8).tp
 
 
@@ -267,7 +271,8 @@ def _apart(disc: tuple[float, float, float], others: list[tuple[float, float, fl
 
 
 def test_prediction_is_imported_without_keras() -> None:
-    code = "import sys, nanonuclei.engine.predict, nanonuclei.engine.runtime; print('keras' in sys.modules)"
+    modules = "nanonuclei.engine.predict, nanonuclei.engine.runtime, nanonuclei.engine.scan"
+    code = f"import sys, {modules}; print('keras' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
@@ -276,3 +281,15 @@ def test_prediction_is_imported_without_keras() -> None:
         check=True,
     )
     assert done.stdout.split() == ["False"]
+
+
+def test_network_that_scans_must_tell_how_its_windows_lie(tube_experiment: Callable[..., NanotubeExperiment]) -> None:
+    config, image = tube_experiment(), np.random.default_rng(0).random((40, 50, 3), np.float32)
+    with pytest.raises(TrackingError, match=r"must tell how its windows lie, but Echo does not.*task=nanotubes"):
+        map_maker(config, Echo())
+    tiles = TileNetwork(lambda batch: batch[:, :3, :6, :1], WindowGeometry(32, 8, 4))
+    maps, watch = map_maker(config, tiles)
+    (score_map,) = maps([image])
+    assert score_map.shape == (40, 50, 2)
+    np.testing.assert_array_equal(score_map[..., 1], image[..., 0])
+    assert watch.seconds > 0.0

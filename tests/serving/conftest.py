@@ -1,4 +1,4 @@
-"""A network that finds bright discs, logged as a model, and images to show it."""
+"""Networks that find bright discs and lines, logged as models, and images to show them."""
 
 from __future__ import annotations
 
@@ -12,23 +12,35 @@ import numpy as np
 import pytest
 from tests.conftest import disc_sample
 
-from nanonuclei.config.experiment import NucleiExperiment
+from nanonuclei.config.experiment import ExperimentConfig, NanotubeExperiment, NucleiExperiment
+
+
+def stored(model: object, config: ExperimentConfig, *, folder: Path) -> Path:
+    """Logs a model to a server in a folder; returns the folder of the logged model."""
+    from nanonuclei.serving.store import log_model
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+        with mlflow.start_run():
+            uri = log_model(model, config, folder=folder / "work")
+        path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder / "model")))
+        mlflow.set_tracking_uri(None)
+    return path
 
 
 @pytest.fixture(scope="session")
 def logged(bright_network: object, served_config: NucleiExperiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the logged model."""
-    from nanonuclei.serving.store import log_model
+    return stored(bright_network, served_config, folder=tmp_path_factory.mktemp("logged"))
 
-    folder = tmp_path_factory.mktemp("logged")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
-        with mlflow.start_run():
-            uri = log_model(bright_network, served_config, folder=folder / "work")
-        path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder / "model")))
-        mlflow.set_tracking_uri(None)
-    return path
+
+@pytest.fixture(scope="session")
+def logged_tubes(
+    spread_classifier: object, served_tubes_config: NanotubeExperiment, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Folder of the logged model of nanotubes."""
+    return stored(spread_classifier, served_tubes_config, folder=tmp_path_factory.mktemp("logged_tubes"))
 
 
 @pytest.fixture(scope="session")

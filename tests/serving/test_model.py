@@ -16,10 +16,11 @@ import pandas as pd
 import pytest
 
 from nanonuclei.config.experiment import NucleiExperiment
+from nanonuclei.engine.networks import keras_network
 from nanonuclei.engine.predict import predict_instances
 from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.imaging.instances import from_run_lengths
-from nanonuclei.serving.model import LIMITS, OBJECT_COLUMNS, ObjectModel, limits
+from nanonuclei.serving.model import LIMITS, ObjectModel, limits, object_columns
 from nanonuclei.serving.probe import bare_environment
 from nanonuclei.serving.refusal import Refused
 from nanonuclei.serving.store import CONFIG, NETWORK, ONNX, REQUIREMENTS, load_served
@@ -54,7 +55,7 @@ def test_served_objects_are_those_of_keras(
     golden: np.ndarray,
     png: Callable[[np.ndarray], bytes],
 ) -> None:
-    expected = predict_instances(create_task(served_config), bright_network, golden)
+    expected = predict_instances(create_task(served_config), keras_network(bright_network), golden)
     found = ask(model, png(golden))
     assert len(expected) >= 3
     np.testing.assert_array_equal(found[["y0", "x0", "y1", "x1"]], expected.boxes)
@@ -79,7 +80,7 @@ def test_images_of_one_request_are_answered_as_if_alone(
 ) -> None:
     images = [golden, golden[:16, :16], np.zeros((40, 40), np.uint8), golden[::-1].astype(np.uint16) * 200]
     together = ask(model, *(png(image) for image in images))
-    assert list(together.columns) == list(OBJECT_COLUMNS)
+    assert list(together.columns) == list(object_columns("nuclei"))
     assert 2 not in set(together["image"])
     for number, image in enumerate(images):
         alone = ask(model, png(image)).drop(columns="image")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +10,9 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from tests.conftest import disc_labels
+from tests.conftest import disc_labels, tube_sample
 
-from nanonuclei.config.experiment import NucleiExperiment
+from nanonuclei.config.experiment import NanotubeExperiment, NucleiExperiment
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.imaging.instances import from_run_lengths
 from nanonuclei.stages import predict as stage
@@ -29,7 +30,7 @@ class Bright:
 @pytest.fixture(autouse=True)
 def _known_model(monkeypatch: pytest.MonkeyPatch, experiment: Callable[..., NucleiExperiment]) -> None:
     config = experiment({**FOREGROUND, "normalize.kind": "range"})
-    monkeypatch.setattr(stage, "_loaded", lambda model, settings: (config, Bright()))
+    monkeypatch.setattr(stage, "loaded", lambda model, settings: (config, Bright()))
 
 
 @pytest.fixture
@@ -102,3 +103,24 @@ def test_one_image_is_enough(images: Path, tmp_path: Path) -> None:
     output = predict("run", images / "discs.png", output=tmp_path / "found", say=quiet)
     assert pd.read_csv(output / "images.csv")["image"].tolist() == ["discs"]
     assert not (output / "submission.csv").exists()
+
+
+def test_nanotubes_are_counted_and_measured_beside_the_cells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tube_experiment: Callable[..., NanotubeExperiment]
+) -> None:
+    monkeypatch.setattr(stage, "loaded", lambda model, settings: (tube_experiment({"tubes.joins": "two"}), None))
+    sure = lambda image: np.stack([np.full(image.shape[:2], 0.9, np.float32), image[..., 0]], axis=-1)  # noqa: E731
+    monkeypatch.setattr(stage, "network_of", lambda task, model: model)
+    monkeypatch.setattr(stage, "map_maker", lambda config, network: (lambda inputs: map(sure, inputs), None))
+    (tmp_path / "images").mkdir()
+    for seed in (0, 1):  # the first has a nanotube of 79 px, the second none
+        cv2.imwrite(str(tmp_path / "images" / f"tube{seed}.png"), tube_sample("a", seed=seed).image)
+    output = predict("run", tmp_path / "images", output=tmp_path / "found", say=quiet)
+    rows = pd.read_csv(output / "images.csv").set_index("image")
+    assert rows[["num_objects", "num_cells"]].to_numpy().tolist() == [[1, 2], [0, 2]]
+    assert rows["objects_per_cell"].tolist() == [0.5, 0.0]
+    (found,) = pd.read_csv(output / "objects.csv").to_dict("records")
+    assert found["length"] == pytest.approx(79.0, abs=4.0)
+    assert {found["first_cell"], found["last_cell"]} == {1, 2}
+    assert all(abs(y - 24.0) < 1.5 for _, y in json.loads(found["line"]))
+    assert pd.read_csv(output / "objects.csv").columns[-1] == "line"

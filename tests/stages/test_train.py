@@ -83,7 +83,7 @@ def test_one_run_holds_all_that_is_needed_to_repeat_it_and_its_model_can_be_used
     stored, _ = load_trained(run)
     assert stored == config
     model = mlflow.pyfunc.load_model(tags["model.uri"])
-    found = model.predict(pd.DataFrame({"image": [example(), example()]}))
+    found = model.predict(pd.DataFrame({"image": [example("nuclei"), example("nuclei")]}))
     assert list(found.columns) == model.metadata.get_output_schema().input_names()
     for _, objects in found.groupby("image"):
         labels = from_run_lengths(objects["run_lengths"].tolist(), (64, 64)).labels

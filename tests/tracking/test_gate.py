@@ -6,8 +6,10 @@ import pytest
 import yaml
 from tests.conftest import ROOT
 
+from nanonuclei.config.experiment import EXPERIMENTS
 from nanonuclei.config.gate import GateConfig, load_gate
 from nanonuclei.errors import ConfigError
+from nanonuclei.report.summary import METRIC_NAMES
 from nanonuclei.tracking.gate import Candidate, Champion, Gain, decide
 
 GATE = GateConfig(
@@ -57,6 +59,8 @@ def test_challenger_on_every_bound_is_promoted_with_and_without_a_champion() -> 
         ({"metrics": {"iou": 0.79, "count_error": 0.2}}, ["least.iou"]),
         ({"metrics": {"iou": 0.8, "count_error": 0.21}}, ["most.count_error"]),
         ({"metrics": {"iou": float("nan")}}, ["least.iou", "most.count_error"]),
+        ({"metrics": {"iou": 0.9, "count_error": float("nan")}}, ["most.count_error"]),
+        ({"cpu_seconds_per_megapixel": float("nan")}, ["cpu_seconds_per_megapixel"]),
         ({"cpu_seconds_per_megapixel": 2.1}, ["cpu_seconds_per_megapixel"]),
         ({"megabytes": 51.0}, ["megabytes"]),
         ({"real": False, "dataset": "simulated"}, ["data"]),
@@ -74,7 +78,9 @@ def test_what_is_beyond_a_bound_is_refused(change: dict[str, object], names: lis
         ([gain("all", -0.001, -0.009)], ["gain"]),
         ([gain("all", 0.02, -0.011)], ["gain_low"]),
         ([gain("all", float("nan"), float("nan"))], ["gain", "gain_low"]),
+        ([gain("all", 0.05, float("nan"))], ["gain_low"]),
         ([gain("all", 0.05, 0.01), gain("stained", -0.021, -0.1)], ["loss.stained"]),
+        ([gain("all", 0.05, 0.01), gain("stained", float("nan"), float("nan"))], ["loss.stained"]),
         ([gain("all", 0.05, 0.01), gain("brightfield", -0.3, -0.5, num_images=9)], []),
         ([gain("stained", 0.05, 0.01)], ["gain"]),
     ],
@@ -94,8 +100,12 @@ def test_reasons_tell_bound_and_value() -> None:
     assert reason == "test iou must be at least 0.8, got 0.5000"
 
 
-def test_project_has_a_gate_that_is_valid() -> None:
-    assert load_gate("nuclei", path=ROOT / "params.yaml").compared == "map_pooled"
+@pytest.mark.parametrize("task", EXPERIMENTS)
+def test_project_has_a_gate_of_every_task_in_metrics_that_are_known(task: str) -> None:
+    gate = load_gate(task, path=ROOT / "params.yaml")
+    assert {gate.compared, *gate.least, *gate.most} <= set(METRIC_NAMES)
+    assert gate.least
+    assert gate.most
 
 
 def test_gate_that_is_missing_or_wrong_is_told_with_its_path(tmp_path: object) -> None:

@@ -6,10 +6,22 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nanonuclei.config.section import Count, Fraction, Probability, Section, Seed
+from nanonuclei.config.nanotubes import NanotubeExperiment
+from nanonuclei.config.section import Fraction, Probability, Section, Seed
+from nanonuclei.config.shared import IMAGENET_ALPHAS, EvaluateConfig, NormalizeConfig, SplitConfig, TrainConfig
 from nanonuclei.config.tune import TuneConfig
 
-DATASETS = ("auto", "dsb2018", "simulated")
+__all__ = [
+    "EXPERIMENTS",
+    "EvaluateConfig",
+    "ExperimentConfig",
+    "NanotubeExperiment",
+    "NormalizeConfig",
+    "NucleiExperiment",
+    "SplitConfig",
+    "TrainConfig",
+]
+
 LOSSES = (
     "binary_crossentropy",
     "sparse_categorical_crossentropy",
@@ -17,30 +29,9 @@ LOSSES = (
     "binary_crossentropy+dice",
     "sparse_categorical_crossentropy+dice",
 )
-IMAGENET_ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
-"""Widths of MobileNetV2 for which Keras offers ImageNet weights."""
 
 ENCODER_DEPTH = 5
 """Keras's image networks halve the image five times."""
-
-
-class SplitConfig(Section):
-    """Shares of the images per split; fields of view are never cut."""
-
-    train: Fraction
-    val: Fraction
-    test: Fraction
-
-    @model_validator(mode="after")
-    def _shares_fill_the_dataset(self) -> Self:
-        if abs(self.train + self.val + self.test - 1.0) > 1e-6:
-            raise ValueError(
-                f"train + val + test must be 1, got {self.train} + {self.val} + {self.test} "
-                f"= {self.train + self.val + self.test:g}"
-            )
-        if min(self.train, self.val, self.test) <= 0.0:
-            raise ValueError("train, val and test must each be above 0")
-        return self
 
 
 class SimulatedNucleiConfig(Section):
@@ -60,20 +51,6 @@ class NucleiDataConfig(Section):
     max_train_samples: Annotated[int, Field(ge=0)]
     split: SplitConfig
     simulated: SimulatedNucleiConfig
-
-
-class NormalizeConfig(Section):
-    """How grey values become network input; the same in training, evaluation and serving."""
-
-    kind: Literal["percentile", "range"]
-    low: Annotated[float, Field(ge=0.0, lt=100.0)]
-    high: Annotated[float, Field(gt=0.0, le=100.0)]
-
-    @model_validator(mode="after")
-    def _low_below_high(self) -> Self:
-        if self.low >= self.high:
-            raise ValueError(f"low must be below high, got low={self.low} and high={self.high}")
-        return self
 
 
 class AugmentConfig(Section):
@@ -153,45 +130,6 @@ class LossConfig(Section):
     border_weight: Annotated[float, Field(ge=1.0, le=100.0)]
 
 
-class TrainConfig(Section):
-    """The optimisation: how long, how fast, when to stop."""
-
-    epochs: Count
-    steps_per_epoch: Count
-    batch_size: Annotated[int, Field(ge=1, le=1024)]
-    patch_size: Annotated[int, Field(ge=16, le=2048)]
-    balance: Fraction
-    optimizer: Literal["adam", "adamw", "sgd"]
-    learning_rate: Annotated[float, Field(gt=0.0, le=10.0)]
-    weight_decay: Annotated[float, Field(ge=0.0, le=1.0)]
-    encoder: Literal["unfrozen", "frozen", "frozen_then_unfrozen"]
-    frozen_epochs: Count
-    unfrozen_learning_rate: Annotated[float, Field(gt=0.0, le=10.0)]
-    schedule: Literal["constant", "cosine", "plateau"]
-    warmup_epochs: Annotated[int, Field(ge=0)]
-    plateau_patience: Count
-    plateau_factor: Annotated[float, Field(gt=0.0, lt=1.0)]
-    clip_norm: Annotated[float, Field(ge=0.0)]
-    ema_momentum: Annotated[float, Field(ge=0.0, lt=1.0)]
-    keep: Literal["best", "last"]
-    monitor: Literal["val/loss", "val/accuracy", "val/iou"]
-    early_stopping_patience: Annotated[int, Field(ge=0)]
-    precision: Literal["auto", "float32", "bfloat16", "float16"]
-    devices: Annotated[int, Field(ge=1)] | Literal["auto"]
-    deterministic: bool
-    workers: Annotated[int, Field(ge=1, le=64)]
-    tensorboard: bool
-
-    @model_validator(mode="after")
-    def _encoder_is_unfrozen_in_time(self) -> Self:
-        if self.encoder == "frozen_then_unfrozen" and self.frozen_epochs >= self.epochs:
-            raise ValueError(
-                f"frozen_epochs must be below epochs with encoder=frozen_then_unfrozen, got {self.frozen_epochs} and "
-                f"{self.epochs}. Lower frozen_epochs, or take encoder=frozen"
-            )
-        return self
-
-
 class WindowsConfig(Section):
     """How a full image is covered at inference, px."""
 
@@ -223,11 +161,10 @@ class InstancesConfig(Section):
     tune: bool
 
 
-class EvaluateConfig(Section):
-    """How the score is taken: resamplings of the bootstrap over fields, and how many images are drawn."""
+class NucleiTuneConfig(TuneConfig):
+    """The search for better settings, by what is measured of pixels."""
 
-    bootstrap: Annotated[int, Field(ge=0, le=100_000)]
-    num_panels: Annotated[int, Field(ge=0, le=64)]
+    metric: Literal["val/loss", "val/accuracy", "val/iou"]
 
 
 class NucleiExperiment(Section):
@@ -245,7 +182,7 @@ class NucleiExperiment(Section):
     windows: WindowsConfig
     instances: InstancesConfig
     evaluate: EvaluateConfig
-    tune: TuneConfig
+    tune: NucleiTuneConfig
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
@@ -275,8 +212,11 @@ class NucleiExperiment(Section):
         return self
 
 
-ExperimentConfig = NucleiExperiment
-"""The experiments of all tasks; a second task makes this a union discriminated by `task`."""
+ExperimentConfig = Annotated[NucleiExperiment | NanotubeExperiment, Field(discriminator="task")]
+"""The experiments of all tasks."""
 
-EXPERIMENTS: dict[str, type[NucleiExperiment]] = {"nuclei": NucleiExperiment}
+EXPERIMENTS: dict[str, type[NucleiExperiment] | type[NanotubeExperiment]] = {
+    "nuclei": NucleiExperiment,
+    "nanotubes": NanotubeExperiment,
+}
 """Experiment model per name of a task."""

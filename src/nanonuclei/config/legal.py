@@ -9,7 +9,7 @@ from nanonuclei.config.params import Scalar, flatten, nearest_path, with_setting
 from nanonuclei.config.space import SearchSpace
 from nanonuclei.errors import ConfigError
 
-WITHOUT_INFLUENCE = ("windows", "instances", "evaluate", "tune")
+WITHOUT_INFLUENCE = ("windows", "instances", "tubes", "evaluate", "tune")
 """Sections that a validation metric does not depend on: they say how a trained network is used, or searched for."""
 OTHER_DATA = ("task", "seed", "data")
 """Settings that change what is trained on: values of different trials could not be compared."""
@@ -59,7 +59,7 @@ def _problems(config: ExperimentConfig, space: SearchSpace, path: str) -> Iterat
     elif section in LOSS and config.tune.metric == "val/loss":
         yield (
             f"tune.space: {path} changes what val/loss measures, so that values of trials cannot be compared. Leave it "
-            "out of the space, or set tune.metric=val/iou"
+            "out of the space, or set tune.metric=val/accuracy"
         )
     else:
         for value in space[path].ends():

@@ -26,7 +26,7 @@ class KerasTunerConfig(Section):
 class TuneConfig(Section):
     """The search for better settings: what is compared, for how long a trial trains, what may change."""
 
-    metric: Literal["val/loss", "val/accuracy", "val/iou"]
+    metric: Literal["val/loss", "val/accuracy", "val/iou", "val/pr_auc"]
     epochs: Count
     num_startup_trials: Annotated[int, Field(ge=1, le=1000)]
     num_warmup_epochs: Annotated[int, Field(ge=0)]

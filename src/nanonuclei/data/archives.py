@@ -8,10 +8,12 @@ import io
 import os
 import re
 import stat
+import struct
 import threading
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -26,12 +28,43 @@ MAX_TOTAL = 4 * 2**30
 MAX_RATIO = 200
 """Most bytes that one compressed byte may become, in files above 1 MiB; PNG files stay near 1, deflate ends at 1032."""
 
+_LOCAL_HEADER = struct.Struct("<26x2H")
 ZIP_DATE = (2018, 4, 11, 0, 0, 0)
 _RATIO_FLOOR = 2**20
 _UNIX = 3
 _FILE_MODE = 0o644
 _DRIVE = re.compile(r"[A-Za-z]:")
 _ENCRYPTED = 0x1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is read at most.
+
+    Attributes:
+        file: Largest file, bytes.
+        total: Largest sum of all files in a zip, bytes uncompressed.
+        ratio: Most bytes that one compressed byte may become, in files above 1 MiB.
+    """
+
+    file: int
+    total: int
+    ratio: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Bytes on disk that are the content of a file as it is: a file of a folder, or one stored uncompressed in a zip.
+
+    Attributes:
+        path: The file, or the zip.
+        offset: Where the content begins, bytes.
+        size: How long it is, bytes.
+    """
+
+    path: Path
+    offset: int
+    size: int
 
 
 class Files(Protocol):
@@ -52,12 +85,16 @@ class Files(Protocol):
             DataError: The file is damaged, too large or cannot be read.
         """
 
+    def place(self, name: str) -> Place | None:
+        """Returns where the content lies on disk; None where it has to be read, as it is compressed."""
+
 
 class _Folder:
     """Files below a folder; links to files are followed, links to folders are not."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, limits: Limits) -> None:
         self.path = path
+        self._limits = limits
         self.names = tuple(
             sorted(
                 (Path(folder) / name).relative_to(path).as_posix()
@@ -69,27 +106,31 @@ class _Folder:
     def read(self, name: str) -> bytes:
         file = self.path / name
         try:
-            _check_size(file, size=file.stat().st_size)
+            _check_size(file, size=file.stat().st_size, limits=self._limits)
             return file.read_bytes()
         except OSError as error:
             raise DataError(f"cannot read {file}: {error.strerror or error}") from error
+
+    def place(self, name: str) -> Place | None:
+        file = self.path / name
+        return Place(file, 0, file.stat().st_size)
 
 
 class _Zip:
     """Files in a zip; all entries have been checked before the first is read."""
 
-    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
+    def __init__(self, path: Path, archive: zipfile.ZipFile, limits: Limits) -> None:
         self.path = path
         self._archive = archive
         self._lock = threading.Lock()
         self._entries: dict[str, zipfile.ZipInfo] = {}
         total = 0
         for entry in archive.infolist():
-            _check_entry(path, entry)
+            _check_entry(path, entry, limits)
             total += entry.file_size
-            if total > MAX_TOTAL:
+            if total > limits.total:
                 raise DataError(
-                    f"{path} unpacks to more than {MAX_TOTAL:,} bytes. Take a zip that holds the dataset only"
+                    f"{path} unpacks to more than {limits.total:,} bytes. Take a zip that holds the dataset only"
                 )
             if entry.is_dir():
                 continue
@@ -110,25 +151,36 @@ class _Zip:
             raise DataError(f"cannot read {name} in {self.path}: it ends early. Fetch the dataset again")
         return content
 
+    def place(self, name: str) -> Place | None:
+        entry = self._entries[name]
+        if entry.compress_type != zipfile.ZIP_STORED or not self.path.is_file():
+            return None
+        with self.path.open("rb") as stream:
+            stream.seek(entry.header_offset)
+            name_length, extra_length = _LOCAL_HEADER.unpack(stream.read(_LOCAL_HEADER.size))
+        return Place(self.path, entry.header_offset + _LOCAL_HEADER.size + name_length + extra_length, entry.file_size)
+
 
 @contextlib.contextmanager
-def open_files(path: Path) -> Iterator[Files]:
+def open_files(path: Path, *, limits: Limits | None = None) -> Iterator[Files]:
     """Opens a folder or a zip for reading in place.
 
     Args:
         path: A folder or a zip file.
+        limits: What is read at most; None: the limits above.
 
     Raises:
         DataError: The path does not exist, is no zip, is damaged as a whole, or holds entries that no sound dataset
-            has: names that lead out of it, links, encryption, sizes or compression ratios beyond the limits above.
+            has: names that lead out of it, links, encryption, sizes or compression ratios beyond the limits.
     """
+    limits = limits or _limits()
     if path.is_dir():
-        yield _Folder(path)
+        yield _Folder(path, limits)
         return
     if not path.exists():
         raise DataError(f"{path} does not exist. Give a zip or a folder")
     with _open_zip(path, path) as archive:
-        yield _Zip(path, archive)
+        yield _Zip(path, archive, limits)
 
 
 @contextlib.contextmanager
@@ -144,7 +196,7 @@ def open_inner_zip(files: Files, name: str) -> Iterator[Files]:
     """
     path = files.path / name
     with io.BytesIO(files.read(name)) as content, _open_zip(path, content) as archive:
-        yield _Zip(path, archive)
+        yield _Zip(path, archive, _limits())
 
 
 def write_zip(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
@@ -206,7 +258,11 @@ def _refuse(error: OSError) -> None:
     raise DataError(f"cannot list {error.filename}: {error.strerror}. Give yourself the right to read it") from error
 
 
-def _check_entry(path: Path, entry: zipfile.ZipInfo) -> None:
+def _limits() -> Limits:
+    return Limits(MAX_FILE, MAX_TOTAL, MAX_RATIO)
+
+
+def _check_entry(path: Path, entry: zipfile.ZipInfo, limits: Limits) -> None:
     name = entry.orig_filename  # `filename` may have been mended already
     if name.startswith("/") or "\\" in name or _DRIVE.match(name) or ".." in name.split("/"):
         raise DataError(f"{path} holds {name!r}, a path that leads out of the archive. Do not use this zip")
@@ -216,15 +272,15 @@ def _check_entry(path: Path, entry: zipfile.ZipInfo) -> None:
         raise DataError(f"{path} holds {name}, a symbolic link. Pack the files themselves")
     if entry.flag_bits & _ENCRYPTED:
         raise DataError(f"{path} holds {name}, which is encrypted. Pack the files without a password")
-    _check_size(path / name, size=entry.file_size)
-    if entry.file_size > max(_RATIO_FLOOR, MAX_RATIO * entry.compress_size):
+    _check_size(path / name, size=entry.file_size, limits=limits)
+    if entry.file_size > max(_RATIO_FLOOR, limits.ratio * entry.compress_size):
         raise DataError(
             f"{path} holds {name}, which unpacks from {entry.compress_size:,} to {entry.file_size:,} bytes, "
-            f"more than {MAX_RATIO} times. Do not use this zip"
+            f"more than {limits.ratio} times. Do not use this zip"
         )
 
 
-def _check_size(path: Path, *, size: int) -> None:
-    limit = MAX_INNER_ZIP if path.suffix.lower() == ".zip" else MAX_FILE
+def _check_size(path: Path, *, size: int, limits: Limits) -> None:
+    limit = MAX_INNER_ZIP if path.suffix.lower() == ".zip" else limits.file
     if size > limit:
         raise DataError(f"{path} has {size:,} bytes, more than the {limit:,} of any file of the dataset. Leave it out")

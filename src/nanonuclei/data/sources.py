@@ -21,6 +21,8 @@ from nanonuclei.imaging.types import Image, UInt16Array
 
 DSB2018_ARCHIVE = "dsb2018/stage1_train.zip"
 """Where the Data Science Bowl 2018 lies below the data folder."""
+TNT_ARCHIVE = "tnt/tnt.zip"
+"""Where images of nanotubes lie below the data folder; `tube_sources.py` reads them."""
 MAX_OVERLAP = 0.10
 """Most of the smaller of two masks that both may claim; above it one is taken to be a mistake. The corrected set
 shares 9 px in all, so the figure separates slips of the brush from nuclei that were outlined twice."""
@@ -29,7 +31,7 @@ MAX_OBJECTS = 65_535
 MAX_PIXELS = 2**26
 """Largest image that is decoded, px."""
 
-_DATASETS = {"dsb2018": DSB2018_ARCHIVE}
+_DATASETS = {"dsb2018": DSB2018_ARCHIVE, "tnt": TNT_ARCHIVE}
 _TRAIN = "stage1_train"
 _TRAIN_ZIP = f"{_TRAIN}.zip"
 _IMAGES = "images"
@@ -118,7 +120,7 @@ def locate_dataset(name: str, data: Path) -> Path | None:
     """Says where a dataset lies below the data folder.
 
     Args:
-        name: ``dsb2018``.
+        name: ``dsb2018`` or ``tnt``.
         data: The data folder.
 
     Returns:

@@ -14,12 +14,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nanonuclei.data.catalog import SampleRef
-from nanonuclei.engine.predict import Network, keras_network, score_maps
+from nanonuclei.engine.networks import network_of
+from nanonuclei.engine.predict import Network, map_maker
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.matching import is_matched
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.tasks import Task
-from nanonuclei.tasks.base import Statistics
+from nanonuclei.tasks.base import SampleTask, Statistics
 
 AHEAD = 4
 """Images that are decoded before the network asks for them."""
@@ -36,7 +37,8 @@ class Report:
         metrics: Such as ``ap50_pooled`` and ``fluorescence/ap50_pooled``.
         intervals: Columns ``group, metric, value, low, high``: 95 % bootstrap intervals over fields of view.
         per_image: One row per image: who it is and its statistics.
-        objects: One row per found object, surest first: ``sample_id, modality, score, matched`` (IoU above 0.5).
+        objects: One row per found object, surest first: ``sample_id, modality, score, matched`` (IoU above 0.5, or
+            half of a line covered), and what else the task tells of it.
         seconds: Wall time of the whole.
         network_seconds: Wall time within the network.
     """
@@ -64,11 +66,11 @@ class Report:
 
 def evaluate(task: Task, model: keras.Model, samples: Sequence[SampleRef]) -> Report:
     """Scores a Keras model; see `evaluate_network`."""
-    return evaluate_network(task, keras_network(model, num_views=task.config.windows.num_views), samples)
+    return evaluate_network(task, network_of(task, model), samples)
 
 
 def evaluate_network(task: Task, network: Network, samples: Sequence[SampleRef]) -> Report:
-    """Predicts every sample through overlapping windows and scores it.
+    """Predicts every sample and scores it; `engine.predict.map_maker` tells what the network must be.
 
     While the network works on one batch, threads decode the next images and read objects off the last score maps.
 
@@ -77,14 +79,12 @@ def evaluate_network(task: Task, network: Network, samples: Sequence[SampleRef])
     """
     if not samples:
         raise DataError("the split must hold at least one image to be evaluated, got none")
-    timed = _Timed(network)
+    maps, watch = map_maker(task.config, network)
     started = time.perf_counter()
     with ThreadPoolExecutor(2, thread_name_prefix="evaluate") as threads:
-        inputs = _decoded(task, samples, threads)
-        maps = score_maps(timed, inputs, config=task.config.windows, step=task.config.network.step)
         rows: list[Future[tuple[Statistics, pd.DataFrame]]] = [
             threads.submit(_statistics, task, sample, score_map)
-            for sample, score_map in zip(samples, maps, strict=True)
+            for sample, score_map in zip(samples, maps(_decoded(task, samples, threads)), strict=True)
         ]
         statistics, objects = zip(*(row.result() for row in rows), strict=True)
     seconds = time.perf_counter() - started
@@ -92,7 +92,7 @@ def evaluate_network(task: Task, network: Network, samples: Sequence[SampleRef])
     per_image = pd.concat([pd.DataFrame(identity), pd.DataFrame(list(statistics))], axis=1)
     metrics, intervals = summarise(task, per_image, resamplings=task.config.evaluate.bootstrap, seed=task.config.seed)
     surest = pd.concat(objects, ignore_index=True).sort_values("score", ascending=False, ignore_index=True)
-    return Report(metrics, intervals, per_image, surest, seconds, timed.seconds)
+    return Report(metrics, intervals, per_image, surest, seconds, watch.seconds)
 
 
 def summarise(
@@ -148,21 +148,11 @@ def _decoded(task: Task, samples: Sequence[SampleRef], threads: ThreadPoolExecut
 
 
 def _statistics(task: Task, sample: SampleRef, score_map: Float32Array) -> tuple[Statistics, pd.DataFrame]:
+    identity = {"sample_id": sample.sample_id, "modality": sample.modality}
+    if isinstance(task, SampleTask):
+        assessed = task.assess(sample, score_map)
+        return assessed.statistics, assessed.objects.assign(**identity)
     labels, found = sample.labels(), task.instances(score_map)
     matched = is_matched(labels, found.labels) if found.labels is not None else np.full(len(found), np.nan)
-    objects = {"sample_id": sample.sample_id, "modality": sample.modality, "score": found.scores, "matched": matched}
+    objects = {**identity, "score": found.scores, "matched": matched}
     return task.statistics(labels, score_map, found), pd.DataFrame(objects)
-
-
-class _Timed:
-    """A network that counts the seconds spent in it."""
-
-    def __init__(self, network: Network) -> None:
-        self._network = network
-        self.seconds = 0.0
-
-    def __call__(self, batch: Float32Array) -> Float32Array:
-        started = time.perf_counter()
-        answer = self._network(batch)
-        self.seconds += time.perf_counter() - started
-        return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -11,10 +12,14 @@ import numpy as np
 from nanonuclei.engine.runtime import load_onnx
 from nanonuclei.errors import ExportError
 from nanonuclei.imaging.types import Float32Array
+from nanonuclei.imaging.window_geometry import WindowGeometry
 from nanonuclei.models import blocks, encoders  # their layers are known by name once they are imported
 
 TOLERANCE = 1e-4
 """Largest difference of a score between Keras and ONNX Runtime; rounding in another order gives about 2e-6."""
+
+SHAPES = ((1, 64, 128, 3), (2, 128, 64, 3))
+"""Random images that a network is compared on, unless it asks for others."""
 
 LAYERS = (blocks.StandardizedConv2D, encoders.Preprocess)
 """Layers of our own in stored networks."""
@@ -25,13 +30,18 @@ def save_network(model: keras.Model, path: Path) -> None:
     model.save(path)
 
 
+def tile_shapes(geometry: WindowGeometry) -> tuple[tuple[int, ...], ...]:
+    """Returns shapes of random tiles on which a network of a scan is compared: a window, and some more."""
+    return ((2, geometry.extent(1), geometry.extent(3), 3), (1, geometry.extent(4), geometry.extent(2), 3))
+
+
 def load_network(path: Path) -> keras.Model:
     """Reads a network, not compiled."""
     known = {layer.__name__: layer for layer in LAYERS}
     return keras.saving.load_model(path, custom_objects=known, compile=False)
 
 
-def export_onnx(model: keras.Model, path: Path) -> float:
+def export_onnx(model: keras.Model, path: Path, *, shapes: Sequence[tuple[int, ...]] = SHAPES) -> float:
     """Writes a network as ONNX, for any batch, height and width, and checks that it answers as Keras does.
 
     Standardized kernels are computed by the network at each call in Keras; here they are constants.
@@ -39,6 +49,7 @@ def export_onnx(model: keras.Model, path: Path) -> float:
     Args:
         model: ``(batch, height, width, 3)`` float32 to ``(batch, height, width, channels)`` float32.
         path: Where the file appears once it has passed the check.
+        shapes: ``(batch, height, width, 3)`` of the random images, at least two.
 
     Returns:
         The largest difference to Keras on random images.
@@ -53,7 +64,7 @@ def export_onnx(model: keras.Model, path: Path) -> float:
             # Keras looks for a name that NumPy 1 had, and NumPy 2 says so.
             warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
             model.export(partial, format="onnx", verbose=False, input_signature=signature)
-        difference = largest_difference(model, partial)
+        difference = largest_difference(model, partial, shapes)
         if not difference <= TOLERANCE:
             raise ExportError(
                 f"ONNX must answer as Keras does, within {TOLERANCE:g}, but {model.name} differs by {difference:g} on "
@@ -70,12 +81,12 @@ def export_onnx(model: keras.Model, path: Path) -> float:
     return difference
 
 
-def largest_difference(model: keras.Model, path: Path) -> float:
-    """Returns the largest difference between Keras and ONNX on random images of two shapes and batches."""
+def largest_difference(model: keras.Model, path: Path, shapes: Sequence[tuple[int, ...]]) -> float:
+    """Returns the largest difference between Keras and ONNX on random images of some shapes."""
     network = load_onnx(path)
     rng = np.random.default_rng(0)
     differences = [0.0]
-    for shape in ((1, 64, 128, 3), (2, 128, 64, 3)):
+    for shape in shapes:
         images: Float32Array = rng.random(shape, np.float32)
         differences.append(float(np.abs(model.predict_on_batch(images) - network(images)).max()))
     return float(np.max(differences))  # not a number where an answer is not

@@ -5,8 +5,9 @@ Nothing here imports Keras: training, evaluation and the served model, which kno
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -14,18 +15,19 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from nanonuclei.config.experiment import WindowsConfig
+from nanonuclei.config.experiment import ExperimentConfig, WindowsConfig
+from nanonuclei.config.nanotubes import NanotubeExperiment
+from nanonuclei.engine.scan import Scanner, TileNetwork
+from nanonuclei.errors import TrackingError
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.types import Float32Array, Image
 from nanonuclei.imaging.windows import Window, blend, cover, extract
 
 if TYPE_CHECKING:
-    import keras
-
     from nanonuclei.tasks import Task
 
 Network = Callable[[Float32Array], Float32Array]
-"""``(batch, size, size, 3)`` float32 to ``(batch, size, size, channels)`` float32."""
+"""``(batch, size, size, 3)`` float32 to ``(batch, size, size, channels)`` float32; or a `TileNetwork`."""
 
 ZOOM = 2
 """How much larger the second look at an image shows its objects."""
@@ -35,6 +37,24 @@ CROWDED = 1 / 2500
 
 MOST_PIXELS = 2**20
 """px that the network is given at a time, unless one window has more: a U-Net needs about 1 kB for each."""
+
+MapMaker = Callable[[Iterable[Float32Array]], Iterator[Float32Array]]
+"""Normalised images ``(height, width, 3)`` float32 to score maps ``(height, width, channels)`` float32, in order."""
+
+
+class Stopwatch:
+    """A function on arrays that counts the seconds spent in it."""
+
+    def __init__(self, function: Network) -> None:
+        self._function = function
+        self.seconds = 0.0
+
+    def __call__(self, batch: Float32Array) -> Float32Array:
+        """Calls the function."""
+        started = time.perf_counter()
+        answer = self._function(batch)
+        self.seconds += time.perf_counter() - started
+        return answer
 
 
 def score_maps(
@@ -174,23 +194,6 @@ class _Pending:
         self._kept = [(row, answers) for row, answers in self._kept if row[0].y1 > end]
 
 
-def keras_network(model: keras.Model, *, num_views: int) -> Network:
-    """Returns a Keras model as a plain function on NumPy arrays; see `with_views`."""
-    compiles_per_shape = os.environ.get("KERAS_BACKEND") == "jax"
-    network: Network = model.predict_on_batch
-    return with_views(_filled(network) if compiles_per_shape else network, num_views=num_views)
-
-
-def _filled(network: Network) -> Network:
-    """Returns a network that is called with 1, 2, 4... windows only, the last of them repeated."""
-
-    def called(batch: Float32Array) -> Float32Array:
-        missing = (1 << (len(batch) - 1).bit_length()) - len(batch)
-        return network(np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)]))[: len(batch)]
-
-    return called
-
-
 def with_views(network: Network, *, num_views: int) -> Network:
     """Returns a network that looks at each window in several ways.
 
@@ -218,19 +221,44 @@ class _Views:
         return mean
 
 
-def predict_instances(task: Task, model: keras.Model, image: Image) -> Instances:
+def map_maker(config: ExperimentConfig, network: Network) -> tuple[MapMaker, Stopwatch]:
+    """Returns what makes score maps of full images, and the watch over its network.
+
+    Nuclei are looked for in windows that overlap and are blended, in as many views as the config says; images of
+    nanotubes are scanned in large tiles.
+
+    Args:
+        config: The experiment of the network.
+        network: Of nuclei any network, of nanotubes a `TileNetwork`.
+
+    Raises:
+        TrackingError: It should scan, but it is not known how its windows lie.
+        ConfigError: A tile holds no window with its margins.
+    """
+    if isinstance(config, NanotubeExperiment):
+        if not isinstance(network, TileNetwork):
+            raise TrackingError(
+                f"a network that scans must tell how its windows lie, but {type(network).__name__} does not. Log the "
+                f"model again with `mlflow run . -e train -P task={config.task}`"
+            )
+        watch = Stopwatch(network)
+        scanner = Scanner(dataclasses.replace(network, scores=watch), config.windows.tile)
+        return lambda inputs: map(scanner.score_map, inputs), watch
+    windows, step = config.windows, config.network.step
+    watch = Stopwatch(with_views(network, num_views=windows.num_views))
+    return lambda inputs: score_maps(watch, inputs, config=windows, step=step), watch
+
+
+def predict_instances(task: Task, network: Network, image: Image) -> Instances:
     """Finds the objects of one full image.
 
     Args:
-        task: The task that the model was trained for.
-        model: Its network.
+        task: The task that the network was trained for.
+        network: See `map_maker`.
         image: ``(height, width)`` or ``(height, width, 3 or 4)``, uint8 or uint16.
     """
-    network = keras_network(model, num_views=task.config.windows.num_views)
-    score_map = next(
-        score_maps(network, [task.network_input(image)], config=task.config.windows, step=task.config.network.step)
-    )
-    return task.instances(score_map)
+    maps, _ = map_maker(task.config, network)
+    return task.instances(next(maps([task.network_input(image)])))
 
 
 def _cut(

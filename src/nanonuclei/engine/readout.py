@@ -12,7 +12,8 @@ import pandas as pd
 
 from nanonuclei.config.experiment import InstancesConfig, NucleiExperiment
 from nanonuclei.data.catalog import SampleRef
-from nanonuclei.engine.predict import keras_network, score_maps
+from nanonuclei.engine.networks import network_of
+from nanonuclei.engine.predict import map_maker
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.matching import MatchCounts, match_counts
 from nanonuclei.imaging.postprocess import read_instances
@@ -59,9 +60,8 @@ def tune_read_out(task: Task, model: keras.Model, samples: Sequence[SampleRef]) 
         raise DataError("the read-out is tuned on one or more validation images, got none. Raise data.split.val")
     config: NucleiExperiment = task.config
     chosen = _drawn(samples, seed=config.seed)
-    network = keras_network(model, num_views=config.windows.num_views)
-    inputs = (task.network_input(sample.image()) for sample in chosen)
-    maps = list(score_maps(network, inputs, config=config.windows, step=config.network.step))
+    make, _ = map_maker(config, network_of(task, model))
+    maps = list(make(task.network_input(sample.image()) for sample in chosen))
     truth = [sample.labels() for sample in chosen]
     best = config.instances.model_copy(update={"tune": False})
     tried: dict[InstancesConfig, float] = {}

@@ -5,16 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from nanonuclei.engine.predict import Network
+from nanonuclei.engine.scan import TileNetwork
 from nanonuclei.errors import TrackingError
 from nanonuclei.imaging.types import Float32Array
+from nanonuclei.imaging.window_geometry import read_geometry
 
 
-def load_onnx(path: Path, *, threads: int = 0) -> Network:
+def load_onnx(path: Path, *, threads: int = 0, large: bool = False) -> Network:
     """Loads a network as a function that several threads may call at once.
 
     Args:
         path: A file of `engine.export.export_onnx`.
         threads: Of one call; 0: as many as there are cores.
+        large: Whether already one image at a time is large, as the tiles of a scan are.
 
     Returns:
         ``(batch, height, width, 3)`` to ``(batch, height, width, channels)`` float32.
@@ -41,8 +44,22 @@ def load_onnx(path: Path, *, threads: int = 0) -> Network:
     shrinking.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
     def network(batch: Float32Array) -> Float32Array:
-        # After more than one window at a time, the memory that one does not need goes back to the system.
-        answer: Float32Array = loaded.run(None, {image.name: batch}, shrinking if len(batch) > 1 else None)[0]
+        # After large tiles, or more than one window at a time, memory that one does not need goes back to the system.
+        shrinks = large or len(batch) > 1
+        answer: Float32Array = loaded.run(None, {image.name: batch}, shrinking if shrinks else None)[0]
         return answer
 
     return network
+
+
+def with_geometry(network: Network, path: Path) -> TileNetwork:
+    """Returns the network of a scan together with how its windows lie.
+
+    Args:
+        network: Scores of tiles.
+        path: What `imaging.window_geometry.geometry_text` gave.
+
+    Raises:
+        DataError: The file holds no geometry.
+    """
+    return TileNetwork(network, read_geometry(path.read_text(encoding="utf-8")))

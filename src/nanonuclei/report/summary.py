@@ -19,7 +19,18 @@ METRIC_NAMES = {
     "map_competition": "competition score",
     "pq": "panoptic quality",
     "f1": "F1 at IoU 0.5",
+    "window_pr_auc": "windows: area under precision-recall",
+    "window_roc_auc": "windows: area under ROC",
+    "window_baseline": "windows: share of positives",
+    "window_accuracy": "windows: accuracy",
+    "object_precision": "nanotubes: precision",
+    "object_recall": "nanotubes: recall",
+    "object_f1": "nanotubes: F1",
     "count_error": "count error",
+    "tcr_error": "error of nanotubes per cell",
+    "tcr_bias": "bias of nanotubes per cell",
+    "tcr_limit_below": "lower limit of agreement",
+    "tcr_limit_above": "upper limit of agreement",
 }
 """Readable name per metric, in the order in which tables and figures show them."""
 

@@ -21,20 +21,19 @@ from mlflow.types.schema import AnyType
 
 from nanonuclei.config.experiment import EXPERIMENTS, ExperimentConfig
 from nanonuclei.config.params import flatten, load_experiment, with_settings
-from nanonuclei.engine.predict import Network, score_maps, with_views
-from nanonuclei.engine.runtime import load_onnx
+from nanonuclei.engine.predict import Network, map_maker
+from nanonuclei.engine.runtime import load_onnx, with_geometry
 from nanonuclei.errors import ConfigError, DataError, nearest_name
-from nanonuclei.imaging.instances import Instances, to_run_lengths
-from nanonuclei.imaging.types import Float32Array, Labels
+from nanonuclei.imaging.instances import Instances
+from nanonuclei.imaging.types import Float32Array
 from nanonuclei.serving.images import Encoded, decoded, examine
-from nanonuclei.serving.readers import PARAMETERS, Reader, create_reader
+from nanonuclei.serving.readers import COLUMNS, PARAMETERS, WORDS, create_reader
 from nanonuclei.serving.refusal import Refused, broken
 
 _logger = logging.getLogger(__name__)
 
 IMAGE = "image"
 RETURN, OBJECTS, LABELS = "return", "objects", "labels"
-OBJECT_COLUMNS = ("image", "object", "y0", "x0", "y1", "x1", "area", "score", "run_lengths")
 LABEL_COLUMNS = ("image", "height", "width", "num_objects", "labels")
 MOST_LABELS = 65_535
 """Objects that a 16-bit label image can number."""
@@ -49,18 +48,30 @@ VARIABLES = {name: f"NANONUCLEI_{name.upper()}" for name in LIMITS}
 """Environment variables that change the limits, before the model's own configuration."""
 
 
+def object_columns(task: str) -> tuple[str, ...]:
+    """Returns the columns of an answer with objects: number of the image, from 0, and of the object, from 1, first."""
+    return ("image", "object", *COLUMNS[task])
+
+
 def signature(config: ExperimentConfig) -> ModelSignature:
-    """Returns what a model of this config takes and answers; the defaults of its parameters are its settings."""
+    """Returns what a model of this config takes and answers; the defaults of its parameters are its settings.
+
+    Raises:
+        ConfigError: A threshold is still to be chosen.
+    """
     settings = flatten(config)
-    kinds = {int: "long", float: "double"}
-    parameters = [
-        ParamSpec(name, kinds[type(settings[path])], settings[path]) for name, path in PARAMETERS[config.task].items()
-    ]
-    columns = {"score": "double", "run_lengths": "string"}
+    kinds = {int: "long", float: "double", str: "string"}
+    parameters = []
+    for name, path in PARAMETERS[config.task].items():
+        value = settings[path]
+        if isinstance(value, str) and path not in WORDS.get(config.task, ()):
+            raise ConfigError(f"{path} must be a number before a model is stored, got {value!r}. Set it, or train anew")
+        parameters.append(ParamSpec(name, kinds[type(value)], value))
+    columns = COLUMNS[config.task]
     return ModelSignature(
         # Any type: bytes, base64 text, a path or an array. Not required: the model itself tells what is missing.
         inputs=Schema([ColSpec(AnyType(), IMAGE, required=False)]),
-        outputs=Schema([ColSpec(columns.get(name, "long"), name) for name in OBJECT_COLUMNS]),
+        outputs=Schema([ColSpec(columns.get(name, "long"), name) for name in object_columns(config.task)]),
         params=ParamSchema([*parameters, ParamSpec(RETURN, "string", OBJECTS)]),
     )
 
@@ -70,9 +81,12 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
 
     Input: a table with the column ``image``; see `serving.images.examine` for what it may hold. Parameters: those of
     `PARAMETERS`, and ``return``. Output with ``return`` objects: one row per object: ``image`` (row of the input),
-    ``object`` from 1, its box ``y0, x0, y1, x1`` and ``area`` in px, ``score`` in 0..1, and ``run_lengths`` (1-based
-    ``start length`` pairs down the columns, as the competition wrote them). With ``return`` labels: one row per image:
-    ``image``, ``height``, ``width``, ``num_objects`` and ``labels``, a 16-bit PNG in base64.
+    ``object`` from 1, its box ``y0, x0, y1, x1`` in px and ``score`` in 0..1. Of a nucleus also its ``area`` in px, and
+    ``run_lengths`` (1-based ``start length`` pairs down the columns, as the competition wrote them). Of a nanotube its
+    ``length`` and ``width`` in px, its ``straightness`` (distance of its ends / length), ``first_cell`` and
+    ``last_cell`` (numbers of the cells at its ends, 0 for none), and its ``line`` as JSON text ``[[x, y], ...]``. With
+    ``return`` labels: one row per image: ``image``, ``height``, ``width``, ``num_objects`` and ``labels``, a 16-bit PNG
+    in base64; of nanotubes it shows the lines.
     """
 
     # The signature is given by hand; without this MLflow warns at each import that type hints are missing.
@@ -82,8 +96,9 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
         """Loads network and settings from the stored files."""
         self.limits = limits(context.model_config or {})
         self.config = stored_config(Path(context.artifacts["config"]))
-        network = load_onnx(Path(context.artifacts["onnx"]), threads=self.limits["threads"])
-        self._network = _one_at_a_time(network)
+        path, geometry = Path(context.artifacts["onnx"]), context.artifacts.get("geometry")
+        network = _one_at_a_time(load_onnx(path, threads=self.limits["threads"], large=geometry is not None))
+        self._network = with_geometry(network, Path(geometry)) if geometry else network
         self._room = _Room(self.limits["max_pixels"])
         if SERVER in os.environ:
             from nanonuclei.serving.guard import guard
@@ -97,7 +112,8 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
             images = examine(_items(model_input), max_pixels=self.limits["max_pixels"])
             with self._room.taken(max(image.num_pixels for image in images)):
                 rows = self._answers(images, config, wanted)
-                return pd.DataFrame(list(rows), columns=LABEL_COLUMNS if wanted == LABELS else OBJECT_COLUMNS)
+                columns = LABEL_COLUMNS if wanted == LABELS else object_columns(self.config.task)
+                return pd.DataFrame(list(rows), columns=columns)
         except Refused:
             raise
         except (DataError, ConfigError) as error:
@@ -125,12 +141,14 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
 
     def _answers(self, images: Sequence[Encoded], config: ExperimentConfig, wanted: str) -> Iterator[dict[str, Any]]:
         reader = create_reader(config)
-        network = with_views(self._network, num_views=config.windows.num_views)
-        for number, (found, shape) in enumerate(_found(images, reader, network)):
+        maps, _ = map_maker(config, self._network)
+        inputs: Iterable[Float32Array] = (reader.network_input(image) for image in decoded(images))
+        for number, score_map in enumerate(maps(inputs)):
             if wanted == LABELS:
-                yield _label_row(number, found, shape)
+                yield _label_row(number, reader.instances(score_map), (score_map.shape[0], score_map.shape[1]))
             else:
-                yield from _object_rows(number, found)
+                for place, row in enumerate(reader.objects(score_map), start=1):
+                    yield {"image": number, "object": place, **row}
 
 
 def stored_config(path: Path) -> ExperimentConfig:
@@ -166,33 +184,14 @@ def _items(table: object) -> list[object]:
     return list(table[IMAGE])
 
 
-def _found(images: Sequence[Encoded], reader: Reader, network: Network) -> Iterator[tuple[Instances, tuple[int, int]]]:
-    inputs: Iterable[Float32Array] = (reader.network_input(image) for image in decoded(images))
-    for score_map in score_maps(network, inputs, config=reader.windows, step=reader.step):
-        yield reader.instances(score_map), (score_map.shape[0], score_map.shape[1])
-
-
-def _object_rows(number: int, found: Instances) -> Iterator[dict[str, Any]]:
-    areas = np.bincount(_labels(found).ravel(), minlength=len(found) + 1)[1:]
-    texts = to_run_lengths(found)
-    for place, ((y0, x0, y1, x1), area, text) in enumerate(zip(found.boxes.tolist(), areas, texts, strict=True)):
-        box = {"y0": y0, "x0": x0, "y1": y1, "x1": x1}
-        score = float(found.scores[place])
-        yield {"image": number, "object": place + 1, **box, "area": int(area), "score": score, "run_lengths": text}
-
-
 def _label_row(number: int, found: Instances, shape: tuple[int, int]) -> dict[str, Any]:
     if len(found) > MOST_LABELS:
         raise Refused(f"image {number} has {len(found)} objects, more than a 16-bit image can number: ask for objects")
-    _, data = cv2.imencode(".png", _labels(found).astype(np.uint16))
-    text = base64.b64encode(data.tobytes()).decode("ascii")
-    return {"image": number, "height": shape[0], "width": shape[1], "num_objects": len(found), "labels": text}
-
-
-def _labels(found: Instances) -> Labels:
     if found.labels is None:
         raise DataError(f"objects need their pixels to be answered, got {len(found)} boxes. Take another read-out")
-    return found.labels
+    _, data = cv2.imencode(".png", found.labels.astype(np.uint16))
+    text = base64.b64encode(data.tobytes()).decode("ascii")
+    return {"image": number, "height": shape[0], "width": shape[1], "num_objects": len(found), "labels": text}
 
 
 def _one_at_a_time(network: Network) -> Network:

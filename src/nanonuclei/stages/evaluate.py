@@ -8,33 +8,40 @@ from typing import TYPE_CHECKING
 import mlflow
 import numpy as np
 
-from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.config.params import flatten, parse_settings, with_settings
-from nanonuclei.data.catalog import SPLITS, Catalog, SampleRef
+from nanonuclei.config.params import flatten, parse_settings
+from nanonuclei.data.catalog import SPLITS, SampleRef
 from nanonuclei.engine.evaluate import Report, evaluate
-from nanonuclei.engine.predict import predict_instances
-from nanonuclei.engine.readout import tune_read_out
+from nanonuclei.engine.networks import network_of
+from nanonuclei.engine.predict import Network, predict_instances
 from nanonuclei.errors import ConfigError, nearest_name
 from nanonuclei.report.figures import metric_intervals, precision_by_threshold
 from nanonuclei.report.pictures import Panel, panels
 from nanonuclei.report.summary import METRIC_NAMES, metrics_table
 from nanonuclei.serving.store import load_trained
 from nanonuclei.stages.places import PARAMS
-from nanonuclei.stages.prepare import prepared
-from nanonuclei.stages.samples import validation_samples
+from nanonuclei.stages.prepared import prepared
+from nanonuclei.stages.read_out import with_read_out
+from nanonuclei.stages.score_nanotubes import log_nanotube_figures, per_image_table
 from nanonuclei.tasks import Task, create_task
-from nanonuclei.tasks.nuclei import THRESHOLDS
+from nanonuclei.tasks.nanotubes import NanotubeTask
+from nanonuclei.tasks.nuclei import THRESHOLDS, NucleiTask
 from nanonuclei.tracking.runs import PARENT, existing_run, log_settings, stage_run
 
 if TYPE_CHECKING:
     import keras
     from matplotlib.figure import Figure
 
-CHANGEABLE = ("windows", "instances", "evaluate")
-"""Sections that say how a trained model is used."""
+CHANGEABLE = ("windows", "instances", "tubes", "evaluate")
+"""Sections that say how a trained model is used; instances are of nuclei, tubes of nanotubes."""
 
-SHOWN = ("accuracy", "iou", "ap50_pooled", "map_pooled", "pq")
-"""Metrics of the figure with intervals."""
+CHOSEN_ANEW = {"instances.tune": True, "tubes.window_threshold": "auto", "tubes.min_score": "auto"}
+"""Settings that ask for a read-out by the validation images; otherwise that of the training stays."""
+
+SHOWN = {
+    "nuclei": ("accuracy", "iou", "ap50_pooled", "map_pooled", "pq"),
+    "nanotubes": ("window_pr_auc", "window_accuracy", "object_precision", "object_recall", "object_f1"),
+}
+"""Metrics of a task in the figure with intervals."""
 
 
 def evaluate_run(
@@ -45,7 +52,8 @@ def evaluate_run(
     Args:
         run: Id of the training's run.
         split: ``train``, ``val`` or ``test``.
-        settings: Texts ``path=value`` below windows, instances or evaluate: how the model is used, not how it was made.
+        settings: Texts ``path=value`` below windows, instances (nuclei), tubes or evaluate: how the model is used, not
+            how it was made.
         say: Told what the user should read.
 
     Returns:
@@ -74,8 +82,8 @@ def evaluate_run(
             )
         mlflow.set_tag("split.fingerprint", catalog.split_fingerprint())
         log_settings(run_id, flatten(config))
-        if changed.get("instances.tune"):  # an older run's config may lack the setting; its read-out stays
-            config = with_tuned_read_out(config, model, catalog, say=say)
+        if any(changed.get(path) == value for path, value in CHOSEN_ANEW.items()):
+            config = with_read_out(config, model, catalog, say=say)
         task = create_task(config)
         report = score_model(task, model, catalog.split(split))
         log_score(task, report, catalog.split(split), split=split, model=model)
@@ -84,43 +92,33 @@ def evaluate_run(
     return run_id
 
 
-def with_tuned_read_out(
-    config: ExperimentConfig, model: keras.Model, catalog: Catalog, *, say: Callable[[str], None]
-) -> ExperimentConfig:
-    """Returns the config with the read-out that suits the validation images best; logs what was tried."""
-    chosen, tried = tune_read_out(create_task(config), model, validation_samples(catalog, config))
-    mlflow.log_text(tried.round(6).to_csv(index=False), "evaluation/read_out.csv")
-    found = {name: getattr(chosen, name) for name in tried.columns if name not in ("score", "chosen")}
-    reached = float(tried.loc[tried["chosen"], "score"].iloc[0])
-    mlflow.log_metrics({**{f"read_out/{name}": value for name, value in found.items()}, "val/read_out_ap": reached})
-    say(
-        f"Read-out tuned on the validation images: {', '.join(f'{name} {value:g}' for name, value in found.items())} "
-        f"(mean pooled AP {reached:.3f}, {tried['score'].iloc[0]:.3f} before)."
-    )
-    return with_settings(config, {"instances.tune": False, **{f"instances.{name}": v for name, v in found.items()}})
-
-
 def score_model(task: Task, model: keras.Model, samples: Sequence[SampleRef]) -> Report:
     """Scores a model after warming it up, so that the times logged are of work and not of compilation."""
-    step = task.config.network.step
-    for extent in (4 * step, 5 * step):  # of the second shape the compiler learns that shapes differ
-        model.predict_on_batch(np.zeros((1, extent, 4 * step, 3), np.float32))
+    if isinstance(task, NucleiTask):  # a scan takes tiles of as many sizes as there are sizes of images
+        step = task.config.network.step
+        for extent in (4 * step, 5 * step):  # of the second shape the compiler learns that shapes differ
+            model.predict_on_batch(np.zeros((1, extent, 4 * step, 3), np.float32))
     return evaluate(task, model, samples)
 
 
 def log_score(task: Task, report: Report, samples: Sequence[SampleRef], *, split: str, model: keras.Model) -> None:
     """Logs metrics, tables and figures of a score to the active run, and the headline as its description."""
     mlflow.set_tag("mlflow.note.content", f"Scores on the {split} split\n\n```\n{score_table(report, split)}\n```")
-    mlflow.log_metrics(report.flat(split))
+    mlflow.log_metrics({name: value for name, value in report.flat(split).items() if np.isfinite(value)})
     mlflow.log_metrics({f"{split}/seconds": report.seconds, f"{split}/network_seconds": report.network_seconds})
-    mlflow.log_text(report.per_image.to_csv(index=False), f"evaluation/{split}_per_image.csv")
+    table = per_image_table(report) if isinstance(task, NanotubeTask) else report.per_image
+    mlflow.log_text(table.to_csv(index=False), f"evaluation/{split}_per_image.csv")
     mlflow.log_text(report.objects.round(4).to_csv(index=False), f"evaluation/{split}_objects.csv")
     mlflow.log_text(report.intervals.to_csv(index=False), f"evaluation/{split}_metrics.csv")
-    shown = report.intervals[report.intervals["metric"].isin(SHOWN)]
+    shown = report.intervals[report.intervals["metric"].isin(SHOWN[task.config.task])]
     mlflow.log_figure(metric_intervals(shown), f"figures/{split}_metrics.png")
+    if isinstance(task, NanotubeTask):
+        log_nanotube_figures(task, report, samples, split=split, model=model)
+        return
     mlflow.log_figure(_by_threshold(report), f"figures/{split}_precision_by_threshold.png")
+    network = network_of(task, model)
     for kind, chosen in _chosen(report, samples, num=task.config.evaluate.num_panels, seed=task.config.seed).items():
-        rows = [_panel(task, model, sample, ap50) for sample, ap50 in chosen]
+        rows = [_panel(task, network, sample, ap50) for sample, ap50 in chosen]
         if rows:
             mlflow.log_figure(
                 panels(rows, title=f"{kind.capitalize()} images of the {split} split"), f"figures/{split}_{kind}.png"
@@ -159,9 +157,9 @@ def _chosen(
     }
 
 
-def _panel(task: Task, model: keras.Model, sample: SampleRef, ap50: float) -> Panel:
+def _panel(task: Task, network: Network, sample: SampleRef, ap50: float) -> Panel:
     image = sample.image()
-    found = predict_instances(task, model, image)
+    found = predict_instances(task, network, image)
     return Panel(
         image=image,
         true=sample.labels(),

@@ -11,7 +11,7 @@ from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.report.explore import histograms, image_grid, split_overview
 from nanonuclei.report.summary import table
-from nanonuclei.stages.prepare import prepared
+from nanonuclei.stages.prepared import prepared
 from nanonuclei.tracking.runs import stage_run
 
 GRID = 12

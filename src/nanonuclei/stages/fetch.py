@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+from nanonuclei.config.nanotubes import NanotubeExperiment
+from nanonuclei.config.params import load_experiment
 from nanonuclei.data.fetch import fetch_dsb2018
+from nanonuclei.data.fetch_tnt import fetch_tnt
 from nanonuclei.errors import ConfigError, nearest_name
 from nanonuclei.stages.pinned import data_state
-from nanonuclei.stages.places import DATA
+from nanonuclei.stages.places import DATA, PARAMS
 from nanonuclei.tracking.runs import stage_run
 
-FETCHED = {"dsb2018": fetch_dsb2018}
+
+def _fetch_tnt(source: str, data: Path, *, report: Callable[[str], None]) -> Path:
+    config = load_experiment("nanotubes", path=PARAMS)
+    if not isinstance(config, NanotubeExperiment):
+        raise ConfigError(f"the section nanotubes of {PARAMS} must hold a nanotubes experiment. Restore it from git")
+    return fetch_tnt(source, data, simulated=config.data.simulated, seed=config.data.seed, report=report)
+
+
+FETCHED = {"dsb2018": fetch_dsb2018, "tnt": _fetch_tnt}
+"""How each dataset gets below `data/`."""
 
 
 def fetch(dataset: str, *, source: str = "public", say: Callable[[str], None] = print) -> None:
-    """Gets a dataset from its public archive, from Kaggle, or from a zip or folder.
+    """Gets a dataset from its public archive, from Kaggle, or from a zip, a folder, or annotations beside their images.
 
     Raises:
         ConfigError: There is no such dataset.

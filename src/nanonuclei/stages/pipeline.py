@@ -25,9 +25,10 @@ from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.report.figures import learning_curves
 from nanonuclei.report.summary import METRIC_NAMES
 from nanonuclei.serving.store import log_model
-from nanonuclei.stages.evaluate import log_score, score_model, score_table, with_tuned_read_out
-from nanonuclei.stages.places import DATA, DATASETS, PARAMS, Build, run_folder
-from nanonuclei.stages.prepare import prepare
+from nanonuclei.stages.evaluate import log_score, score_model, score_table
+from nanonuclei.stages.places import DATA, PARAMS, PIPELINES, Build, run_folder
+from nanonuclei.stages.prepared import prepare
+from nanonuclei.stages.read_out import with_read_out
 from nanonuclei.stages.train import CONFIG, alone, log_inputs, run_fit
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.nuclei import THRESHOLDS
@@ -35,8 +36,14 @@ from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.runs import log_settings, stage_run
 
 SHAPING = {
-    "prepare": ("data.seed", "data.dataset", "data.on_bad_sample", "data.split"),
-    "evaluate": ("seed", "data.modality", "windows", "instances", "evaluate"),
+    "nuclei": {
+        "prepare": ("data.seed", "data.dataset", "data.on_bad_sample", "data.split"),
+        "evaluate": ("seed", "data.modality", "windows", "instances", "evaluate"),
+    },
+    "nanotubes": {
+        "prepare": ("data", "train.patch_size"),
+        "evaluate": ("seed", "data.labels", "windows", "tubes", "evaluate"),
+    },
 }
 """Settings that a stage's result depends on, as `dvc.yaml` lists them; training logs all."""
 
@@ -68,7 +75,7 @@ def prepare_stage(task: str, *, say: Callable[[str], None] = print) -> str:
         }
         mlflow.log_metrics({f"prepare/{name}": float(value) for name, value in numbers.items()})
         _finish("prepare", config, catalog, metrics=numbers)
-    say(f"Prepared {numbers['images']} images, {numbers['objects']} nuclei. Run {run_id}")
+    say(f"Prepared {numbers['images']} images, {numbers['objects']} {task}. Run {run_id}")
     return run_id
 
 
@@ -87,7 +94,7 @@ def train_stage(task: str, *, say: Callable[[str], None] = print) -> str:
         with alone(folder):
             say(f"Run {run_id}")
             (folder / CONFIG).write_text(to_yaml(config), encoding="utf-8")
-            log_inputs(config, catalog, _source(config), folder=folder)
+            log_inputs(config, catalog, _source(config) or build.prepared, folder=folder)
             result = run_fit(config, catalog, folder=folder, run_id=run_id)
         mlflow.log_figure(learning_curves(result.history, best_epoch=result.best_epoch), "figures/learning_curves.png")
         save_network(result.model, _fresh(build.network) / build.NETWORK)
@@ -119,17 +126,19 @@ def evaluate_stage(task: str, *, say: Callable[[str], None] = print) -> str:
     with _stage("evaluate", config) as run_id:
         log_settings(run_id, _shaping("evaluate", config))
         model = load_network(network)
-        if config.instances.tune:
-            config = with_tuned_read_out(config, model, catalog, say=say)
+        config = with_read_out(config, model, catalog, say=say)
         samples = catalog.split("test")
         report = score_model(create_task(config), model, samples)
         log_score(create_task(config), report, samples, split="test", model=model)
         folder = run_folder(run_id)
         log_model(network, config, folder=folder)
         shutil.rmtree(folder, ignore_errors=True)
-        _write(build.plot("thresholds"), _by_threshold(report).to_csv(index=False))
+        if "tp_50" in report.per_image:
+            _write(build.plot("thresholds"), _by_threshold(report).to_csv(index=False))
         _write(build.plot("precision_recall"), _by_score(report).to_csv(index=False))
-        numbers = _nested({f"test/{name}": value for name, value in report.metrics.items() if _headline(name)})
+        numbers = _nested(
+            {f"test/{name}": value for name, value in report.metrics.items() if _headline(name) and np.isfinite(value)}
+        )
         _finish("evaluate", config, catalog, metrics=numbers, network=network)
     say(score_table(report, "test"))
     say(f"\nRun {run_id}")
@@ -137,12 +146,15 @@ def evaluate_stage(task: str, *, say: Callable[[str], None] = print) -> str:
 
 
 def _config(task: str) -> ExperimentConfig:
-    if task not in DATASETS:
-        raise ConfigError(f"unknown task {task!r}. {nearest_name(task, DATASETS)}")
-    return load_experiment(task, path=PARAMS, settings={"data.dataset": DATASETS[task]})
+    if task not in PIPELINES:
+        raise ConfigError(f"unknown task {task!r}. {nearest_name(task, PIPELINES)}")
+    return load_experiment(task, path=PARAMS, settings={"data.dataset": PIPELINES[task]})
 
 
-def _source(config: ExperimentConfig) -> Path:
+def _source(config: ExperimentConfig) -> Path | None:
+    """Returns where a dataset lies; None for simulated images."""
+    if config.data.dataset == "simulated":
+        return None
     source = locate_dataset(config.data.dataset, DATA)
     if source is None:
         raise DataError(
@@ -161,7 +173,7 @@ def _stage(stage: str, config: ExperimentConfig) -> contextlib.AbstractContextMa
 
 
 def _shaping(stage: str, config: ExperimentConfig) -> dict[str, Any]:
-    return {path: value for path, value in flatten(config).items() if starts_with(path, SHAPING[stage])}
+    return {path: value for path, value in flatten(config).items() if starts_with(path, SHAPING[config.task][stage])}
 
 
 def _finish(

@@ -13,8 +13,12 @@ SCRATCH = Path("scratch")
 BUILD = Path("build")
 DATA_POINTER = Path("data.dvc")
 DVC_LOCK = Path("dvc.lock")
+REAL_DATASETS = {"nuclei": "dsb2018", "nanotubes": "tnt"}
+"""The dataset of each task that is fetched, and not drawn by a simulator."""
 DATASETS = {"nuclei": "dsb2018"}
-"""The real dataset of each task, which the pipeline runs on."""
+"""The dataset of each task that the main pipeline, `dvc.yaml`, runs on."""
+PIPELINES = {**DATASETS, "nanotubes": "simulated"}
+"""The dataset of each task that has a pipeline; that of nanotubes is `pipelines/nanotubes/dvc.yaml`."""
 LOCK = Path("requirements.txt")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,22 +15,29 @@ import pandas as pd
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import parse_settings
-from nanonuclei.engine.predict import keras_network, score_maps
+from nanonuclei.engine.networks import network_of
+from nanonuclei.engine.predict import map_maker
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.imaging.instances import Instances, to_run_lengths
-from nanonuclei.imaging.types import Image
+from nanonuclei.imaging.tube_objects import to_instances
+from nanonuclei.imaging.tube_read_out import COLUMNS, candidate_row
+from nanonuclei.imaging.types import Float32Array, Image
 from nanonuclei.report.pictures import for_display, outlined
 from nanonuclei.serving.store import load_stored, load_trained
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.tasks import create_task
+from nanonuclei.tasks.nanotubes import NanotubeTask
 from nanonuclei.tracking.runs import existing_run
 
 if TYPE_CHECKING:
     import keras
 
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
-CHANGEABLE = ("windows", "instances")
-"""Sections that say how a trained model is used."""
+CHANGEABLE = ("windows", "instances", "tubes")
+"""Sections that say how a trained model is used; instances are of nuclei, tubes of nanotubes."""
+
+MEASURES = ["length", "width", "straightness", "strength", "first_cell", "last_cell", "line"]
+"""What is told of a nanotube beside its box, px; the line as JSON text ``[[x, y], ...]``."""
 
 MOST_PROBLEMS = 20
 """Broken images that are listed one by one."""
@@ -47,13 +55,15 @@ def predict(
     """Finds the objects of every image below a folder.
 
     Writes ``labels/NAME.png`` (16 bit, 0 background, 1..n the objects), ``outlines/NAME.png`` to look at,
-    ``objects.csv`` (a row per object: box and area in px, score) and ``images.csv`` (a row per image: size, count).
+    ``objects.csv`` (a row per object: box and area in px, score; of nanotubes also length, width, straightness, the
+    cells that they join and the line) and ``images.csv`` (a row per image: size, count; of nanotubes also the number of
+    cells and nanotubes per cell).
 
     Args:
         model: A run's id, or a model's URI such as ``models:/nuclei@champion``.
         images: An image, or a folder that is searched with all its subfolders. Names must differ, suffixes aside.
         output: Folder to make.
-        settings: Texts ``path=value`` below windows or instances, such as ``windows.num_views=8``.
+        settings: Texts ``path=value`` below windows, instances or tubes, such as ``windows.num_views=8``.
         submission: Also write ``submission.csv`` as the Data Science Bowl 2018 took it.
         say: Told what the user should read.
 
@@ -72,7 +82,7 @@ def predict(
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ConfigError(f"predictions are written to a new folder, but {output} exists. Name another, or remove it")
     paths = find_images(images)
-    config, network = _loaded(model, changed)
+    config, network = loaded(model, changed)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f"{output.name}-partial-") as partial:
         folder = Path(partial) / output.name
@@ -134,7 +144,8 @@ def _read(path: Path) -> Image:
     return image if image.ndim == 2 else cv2.cvtColor(image[..., :3], cv2.COLOR_BGR2RGB)
 
 
-def _loaded(model: str, settings: dict[str, Any]) -> tuple[ExperimentConfig, keras.Model]:
+def loaded(model: str, settings: dict[str, Any]) -> tuple[ExperimentConfig, keras.Model]:
+    """Returns config and network of a run's id or of a model's URI."""
     if ":/" in model:
         return load_stored(model, settings=settings, missing_from=PARAMS)
     return load_trained(existing_run(model), settings=settings, missing_from=PARAMS)
@@ -152,11 +163,15 @@ def _predict_all(
     for part in ("labels", "outlines"):
         (folder / part).mkdir(parents=True)
     inputs = (task.network_input(_read(path)) for path in paths.values())
-    views = keras_network(network, num_views=config.windows.num_views)
-    maps = score_maps(views, inputs, config=config.windows, step=config.network.step)
+    maps, _ = map_maker(config, network_of(task, network))
     objects, images, submission = [], [], []
-    for number, ((name, path), score_map) in enumerate(zip(paths.items(), maps, strict=True), start=1):
-        found = task.instances(score_map)
+    for number, ((name, path), score_map) in enumerate(zip(paths.items(), maps(inputs), strict=True), start=1):
+        more: list[dict[str, Any]] = []
+        counts: dict[str, float] = {}
+        if isinstance(task, NanotubeTask):
+            found, more, counts = _nanotubes(task, score_map)
+        else:
+            found = task.instances(score_map)
         labels = found.labels
         if len(found) > np.iinfo(np.uint16).max:
             raise DataError(f"{path} has {len(found)} objects, more than a 16-bit label map holds. Cut the image")
@@ -164,16 +179,32 @@ def _predict_all(
         image = _read(path)
         drawn = outlined(for_display(image, size=max(image.shape[:2])), labels)
         cv2.imwrite(str(folder / "outlines" / f"{name}.png"), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
-        objects += _rows(name, found)
-        images.append({"image": name, "height": labels.shape[0], "width": labels.shape[1], "num_objects": len(found)})
+        objects += [row | extra for row, extra in zip_longest(_rows(name, found), more, fillvalue={})]
+        size = {"height": labels.shape[0], "width": labels.shape[1]}
+        images.append({"image": name, **size, "num_objects": len(found), **counts})
         submission += [{"ImageId": name, "EncodedPixels": text} for text in to_run_lengths(found) or [""]]
         say(f"[{number}/{len(paths)}] {name}: {len(found)} objects")
     columns = ["image", "object", "y0", "x0", "y1", "x1", "area", "score"]
+    if isinstance(task, NanotubeTask):
+        columns += MEASURES
     return {
         "objects": pd.DataFrame(objects, columns=columns),
         "images": pd.DataFrame(images),
         "submission": pd.DataFrame(submission),
     }
+
+
+def _nanotubes(task: NanotubeTask, score_map: Float32Array) -> tuple[Instances, list[dict[str, Any]], dict[str, float]]:
+    """Returns the candidates of an image, what is measured of each, and the counts that biologists report."""
+    shape, cells = (score_map.shape[0], score_map.shape[1]), task.cells(score_map)
+    candidates = task.candidates(score_map, cells)
+    rows = [dict(zip(COLUMNS, candidate_row(candidate, None, shape), strict=True)) for candidate in candidates]
+    num_cells = int(cells.max())
+    counts = {
+        "num_cells": num_cells,
+        "objects_per_cell": round(len(candidates) / num_cells, 4) if num_cells else np.nan,
+    }
+    return to_instances(candidates, shape), [{name: _short(row[name]) for name in MEASURES} for row in rows], counts
 
 
 def _rows(name: str, found: Instances) -> list[dict[str, Any]]:
@@ -188,3 +219,7 @@ def _rows(name: str, found: Instances) -> list[dict[str, Any]]:
         }
         for place in range(len(found))
     ]
+
+
+def _short(value: float | str) -> float | str:
+    return round(value, 4) if isinstance(value, float) else value

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +14,6 @@ import pandas as pd
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.data.catalog import (
-    SUMMARY,
     BadSample,
     Catalog,
     Sample,
@@ -35,6 +33,7 @@ from nanonuclei.data.sources import locate_dataset, problems_table, read_dsb2018
 from nanonuclei.data.splits import split_by_field
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image, Labels
+from nanonuclei.stages.new_folder import being_made, is_whole, put
 from nanonuclei.stages.places import DATA, prepared_folder
 
 SHAPING = ("data/archives.py", "data/catalog.py", "data/fields.py", "data/modality.py", "data/sources.py")
@@ -59,30 +58,28 @@ def prepared(config: ExperimentConfig, *, say: Callable[[str], None] = print) ->
     """
     source = locate_dataset(config.data.dataset, DATA) if config.data.dataset != "simulated" else None
     folder = prepared_folder(config.data.dataset, _key(config, source))
-    if (folder / SUMMARY).is_file():
+    if is_whole(folder):
         say(f"Prepared images: {folder} (from before)")
         return load_catalog(folder), source or folder
     say(f"Preparing {config.data.dataset} in {folder} ...")
-    catalog = prepare(config, source=source, output=folder)
+    catalog = prepare(config, source=source, output=folder, cached=True)
     say(f"Prepared {len(catalog.samples)} images, {sum(s.num_objects for s in catalog.samples)} nuclei.")
     return catalog, source or folder
 
 
-def prepare(config: ExperimentConfig, *, source: Path | None, output: Path) -> Catalog:
+def prepare(config: ExperimentConfig, *, source: Path | None, output: Path, cached: bool = False) -> Catalog:
     """Reads a dataset in one pass and writes it in the form that training reads.
 
     Args:
         config: Dataset, splits, seed and what to do about broken samples.
         source: The archive or folder; None for simulated images.
         output: Folder to make; it appears when everything is written.
+        cached: Whether a folder that has appeared there meanwhile is taken, see `stages.new_folder.put`.
 
     Raises:
         DataError: Samples are broken and `data.on_bad_sample` is ``fail``, or none is left.
     """
-    partial = output.with_name(f"partial-{output.name}")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    with being_made(output) as partial:
         samples, images, problems = _write(_read(config, source), partial)
         if problems and config.data.on_bad_sample == "fail":
             raise DataError(
@@ -94,11 +91,7 @@ def prepare(config: ExperimentConfig, *, source: Path | None, output: Path) -> C
         catalog = _catalog(config, samples, images, output)
         pd.DataFrame([dataclasses.asdict(problem) for problem in problems]).to_csv(partial / PROBLEMS, index=False)
         save_catalog(catalog, partial)
-        shutil.rmtree(output, ignore_errors=True)
-        partial.replace(output)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return catalog
+        return catalog if put(partial, output, cached=cached) else load_catalog(output)
 
 
 def _read(config: ExperimentConfig, source: Path | None) -> Iterable[Sample | BadSample]:

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nanonuclei.config.experiment import DATASETS, ExperimentConfig
+from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import Scalar, load_experiment, load_recipe, parse_settings, with_settings
 from nanonuclei.data.sources import locate_dataset
 from nanonuclei.errors import ConfigError, DataError, nearest_name
-from nanonuclei.stages.places import DATA, PARAMS, RECIPES
+from nanonuclei.stages.places import DATA, PARAMS, REAL_DATASETS, RECIPES
 
-SIMULATED_RECIPE = RECIPES / "simulated.yaml"
+SIMULATED_RECIPES = {"nuclei": RECIPES / "simulated.yaml"}
+"""Settings of a task for a first look at simulated images; a task without has its own made for them."""
 
 
 @dataclass(frozen=True)
@@ -48,19 +49,21 @@ def resolve(choices: Choices, *, say: Callable[[str], None] = print) -> Experime
     """
     given = parse_settings(choices.settings)
     if choices.dataset is not None:
-        if choices.dataset not in DATASETS:
-            raise ConfigError(f"unknown dataset {choices.dataset!r}. {nearest_name(choices.dataset, DATASETS)}")
+        known = {"auto", "simulated", *REAL_DATASETS.values()}
+        if choices.dataset not in known:
+            raise ConfigError(f"unknown dataset {choices.dataset!r}. {nearest_name(choices.dataset, known)}")
         given["data.dataset"] = choices.dataset
     recipe = load_recipe(choices.recipe) if choices.recipe else {}
     defaults = load_experiment(choices.task, path=PARAMS)
     asked = with_settings(defaults, _only({**recipe, **given}, "data.dataset")).data.dataset
-    name = _present_dataset(asked)
-    if name == "simulated" and choices.recipe is None:
-        recipe = load_recipe(SIMULATED_RECIPE)
+    name = _present_dataset(choices.task, asked)
+    small = SIMULATED_RECIPES.get(choices.task) if name == "simulated" and choices.recipe is None else None
+    if small:
+        recipe = load_recipe(small)
     settings = {**recipe, **given, "data.dataset": name}
     config = load_experiment(choices.task, path=PARAMS, settings=settings)
     if asked == "auto" or name == "simulated":
-        say(_chosen(name, asked=asked, small=choices.recipe is None))
+        say(_chosen(choices.task, name, asked=asked, small=small))
     return config
 
 
@@ -68,11 +71,12 @@ def _only(settings: Mapping[str, Scalar], path: str) -> dict[str, Scalar]:
     return {path: settings[path]} if path in settings else {}
 
 
-def _present_dataset(asked: str) -> str:
+def _present_dataset(task: str, asked: str) -> str:
     if asked == "simulated":
         return asked
-    if locate_dataset("dsb2018", DATA) is not None:
-        return "dsb2018"
+    real = REAL_DATASETS[task]
+    if locate_dataset(real, DATA) is not None:
+        return real
     if asked == "auto":
         return "simulated"
     raise DataError(
@@ -81,13 +85,13 @@ def _present_dataset(asked: str) -> str:
     )
 
 
-def _chosen(name: str, *, asked: str, small: bool) -> str:
+def _chosen(task: str, name: str, *, asked: str, small: Path | None) -> str:
     if name != "simulated":
         return f"Dataset: {name}, found in {DATA}/."
-    network = f" and a small network ({SIMULATED_RECIPE})" if small else ""
+    network = f" and a small network ({small})" if small else ""
     if asked == "simulated":
-        return f"Using simulated nuclei{network}."
+        return f"Using simulated {task}{network}."
     return (
-        f"No dataset in {DATA}/: using simulated nuclei{network}. "
-        "`mlflow run . -e fetch -P dataset=dsb2018` gets the real images."
+        f"No dataset in {DATA}/: using simulated {task}{network}. "
+        f"`mlflow run . -e fetch -P dataset={REAL_DATASETS[task]}` gets the real images."
     )

@@ -19,9 +19,10 @@ from nanonuclei.engine.train import FitResult, fit
 from nanonuclei.errors import TrackingError
 from nanonuclei.report.figures import learning_curves
 from nanonuclei.serving.store import NETWORK, log_model
-from nanonuclei.stages.evaluate import log_score, score_model, score_table, with_tuned_read_out
+from nanonuclei.stages.evaluate import log_score, score_model, score_table
 from nanonuclei.stages.places import DATA, LOCK, PARAMS, run_folder
-from nanonuclei.stages.prepare import prepared
+from nanonuclei.stages.prepared import prepared
+from nanonuclei.stages.read_out import with_read_out
 from nanonuclei.stages.samples import training_samples, validation_samples
 from nanonuclei.tasks import create_task
 from nanonuclei.tracking.facts import Facts, log_facts
@@ -30,7 +31,7 @@ from nanonuclei.tracking.runs import DatasetInput, existing_run, log_datasets, l
 
 CONFIG = "config.yaml"
 LOCKED = "lock"
-NOT_OF_THE_TRAINING = ("data.seed", "windows", "instances", "evaluate", "tune")
+NOT_OF_THE_TRAINING = ("data.seed", "windows", "instances", "tubes", "evaluate", "tune")
 """Settings that the config of an older run may lack and its training still be gone on with."""
 
 
@@ -67,8 +68,7 @@ def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Ca
         log_inputs(config, catalog, source, folder=folder)
         result = run_fit(config, catalog, folder=folder, run_id=run_id)
         mlflow.log_figure(learning_curves(result.history, best_epoch=result.best_epoch), "figures/learning_curves.png")
-        if config.instances.tune:
-            config = with_tuned_read_out(config, result.model, catalog, say=say)
+        config = with_read_out(config, result.model, catalog, say=say)
         task = create_task(config)
         say("Evaluating on the test images ...")
         report = score_model(task, result.model, catalog.split("test"))

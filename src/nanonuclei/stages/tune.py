@@ -18,7 +18,7 @@ from nanonuclei.data.catalog import Catalog
 from nanonuclei.data.versions import dataset_md5
 from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.stages.places import DATA, SCRATCH, study_folder
-from nanonuclei.stages.prepare import prepared
+from nanonuclei.stages.prepared import prepared
 from nanonuclei.stages.tune_report import best_recipe, log_search, search_table
 from nanonuclei.stages.tune_trial import TrackedObjective
 from nanonuclei.tracking.runs import DatasetInput, existing_run, log_datasets, log_settings, stage_run
@@ -34,6 +34,7 @@ NOT_SHARED = (
     "tune.",
     "evaluate.",
     "instances.",
+    "tubes.",
     "train.epochs",
     "train.keep",
     "train.devices",

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import keras
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.imaging.instances import Instances
-from nanonuclei.imaging.types import Float32Array, Image, Labels, UInt8Array
+from nanonuclei.imaging.types import Float32Array, Image, Labels
 from nanonuclei.models.phases import Phase
 
 Statistics = dict[str, float]
@@ -23,9 +25,6 @@ class Task(Protocol):
     """One question about images. Implementations hold a config and no other state."""
 
     config: ExperimentConfig
-
-    def target(self, labels: Labels) -> UInt8Array:
-        """``(height, width)`` labels to what the network learns there, ``(height, width, 1)``."""
 
     def batches(self, samples: Sequence[SampleRef], *, training: bool) -> keras.utils.PyDataset:
         """An endless augmented stream for training, or every patch of a split once."""
@@ -45,8 +44,37 @@ class Task(Protocol):
     def instances(self, score_map: Float32Array) -> Instances:
         """Reads objects off the score map of a full image, ``(height, width, channels)``."""
 
+    def score(self, sums: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+        """Metrics from statistics summed over images; works on arrays, one entry per resampling."""
+
+
+@runtime_checkable
+class LabelsTask(Protocol):
+    """A task whose truth is a label map."""
+
     def statistics(self, labels: Labels, score_map: Float32Array, found: Instances) -> Statistics:
         """What one image adds to the score."""
 
-    def score(self, sums: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-        """Metrics from statistics summed over images; works on arrays, one entry per resampling."""
+
+@dataclass(frozen=True)
+class Assessment:
+    """One image scored.
+
+    Attributes:
+        statistics: What it adds to the score.
+        objects: One row per found object: at least ``score`` and ``matched``.
+    """
+
+    statistics: Statistics
+    objects: pd.DataFrame
+
+
+@runtime_checkable
+class SampleTask(Protocol):
+    """A task whose truth is more than a label map, and which has thresholds to decide on validation images."""
+
+    def assess(self, sample: SampleRef, score_map: Float32Array) -> Assessment:
+        """Scores one image."""
+
+    def decide(self, samples: Sequence[SampleRef], score_maps: Sequence[Float32Array]) -> Mapping[str, float]:
+        """Settings, by path, that the config leaves open, as they are best on these images."""

@@ -98,7 +98,7 @@ def run_trial(
             result = fit(task, data.train, data.val, workdir=folder, on_epoch=tell)
         more = {
             "num_params": float(result.model.count_params()),
-            "inference_ms": inference_ms(result.model, size=trial.train.patch_size),
+            "inference_ms": inference_ms(result.model, size=result.model.input_shape[1] or trial.train.patch_size),
         }
     except (TakenOverError, UnreachableError):
         raise

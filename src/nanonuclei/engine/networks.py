@@ -1,0 +1,84 @@
+"""From Keras models to networks as `engine.predict` knows them: plain functions on arrays, of either task."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from nanonuclei.config.nanotubes import NanotubeExperiment
+from nanonuclei.engine.devices import POLICIES, detect
+from nanonuclei.engine.predict import Network
+from nanonuclei.engine.scan import TileNetwork
+from nanonuclei.imaging.types import Float32Array
+from nanonuclei.models.scanner import scan_network
+from nanonuclei.models.window_classifier import window_geometry
+from nanonuclei.tasks import Task
+
+
+def network_of(task: Task, model: keras.Model) -> Network:
+    """Returns a trained model as the network that makes score maps of full images.
+
+    Args:
+        task: The task that the model was trained for.
+        model: A U-Net, which answers per pixel; or a classifier of windows in float32, whose scan is returned.
+    """
+    config = task.config
+    return tile_network(model, config) if isinstance(config, NanotubeExperiment) else keras_network(model)
+
+
+def keras_network(model: keras.Model) -> Network:
+    """Returns a Keras model as a plain function on NumPy arrays."""
+    network: Network = model.predict_on_batch
+    return _filled(network) if keras.backend.backend() == "jax" else network  # jax compiles per shape
+
+
+def tile_network(model: keras.Model, config: NanotubeExperiment) -> TileNetwork:
+    """Returns the network of a scan, with the weights of a trained classifier.
+
+    Args:
+        model: A network of `models.window_classifier`, in float32.
+        config: Its experiment.
+    """
+    network = scan_model(model, config, precision=scan_precision(config))
+
+    def scores(tile: Float32Array) -> Float32Array:
+        # Called as it is: tiles have as many shapes as images, and compiling for each would cost more than it saves.
+        answer: Float32Array = keras.ops.convert_to_numpy(network(tile, training=False))
+        return answer
+
+    return TileNetwork(scores, window_geometry(config.network, window=config.train.patch_size))
+
+
+def scan_model(model: keras.Model, config: NanotubeExperiment, *, precision: str) -> keras.Model:
+    """Returns the network of a scan as a Keras model; see `models.scanner.scan_network`.
+
+    Args:
+        model: A network of `models.window_classifier`, in float32.
+        config: Its experiment.
+        precision: ``float32`` or ``bfloat16``.
+    """
+    geometry = window_geometry(config.network, window=config.train.patch_size)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(POLICIES[precision])
+    try:
+        return scan_network(model, config.network, geometry=geometry)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def scan_precision(config: NanotubeExperiment) -> str:
+    """Returns ``float32`` or ``bfloat16``, decided for this machine where the config leaves it open."""
+    if config.windows.precision != "auto":
+        return config.windows.precision
+    found = detect(config.train.model_copy(update={"precision": "auto", "devices": "auto"})).precision
+    return "bfloat16" if found == "bfloat16" else "float32"
+
+
+def _filled(network: Network) -> Network:
+    """Returns a network that is called with 1, 2, 4... windows only, the last of them repeated."""
+
+    def called(batch: Float32Array) -> Float32Array:
+        missing = (1 << (len(batch) - 1).bit_length()) - len(batch)
+        return network(np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)]))[: len(batch)]
+
+    return called

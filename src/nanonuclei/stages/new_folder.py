@@ -1,0 +1,50 @@
+"""Folders of prepared images that appear whole or not at all, whoever else is making the same one."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nanonuclei.data.catalog import SUMMARY
+
+
+@contextmanager
+def being_made(output: Path) -> Iterator[Path]:
+    """Yields an empty folder beside the one that is wanted, which nobody else writes to; it is gone in the end."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f"partial-{output.name}-") as name:
+        partial = Path(name) / output.name
+        partial.mkdir()  # with the usual rights, which a temporary folder does not have
+        yield partial
+
+
+def put(partial: Path, output: Path, *, cached: bool) -> bool:
+    """Moves a folder of prepared images to its place.
+
+    Args:
+        partial: The folder, whole.
+        output: Its place.
+        cached: Whether the name tells all that the files depend on. If so, a whole folder that another process has put
+            there meanwhile stays, as it holds the same and may be in use; else it is replaced.
+
+    Returns:
+        Whether it was moved.
+    """
+    if not cached:
+        shutil.rmtree(output, ignore_errors=True)
+    try:
+        partial.replace(output)
+    except OSError:  # it is there already
+        if cached and is_whole(output):
+            return False
+        shutil.rmtree(output, ignore_errors=True)
+        partial.replace(output)
+    return True
+
+
+def is_whole(folder: Path) -> bool:
+    """Tells whether a folder holds prepared images; the summary is written last, before the folder appears."""
+    return (folder / SUMMARY).is_file()
