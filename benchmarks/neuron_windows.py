@@ -23,8 +23,10 @@ from numpy.typing import NDArray
 
 from nanonuclei.config.nanotubes import NanotubeExperiment
 from nanonuclei.data.catalog import SampleRef
-from nanonuclei.data.window_batches import labelled_windows
+from nanonuclei.data.tubes import tube_truth
+from nanonuclei.data.window_labels import LEFT_OUT, label_windows
 from nanonuclei.errors import DataError
+from nanonuclei.imaging.windows import cover
 
 SOMA = 91
 """Diameter of a disc that fits into a soma and not into a process, px of the original images."""
@@ -100,12 +102,15 @@ def write_windows(samples: Sequence[SampleRef], output: Path, *, config: Nanotub
     for name in FOLDERS.values():
         (output / name).mkdir(parents=True, exist_ok=True)
     counts = [0, 0]
-    images = [sample.image() for sample in samples]
-    for window in labelled_windows(samples, config, window=size, step=step):
-        (y0, x0), name = window.corner, samples[window.sample].sample_id
-        part = images[window.sample][y0 : y0 + size, x0 : x0 + size]
-        _write(output / FOLDERS[window.label] / f"{name}_{y0:03}_{x0:03}.png", part)
-        counts[window.label] += 1
+    for sample in samples:
+        image = sample.image()
+        windows = cover(image.shape[:2], size, step)
+        labels = label_windows(tube_truth(sample), windows, config.data.labels)
+        for (y0, x0, y1, x1), label in zip(windows, labels, strict=True):
+            if label != LEFT_OUT:
+                name = f"{sample.sample_id}_{y0:03}_{x0:03}.png"
+                _write(output / FOLDERS[int(label)] / name, image[y0:y1, x0:x1])
+                counts[label] += 1
     return counts
 
 

@@ -121,7 +121,7 @@ def scores_of(task: Any, model: Any, samples: Sequence[SampleRef]) -> tuple[np.n
     """Returns labels and scores of the windows of images, side by side, without augmentation."""
     batches = task.batches(samples, training=False)
     pairs = [(batches[place][1], model.predict_on_batch(batches[place][0])) for place in range(batches.num_batches)]
-    labels, scores = (np.concatenate(column)[:, 0] for column in zip(*pairs, strict=True))
+    labels, scores = (np.concatenate(column).ravel() for column in zip(*pairs, strict=True))  # single windows
     return labels.astype(int), scores.astype(np.float32)
 
 

@@ -66,6 +66,7 @@ def main() -> None:
     model.predict_on_batch(patches[:BATCH])
     started, busy_each = time.perf_counter(), time.process_time()
     single = np.concatenate([model.predict_on_batch(patches[i : i + BATCH]) for i in range(0, len(patches), BATCH)])
+    single = single.reshape(-1)
     each = (time.perf_counter() - started) / len(patches)
     busy_each = (time.process_time() - busy_each) / len(patches)
     print(
@@ -84,7 +85,7 @@ def main() -> None:
 
 
 def _difference(scores: np.ndarray, places: np.ndarray, single: np.ndarray) -> float:
-    return float(np.abs(scores[tuple(places.T)] - single[:, 0]).max())
+    return float(np.abs(scores[tuple(places.T)] - single).max())
 
 
 def _image(size: int, config: object) -> np.ndarray:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,6 +58,7 @@ TINY_TUBES: dict[str, Scalar] = {
     "train.steps_per_epoch": 3,
     "train.batch_size": 4,
     "train.patch_size": 32,
+    "train.tile_windows": 3,
     "train.warmup_epochs": 0,
     "train.precision": "float32",
     "train.tensorboard": False,
@@ -325,14 +327,26 @@ def spread_classifier(served_tubes_config: NanotubeExperiment) -> object:
 
     keras.utils.set_random_seed(3)
     model = create_task(served_tubes_config).build_network()
-    rng, score = np.random.default_rng(9), model.get_layer("score")
-    features = keras.Model(model.input, score.input).predict_on_batch(
-        rng.random((16, *model.input_shape[1:]), np.float32)
-    )
-    weights = rng.normal(size=(features.shape[1], 1)).astype(np.float32)
-    weights /= 8 * (features @ weights).std()
-    score.set_weights([weights, -(features @ weights).mean(axis=0)])
+    spread_scores(model, create_task(served_tubes_config).geometry.patch, by=1 / 8)
     return model
+
+
+def spread_scores(model: Any, side: int, *, by: float = 1.0) -> None:
+    """Gives the last layer of a classifier of windows weights under which random windows differ.
+
+    Args:
+        model: The classifier.
+        side: Side of a window with its margins, px.
+        by: Standard deviation of the logits.
+    """
+    import keras
+
+    rng, score = np.random.default_rng(9), model.get_layer("score")
+    patches = rng.random((16, side, side, 3), np.float32)
+    features = keras.Model(model.input, score.input).predict_on_batch(patches).reshape(16, -1)
+    weights = rng.normal(size=(features.shape[1], 1)).astype(np.float32)
+    weights *= by / (features @ weights).std()
+    score.set_weights([weights.reshape(score.kernel.shape), -(features @ weights).mean(axis=0)])
 
 
 @pytest.fixture

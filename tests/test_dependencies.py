@@ -82,3 +82,44 @@ def test_listed_files_are_those_that_decide_the_result(stage: str) -> None:
     }
     needed = closure(ROOTS[stage], TEXT_ONLY | NOT_FOR[stage])
     assert {name for name in needed if not name.endswith("__init__.py")} == files - TEXT_ONLY - NANOTUBES_ONLY
+
+
+TUBE_ROOTS = {
+    "prepare": ["stages/prepare_nanotubes.py"],
+    "train": ["engine/train.py", "stages/samples.py", "tasks/nanotubes.py"],
+    "evaluate": ["engine/decide.py", "engine/evaluate.py", "stages/samples.py", "tasks/nanotubes.py"],
+}
+TUBE_TEXT_ONLY = TEXT_ONLY | {"config/nanotube_data.py", "config/params.py", "config/tune.py"}
+NOT_FOR_TUBES = {
+    "prepare": {  # the pipeline draws its images: no archive, no label file, no other image format
+        *("data/annotations.py", "data/archives.py", "data/image_files.py", "data/label_studio.py"),
+        *("data/pixel_values.py", "data/sources.py", "data/tiff_metadata.py", "data/tube_layout.py"),
+        *("imaging/instances.py", "imaging/windows.py", "stages/new_folder.py", "stages/places.py"),
+        "stages/prepare.py",
+    },
+    "train": {
+        *("imaging/cell_bodies.py", "imaging/instances.py", "imaging/line_matching.py", "imaging/lines.py"),
+        *("imaging/binned_scores.py", "imaging/matching.py", "imaging/ridges.py", "imaging/tube_objects.py"),
+        "imaging/tube_read_out.py",
+    },
+    "evaluate": {
+        *("data/augment.py", "data/batches.py", "data/window_batches.py", "engine/devices.py"),
+        *("models/encoders.py", "models/optimizers.py", "models/phases.py"),
+    },
+}
+"""Imported by a stage's modules, but not used by that stage on simulated images, or of no influence on its result."""
+
+
+@pytest.mark.parametrize("stage", ["prepare", "train", "evaluate"])
+def test_pipeline_of_nanotubes_lists_the_files_that_decide_its_results(stage: str) -> None:
+    listed = yaml.safe_load((ROOT / "pipelines/nanotubes/dvc.yaml").read_text())["stages"][stage]["do"]["deps"]
+    names = [name.replace("${item}", "nanotubes").removeprefix("src/nanonuclei/") for name in listed]
+    code = [name for name in names if not name.startswith("build/")]
+    assert all((PACKAGE / name).exists() for name in code)
+    needed = closure(TUBE_ROOTS[stage], TUBE_TEXT_ONLY | NOT_FOR_TUBES[stage])
+    lacking = {
+        file
+        for file in needed
+        if not file.endswith("__init__.py") and not any(file == name or file.startswith(f"{name}/") for name in code)
+    }
+    assert lacking == set()

@@ -7,11 +7,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from tests.conftest import spread_scores
 
 from nanonuclei.config.nanotubes import NanotubeExperiment
 from nanonuclei.config.params import Scalar, load_experiment
 from nanonuclei.engine.export import export_onnx, tile_shapes
-from nanonuclei.engine.networks import scan_model, scan_precision, tile_network
+from nanonuclei.engine.networks import scan_precision, tile_network
 from nanonuclei.engine.runtime import load_onnx
 from nanonuclei.engine.scan import Scanner, TileNetwork
 from nanonuclei.errors import ConfigError
@@ -52,13 +53,7 @@ def experiment(settings: dict[str, Scalar]) -> NanotubeExperiment:
 def classifier(config: NanotubeExperiment) -> keras.Model:
     keras.utils.set_random_seed(3)
     model = window_classifier(config.network, window=config.train.patch_size)
-    score = model.get_layer("score")
-    geometry = window_geometry(config.network, window=config.train.patch_size)
-    patches = np.random.default_rng(9).random((16, geometry.patch, geometry.patch, 3), dtype=np.float32)
-    features = keras.Model(model.input, score.input).predict_on_batch(patches)
-    weights = np.random.default_rng(9).normal(size=(features.shape[1], 1)).astype(np.float32)
-    weights /= (features @ weights).std()  # so that scores are spread over 0..1
-    score.set_weights([weights, -(features @ weights).mean(axis=0)])
+    spread_scores(model, window_geometry(config.network, window=config.train.patch_size).patch)
     return model
 
 
@@ -101,7 +96,7 @@ def test_scan_as_onnx_agrees_with_keras(trunk: str, tmp_path: Path) -> None:
     model = classifier(config)
     scanner = make_scanner(model, config)
     path = tmp_path / "scan.onnx"
-    export_onnx(scan_model(model, config, precision="float32"), path, shapes=tile_shapes(scanner.geometry))
+    export_onnx(model, path, shapes=tile_shapes(scanner.geometry))
     served = Scanner(TileNetwork(load_onnx(path, threads=1), scanner.geometry), scanner.tile)
     for shape in ((101, 77, 3), (9, 13, 3)):
         image = np.random.default_rng(0).random(shape, dtype=np.float32)
@@ -116,7 +111,7 @@ def test_without_the_margin_they_would_not_agree() -> None:
     bare = np.zeros((1, scanner.geometry.patch, scanner.geometry.patch, 3), np.float32)
     inner = slice(scanner.geometry.margin, -scanner.geometry.margin)
     bare[:, inner, inner] = 1.0
-    assert abs(scanner.scores(image)[3, 3] - model.predict_on_batch(bare)[0, 0]) > 1e-3
+    assert abs(scanner.scores(image)[3, 3] - model.predict_on_batch(bare).item()) > 1e-3
 
 
 def test_tiles_hold_no_more_than_the_config_says() -> None:

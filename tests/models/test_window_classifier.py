@@ -67,7 +67,7 @@ def test_scores_begin_in_the_middle() -> None:
     geometry = window_geometry(vgg, window=16)
     images = np.random.default_rng(0).random((4, geometry.patch, geometry.patch, 3), dtype=np.float32)
     scores = window_classifier(vgg, window=16).predict_on_batch(images)
-    assert scores.shape == (4, 1)
+    assert scores.shape == (4, 1, 1, 1)
     assert scores.dtype == np.float32
     np.testing.assert_allclose(scores, 0.5, atol=0.1)
 

@@ -39,7 +39,7 @@ def test_every_experiment_has_a_task() -> None:
 
 def test_training_batches_are_images_in_0_to_1_and_what_the_network_is_to_answer(task: Task, catalog: Catalog) -> None:
     batches = task.batches(catalog.split("train"), training=True)
-    image, target = batches[0]
+    image, target, *_ = batches[0]
     size, batch = task.config.train.patch_size, task.config.train.batch_size
     assert image.shape[0] == batch
     assert image.shape[3] == 3
@@ -61,7 +61,7 @@ def test_stream_of_batches_depends_on_their_number_alone(task: Task, catalog: Ca
 
 
 def test_network_answers_scores_in_0_to_1(task: Task, catalog: Catalog) -> None:
-    image, _ = task.batches(catalog.split("val"), training=False)[0]
+    image, *_ = task.batches(catalog.split("val"), training=False)[0]
     answer = task.build_network().predict_on_batch(image)
     assert answer.dtype == np.float32
     assert 0.0 <= answer.min() <= answer.max() <= 1.0

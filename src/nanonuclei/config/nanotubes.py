@@ -75,9 +75,12 @@ class WindowTrainConfig(TrainConfig):
 
     Attributes:
         patch_size: Side of the window that a score is for; the network sees a margin about it beside.
-        balance: 0: windows are drawn as often as they are; 1: positive and negative ones equally often.
+        tile_windows: Windows along each side of a training tile, a stride apart: the network runs once for all of them.
+        balance: 0: windows are drawn as often as they are; 1: positive and negative ones equally often; the others of
+            their tiles come along.
     """
 
+    tile_windows: Annotated[int, Field(ge=1, le=256)]
     monitor: Literal["val/loss", "val/accuracy"]
 
 

@@ -1,23 +1,25 @@
-"""Batches of labelled windows with their margins: an endless stream for training, every window of a split once.
+"""Batches of labelled windows in tiles: an endless stream for training, the windows of a split side by side.
 
-As in `data.batches`, what a batch holds depends on the seed and the batch's number alone.
+A tile holds `train.tile_windows` windows along each side, a stride of the network apart, and their common margin: the
+network runs once over it and answers for all of them. As in `data.batches`, what a batch holds depends on the seed and
+the batch's number alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nanonuclei.config.experiment import AugmentConfig
+from nanonuclei.config.nanotube_data import WindowLabelsConfig
 from nanonuclei.config.nanotubes import NanotubeExperiment, WindowAugmentConfig
 from nanonuclei.data.augment import jitter
-from nanonuclei.data.batches import TrainBatches, ValidationBatches, sampling_weights
+from nanonuclei.data.batches import TrainBatches, ValidationBatches
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.data.tubes import tube_truth
-from nanonuclei.data.window_labels import LEFT_OUT, label_windows
+from nanonuclei.data.window_labels import LEFT_OUT, NEGATIVE, POSITIVE, label_windows
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.cutting import cut
 from nanonuclei.imaging.normalize import normalize
@@ -25,75 +27,75 @@ from nanonuclei.imaging.types import Float32Array, UInt8Array
 from nanonuclei.imaging.window_geometry import WindowGeometry
 from nanonuclei.imaging.windows import Window, cover
 
-STEPS = 4
-"""Training draws from windows a quarter of their side apart; flips, turns and margins do the rest."""
+WindowLabels = NDArray[np.int8]
+"""``(rows, columns)``, a stride apart: 1 positive, 0 negative, -1 left out."""
 
-WindowBatch = tuple[Float32Array, Float32Array]
+Tile = tuple[Float32Array, WindowLabels]
+"""Its image and the labels of its windows."""
 
-
-class LabelledWindow(NamedTuple):
-    """A window that is known to hold a nanotube or to hold none.
-
-    Attributes:
-        sample: Place of its image among the samples.
-        corner: Its y0 and x0 without the margin, px.
-        label: 1 or 0.
-    """
-
-    sample: int
-    corner: tuple[int, int]
-    label: int
+WindowBatch = tuple[Float32Array, Float32Array, Float32Array]
 
 
 class WindowTrainBatches(TrainBatches):
-    """An endless stream of augmented windows of both classes.
+    """An endless stream of augmented tiles, each drawn for one of its windows, so that both classes come up.
 
-    Batch i is ``(image, label)``: ``(batch_size, patch, patch, 3)`` float32 in 0..1, windows with margins, and
-    ``(batch_size, 1)`` float32, 0 or 1.
+    Batch i is ``(image, label, weight)``: ``(batch_size, side, side, 3)`` float32 in 0..1; ``(batch_size, n, n, 1)``
+    float32, 0 or 1; and the same shape, 0 for windows that are left out, else 1.
 
     Args:
         samples: The training images.
         config: The experiment; seed, normalize, augment, data.labels and train are read.
-        geometry: Window and margin.
+        geometry: Window, margin and stride.
 
     Raises:
         DataError: Not both classes are there.
     """
 
     def __init__(self, samples: Sequence[SampleRef], *, config: NanotubeExperiment, geometry: WindowGeometry) -> None:
-        self._windows = labelled_windows(samples, config, window=geometry.window, step=geometry.window // STEPS)
-        check_classes(self._windows, split="train")
         super().__init__(samples, config=config, target=_no_target)  # type: ignore[arg-type]
-        self._geometry = geometry
+        self._geometry, self._number = geometry, config.train.tile_windows
         self._jitter = _jitter_config(config.augment)
-        classes = [str(window.label) for window in self._windows]
-        self._cumulative = np.cumsum(sampling_weights(classes, balance=config.train.balance), dtype=np.float64)
+        self._labels = [window_labels(sample, geometry, config.data.labels) for sample in samples]
+        counts = check_classes(self._labels, split="train")
+        self._images_with = np.cumsum(counts, axis=1) / counts.sum(axis=1, keepdims=True)
+        chances = counts.sum(axis=1) ** (1.0 - config.train.balance)  # as in `sampling_weights`
+        self._positive = float(chances[1] / chances.sum())
 
     def _batch(self, number: int) -> WindowBatch:  # type: ignore[override]
         rng = np.random.default_rng([self._config.seed, number])
-        drawn = [self._drawn(rng) for _ in range(self._config.train.batch_size)]
-        return np.stack([image for image, _ in drawn]), np.array([[label] for _, label in drawn], np.float32)
+        return _batch_of([self._drawn(rng) for _ in range(self._config.train.batch_size)])
 
-    def _drawn(self, rng: np.random.Generator) -> tuple[Float32Array, int]:
-        image, label = self._window(rng)
+    def _drawn(self, rng: np.random.Generator) -> Tile:
+        image, labels = self._tile(rng)
         if rng.random() < self._config.augment.mixup:
-            image, label = overlaid((image, label), self._window(rng))
-        return jitter(image, config=self._jitter, rng=rng), label
+            image, labels = overlaid((image, labels), self._tile(rng))
+        return jitter(image, config=self._jitter, rng=rng), labels
 
-    def _window(self, rng: np.random.Generator) -> tuple[Float32Array, int]:
-        place = int(np.searchsorted(self._cumulative, rng.random() * self._cumulative[-1], side="right"))
-        window = self._windows[min(place, len(self._windows) - 1)]
-        sample, augment = self._decode(window.sample), self._config.augment
-        image = normalize(_patch(sample.image, window.corner, self._geometry), sample.limits)
-        turns = int(rng.integers(4)) if augment.turn else 0
-        flips = tuple(axis for axis in (0, 1) if augment.flip and rng.random() < 0.5)
-        return np.ascontiguousarray(np.flip(np.rot90(image, turns), flips)), window.label
+    def _tile(self, rng: np.random.Generator) -> Tile:
+        label = POSITIVE if rng.random() < self._positive else NEGATIVE
+        sample = min(int(np.searchsorted(self._images_with[label], rng.random(), side="right")), len(self._labels) - 1)
+        known = self._labels[sample]
+        window = np.unravel_index(rng.choice(np.flatnonzero(known == label)), known.shape)
+        first = [
+            # Anywhere in the tile, which leaves the image no more than it has to.
+            int(np.clip(at - rng.integers(self._number), 0, max(0, length - self._number)))
+            for at, length in zip(window, known.shape, strict=True)
+        ]
+        decoded = self._decode(sample)
+        image = normalize(_tile_image(decoded.image, first, self._geometry, self._number), decoded.limits)
+        turns = int(rng.integers(4)) if self._config.augment.turn else 0
+        flips = tuple(axis for axis in (0, 1) if self._config.augment.flip and rng.random() < 0.5)
+        image, labels = (
+            np.ascontiguousarray(np.flip(np.rot90(each, turns), flips))
+            for each in (image, _tile_labels(known, first, self._number))
+        )
+        return image, labels
 
 
 class WindowValidationBatches(ValidationBatches):
-    """Every labelled window of a split once, side by side: the same in every epoch.
+    """Every labelled window of a split once, side by side as `scored_windows` has them: the same in every epoch.
 
-    Batches are as in `WindowTrainBatches`, the last one smaller.
+    Batches are as in `WindowTrainBatches`, the last one smaller; windows that are not side by side weigh nothing.
 
     Raises:
         DataError: Not both classes are there.
@@ -101,45 +103,47 @@ class WindowValidationBatches(ValidationBatches):
 
     def __init__(self, samples: Sequence[SampleRef], *, config: NanotubeExperiment, geometry: WindowGeometry) -> None:
         super().__init__(samples, config=config, target=_no_target)  # type: ignore[arg-type]
-        self._geometry = geometry
-        self._windows = labelled_windows(samples, config, window=geometry.window, step=geometry.window)
-        check_classes(self._windows, split="val")
+        self._geometry, self._number = geometry, config.train.tile_windows
+        self._tiles: list[tuple[int, list[int], WindowLabels]] = []
+        scored = []
+        for place, sample in enumerate(samples):
+            known = _side_by_side(window_labels(sample, geometry, config.data.labels), sample, geometry)
+            scored.append(known)
+            self._tiles += [
+                (place, [row, column], labels)
+                for row in range(0, known.shape[0], self._number)
+                for column in range(0, known.shape[1], self._number)
+                if (labels := _tile_labels(known, [row, column], self._number)).max() != LEFT_OUT
+            ]
+        check_classes(scored, split="val")
 
     @property
     def num_batches(self) -> int:
         """Batches in the split."""
-        return -(-len(self._windows) // self._batch_size)
+        return -(-len(self._tiles) // self._batch_size)
 
     def __getitem__(self, index: int) -> WindowBatch:  # type: ignore[override]
         """Returns batch `index`."""
-        images, labels = [], []
-        for window in self._windows[index * self._batch_size : (index + 1) * self._batch_size]:
-            sample = self._decode(window.sample)
-            images.append(normalize(_patch(sample.image, window.corner, self._geometry), sample.limits))
-            labels.append([window.label])
-        return np.stack(images), np.array(labels, np.float32)
+        tiles = []
+        for place, first, labels in self._tiles[index * self._batch_size : (index + 1) * self._batch_size]:
+            sample = self._decode(place)
+            image = normalize(_tile_image(sample.image, first, self._geometry, self._number), sample.limits)
+            tiles.append((image, labels))
+        return _batch_of(tiles)
 
 
-def labelled_windows(
-    samples: Sequence[SampleRef], config: NanotubeExperiment, *, window: int, step: int
-) -> list[LabelledWindow]:
-    """Returns the windows of images that are positive or negative; those in between are left out.
+def window_labels(sample: SampleRef, geometry: WindowGeometry, config: WindowLabelsConfig) -> WindowLabels:
+    """Labels the windows of a scan of an image, which begin a stride apart.
 
     Args:
-        samples: Images.
-        config: `data.labels` is read.
-        window: Side of a window, px.
-        step: Distance of neighbouring windows, px.
+        sample: The image.
+        geometry: Window and stride.
+        config: What makes a window positive or negative.
     """
-    found = []
-    for place, sample in enumerate(samples):
-        windows = cover((sample.height, sample.width), window, step)
-        labels = label_windows(tube_truth(sample), windows, config.data.labels)
-        found += [
-            LabelledWindow(place, (windows[i].y0, windows[i].x0), int(labels[i]))
-            for i in np.flatnonzero(labels != LEFT_OUT)
-        ]
-    return found
+    rows, columns = (geometry.windows_along(length) for length in (sample.height, sample.width))
+    y0, x0 = (axis.ravel() * geometry.stride for axis in np.mgrid[:rows, :columns])
+    windows = np.stack([y0, x0, y0 + geometry.window, x0 + geometry.window], axis=1)
+    return label_windows(tube_truth(sample), windows, config).reshape(rows, columns)
 
 
 def scored_windows(shape: tuple[int, int], geometry: WindowGeometry) -> tuple[Window, ...]:
@@ -156,37 +160,72 @@ def scored_windows(shape: tuple[int, int], geometry: WindowGeometry) -> tuple[Wi
     )
 
 
-def overlaid(one: tuple[Float32Array, int], other: tuple[Float32Array, int]) -> tuple[Float32Array, int]:
-    """Lays one window over another: the brighter pixel of the two; positive if either is.
+def overlaid(one: Tile, other: Tile) -> Tile:
+    """Lays one tile over another: the brighter pixel of the two; windows are positive where either's are.
 
     A weighted mean, as in mixup (Zhang et al. 2018, arXiv 1710.09412), would leave a thin line that share of its
     contrast and the label that share of its weight; so the line keeps both, wherever the other image is darker.
+    Windows are left out where one is and the other is not positive.
 
     Args:
-        one: ``(height, width, 3)`` float32, and 0 or 1.
+        one: ``(height, width, 3)`` float32, and labels.
         other: Likewise.
     """
-    return np.maximum(one[0], other[0]), max(one[1], other[1])
+    left_out = np.minimum(one[1], other[1]) == LEFT_OUT
+    labels = np.maximum(one[1], other[1])
+    return np.maximum(one[0], other[0]), np.where(left_out & (labels != POSITIVE), LEFT_OUT, labels).astype(np.int8)
 
 
-def check_classes(windows: Sequence[LabelledWindow], *, split: str) -> None:
+def check_classes(labels: Sequence[WindowLabels], *, split: str) -> NDArray[np.int64]:
     """Makes sure that a split has windows of both classes.
+
+    Args:
+        labels: Of the windows of each image.
+        split: Its name.
+
+    Returns:
+        ``(2, images)``: negative and positive windows per image.
 
     Raises:
         DataError: It has not.
     """
-    positive = sum(window.label for window in windows)
-    negative = len(windows) - positive
+    counts = np.array([[np.count_nonzero(each == label) for each in labels] for label in (NEGATIVE, POSITIVE)])
+    negative, positive = counts.sum(axis=1)
     if not positive or not negative:
         raise DataError(
             f"the {split} split must hold windows with and without nanotubes, got {positive} and {negative}. Raise "
             f"data.split.{split}, or change data.labels or train.patch_size, the side of a window"
         )
+    return counts
 
 
-def _patch(image: NDArray[np.generic], corner: tuple[int, int], geometry: WindowGeometry) -> NDArray[np.generic]:
-    y0, x0 = corner
-    return cut(image, (y0 - geometry.margin, x0 - geometry.margin), (geometry.patch, geometry.patch))
+def _side_by_side(labels: WindowLabels, sample: SampleRef, geometry: WindowGeometry) -> WindowLabels:
+    """Leaves out all windows but those of `scored_windows`."""
+    scored = np.zeros(labels.shape, bool)
+    for y0, x0, _, _ in scored_windows((sample.height, sample.width), geometry):
+        scored[y0 // geometry.stride, x0 // geometry.stride] = True
+    return np.where(scored, labels, LEFT_OUT).astype(np.int8)
+
+
+def _tile_image(
+    image: NDArray[np.generic], first: Sequence[int], geometry: WindowGeometry, number: int
+) -> NDArray[np.generic]:
+    y0, x0 = (at * geometry.stride - geometry.margin for at in first)
+    return cut(image, (y0, x0), (geometry.extent(number), geometry.extent(number)))
+
+
+def _tile_labels(labels: WindowLabels, first: Sequence[int], number: int) -> WindowLabels:
+    """Cuts out the labels of a tile; there are no windows beyond the image."""
+    tile = np.full((number, number), LEFT_OUT, np.int8)
+    inside = labels[first[0] : first[0] + number, first[1] : first[1] + number]
+    tile[: inside.shape[0], : inside.shape[1]] = inside
+    return tile
+
+
+def _batch_of(tiles: Sequence[Tile]) -> WindowBatch:
+    labels = np.stack([labels for _, labels in tiles])[..., None]
+    weights = (labels != LEFT_OUT).astype(np.float32)
+    return np.stack([image for image, _ in tiles]), (labels == POSITIVE).astype(np.float32), weights
 
 
 def _jitter_config(config: WindowAugmentConfig) -> AugmentConfig:

@@ -18,7 +18,9 @@ POSITIVE, NEGATIVE, LEFT_OUT = 1, 0, -1
 _Corners = NDArray[np.int64]
 
 
-def label_windows(truth: TubeTruth, windows: Sequence[Window], config: WindowLabelsConfig) -> NDArray[np.int8]:
+def label_windows(
+    truth: TubeTruth, windows: Sequence[Window] | NDArray[np.int64], config: WindowLabelsConfig
+) -> NDArray[np.int8]:
     """Labels windows of an image.
 
     The core of a window is a rectangle in its middle whose sides are `core` times the window's, rounded to px by

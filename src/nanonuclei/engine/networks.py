@@ -10,8 +10,7 @@ from nanonuclei.engine.devices import POLICIES, detect
 from nanonuclei.engine.predict import Network
 from nanonuclei.engine.scan import TileNetwork
 from nanonuclei.imaging.types import Float32Array
-from nanonuclei.models.scanner import scan_network
-from nanonuclei.models.window_classifier import window_geometry
+from nanonuclei.models.window_classifier import window_classifier, window_geometry
 from nanonuclei.tasks import Task
 
 
@@ -50,20 +49,23 @@ def tile_network(model: keras.Model, config: NanotubeExperiment) -> TileNetwork:
 
 
 def scan_model(model: keras.Model, config: NanotubeExperiment, *, precision: str) -> keras.Model:
-    """Returns the network of a scan as a Keras model; see `models.scanner.scan_network`.
+    """Returns a classifier of windows in the precision of a scan.
 
     Args:
         model: A network of `models.window_classifier`, in float32.
         config: Its experiment.
         precision: ``float32`` or ``bfloat16``.
     """
-    geometry = window_geometry(config.network, window=config.train.patch_size)
+    if precision == "float32":
+        return model
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(POLICIES[precision])
     try:
-        return scan_network(model, config.network, geometry=geometry)
+        rough = window_classifier(config.network, window=config.train.patch_size)
     finally:
         keras.config.set_dtype_policy(before)
+    rough.set_weights(model.get_weights())
+    return rough
 
 
 def scan_precision(config: NanotubeExperiment) -> str:

@@ -23,7 +23,7 @@ class TileNetwork:
 
     Attributes:
         scores: ``(batch, height, width, 3)`` float32 to ``(batch, rows, columns, 1)`` float32, see
-            `models.scanner.scan_network`.
+            `models.window_classifier.window_classifier`.
         geometry: Window, margin and stride.
     """
 
@@ -76,7 +76,7 @@ class Scanner:
             ``(rows, columns)`` float32: at r, c the score of the window that begins at ``r * stride, c * stride``.
         """
         geometry = self.geometry
-        rows, columns = (_num_windows(length, geometry) for length in image.shape[:2])
+        rows, columns = (geometry.windows_along(length) for length in image.shape[:2])
         tall, wide = (_windows_per_tile(number, geometry.windows_in(self.tile)) for number in (rows, columns))
         scores = np.empty((rows, columns), np.float32)
         for row in _starts(rows, tall):
@@ -102,10 +102,6 @@ class Scanner:
             for length, number in zip(image.shape[:2], scores.shape, strict=True)
         ]
         return np.stack([scores[np.ix_(*places)], image[..., 0]], axis=-1)
-
-
-def _num_windows(length: int, geometry: WindowGeometry) -> int:
-    return max(0, math.ceil((length - geometry.window) / geometry.stride)) + 1
 
 
 def _windows_per_tile(number: int, most: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 
 from nanonuclei.errors import DataError
@@ -34,6 +35,10 @@ class WindowGeometry:
     def windows_in(self, side: int) -> int:
         """Returns how many windows a tile of this side holds along it, with their margins; 0 or less: none."""
         return (side - self.patch) // self.stride + 1
+
+    def windows_along(self, length: int) -> int:
+        """Returns how many windows a scan has along a side of an image: a stride apart, the last reaches its end."""
+        return max(0, math.ceil((length - self.window) / self.stride)) + 1
 
 
 def geometry_text(geometry: WindowGeometry) -> str:

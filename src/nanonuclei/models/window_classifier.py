@@ -1,7 +1,7 @@
 """Does a window hold a nanotube: an image network of Keras cut at a layer, and a head on its features of the window.
 
-The network sees a window with a margin, so wide that no feature of the window depends on what is padded beyond it.
-`models.scanner` reads the same scores off the features of a large tile.
+The network sees windows with a margin, so wide that no feature of a window depends on what is padded beyond it. On a
+tile of many windows the trunk runs once, and every window's score is read off its features, in training as in a scan.
 """
 
 from __future__ import annotations
@@ -72,10 +72,12 @@ def trunk_network(config: ClassifierConfig) -> keras.Model:
 
 
 def window_classifier(config: ClassifierConfig, *, window: int) -> keras.Model:
-    """Builds the classifier with random weights, not compiled.
+    """Builds the classifier with random weights, not compiled, in the precision that Keras is set to.
 
-    It takes ``(batch, patch, patch, 3)`` float32 in 0..1, `WindowGeometry.patch` px, and answers ``(batch, 1)`` float32
-    scores in 0..1.
+    It takes ``(batch, height, width, 3)`` float32 in 0..1, tiles of `WindowGeometry.extent` px, and answers
+    ``(batch, rows, columns, 1)`` float32 in 0..1: the score of the window that begins, without its margin, at
+    ``margin + row * stride`` and ``margin + column * stride``, for all that have their margin within the tile. A tile
+    of `WindowGeometry.patch` px is one window.
 
     Args:
         config: Trunk and head.
@@ -87,21 +89,27 @@ def window_classifier(config: ClassifierConfig, *, window: int) -> keras.Model:
     geometry, trunk = window_geometry(config, window=window), trunk_network(config)
     if config.weights == "none":
         _start_from_scratch(trunk, config)
-    inputs = keras.Input((geometry.patch, geometry.patch, 3), name="image")
-    features = trunk(Preprocess(ENCODERS[config.kind].mode, name="preprocess")(inputs))
+    inputs = keras.Input((None, None, 3), name="image")
+    x = trunk(Preprocess(ENCODERS[config.kind].mode, name="preprocess")(inputs))
     if geometry.margin:
-        features = layers.Cropping2D(geometry.margin // geometry.stride, name="window")(features)
-    pooled = layers.GlobalAveragePooling2D(name="pool") if config.head == "average" else layers.Flatten(name="flatten")
-    x = pooled(features)
+        x = layers.Cropping2D(geometry.margin // geometry.stride, name="window")(x)
+    across, kernel = geometry.window // geometry.stride, 1
+    if config.head == "average":
+        # The mean over a square is the mean over its rows' means; in float32, as sums of many features need it.
+        x = layers.AveragePooling2D((across, 1), strides=1, dtype="float32", name="rows")(x)
+        x = layers.AveragePooling2D((1, across), strides=1, dtype="float32", name="pool")(x)
+    else:
+        kernel = across
     if config.dropout > 0:
         x = layers.Dropout(config.dropout, name="features_drop")(x)
     if config.hidden:
-        x = layers.Dense(config.hidden, activation="relu", kernel_initializer="he_normal", name="hidden")(x)
+        x = layers.Conv2D(config.hidden, kernel, activation="relu", kernel_initializer="he_normal", name="hidden")(x)
         if config.dropout > 0:
             x = layers.Dropout(config.dropout, name="hidden_drop")(x)
+        kernel = 1
     small = keras.initializers.RandomNormal(stddev=0.01)  # so that scores begin near 0.5
-    score = layers.Dense(1, activation="sigmoid", kernel_initializer=small, dtype="float32", name="score")(x)
-    return keras.Model(inputs, score, name="window_classifier")
+    score = layers.Conv2D(1, kernel, activation="sigmoid", kernel_initializer=small, dtype="float32", name="score")
+    return keras.Model(inputs, score(x), name="window_classifier")
 
 
 def freeze(model: keras.Model, config: ClassifierConfig, *, frozen: bool) -> None:

@@ -98,14 +98,13 @@ def log_model(model: keras.Model | Path, config: ExperimentConfig, *, folder: Pa
 def _export(model: keras.Model, config: ExperimentConfig, files: Path) -> float:
     """Writes what is served; returns the largest difference to Keras."""
     from nanonuclei.engine.export import export_onnx, tile_shapes
-    from nanonuclei.engine.networks import scan_model
     from nanonuclei.models.window_classifier import window_geometry
 
     if not isinstance(config, NanotubeExperiment):
         return export_onnx(model, files / ONNX)
     geometry = window_geometry(config.network, window=config.train.patch_size)
     (files / GEOMETRY).write_text(geometry_text(geometry), encoding="utf-8")
-    return export_onnx(scan_model(model, config, precision="float32"), files / ONNX, shapes=tile_shapes(geometry))
+    return export_onnx(model, files / ONNX, shapes=tile_shapes(geometry))
 
 
 def model_files(uri: str) -> Path:

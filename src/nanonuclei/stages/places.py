@@ -18,7 +18,7 @@ REAL_DATASETS = {"nuclei": "dsb2018", "nanotubes": "tnt"}
 DATASETS = {"nuclei": "dsb2018"}
 """The dataset of each task that the main pipeline, `dvc.yaml`, runs on."""
 PIPELINES = {**DATASETS, "nanotubes": "simulated"}
-"""The dataset of each task that the pipeline's commands take (`prepare`, `train --build`, `evaluate --build`)."""
+"""The dataset of each task that has a pipeline; that of nanotubes is `pipelines/nanotubes/dvc.yaml`."""
 LOCK = Path("requirements.txt")
 
 

@@ -56,7 +56,7 @@ class NanotubeTask:
         return decided(self.config.tubes.min_score)
 
     def batches(self, samples: Sequence[SampleRef], *, training: bool) -> keras.utils.PyDataset:
-        """Returns labelled windows with their margins; those between positive and negative never appear."""
+        """Returns tiles of labelled windows; those between positive and negative weigh nothing."""
         kind = WindowTrainBatches if training else WindowValidationBatches
         return kind(samples, config=self.config, geometry=self.geometry)
 
@@ -80,8 +80,13 @@ class NanotubeTask:
         freeze(model, self.config.network, frozen=phase.frozen)
         model.compile(
             optimizer=optimizer(self.config.train, phase),
-            loss=keras.losses.BinaryCrossentropy(label_smoothing=self.config.loss.label_smoothing),
-            metrics=[keras.metrics.BinaryAccuracy(name="accuracy"), keras.metrics.AUC(curve="PR", name="pr_auc")],
+            loss=keras.losses.BinaryCrossentropy(
+                label_smoothing=self.config.loss.label_smoothing, reduction="mean_with_sample_weight"
+            ),
+            weighted_metrics=[
+                keras.metrics.BinaryAccuracy(name="accuracy"),
+                keras.metrics.AUC(curve="PR", name="pr_auc"),
+            ],
         )
 
     def network_input(self, image: Image) -> Float32Array:

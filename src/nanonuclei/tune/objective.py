@@ -16,8 +16,10 @@ import numpy as np
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.legal import trial_config
+from nanonuclei.config.nanotubes import NanotubeExperiment
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.engine.train import OnEpoch, fit
+from nanonuclei.models.window_classifier import window_geometry
 from nanonuclei.tasks import create_task
 from nanonuclei.tune.base import (
     COMPLETE,
@@ -98,7 +100,7 @@ def run_trial(
             result = fit(task, data.train, data.val, workdir=folder, on_epoch=tell)
         more = {
             "num_params": float(result.model.count_params()),
-            "inference_ms": inference_ms(result.model, size=result.model.input_shape[1] or trial.train.patch_size),
+            "inference_ms": inference_ms(result.model, size=_side(trial)),
         }
     except (TakenOverError, UnreachableError):
         raise
@@ -124,7 +126,7 @@ def ran_out_of_memory(error: BaseException) -> bool:
 
 
 def inference_ms(model: keras.Model, *, size: int) -> float:
-    """Returns the time that a network takes for a megapixel, ms: the median of a few single windows of `size` px."""
+    """Returns the time that a network takes for a megapixel, ms: the median of a few single images of `size` px."""
     window = np.zeros((1, size, size, 3), np.float32)
     model.predict_on_batch(window)
     seconds = []
@@ -133,6 +135,14 @@ def inference_ms(model: keras.Model, *, size: int) -> float:
         model.predict_on_batch(window)
         seconds.append(time.perf_counter() - started)
     return 1000.0 * statistics.median(seconds) / (size * size / 1e6)
+
+
+def _side(config: ExperimentConfig) -> int:
+    """Returns the side of what the network sees in training, px."""
+    if not isinstance(config, NanotubeExperiment):
+        return config.train.patch_size
+    geometry = window_geometry(config.network, window=config.train.patch_size)
+    return geometry.extent(config.train.tile_windows)
 
 
 class _Clock:
