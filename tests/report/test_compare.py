@@ -142,6 +142,13 @@ def test_what_cannot_be_compared_is_refused(arms: list[Arm], message: str) -> No
             "tuned is better by 0.020 binary cross-entropy, 95 % interval 0.010 to 0.030",
         ),
         (
+            "tcr_error",
+            0.02,
+            0.01,
+            0.03,
+            "tuned is worse by 0.020 error of nanotubes per cell, 95 % interval 0.010 to 0.030",
+        ),
+        (
             "iou",
             0.003,
             -0.01,

@@ -18,7 +18,7 @@ from nanonuclei.report.summary import METRIC_NAMES
 Score = Callable[[Mapping[str, NDArray[np.float64]]], Mapping[str, NDArray[np.float64]]]
 """Statistics summed over images, arrays with one entry per resampling, to metrics; `Task.score`."""
 
-LOWER_IS_BETTER = {"loss", "binary_crossentropy", "count_error"}
+LOWER_IS_BETTER = {"loss", "binary_crossentropy", "count_error", "tcr_error"}
 IDENTITY = ("sample_id", "modality", "field", "height", "width")
 """Columns of a table per image that are no statistics."""
 MIN_FIELDS = 2

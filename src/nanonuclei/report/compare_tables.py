@@ -27,8 +27,8 @@ from nanonuclei.report.figures import (
 from nanonuclei.report.summary import METRIC_NAMES, MISSING, format_value
 from nanonuclei.report.summary import table as text_table
 
-HEADLINES = ("ap50_pooled", "iou", "accuracy")
-"""Metrics whose verdict is given in words."""
+HEADLINES = ("ap50_pooled", "iou", "accuracy", "object_f1", "window_pr_auc", "tcr_error")
+"""Metrics whose verdict is given in words: three of each task."""
 PANELS = {
     "train/loss": "Training loss",
     "val/loss": "Validation loss",
