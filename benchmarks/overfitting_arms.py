@@ -66,6 +66,10 @@ ARMS: dict[str, Arm] = {
     "no-augmentation": Arm("ours without augmentation", settings=_NO_AUGMENTATION),
     "flattened": Arm("ours with a flattened head", settings={"network.head": "flatten"}),
     "frozen": Arm("ours, trunk frozen to the end", settings={"train.encoder": "frozen"}),
+    "random": Arm(
+        "ours from random weights",
+        settings={"network.weights": "none", "train.encoder": "unfrozen", "train.learning_rate": 0.003},
+    ),
     "no-dropout": Arm("ours without dropout", settings={"network.dropout": 0.0}),
     "no-mixup": Arm("ours without mixup", settings={"augment.mixup": 0.0}),
     "no-decay": Arm("ours without weight decay", settings={"train.weight_decay": 0.0}),
