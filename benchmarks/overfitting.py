@@ -34,8 +34,10 @@ from overfitting_tables import curves_figure, markdown, summary
 from sklearn.metrics import average_precision_score
 
 from nanonuclei.config.nanotubes import NanotubeExperiment
-from nanonuclei.config.params import Scalar, flatten, load_experiment, load_recipe, to_yaml
+from nanonuclei.config.params import flatten, load_experiment, load_recipe, to_yaml
+from nanonuclei.config.shared import SplitConfig
 from nanonuclei.data.catalog import SPLITS, SUMMARY, Catalog, SampleRef, load_catalog
+from nanonuclei.data.splits import split_by_field
 from nanonuclei.errors import NanonucleiError
 from nanonuclei.imaging import binned_scores
 from nanonuclei.stages.places import PARAMS
@@ -49,7 +51,7 @@ FEW = {"train": 9, "val": 3}
 """Images that `few` is, of those that train and of those that choose."""
 STEP = 20
 """Distance of the windows that are cut beforehand, px: they overlap, as those of a sliding window usually do."""
-PATCH_SPLIT: dict[str, Scalar] = {"data.split.train": 0.7, "data.split.val": 0.25, "data.split.test": 0.05}
+PATCH_SPLIT = SplitConfig(train=0.7, val=0.25, test=0.05)
 
 
 def config_of(arm: Arm, seed: int, steps: int) -> NanotubeExperiment:
@@ -83,16 +85,21 @@ def arm_catalog(arm: Arm, images: Catalog, config: NanotubeExperiment) -> Catalo
     chosen = few(images, config.data.seed) if arm.images == "few" else {s: images.split(s) for s in ("train", "val")}
     if arm.data == "images":
         return _joined(images, {**chosen, "test": test})
-    split = config.data.split.model_copy(update={key[11:]: value for key, value in PATCH_SPLIT.items()})
-    dealt = config.model_copy(update={"data": config.data.model_copy(update={"split": split})})
-    windows = _cut([*chosen["train"], *chosen["val"]], dealt, step=STEP)
-    untouched = _cut(test, dealt, step=config.train.patch_size).samples
-    if arm.data == "windows":  # dealt one by one, as data/tnt/positive and negative would be
-        parts = {"train": windows.split("train"), "val": windows.split("val")}
+    windows = _cut([*chosen["train"], *chosen["val"]], config, step=STEP)
+    untouched = _cut(test, config, step=config.train.patch_size).samples
+    if arm.data == "windows":
+        parts = one_by_one(windows.samples, config.data.seed)
     else:
         own = {sample.sample_id: sample.split for sample in images.samples}
         parts = {s: [w for w in windows.samples if own[image_of(w.sample_id)] == s] for s in ("train", "val")}
     return _joined(windows, {**parts, "test": untouched})
+
+
+def one_by_one(windows: Sequence[SampleRef], seed: int) -> dict[str, list[SampleRef]]:
+    """Deals windows to train and val each on its own, whatever they share, as is usually done; `prepare` does not."""
+    kinds = ["positive" if window.num_objects else "negative" for window in windows]
+    splits = split_by_field(list(range(len(windows))), kinds, shares=PATCH_SPLIT, seed=seed)
+    return {s: [w for w, split in zip(windows, splits, strict=True) if split == s] for s in ("train", "val")}
 
 
 def _cut(samples: Sequence[SampleRef], config: NanotubeExperiment, *, step: int) -> Catalog:

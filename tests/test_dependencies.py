@@ -93,7 +93,13 @@ TUBE_TEXT_ONLY = TEXT_ONLY | {"config/nanotube_data.py", "config/params.py", "co
 NOT_FOR_TUBES = {
     "prepare": {  # the pipeline draws its images: no archive, no label file, no other image format
         *("data/annotations.py", "data/archives.py", "data/image_files.py", "data/label_studio.py"),
-        *("data/pixel_values.py", "data/sources.py", "data/tiff_metadata.py", "data/tube_layout.py"),
+        *(
+            "data/overlaps.py",
+            "data/pixel_values.py",
+            "data/sources.py",
+            "data/tiff_metadata.py",
+            "data/tube_layout.py",
+        ),
         *("imaging/instances.py", "imaging/windows.py", "stages/new_folder.py", "stages/places.py"),
         "stages/prepare.py",
     },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from neuron_windows import image_of, reduced, thin_part, write_images, write_windows
-from overfitting import config_of, few, measures, threshold_of
+from overfitting import config_of, few, measures, one_by_one, threshold_of
 from overfitting_arms import ARMS
 from overfitting_tables import COLUMNS, curves_figure, markdown, spread, summary, with_gaps
 
@@ -113,6 +114,16 @@ def test_few_images_are_the_same_for_every_training_and_stay_in_their_split() ->
     assert all(one.split == split for split, samples in drawn.items() for one in samples)
     assert few(catalog, 7) == drawn
     assert few(catalog, 8) != drawn
+
+
+def test_windows_are_dealt_each_on_its_own() -> None:
+    windows = [dataclasses.replace(sample(number, "train"), num_objects=number % 3 == 0) for number in range(120)]
+    parts = one_by_one(windows, 7)
+    assert {split: len(dealt) for split, dealt in parts.items()} == {"train": 84, "val": 30}
+    assert {split: sum(window.num_objects for window in dealt) for split, dealt in parts.items()} == {
+        "train": 28,
+        "val": 10,
+    }
 
 
 @pytest.mark.usefixtures("in_project")

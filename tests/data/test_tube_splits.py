@@ -78,7 +78,7 @@ def test_what_cannot_be_cut_is_refused(kind, gap, message):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"group": "same"}, {"twin": "same"}, {"kind": "patch", "neighbours": 5}],
+    [{"group": "same"}, {"twin": "same"}, {"kind": "patch", "neighbours": 5}, {"kind": "patch", "overlapping": 5}],
 )
 def test_images_that_belong_together_are_of_one_field_and_split(changes):
     many = [facts(number, **(changes if number % 3 == 0 else {})) for number in range(12)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,32 @@ def test_every_split_has_nanotubes_and_no_field_is_in_two(tmp_path):
         splits.setdefault(sample.field, set()).add(sample.split)
     assert all(len(names) == 1 for names in splits.values())
     assert all(any(sample.num_objects for sample in catalog.split(split)) for split in SPLITS)
+
+
+def overlapping(folder: Path, num: int) -> Path:
+    """Patches of `num` images, 16 px apart: a line across the upper half of each."""
+    for number in range(num):
+        image, _ = drawn(number, shape=(64, 96))
+        for y, x in itertools.product(range(0, 33, 16), range(0, 65, 16)):
+            kind = folder / ("positive" if y == 0 else "negative")
+            kind.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(kind / f"i{number}_{y:02}_{x:02}.png"), image[y : y + 32, x : x + 32])
+    return folder
+
+
+def test_patches_that_share_pixels_are_never_in_two_splits(tmp_path):
+    catalog = prepare_nanotubes(wanted(window=32), source=overlapping(tmp_path / "set", 6), output=tmp_path / "out")
+    assert len(catalog.samples) == 6 * 15
+    splits: dict[str, set[str]] = {}
+    for sample in catalog.samples:
+        splits.setdefault(sample.sample_id.split("i")[-1][0], set()).add(sample.split)
+    assert all(len(names) == 1 for names in splits.values())
+    assert set.union(*splits.values()) == set(SPLITS)
+
+
+def test_patches_of_too_few_images_are_refused_with_the_reason(tmp_path):
+    with pytest.raises(DataError, match=r"30 images of 2 fields.*share pixels are of one field: cut them out of more"):
+        prepare_nanotubes(wanted(window=32), source=overlapping(tmp_path / "set", 2), output=tmp_path / "out")
 
 
 def test_one_stitched_image_is_split_by_quadrants_a_window_apart(tmp_path):

@@ -28,6 +28,7 @@ class TubeFacts:
         kind: Kind of its truth.
         num_tubes: Nanotubes in it; of a patch 1 or 0.
         neighbours: Number that it shares with patches cut from beside it; None where that is not known.
+        overlapping: Number that it shares with patches that hold some of its pixels; likewise.
     """
 
     sample_id: str
@@ -36,6 +37,7 @@ class TubeFacts:
     kind: Kind
     num_tubes: int
     neighbours: int | None = None
+    overlapping: int | None = None
 
 
 def cut_quadrants(sample: TubeSample, *, gap: int) -> tuple[TubeSample, ...]:
@@ -71,7 +73,7 @@ def cut_quadrants(sample: TubeSample, *, gap: int) -> tuple[TubeSample, ...]:
 def split_tubes(facts: Sequence[TubeFacts], *, shares: SplitConfig, seed: int) -> tuple[list[int], list[str]]:
     """Deals images to the splits; images with and without nanotubes each have the asked shares, as far as they go.
 
-    Images of one field of view, of equal pixels, or cut from beside each other stay together.
+    Images of one field of view, of equal pixels, or cut from beside or over each other stay together.
 
     Args:
         facts: One per image, in a reproducible order.
@@ -138,8 +140,9 @@ def _unite(facts: Sequence[TubeFacts]) -> list[int]:
     for place, one in enumerate(facts):
         shared["group", one.group].append(place)
         shared["twin", one.twin].append(place)
-        if one.neighbours is not None:
-            shared["neighbours", one.neighbours].append(place)
+        for kind, number in (("neighbours", one.neighbours), ("overlapping", one.overlapping)):
+            if number is not None:
+                shared[kind, number].append(place)
     for places in shared.values():
         for place in places[1:]:
             first, second = sorted((root(places[0]), root(place)))

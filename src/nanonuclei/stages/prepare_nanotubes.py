@@ -25,6 +25,7 @@ from nanonuclei.data.catalog import (
 )
 from nanonuclei.data.fields import find_fields
 from nanonuclei.data.modality import guess_modality
+from nanonuclei.data.overlaps import find_overlaps
 from nanonuclei.data.sources import locate_dataset, problems_table
 from nanonuclei.data.tube_sources import num_labels, read_tnt, simulated_tubes
 from nanonuclei.data.tube_splits import TubeFacts, cut_quadrants, missing_classes, split_tubes
@@ -165,15 +166,20 @@ def _take(sample: TubeSample, gone: _Gone, folder: Path) -> None:
 
 
 def _deal(wanted: Wanted, gone: _Gone) -> tuple[list[int], list[str], list[BadSample]]:
-    """Returns fields, splits, and what is wrong with them; patches that continue each other are of one field."""
-    neighbours = iter(find_fields(gone.patches).tolist() if gone.patches else ())
-    facts = [
-        dataclasses.replace(one, neighbours=next(neighbours)) if one.kind == "patch" else one for one in gone.facts
-    ]
+    """Returns fields, splits, and what is wrong with them; patches that continue or overlap each other are together."""
+    found = (find_fields(gone.patches).tolist(), find_overlaps(gone.patches).tolist()) if gone.patches else ((), ())
+    numbers = zip(*found, strict=True)
+    facts = list(gone.facts)
+    for place, one in enumerate(facts):
+        if one.kind == "patch":
+            neighbours, overlapping = next(numbers)
+            facts[place] = dataclasses.replace(one, neighbours=neighbours, overlapping=overlapping)
     try:
         fields, splits = split_tubes(facts, shares=wanted.data.split, seed=wanted.seed)
     except DataError as error:
-        return [], [], [BadSample("split", "splits", str(error))]
+        shared = len(gone.patches) - len(set(found[1]))
+        hint = ". Patches that share pixels are of one field: cut them out of more images" if shared else ""
+        return [], [], [BadSample("split", "splits", f"{error}{hint}")]
     return fields, splits, missing_classes(facts, splits)
 
 
