@@ -142,7 +142,9 @@ def test_uncommitted_changes_break_the_lineage(repository: Path) -> None:
 
 
 def test_what_the_pipeline_writes_itself_is_no_change_of_the_code(repository: Path) -> None:
-    (repository / "dvc.lock").write_text("stages: {}\n")
+    for folder in (repository, repository / "pipelines" / "other"):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "dvc.lock").write_text("stages: {}\n")
     (repository / "build").mkdir()
     (repository / "build" / "metrics.json").write_text("{}\n")
     with stage_run("train", name="train", tags={}) as run_id:

@@ -24,7 +24,7 @@ from nanonuclei.errors import TrackingError
 PARENT = "mlflow.parentRunId"
 PARENT_VARIABLE = "NANONUCLEI_PARENT_RUN"
 """Environment variable that tells a stage which run it is a child of."""
-NOT_CODE = (":(exclude)dvc.lock", ":(exclude)build")
+NOT_CODE = (":(exclude)dvc.lock", ":(exclude)pipelines/*/dvc.lock", ":(exclude)build")
 """What a pipeline writes itself while it runs does not make its working tree dirty."""
 BATCH = 100
 """Parameters that MLflow takes in one request."""
