@@ -50,6 +50,8 @@ class Arm:
     threshold: Literal["half", "val"] = "val"
 
 
+_RANDOM: dict[str, Scalar] = {"network.weights": "none", "train.encoder": "unfrozen", "train.learning_rate": 0.003}
+
 _NO_AUGMENTATION: dict[str, Scalar] = {
     "augment.flip": False,
     "augment.turn": False,
@@ -66,10 +68,8 @@ ARMS: dict[str, Arm] = {
     "no-augmentation": Arm("ours without augmentation", settings=_NO_AUGMENTATION),
     "flattened": Arm("ours with a flattened head", settings={"network.head": "flatten"}),
     "frozen": Arm("ours, trunk frozen to the end", settings={"train.encoder": "frozen"}),
-    "random": Arm(
-        "ours from random weights",
-        settings={"network.weights": "none", "train.encoder": "unfrozen", "train.learning_rate": 0.003},
-    ),
+    "random": Arm("ours from random weights", settings=_RANDOM),
+    "random-few": Arm("ours from random weights, 12 images", settings=_RANDOM, images="few"),
     "no-dropout": Arm("ours without dropout", settings={"network.dropout": 0.0}),
     "no-mixup": Arm("ours without mixup", settings={"augment.mixup": 0.0}),
     "no-decay": Arm("ours without weight decay", settings={"train.weight_decay": 0.0}),
