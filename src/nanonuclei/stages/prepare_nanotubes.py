@@ -36,7 +36,7 @@ from nanonuclei.stages.new_folder import being_made, is_whole, put
 from nanonuclei.stages.places import DATA, prepared_folder
 from nanonuclei.stages.prepare import PROBLEMS
 
-LAYOUT = "2"
+LAYOUT = "3"
 """Changes whenever prepared files of older code must not be used any more."""
 
 
