@@ -21,7 +21,7 @@ import numpy as np
 from nanonuclei.config.params import load_experiment, parse_settings, with_settings
 from nanonuclei.data.simulate.nanotubes import NanotubeSettings, simulate_nanotubes
 from nanonuclei.engine.devices import detect
-from nanonuclei.engine.networks import scan_precision, tile_network
+from nanonuclei.engine.networks import inference_precision, tile_network
 from nanonuclei.engine.scan import Scanner
 from nanonuclei.imaging.cutting import cut
 from nanonuclei.imaging.normalize import grey_limits, normalize
@@ -54,7 +54,7 @@ def main() -> None:
     scores = scanner.scores(image)
     seconds, busy = time.perf_counter() - started, time.process_time() - busy
     print(
-        f"scan in {scan_precision(config)}: {seconds:.1f} s, {busy:.1f} s of processor time, for "
+        f"scan in {inference_precision(config)}: {seconds:.1f} s, {busy:.1f} s of processor time, for "
         f"{options.size} x {options.size} px, {scores.size:,} windows of {geometry.window} px with margins of "
         f"{geometry.margin} px every {geometry.stride} px"
     )
@@ -74,7 +74,7 @@ def main() -> None:
         f"{busy_each * scores.size / busy:.0f} times its processor time"
     )
     print(f"largest difference of the scores of {len(patches)} windows: {_difference(scores, places, single):.2e}")
-    if scan_precision(config) != "float32":
+    if inference_precision(config) != "float32":
         full = with_settings(config, {"windows.precision": "float32"})
         exact = Scanner(tile_network(model, full), full.windows.tile).scores(image)
         print(

@@ -5,9 +5,9 @@
 
 StarDist 0.9.2 runs in an environment of its own, which this script makes (`scratch/stardist/env`, by uv). It trains on
 the fluorescence images of our training split, tunes its thresholds on those of our validation split, and predicts
-those of our test split. Finished folders (`scratch/stardist/seed-1`) are scored again without training. `--ours` names
-runs of our training, or of the pipeline's evaluation; their models predict the same images here, one at a time and
-without test-time augmentation and with the windows of `params.yaml`, so that times compare.
+those of our test split. Finished folders (`scratch/stardist/seed-1`) predict again without training. `--ours` names
+runs of our training, or of the pipeline's evaluation; their models then predict the same images, one at a time, with
+the windows of `params.yaml` and in the precision that they choose for this machine, so that times compare.
 
 What comes out: pooled AP by IoU threshold, its mean over 0.5:0.1:0.9, training minutes, seconds per megapixel.
 `--check` compares our matching with `stardist.matching` on random label images instead.
@@ -49,7 +49,7 @@ def environment() -> Path:
 
 
 def stardist(catalog: Catalog, *, seed: int, minutes: float) -> Path:
-    """Trains and predicts, unless that was done before, and returns the folder that holds the result."""
+    """Trains, unless that was done before, predicts, and returns the folder that holds the result."""
     folder = FOLDER / f"seed-{seed}"
     if not (folder / "result.json").exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -59,8 +59,8 @@ def stardist(catalog: Catalog, *, seed: int, minutes: float) -> Path:
         }
         manifest = {"seed": seed, "minutes": minutes, "epochs": EPOCHS, **pairs}
         (folder / "manifest.json").write_text(json.dumps(manifest))
-        worker = Path(__file__).with_name("stardist_worker.py")
-        subprocess.run([str(environment()), str(worker), str(folder)], check=True)
+    worker = Path(__file__).with_name("stardist_worker.py")
+    subprocess.run([str(environment()), str(worker), str(folder)], check=True)
     return folder
 
 
@@ -70,32 +70,28 @@ def chosen(catalog: Catalog, split: str) -> list[SampleRef]:
 
 
 def ours(run: str, samples: Sequence[SampleRef]) -> tuple[list[np.ndarray], dict[str, float]]:
-    """Predicts one image after the other with a run's model, as it is served; returns label maps, minutes and speed."""
-    from nanonuclei.config.params import load_experiment
-    from nanonuclei.engine.predict import score_maps
-    from nanonuclei.engine.runtime import load_onnx
-    from nanonuclei.serving.store import CONFIG, ONNX, model_files, model_uri
+    """Predicts one image after the other with a run's model, as `predict` does; returns labels, minutes, speed."""
+    from nanonuclei.config.params import flatten, load_experiment
+    from nanonuclei.engine.networks import inference_precision, network_of
+    from nanonuclei.engine.predict import predict_instances
+    from nanonuclei.serving.store import load_trained
     from nanonuclei.stages.places import PARAMS
     from nanonuclei.tasks import create_task
     from nanonuclei.tracking.runs import existing_run
 
     trained = existing_run(run)
-    files = model_files(model_uri(trained))
-    config = load_experiment("nuclei", path=files / CONFIG, missing_from=PARAMS)
-    task = create_task(config.model_copy(update={"windows": load_experiment("nuclei", path=PARAMS).windows}))
-    network = load_onnx(files / ONNX)  # one view, whatever the config says
-
-    def labels(image: np.ndarray) -> np.ndarray:
-        inputs = [task.network_input(image)]
-        (score_map,) = score_maps(network, inputs, config=task.config.windows, step=task.config.network.step)
-        return task.instances(score_map).labels
-
+    windows = flatten(load_experiment("nuclei", path=PARAMS).windows.model_dump(), above="windows.")
+    config, model = load_trained(trained, settings=windows, missing_from=PARAMS)
+    print(f"run {run[:8]} predicts in {inference_precision(config)}")
+    task = create_task(config)
+    network = network_of(task, model)
     images = [sample.image() for sample in samples]
-    labels(images[0])
+    for image in {image.shape: image for image in images}.values():
+        predict_instances(task, network, image)  # what is made once per shape is made here
     found, seconds = [], 0.0
     for image in images:
         started = time.perf_counter()
-        found.append(labels(image))
+        found.append(np.asarray(predict_instances(task, network, image).labels))
         seconds += time.perf_counter() - started
     megapixels = sum(image.shape[0] * image.shape[1] for image in images) / 1e6
     fitted = existing_run(trained.data.tags.get("lineage.upstream.train", run))
@@ -166,7 +162,8 @@ def main() -> None:
         result = json.loads((folder / "result.json").read_text())
         with np.load(folder / "labels.npz") as stored:
             found = [stored[name] for name in stored.files]
-        facts = {"minutes": result["train_seconds"] / 60, **result}
+        speed = json.loads((folder / "speed.json").read_text())
+        facts = {"minutes": result["train_seconds"] / 60, **speed}
         lines.append(row(f"StarDist, seed {seed}, {result['steps']} steps", truth, found, facts))
     for run in options.ours:
         found, facts = ours(run, samples)

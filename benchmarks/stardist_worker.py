@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -27,6 +28,8 @@ from stardist.models import Config2D, StarDist2D
 
 CHECKED = (0.1, 0.3, 0.5, 0.6, 0.75, 0.9, 1.0)
 """IoU thresholds at which matchings are compared; the caller takes the same."""
+
+NAME = "stardist"
 
 STEPS = 100
 """Batches per epoch."""
@@ -95,8 +98,15 @@ def check(folder: Path) -> None:
 
 
 def main(folder: Path) -> None:
-    """Trains, tunes the thresholds on the validation images, predicts the test images."""
+    """Trains and tunes the thresholds, unless that was done before; predicts the test images."""
     manifest = json.loads((folder / "manifest.json").read_text())
+    if not (folder / "result.json").exists():
+        train(folder, manifest)
+    predict(folder, manifest)
+
+
+def train(folder: Path, manifest: dict[str, Any]) -> None:
+    """Trains for the given time, and tunes the thresholds."""
     keras.utils.set_random_seed(manifest["seed"])
     epochs = manifest["epochs"]
     config = Config2D(
@@ -111,16 +121,27 @@ def main(folder: Path) -> None:
         train_reduce_lr={"factor": 0.5, "patience": max(1, epochs // 10), "min_delta": 0},
         train_tensorboard=False,
     )
-    model = StarDist2D(config, name="stardist", basedir=str(folder))
+    model = StarDist2D(config, name=NAME, basedir=str(folder))
     model.prepare_for_training()
     deadline = Deadline(60 * manifest["minutes"])
     model.callbacks.append(deadline)
-    train, val = read(manifest["train"]), read(manifest["val"])
-    model.train(*train, validation_data=val, augmenter=augment, seed=manifest["seed"])
+    images, val = read(manifest["train"]), read(manifest["val"])
+    model.train(*images, validation_data=val, augmenter=augment, seed=manifest["seed"])
     started = time.perf_counter()
     thresholds = model.optimize_thresholds(*val)
-    tuning = time.perf_counter() - started
+    result = {
+        "steps": deadline.steps,
+        "train_seconds": deadline.taken,
+        "tuning_seconds": time.perf_counter() - started,
+        "thresholds": {name: float(value) for name, value in thresholds.items()},
+        "parameters": int(model.keras_model.count_params()),
+    }
+    (folder / "result.json").write_text(json.dumps(result, indent=2))
 
+
+def predict(folder: Path, manifest: dict[str, Any]) -> None:
+    """Predicts the test images, one after the other, and writes labels and speed."""
+    model = StarDist2D(None, name=NAME, basedir=str(folder))
     images = [grey(image) for image, _ in manifest["test"]]
     for shape in {image.shape for image in images}:  # compiled before the clock runs
         model.predict_instances(np.zeros(shape, np.float32))
@@ -131,16 +152,8 @@ def main(folder: Path) -> None:
         seconds.append(time.perf_counter() - started)
         found.append(labels.astype(np.int32))
     np.savez_compressed(folder / "labels.npz", *found)
-    megapixels = sum(image.size for image in images) / 1e6
-    result = {
-        "steps": deadline.steps,
-        "train_seconds": deadline.taken,
-        "tuning_seconds": tuning,
-        "thresholds": {name: float(value) for name, value in thresholds.items()},
-        "seconds_per_megapixel": sum(seconds) / megapixels,
-        "parameters": int(model.keras_model.count_params()),
-    }
-    (folder / "result.json").write_text(json.dumps(result, indent=2))
+    speed = {"seconds_per_megapixel": sum(seconds) / sum(image.size for image in images) * 1e6}
+    (folder / "speed.json").write_text(json.dumps(speed))
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ TINY: dict[str, Scalar] = {
     "windows.size": 32,
     "windows.stride": 24,
     "windows.batch_size": 4,
+    "windows.precision": "float32",
     "instances.tune": False,
     "evaluate.bootstrap": 20,
     "evaluate.num_panels": 1,

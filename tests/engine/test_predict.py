@@ -49,7 +49,7 @@ def test_map_of_an_echo_is_the_image(stride: int) -> None:
     rng = np.random.default_rng(0)
     images = [rng.random((*shape, 3), np.float32) for shape in ((16, 16), (40, 23), (7, 50), (33, 33))]
     network = Echo()
-    config = WindowsConfig(size=16, stride=stride, batch_size=3, num_views=1, magnify_below=0.0)
+    config = WindowsConfig(size=16, stride=stride, batch_size=3, num_views=1, magnify_below=0.0, precision="float32")
     for image, score_map in zip(images, score_maps(network, images, config=config, step=STEP), strict=True):
         np.testing.assert_allclose(score_map, image[..., :1], atol=1e-6)
     for count, height, width, _ in network.shapes:
@@ -96,7 +96,7 @@ class Noise:
 @pytest.mark.parametrize("stride", [16, 11, 3])
 def test_map_blended_band_by_band_is_that_of_all_windows_at_once(shape: tuple[int, int], stride: int) -> None:
     network, image = Noise(), np.zeros((*shape, 3), np.float32)
-    config = WindowsConfig(size=16, stride=stride, batch_size=3, num_views=1, magnify_below=0.0)
+    config = WindowsConfig(size=16, stride=stride, batch_size=3, num_views=1, magnify_below=0.0, precision="float32")
     (score_map,) = score_maps(network, [image], config=config, step=STEP)
     sizes = [fitted(extent, 16, overlap=16 - stride, step=STEP) for extent in shape]
     windows = cover(shape, (sizes[0], sizes[1]), (max(1, sizes[0] - 16 + stride), max(1, sizes[1] - 16 + stride)))
@@ -105,7 +105,7 @@ def test_map_blended_band_by_band_is_that_of_all_windows_at_once(shape: tuple[in
 
 
 def test_batches_hold_windows_of_one_shape_within_both_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = WindowsConfig(size=32, stride=32, batch_size=3, num_views=1, magnify_below=0.0)
+    config = WindowsConfig(size=32, stride=32, batch_size=3, num_views=1, magnify_below=0.0, precision="float32")
     images = [np.zeros((*shape, 3), np.float32) for shape in [(8, 8)] * 4 + [(8, 10)] + [(64, 32)] + [(32, 32)] * 3]
     for most, sizes in ((10_000, [3, 1, 1, 3, 2]), (2048, [3, 1, 1, 2, 2, 1]), (10, [1] * 10)):
         monkeypatch.setattr(predict, "MOST_PIXELS", most)
@@ -137,7 +137,7 @@ def test_images_of_small_and_crowded_objects_are_looked_at_again_enlarged(
     spacing: int, radius: int, below: float, looks: int
 ) -> None:
     image = discs_on_a_grid((80, 128), spacing=spacing, radius=radius)
-    config = WindowsConfig(size=32, stride=24, batch_size=4, num_views=1, magnify_below=below)
+    config = WindowsConfig(size=32, stride=24, batch_size=4, num_views=1, magnify_below=below, precision="float32")
     network = Echo()
     (score_map,) = score_maps(network, [image], config=config, step=STEP)
     seen = sum(shape[0] for shape in network.shapes)
@@ -156,7 +156,7 @@ def test_second_look_shows_the_network_objects_of_twice_the_size() -> None:
         areas.append(float(np.max(sizes)))
         return batch[..., :1]
 
-    config = WindowsConfig(size=48, stride=48, batch_size=64, num_views=1, magnify_below=200.0)
+    config = WindowsConfig(size=48, stride=48, batch_size=64, num_views=1, magnify_below=200.0, precision="float32")
     list(score_maps(network, [image], config=config, step=STEP))
     assert areas[1] / areas[0] == pytest.approx(4.0, rel=0.1)
 
@@ -164,7 +164,7 @@ def test_second_look_shows_the_network_objects_of_twice_the_size() -> None:
 def test_order_of_images_survives_second_looks() -> None:
     shapes = ((40, 40), (90, 60), (32, 32), (33, 70), (64, 64))
     images = [discs_on_a_grid(s, spacing=20, radius=6 if n % 2 else 9) for n, s in enumerate(shapes)]
-    config = WindowsConfig(size=32, stride=32, batch_size=3, num_views=1, magnify_below=200.0)
+    config = WindowsConfig(size=32, stride=32, batch_size=3, num_views=1, magnify_below=200.0, precision="float32")
     for image, score_map in zip(images, score_maps(Echo(), images, config=config, step=STEP), strict=True):
         np.testing.assert_array_equal(score_map >= 0.5, image[..., :1] >= 0.5)
 
@@ -193,13 +193,13 @@ def test_images_are_read_as_they_are_needed() -> None:
             read.append(number)
             yield np.zeros((8, 8, 3), np.float32)
 
-    config = WindowsConfig(size=16, stride=16, batch_size=2, num_views=1, magnify_below=0.0)
+    config = WindowsConfig(size=16, stride=16, batch_size=2, num_views=1, magnify_below=0.0, precision="float32")
     next(score_maps(Echo(), images(), config=config, step=STEP))
     assert len(read) <= 3
 
 
 def test_no_image_gives_no_map() -> None:
-    config = WindowsConfig(size=16, stride=16, batch_size=2, num_views=1, magnify_below=0.0)
+    config = WindowsConfig(size=16, stride=16, batch_size=2, num_views=1, magnify_below=0.0, precision="float32")
     assert list(score_maps(Echo(), [], config=config, step=STEP)) == []
 
 
@@ -215,6 +215,15 @@ def test_objects_of_an_image_of_any_size_fit_into_it(experiment: Callable[..., N
 def test_keras_network_answers_arrays(experiment: Callable[..., NucleiExperiment]) -> None:
     network = keras_network(create_task(experiment()).build_network())
     assert isinstance(network(np.zeros((1, 32, 32, 3), np.float32)), np.ndarray)
+
+
+def test_bfloat16_moves_scores_of_nuclei_by_little(experiment: Callable[..., NucleiExperiment]) -> None:
+    exact, rough = (create_task(experiment({"windows.precision": name})) for name in ("float32", "bfloat16"))
+    model = exact.build_network()
+    batch = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
+    expected, found = network_of(exact, model)(batch), network_of(rough, model)(batch)
+    assert found.dtype == expected.dtype == np.float32
+    assert 0.0 < np.abs(found - expected).max() < 0.05
 
 
 class Ramp:

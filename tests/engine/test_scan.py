@@ -12,7 +12,7 @@ from tests.conftest import spread_scores
 from nanonuclei.config.nanotubes import NanotubeExperiment
 from nanonuclei.config.params import Scalar, load_experiment
 from nanonuclei.engine.export import export_onnx, tile_shapes
-from nanonuclei.engine.networks import scan_precision, tile_network
+from nanonuclei.engine.networks import inference_precision, tile_network
 from nanonuclei.engine.runtime import load_onnx
 from nanonuclei.engine.scan import Scanner, TileNetwork
 from nanonuclei.errors import ConfigError
@@ -155,9 +155,9 @@ def test_bfloat16_moves_scores_by_little_and_leaves_the_policy_as_it_was() -> No
 def test_precision_is_decided_by_the_machine_where_it_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nanonuclei.engine.devices._cpu_flags", lambda: {"avx512_bf16"})
     monkeypatch.setattr("nanonuclei.engine.devices._gpus", lambda backend: [])
-    assert scan_precision(experiment({"windows.precision": "auto"})) == "bfloat16"
+    assert inference_precision(experiment({"windows.precision": "auto"})) == "bfloat16"
     monkeypatch.setattr("nanonuclei.engine.devices._cpu_flags", set)
-    assert scan_precision(experiment({"windows.precision": "auto"})) == "float32"
+    assert inference_precision(experiment({"windows.precision": "auto"})) == "float32"
 
 
 def test_tile_that_holds_no_window_is_refused() -> None:

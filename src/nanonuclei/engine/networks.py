@@ -5,24 +5,26 @@ from __future__ import annotations
 import keras
 import numpy as np
 
+from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.nanotubes import NanotubeExperiment
 from nanonuclei.engine.devices import POLICIES, detect
 from nanonuclei.engine.predict import Network
 from nanonuclei.engine.scan import TileNetwork
 from nanonuclei.imaging.types import Float32Array
-from nanonuclei.models.window_classifier import window_classifier, window_geometry
-from nanonuclei.tasks import Task
+from nanonuclei.models.window_classifier import window_geometry
+from nanonuclei.tasks import Task, create_task
 
 
 def network_of(task: Task, model: keras.Model) -> Network:
-    """Returns a trained model as the network that makes score maps of full images.
+    """Returns a trained model as the network that makes score maps of full images, in the config's precision.
 
     Args:
         task: The task that the model was trained for.
-        model: A U-Net, which answers per pixel; or a classifier of windows in float32, whose scan is returned.
+        model: A U-Net, which answers per pixel; or a classifier of windows, whose scan is returned; in float32.
     """
-    config = task.config
-    return tile_network(model, config) if isinstance(config, NanotubeExperiment) else keras_network(model)
+    if isinstance(task.config, NanotubeExperiment):
+        return tile_network(model, task.config)
+    return keras_network(in_precision(model, task, precision=inference_precision(task.config)))
 
 
 def keras_network(model: keras.Model) -> Network:
@@ -38,7 +40,7 @@ def tile_network(model: keras.Model, config: NanotubeExperiment) -> TileNetwork:
         model: A network of `models.window_classifier`, in float32.
         config: Its experiment.
     """
-    network = scan_model(model, config, precision=scan_precision(config))
+    network = in_precision(model, create_task(config), precision=inference_precision(config))
 
     def scores(tile: Float32Array) -> Float32Array:
         # Called as it is: tiles have as many shapes as images, and compiling for each would cost more than it saves.
@@ -48,27 +50,27 @@ def tile_network(model: keras.Model, config: NanotubeExperiment) -> TileNetwork:
     return TileNetwork(scores, window_geometry(config.network, window=config.train.patch_size))
 
 
-def scan_model(model: keras.Model, config: NanotubeExperiment, *, precision: str) -> keras.Model:
-    """Returns a classifier of windows in the precision of a scan.
+def in_precision(model: keras.Model, task: Task, *, precision: str) -> keras.Model:
+    """Returns a trained model that computes in another precision; its answers stay float32.
 
     Args:
-        model: A network of `models.window_classifier`, in float32.
-        config: Its experiment.
-        precision: ``float32`` or ``bfloat16``.
+        model: In float32.
+        task: The task that it was trained for.
+        precision: ``float32``, for the model as it is, or ``bfloat16``.
     """
     if precision == "float32":
         return model
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(POLICIES[precision])
     try:
-        rough = window_classifier(config.network, window=config.train.patch_size)
+        rough = task.build_network()
     finally:
         keras.config.set_dtype_policy(before)
     rough.set_weights(model.get_weights())
     return rough
 
 
-def scan_precision(config: NanotubeExperiment) -> str:
+def inference_precision(config: ExperimentConfig) -> str:
     """Returns ``float32`` or ``bfloat16``, decided for this machine where the config leaves it open."""
     if config.windows.precision != "auto":
         return config.windows.precision
