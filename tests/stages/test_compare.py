@@ -12,7 +12,8 @@ import pytest
 from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
-from nanonuclei.cli import _choices, _parser, main
+from nanonuclei.cli import _parser, main
+from nanonuclei.commands import choices_of
 from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.config.params import flatten, load_experiment, to_yaml, with_settings
 from nanonuclei.errors import ConfigError, NanonucleiError, TrackingError
@@ -94,7 +95,7 @@ class Trainings:
         if options.resume:
             MlflowClient().set_tag(options.resume, "finished", "true")
             return 0
-        config = resolve(_choices(options), say=quiet)
+        config = resolve(choices_of(options), say=quiet)
         self.configs.append(config)
         better = config.train.learning_rate == 0.01
         finished(config, 0.8 + 0.1 * better + 0.01 * (config.seed - 7), **{PARENT: parent})

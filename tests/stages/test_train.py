@@ -15,7 +15,8 @@ import yaml
 from mlflow.tracking import MlflowClient
 
 from nanonuclei.config.experiment import NucleiExperiment
-from nanonuclei.config.params import to_yaml, with_settings
+from nanonuclei.config.nanotubes import NanotubeExperiment
+from nanonuclei.config.params import Scalar, to_yaml, with_settings
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.errors import ConfigError, DataError, TrackingError
 from nanonuclei.imaging.instances import from_run_lengths
@@ -45,6 +46,22 @@ def artifacts(run_id: str, folder: str | None = None) -> set[str]:
 
 def quiet(_: str) -> None:
     pass
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"train.patch_size": 31}, "train.patch_size must be a multiple of"),
+        ({"train.patch_size": 64, "windows.tile": 64}, "windows.tile must hold a window of 64 px"),
+    ],
+)
+def test_windows_of_nanotubes_that_fit_nothing_are_refused_before_images_are_made(
+    tube_experiment: Callable[..., NanotubeExperiment], settings: dict[str, Scalar], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        train(tube_experiment({"data.dataset": "simulated", **settings}), say=quiet)
+    assert not Path("scratch").exists()
+    assert mlflow.search_runs(search_all_experiments=True).empty
 
 
 def test_one_run_holds_all_that_is_needed_to_repeat_it_and_its_model_can_be_used(config: NucleiExperiment) -> None:

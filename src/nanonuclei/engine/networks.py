@@ -20,11 +20,16 @@ def network_of(task: Task, model: keras.Model) -> Network:
 
     Args:
         task: The task that the model was trained for.
-        model: A U-Net, which answers per pixel; or a classifier of windows, whose scan is returned; in float32.
+        model: A U-Net, which answers per pixel; or a classifier of windows, whose scan is returned.
     """
     if isinstance(task.config, NanotubeExperiment):
         return tile_network(model, task.config)
-    return keras_network(in_precision(model, task, precision=inference_precision(task.config)))
+    return keras_network(for_inference(task, model))
+
+
+def for_inference(task: Task, model: keras.Model) -> keras.Model:
+    """Returns a trained model in the config's precision: made once, it serves several calls of `network_of`."""
+    return in_precision(model, task, precision=inference_precision(task.config))
 
 
 def keras_network(model: keras.Model) -> Network:
@@ -37,10 +42,10 @@ def tile_network(model: keras.Model, config: NanotubeExperiment) -> TileNetwork:
     """Returns the network of a scan, with the weights of a trained classifier.
 
     Args:
-        model: A network of `models.window_classifier`, in float32.
+        model: A network of `models.window_classifier`.
         config: Its experiment.
     """
-    network = in_precision(model, create_task(config), precision=inference_precision(config))
+    network = for_inference(create_task(config), model)
 
     def scores(tile: Float32Array) -> Float32Array:
         # Called as it is: tiles have as many shapes as images, and compiling for each would cost more than it saves.
@@ -54,11 +59,11 @@ def in_precision(model: keras.Model, task: Task, *, precision: str) -> keras.Mod
     """Returns a trained model that computes in another precision; its answers stay float32.
 
     Args:
-        model: In float32.
+        model: In float32, or already in that precision.
         task: The task that it was trained for.
         precision: ``float32``, for the model as it is, or ``bfloat16``.
     """
-    if precision == "float32":
+    if precision == "float32" or model.compute_dtype == precision:
         return model
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(POLICIES[precision])

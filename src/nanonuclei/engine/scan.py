@@ -35,6 +35,19 @@ class TileNetwork:
         return self.scores(batch)
 
 
+def check_tile(tile: int, geometry: WindowGeometry) -> None:
+    """Makes sure that a tile of `tile` px holds a window.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    if tile < geometry.patch:
+        raise ConfigError(
+            f"windows.tile must hold a window of {geometry.window} px with margins of {geometry.margin} px, got "
+            f"{tile}. Raise it to {geometry.patch} or more"
+        )
+
+
 @dataclass(frozen=True)
 class Scanner:
     """What scans images.
@@ -51,12 +64,7 @@ class Scanner:
     tile: int
 
     def __post_init__(self) -> None:
-        geometry = self.geometry
-        if self.tile < geometry.patch:
-            raise ConfigError(
-                f"windows.tile must hold a window of {geometry.window} px with margins of {geometry.margin} px, got "
-                f"{self.tile}. Raise it to {geometry.patch} or more"
-            )
+        check_tile(self.tile, self.geometry)
 
     @property
     def geometry(self) -> WindowGeometry:

@@ -11,7 +11,7 @@ import numpy as np
 from nanonuclei.config.params import flatten, parse_settings
 from nanonuclei.data.catalog import SPLITS, SampleRef
 from nanonuclei.engine.evaluate import Report, evaluate
-from nanonuclei.engine.networks import network_of
+from nanonuclei.engine.networks import for_inference, network_of
 from nanonuclei.engine.predict import Network, predict_instances
 from nanonuclei.errors import ConfigError, nearest_name
 from nanonuclei.report.figures import metric_intervals, precision_by_threshold
@@ -71,6 +71,7 @@ def evaluate_run(
         raise ConfigError(f"a trained model keeps its {', '.join(fixed)}; evaluate can change {', '.join(CHANGEABLE)}")
     trained = existing_run(run)
     config, model = load_trained(trained, settings=changed, missing_from=PARAMS)
+    model = for_inference(create_task(config), model)
     tags = {PARENT: trained.info.run_id, "evaluates": run, "task": config.task, "dataset.name": config.data.dataset}
     with stage_run("evaluate", name=f"evaluate {split} of {run[:8]}", tags=tags) as run_id:
         catalog, _ = prepared(config, say=say)

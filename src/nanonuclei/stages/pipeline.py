@@ -21,6 +21,7 @@ from nanonuclei.data.sources import locate_dataset
 from nanonuclei.data.versions import dataset_md5, file_md5
 from nanonuclei.engine.evaluate import Report
 from nanonuclei.engine.export import load_network, save_network
+from nanonuclei.engine.networks import for_inference
 from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.report.figures import learning_curves
 from nanonuclei.report.summary import METRIC_NAMES
@@ -125,7 +126,7 @@ def evaluate_stage(task: str, *, say: Callable[[str], None] = print) -> str:
         raise DataError(f"{network} is missing. Run `dvc repro train@{task}` first")
     with _stage("evaluate", config) as run_id:
         log_settings(run_id, _shaping("evaluate", config))
-        model = load_network(network)
+        model = for_inference(create_task(config), load_network(network))
         config = with_read_out(config, model, catalog, say=say)
         samples = catalog.split("test")
         report = score_model(create_task(config), model, samples)

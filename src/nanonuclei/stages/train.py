@@ -11,12 +11,16 @@ from pathlib import Path
 import mlflow
 
 from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.config.nanotubes import NanotubeExperiment
 from nanonuclei.config.params import flatten, load_experiment, to_yaml
 from nanonuclei.data.catalog import SPLITS, Catalog
 from nanonuclei.data.versions import dataset_md5, file_md5
 from nanonuclei.engine.checkpoint import load_state
+from nanonuclei.engine.networks import for_inference
+from nanonuclei.engine.scan import check_tile
 from nanonuclei.engine.train import FitResult, fit
 from nanonuclei.errors import TrackingError
+from nanonuclei.models.window_classifier import window_geometry
 from nanonuclei.report.figures import learning_curves
 from nanonuclei.serving.store import NETWORK, log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
@@ -47,11 +51,14 @@ def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Ca
         The run's id.
 
     Raises:
+        ConfigError: The windows of nanotubes do not fit the network or the scan.
         TrackingError: The run to resume is unknown, or has no checkpoint here.
         NanonucleiError: See `engine.train.fit` and `stages.prepare.prepared`.
     """
     if config is None:
         config = _config_of(resume)
+    if isinstance(config, NanotubeExperiment):  # now and not once images have been made, or the training is over
+        check_tile(config.windows.tile, window_geometry(config.network, window=config.train.patch_size))
     tags = {"task": config.task, "dataset.name": config.data.dataset}
     name = f"train {config.task} {config.data.dataset}"
     with contextlib.ExitStack() as held:
@@ -68,11 +75,12 @@ def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Ca
         log_inputs(config, catalog, source, folder=folder)
         result = run_fit(config, catalog, folder=folder, run_id=run_id)
         mlflow.log_figure(learning_curves(result.history, best_epoch=result.best_epoch), "figures/learning_curves.png")
-        config = with_read_out(config, result.model, catalog, say=say)
+        model = for_inference(create_task(config), result.model)
+        config = with_read_out(config, model, catalog, say=say)
         task = create_task(config)
         say("Evaluating on the test images ...")
-        report = score_model(task, result.model, catalog.split("test"))
-        log_score(task, report, catalog.split("test"), split="test", model=result.model)
+        report = score_model(task, model, catalog.split("test"))
+        log_score(task, report, catalog.split("test"), split="test", model=model)
         log_model(result.model, config, folder=folder)
         log_facts(
             Facts(
