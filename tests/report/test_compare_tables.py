@@ -43,7 +43,7 @@ def test_verdicts_begin_with_the_headline(comparison: pd.DataFrame) -> None:
 def test_nanotubes_have_headlines_of_their_own(comparison: pd.DataFrame) -> None:
     names = {"iou": "object_f1", "ap50_pooled": "window_roc_auc"}
     (sentence,) = verdicts(comparison.assign(metric=comparison["metric"].replace(names)))
-    assert sentence == "tuned is better by 0.020 nanotubes: F1, 95 % interval 0.010 to 0.030"
+    assert sentence == "tuned is better by 0.020 F1 of nanotubes, 95 % interval 0.010 to 0.030"
 
 
 def test_costs_are_means_of_each_arms_runs() -> None:
