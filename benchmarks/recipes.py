@@ -3,10 +3,10 @@
     PYTHONPATH=src KERAS_HOME=... python benchmarks/recipes.py [--minutes 10] [--recipes unet unet-instances ...]
     PYTHONPATH=src KERAS_HOME=... python benchmarks/recipes.py --weights [--minutes 4]
 
-The first form trains recipes: a few batches tell what a batch takes, then each gets as many as fit into the minutes,
-spread over the number of epochs of the recipe, 20 at most; its own early stopping counts. Where ImageNet weights
-cannot be had, nor are in KERAS_HOME, a recipe trains from random ones, and the table says so. The second form compares
-ImageNet's weights of MobileNetV2 with random ones on 10, 50 and all training images.
+The first form trains recipes: a few batches and a validation tell what they take, then each gets as many batches as
+fit into the minutes, spread over the number of epochs of the recipe, 20 at most; its own early stopping counts. Where
+ImageNet weights cannot be had, nor are in KERAS_HOME, a recipe trains from random ones, and the table says so. The
+second form compares ImageNet's weights of MobileNetV2 with random ones on 10, 50 and all training images.
 
 Every training is a run of its own (`mlflow ui`); those that are done, in `scratch/recipes`, are not trained again.
 Figures depend on the machine and on what else it does; compare within one table.
@@ -35,7 +35,7 @@ FOLDER = Path("scratch/recipes")
 PROBE = 6
 """Batches that are timed, after one that compiles."""
 SHARE = 0.93
-"""Of the time that is left for batches; validation and checkpoints take the rest."""
+"""Of the time for batches and validation; checkpoints and the averaging of weights take the rest."""
 MOST_EPOCHS = 20
 
 PUBLISHED = {
@@ -93,13 +93,13 @@ def _with_weights_at_hand(training: Training) -> Training:
     return training
 
 
-def seconds_per_batch(config: NucleiExperiment) -> float:
-    """Trains a few batches of the first phase and returns what one takes."""
+def seconds_taken(config: NucleiExperiment) -> tuple[float, float]:
+    """Trains a few batches of the slowest phase, validates once, and returns what a batch and a validation take."""
     import keras
 
     from nanonuclei.engine.devices import detect, prepared
     from nanonuclei.stages.prepare import prepared as prepared_data
-    from nanonuclei.stages.samples import training_samples
+    from nanonuclei.stages.samples import training_samples, validation_samples
     from nanonuclei.tasks import create_task
 
     keras.backend.clear_session()
@@ -118,7 +118,11 @@ def seconds_per_batch(config: NucleiExperiment) -> float:
             model.train_on_batch(*batches[number])
         taken = (time.perf_counter() - started) / PROBE
         batches.close()
-    return taken
+        validation = task.batches(validation_samples(catalog, config), training=False)
+        model.test_on_batch(*validation[0])
+        started = time.perf_counter()
+        model.evaluate(validation, verbose=0)
+    return taken, time.perf_counter() - started
 
 
 def trained(training: Training, *, minutes: float) -> dict[str, float | str]:
@@ -128,7 +132,8 @@ def trained(training: Training, *, minutes: float) -> dict[str, float | str]:
         return json.loads(path.read_text())
     config = training.config()
     epochs = min(config.train.epochs, MOST_EPOCHS)
-    steps = max(1, int(SHARE * minutes * 60 / seconds_per_batch(config) / epochs))
+    batch, validation = seconds_taken(config)
+    steps = max(1, int((SHARE * minutes * 60 / epochs - validation) / batch))
     settings = {**training.settings, "train.epochs": epochs, "train.steps_per_epoch": steps}
     if config.train.encoder == "frozen_then_unfrozen":
         settings["train.frozen_epochs"] = max(1, round(config.train.frozen_epochs * epochs / config.train.epochs))
