@@ -115,7 +115,12 @@ def champion(task: str = "nuclei") -> str | None:
 
 TOLD = {
     "nuclei": ("foreground IoU", "network.depth=1"),
-    "nanotubes": ("F1 of nanotubes", "hover above the substrate", "Simulated images are not real", "tubes.min_score=0.5"),
+    "nanotubes": (
+        "F1 of nanotubes",
+        "hover above the substrate",
+        "Simulated images are not real",
+        "tubes.min_score=0.5",
+    ),
 }
 """Per task, what its model card says."""
 
