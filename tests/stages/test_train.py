@@ -75,6 +75,7 @@ def test_one_run_holds_all_that_is_needed_to_repeat_it_and_its_model_can_be_used
     tags = run.data.tags
     for name in ("dataset.name", "dataset.fingerprint", "split.fingerprint", "hardware.precision", "hardware.name"):
         assert tags[name]
+    assert tags["inference.precision"] == "float32"
     assert "AP at IoU 0.5, pooled" in tags["mlflow.note.content"]
     contexts = {entry.tags[0].value for entry in run.inputs.dataset_inputs}
     assert contexts == {"train", "val", "test"}

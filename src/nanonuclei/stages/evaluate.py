@@ -11,7 +11,7 @@ import numpy as np
 from nanonuclei.config.params import flatten, parse_settings
 from nanonuclei.data.catalog import SPLITS, SampleRef
 from nanonuclei.engine.evaluate import Report, evaluate
-from nanonuclei.engine.networks import for_inference, network_of
+from nanonuclei.engine.networks import for_inference, inference_precision, network_of
 from nanonuclei.engine.predict import Network, predict_instances
 from nanonuclei.errors import ConfigError, nearest_name
 from nanonuclei.report.figures import metric_intervals, precision_by_threshold
@@ -103,7 +103,8 @@ def score_model(task: Task, model: keras.Model, samples: Sequence[SampleRef]) ->
 
 
 def log_score(task: Task, report: Report, samples: Sequence[SampleRef], *, split: str, model: keras.Model) -> None:
-    """Logs metrics, tables and figures of a score to the active run, and the headline as its description."""
+    """Logs metrics, tables, figures and precision of a score to the active run, and the headline as its description."""
+    mlflow.set_tag("inference.precision", inference_precision(task.config))
     mlflow.set_tag("mlflow.note.content", f"Scores on the {split} split\n\n```\n{score_table(report, split)}\n```")
     mlflow.log_metrics({name: value for name, value in report.flat(split).items() if np.isfinite(value)})
     mlflow.log_metrics({f"{split}/seconds": report.seconds, f"{split}/network_seconds": report.network_seconds})
