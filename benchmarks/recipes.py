@@ -4,9 +4,10 @@
     PYTHONPATH=src KERAS_HOME=... python benchmarks/recipes.py --weights [--minutes 4]
 
 The first form trains recipes: a few batches and a validation tell what they take, then each gets as many batches as
-fit into the minutes, spread over the number of epochs of the recipe, 20 at most; its own early stopping counts. Where
-ImageNet weights cannot be had, nor are in KERAS_HOME, a recipe trains from random ones, and the table says so. The
-second form compares ImageNet's weights of MobileNetV2 with random ones on 10, 50 and all training images.
+fit into the minutes, spread over the number of epochs of the recipe, but 20 at most, and no more than leave validation
+a quarter of the time; its own early stopping counts. Where ImageNet weights cannot be had, nor are in KERAS_HOME, a
+recipe trains from random ones, and the table says so. The second form compares ImageNet's weights of MobileNetV2 with
+random ones on 10, 50 and all training images.
 
 Every training is a run of its own (`mlflow ui`); those that are done, in `scratch/recipes`, are not trained again.
 Figures depend on the machine and on what else it does; compare within one table.
@@ -37,6 +38,10 @@ PROBE = 6
 SHARE = 0.93
 """Of the time for batches and validation; checkpoints and the averaging of weights take the rest."""
 MOST_EPOCHS = 20
+VALIDATION = 0.25
+"""Of the time for validation, at most."""
+SHORT_MEMORY = {"train.ema_momentum": 0.97, "network.norm_momentum": 0.97}
+"""For trainings of a few hundred batches, whose averages would else still hold the start."""
 
 PUBLISHED = {
     "unet": "val accuracy 0.969, val loss 0.079 (1)",
@@ -75,7 +80,8 @@ def weights() -> list[Training]:
     for count in (10, 50, 0):
         for kind, changes in (("imagenet", {}), ("none", {"network.weights": "none", "train.encoder": "unfrozen"})):
             name = f"{count or 'all'} images, {'ImageNet' if kind == 'imagenet' else 'random'} weights"
-            found.append(Training(name, "unet-mobilenet-transpose", {"data.max_train_samples": count, **changes}))
+            changes = {"data.max_train_samples": count, **SHORT_MEMORY, **changes}
+            found.append(Training(name, "unet-mobilenet-transpose", changes))
     return found
 
 
@@ -119,7 +125,7 @@ def seconds_taken(config: NucleiExperiment) -> tuple[float, float]:
         taken = (time.perf_counter() - started) / PROBE
         batches.close()
         validation = task.batches(validation_samples(catalog, config), training=False)
-        model.test_on_batch(*validation[0])
+        model.evaluate(validation, verbose=0)  # compiles for every shape; the second counts
         started = time.perf_counter()
         model.evaluate(validation, verbose=0)
     return taken, time.perf_counter() - started
@@ -131,8 +137,9 @@ def trained(training: Training, *, minutes: float) -> dict[str, float | str]:
     if path.exists():
         return json.loads(path.read_text())
     config = training.config()
-    epochs = min(config.train.epochs, MOST_EPOCHS)
     batch, validation = seconds_taken(config)
+    affordable = max(1, int(VALIDATION * minutes * 60 / validation))
+    epochs = min(config.train.epochs, MOST_EPOCHS, affordable)
     steps = max(1, int((SHARE * minutes * 60 / epochs - validation) / batch))
     settings = {**training.settings, "train.epochs": epochs, "train.steps_per_epoch": steps}
     if config.train.encoder == "frozen_then_unfrozen":
