@@ -4,6 +4,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import onnx
 import psutil
 import pytest
 from tests.conftest import network as settings
@@ -48,6 +49,32 @@ def test_network_that_answers_otherwise_is_not_written(tmp_path: Path, monkeypat
     with pytest.raises(ExportError, match=r"within 0.0001, but unet differs by 0\.1"):
         export_onnx(unet(settings(depth=1), num_classes=1), tmp_path / "network.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_axis_before_the_answer_that_the_converter_may_leave_is_taken_off(tmp_path: Path) -> None:
+    model, path = unet(settings(depth=1), num_classes=1), tmp_path / "network.onnx"
+    export_onnx(model, path)
+    _with_an_axis_before_the_answer(path)
+    images = np.random.default_rng(0).random((2, 16, 32, 3), np.float32)
+    assert load_onnx(path)(images).shape == (1, 2, 16, 32, 1)
+    assert export.largest_difference(model, path, [images.shape]) == float("inf")
+    export.without_extra_axis(path, images.shape)
+    assert export.largest_difference(model, path, [images.shape]) <= 1e-4
+
+
+def _with_an_axis_before_the_answer(path: Path) -> None:
+    """Ends a stored network with a reshape to five axes, as tf2onnx does where it loses the squeeze after it."""
+    stored = onnx.load(path)
+    graph = stored.graph
+    (answer,) = graph.output
+    (last,) = (node for node in graph.node if answer.name in node.output)
+    last.output[list(last.output).index(answer.name)] = "four_axes"
+    shape = onnx.numpy_helper.from_array(np.array([1, -1, 0, 0, 1], np.int64), "five")
+    graph.node.append(onnx.helper.make_node("Reshape", ["four_axes_last", shape.name], [answer.name]))
+    channels_first = onnx.helper.make_node("Transpose", ["four_axes"], ["four_axes_last"], perm=[0, 3, 1, 2])
+    graph.node.insert(len(graph.node) - 1, channels_first)
+    graph.initializer.append(shape)
+    onnx.save(stored, path)
 
 
 def test_stored_network_is_loaded_with_its_own_layers(tmp_path: Path) -> None:
