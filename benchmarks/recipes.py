@@ -7,7 +7,7 @@ The first form trains recipes: a few batches and a validation tell what they tak
 fit into the minutes, spread over the number of epochs of the recipe, but 20 at most, and no more than leave validation
 a quarter of the time; its own early stopping counts. Where ImageNet weights cannot be had, nor are in KERAS_HOME, a
 recipe trains from random ones, and the table says so. The second form compares ImageNet's weights of MobileNetV2 with
-random ones on 10, 50 and all training images.
+random ones on 10, 50 and all training images, all for as many batches as the first of them takes in the minutes.
 
 Every training is a run of its own (`mlflow ui`); those that are done, in `scratch/recipes`, are not trained again.
 Figures depend on the machine and on what else it does; compare within one table.
@@ -52,6 +52,10 @@ PUBLISHED = {
     "unet-instances": "ours",
 }
 NOTE = "(1) Random split of resized images: tiles of one field on both sides. Not the same measurement as ours."
+
+
+Result = dict[str, float | str]
+"""What is known of a training that was done."""
 
 
 @dataclass(frozen=True)
@@ -131,16 +135,21 @@ def seconds_taken(config: NucleiExperiment) -> tuple[float, float]:
     return taken, time.perf_counter() - started
 
 
-def trained(training: Training, *, minutes: float) -> dict[str, float | str]:
-    """Trains in a process of its own, unless that was done before, and returns what is known of it."""
+def length(config: NucleiExperiment, *, minutes: float) -> tuple[int, int]:
+    """Returns the epochs, and the batches of each, that fit into the minutes."""
+    batch, validation = seconds_taken(config)
+    affordable = max(1, int(VALIDATION * minutes * 60 / validation))
+    epochs = min(config.train.epochs, MOST_EPOCHS, affordable)
+    return epochs, max(1, int((SHARE * minutes * 60 / epochs - validation) / batch))
+
+
+def trained(training: Training, *, minutes: float, like: Result | None = None) -> Result:
+    """Trains in a process of its own, as long as another if one is given, unless that was done before."""
     path = FOLDER / f"{re.sub(r'[^a-z0-9]+', '-', training.name.lower())}-{minutes:g}min.json"
     if path.exists():
         return json.loads(path.read_text())
     config = training.config()
-    batch, validation = seconds_taken(config)
-    affordable = max(1, int(VALIDATION * minutes * 60 / validation))
-    epochs = min(config.train.epochs, MOST_EPOCHS, affordable)
-    steps = max(1, int((SHARE * minutes * 60 / epochs - validation) / batch))
+    epochs, steps = (int(like["epochs"]), int(like["steps"])) if like else length(config, minutes=minutes)
     settings = {**training.settings, "train.epochs": epochs, "train.steps_per_epoch": steps}
     if config.train.encoder == "frozen_then_unfrozen":
         settings["train.frozen_epochs"] = max(1, round(config.train.frozen_epochs * epochs / config.train.epochs))
@@ -151,13 +160,13 @@ def trained(training: Training, *, minutes: float) -> dict[str, float | str]:
         [sys.executable, "-m", "nanonuclei", *words, *changes], check=True, stdout=subprocess.PIPE, text=True
     )
     run_id = re.search(r"^Run (\w{32})", done.stdout, re.MULTILINE).group(1)
-    result = facts(run_id, config)
+    result = {**facts(run_id, config), "epochs": epochs, "steps": steps}
     FOLDER.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=2))
     return result
 
 
-def facts(run_id: str, config: NucleiExperiment) -> dict[str, float | str]:
+def facts(run_id: str, config: NucleiExperiment) -> Result:
     """Reads a run's figures: validation at the kept epoch, test scores, time, size."""
     from mlflow.tracking import MlflowClient
 
@@ -194,9 +203,9 @@ COLUMNS = {
 }
 
 
-def table(trainings: list[Training], results: list[dict[str, float | str]]) -> str:
+def table(trainings: list[Training], results: list[Result]) -> str:
     """Returns the table in Markdown."""
-    head = ["recipe", "published", *COLUMNS, "parameters", "minutes", "s per megapixel"]
+    head = ["training", "published", *COLUMNS, "parameters", "minutes", "s per megapixel"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for training, result in zip(trainings, results, strict=True):
         cells = [training.name + (f" ({training.note})" if training.note else ""), PUBLISHED.get(training.name, "")]
@@ -213,7 +222,10 @@ def main() -> None:
     parser.add_argument("--weights", action="store_true", help="compare ImageNet's weights with random ones instead")
     options = parser.parse_args()
     trainings = weights() if options.weights else recipes(options.recipes)
-    results = [trained(training, minutes=options.minutes) for training in trainings]
+    results: list[Result] = []
+    for training in trainings:
+        like = results[0] if options.weights and results else None
+        results.append(trained(training, minutes=options.minutes, like=like))
     print(f"\n{table(trainings, results)}")
     if not options.weights:
         print(f"\n{NOTE}")
