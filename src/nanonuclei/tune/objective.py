@@ -18,6 +18,7 @@ from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.legal import trial_config
 from nanonuclei.config.nanotubes import NanotubeExperiment
 from nanonuclei.data.catalog import SampleRef
+from nanonuclei.engine.networks import for_inference
 from nanonuclei.engine.train import OnEpoch, fit
 from nanonuclei.models.window_classifier import window_geometry
 from nanonuclei.tasks import create_task
@@ -100,7 +101,7 @@ def run_trial(
             result = fit(task, data.train, data.val, workdir=folder, on_epoch=tell)
         more = {
             "num_params": float(result.model.count_params()),
-            "inference_ms": inference_ms(result.model, size=_side(trial)),
+            "inference_ms": inference_ms(for_inference(task, result.model), size=_side(trial)),
         }
     except (TakenOverError, UnreachableError):
         raise
