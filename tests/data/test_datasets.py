@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +15,6 @@ from nanonuclei.data import sources
 from nanonuclei.data.catalog import BadSample, Sample
 from nanonuclei.data.sources import DSB2018_ARCHIVE, locate_dataset, problems_table, read_dsb2018
 from nanonuclei.errors import DataError
-
-SHARED = Path(os.environ.get("NANONUCLEI_SHARED", Path(__file__).parents[2] / ".." / "shared"))
 
 
 def test_only_the_training_images_count_where_there_are_some(tmp_path: Path) -> None:
@@ -124,10 +121,8 @@ def test_a_long_list_of_problems_ends_in_how_many_more(num: int, lines: int, las
     assert (len(table), table[-1]) == (lines, last)
 
 
-def test_the_first_real_samples_are_sound() -> None:
-    path = SHARED / "data" / "stage1_train.zip"
-    if not path.is_file():
-        pytest.skip("needs the corrected training set of the Data Science Bowl 2018: set NANONUCLEI_SHARED")
+def test_the_first_real_samples_are_sound(shared_data: Path) -> None:
+    path = shared_data / "data" / "stage1_train.zip"
     rows = read_dsb2018(path)
     samples = [next(rows) for _ in range(5)]
     rows.close()  # type: ignore[attr-defined]
@@ -138,10 +133,8 @@ def test_the_first_real_samples_are_sound() -> None:
 
 
 @pytest.mark.slow
-def test_the_whole_real_set_is_sound() -> None:
-    path = SHARED / "data" / "stage1_train.zip"
-    if not path.is_file():
-        pytest.skip("needs the corrected training set of the Data Science Bowl 2018: set NANONUCLEI_SHARED")
+def test_the_whole_real_set_is_sound(shared_data: Path) -> None:
+    path = shared_data / "data" / "stage1_train.zip"
     num_samples = num_objects = num_grey = 0
     for sample in read_dsb2018(path):
         assert isinstance(sample, Sample), sample

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
-import os
 import socket
 import zipfile
 from collections.abc import Callable
@@ -20,8 +19,6 @@ from nanonuclei.data.archives import file_sha256
 from nanonuclei.data.fetch import PUBLIC_COMMIT, PUBLIC_SHA256, fetch_dsb2018
 from nanonuclei.data.sources import DSB2018_ARCHIVE
 from nanonuclei.errors import DataError
-
-SHARED = Path(os.environ.get("NANONUCLEI_SHARED", Path(__file__).parents[2] / ".." / "shared"))
 
 
 def part_file(public: Public) -> Path:
@@ -205,11 +202,9 @@ def test_a_failed_fetch_leaves_what_was_in_place(public: Public, serve: Callable
 
 @pytest.mark.slow
 def test_the_real_set_from_an_archive_like_github_s_has_the_pinned_checksum(
-    tmp_path: Path, serve: Callable[..., Server]
+    tmp_path: Path, shared_data: Path, serve: Callable[..., Server]
 ) -> None:
-    real = SHARED / "data" / "stage1_train.zip"
-    if not real.is_file():
-        pytest.skip("needs the corrected training set of the Data Science Bowl 2018: set NANONUCLEI_SHARED")
+    real = shared_data / "data" / "stage1_train.zip"
     with zipfile.ZipFile(real) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     content = github_zip(tmp_path / "github.zip", files).read_bytes()

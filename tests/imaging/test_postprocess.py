@@ -1,8 +1,6 @@
 """Reading nuclei off score maps: discs with known answers, laws, and the true masks of the real data."""
 
-import os
 import zipfile
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,7 +17,6 @@ from nanonuclei.imaging.postprocess import components, read_instances, watershed
 CONFIG = InstancesConfig(
     kind="watershed", threshold=0.5, seed_threshold=0.5, smooth=0.5, min_dip=0.5, min_area=15, min_score=0.0, tune=False
 )
-SHARED = Path(os.environ.get("NANONUCLEI_SHARED", Path(__file__).parents[2] / ".." / "shared"))
 
 
 def config(**changes):
@@ -211,10 +208,8 @@ def test_foreground_and_body_must_have_one_shape():
         watershed(np.zeros((4, 4), np.float32), body=np.zeros((4, 5), np.float32), config=CONFIG)
 
 
-def test_true_masks_of_the_real_data_are_parted_into_their_nuclei():
-    path = SHARED / "data" / "stage1_train.zip"
-    if not path.exists():
-        pytest.skip("the Data Science Bowl 2018 images are not here; name their folder in NANONUCLEI_SHARED")
+def test_true_masks_of_the_real_data_are_parted_into_their_nuclei(shared_data):
+    path = shared_data / "data" / "stage1_train.zip"
     true = []
     with zipfile.ZipFile(path) as archive:
         masks: dict[str, list[str]] = {}
