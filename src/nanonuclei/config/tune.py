@@ -28,6 +28,7 @@ class TuneConfig(Section):
 
     metric: Literal["val/loss", "val/accuracy", "val/iou", "val/pr_auc"]
     epochs: Count
+    max_val_samples: Annotated[int, Field(ge=0)]
     num_startup_trials: Annotated[int, Field(ge=1, le=1000)]
     num_warmup_epochs: Annotated[int, Field(ge=0)]
     max_retries: Annotated[int, Field(ge=0, le=10)]

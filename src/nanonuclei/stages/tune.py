@@ -129,7 +129,8 @@ def _search(config: ExperimentConfig, options: TuneOptions) -> Search:
     check_space(config)
     tune_config = config.tune
     identity = {path: value for path, value in flatten(config).items() if not path.startswith(NOT_SHARED)}
-    identity |= {"tune.metric": tune_config.metric, "tune.epochs": tune_config.epochs}
+    decisive = ("metric", "epochs", "max_val_samples")
+    identity |= {f"tune.{name}": getattr(tune_config, name) for name in decisive}
     identity |= {f"tune.space.{path}": str(span) for path, span in tune_config.space.items()}
     return Search(
         study=study,

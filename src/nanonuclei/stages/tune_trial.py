@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.errors import TrackingError
-from nanonuclei.stages.train import training_samples
+from nanonuclei.stages.samples import training_samples, validation_samples
 from nanonuclei.tracking.metrics import MetricSender
 from nanonuclei.tracking.trials import close_trial, open_trial
 from nanonuclei.tune.base import DIED, Outcome, Proposal, Report, worker_name
@@ -45,7 +47,7 @@ class TrackedObjective:
         say: Callable[[str], None],
     ) -> None:
         self._config = config
-        self._data = TrialData(training_samples(catalog, config), catalog.split("val"))
+        self._data = trial_data(catalog, config)
         self._parent = parent
         self._folder = folder
         self._say = say
@@ -85,6 +87,22 @@ class TrackedObjective:
         self.overheads.append(now - self._since - outcome.figures.get("fit_seconds", 0.0))
         self._since = now
         return outcome
+
+
+def trial_data(catalog: Catalog, config: ExperimentConfig) -> TrialData:
+    """Returns what trials see: the images of a training, for measuring `tune.max_val_samples` of them at most.
+
+    The part is drawn by `data.seed`: it is the same for all trials and workers.
+
+    Raises:
+        DataError: No image is of the wanted modality.
+    """
+    val = validation_samples(catalog, config)
+    wanted = config.tune.max_val_samples
+    if 0 < wanted < len(val):
+        drawn = np.random.default_rng(config.data.seed).choice(len(val), wanted, replace=False)
+        val = tuple(val[place] for place in sorted(drawn))
+    return TrialData(training_samples(catalog, config), val)
 
 
 def _short(value: object) -> str:
