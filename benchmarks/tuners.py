@@ -7,7 +7,7 @@ overhead  Seconds per trial of the whole `tune` stage beside the training, MLflo
           PostgreSQL. Wanted: below 3.
 load      Trials that train nothing, drawn by four workers on PostgreSQL: none may be lost or run twice.
 
-    PYTHONPATH=src python benchmarks/tuners.py [search] [overhead] [load] [--trials 20] [--seeds 3] [--set ...]
+    PYTHONPATH=src python benchmarks/tuners.py [search] [overhead] [load] [--trials 16] [--seeds 3] [--set ...]
 
 All of it can be stopped and goes on with the same line: searches lie below `--workdir` and are continued, what was
 measured is kept there. A PostgreSQL server is started from the installed programs, or named by `--postgresql URL`.
@@ -52,8 +52,8 @@ WORKER = ROOT / "tests" / "tune" / "worker.py"
 PARTS = ("search", "overhead", "load")
 SPACE = RECIPES / "unet-search.yaml"
 PROXY = (
-    "network.depth=3 network.base_filters=8 data.max_train_samples=200 train.steps_per_epoch=20 tune.epochs=10 "
-    "tune.max_val_samples=24 tune.num_startup_trials=4 tune.num_warmup_epochs=1 tune.keras_tuner.oracle=random"
+    "network.depth=3 network.base_filters=8 data.max_train_samples=200 train.steps_per_epoch=20 tune.epochs=12 "
+    "tune.max_val_samples=24 tune.num_startup_trials=4 tune.num_warmup_epochs=2 tune.keras_tuner.oracle=random"
 )
 """The task of the recipe made smaller; what comes with --set goes on top."""
 NOTHING = "tune.epochs=1 train.steps_per_epoch=2 train.batch_size=2"
@@ -66,7 +66,7 @@ NUM_WORKERS = 4
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{' | '.join(PARTS)} (all)")
-    parser.add_argument("--trials", type=int, default=20, help="of Keras Tuner's search (%(default)s)")
+    parser.add_argument("--trials", type=int, default=16, help="of Keras Tuner's search (%(default)s)")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--dataset", default="auto")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="PATH=VALUE")

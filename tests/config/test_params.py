@@ -188,8 +188,9 @@ def test_the_recipe_of_the_default_changes_nothing() -> None:
 def test_recipe_is_valid_and_opens_with_its_command_and_result(recipe: Path) -> None:
     comments = "\n".join(line for line in recipe.read_text().splitlines() if line.startswith("#"))
     task = "nanotubes" if "-P task=nanotubes" in comments else "nuclei"
-    load_experiment(task, path=PARAMS, settings=load_recipe(recipe))
-    assert "mlflow run . -e train" in comments
+    settings = load_recipe(recipe)
+    load_experiment(task, path=PARAMS, settings=settings)
+    assert f"mlflow run . -e {'tune' if 'tune.space' in settings else 'train'}" in comments
     assert "Result to expect" in comments
 
 

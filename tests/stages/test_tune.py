@@ -21,6 +21,7 @@ from nanonuclei.errors import ConfigError, NanonucleiError, TrackingError
 from nanonuclei.stages import tune as stage
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.tune import TuneOptions, tune
+from nanonuclei.stages.tune_trial import trial_data
 from nanonuclei.tracking.runs import PARENT
 from nanonuclei.tune import objective
 
@@ -113,6 +114,19 @@ def test_search_leaves_a_run_with_a_run_per_trial_and_the_best_as_a_recipe(
     assert f"-P recipe={path}" in path.read_text().replace("\n", " ")
     assert any(f"recipe={path}" in line for line in said)
     assert not list(path.parent.glob("trial*"))
+
+
+def test_trials_are_measured_on_a_part_of_the_validation_images_that_no_seed_of_a_training_moves(
+    disc_catalog: Catalog, experiment: Callable[..., NucleiExperiment]
+) -> None:
+    whole = trial_data(disc_catalog, experiment())
+    assert whole.train == disc_catalog.split("train")
+    assert whole.val == disc_catalog.split("val")
+    assert len(whole.val) > 1
+    parts = [trial_data(disc_catalog, experiment({"tune.max_val_samples": 1, "seed": seed})) for seed in range(5)]
+    assert all(len(part.val) == 1 and part.val[0] in whole.val for part in parts)
+    assert len({part.val[0].sample_id for part in parts}) == 1
+    assert trial_data(disc_catalog, experiment({"tune.max_val_samples": 99})) == whole
 
 
 def test_diverged_trials_are_failed_runs_with_the_reason_and_the_search_goes_on(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
+import keras
 import pytest
 
 from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.data.catalog import Catalog
+from nanonuclei.tasks import Task
 from nanonuclei.tune import objective
 from nanonuclei.tune.base import (
     COMPLETE,
@@ -74,6 +77,42 @@ def test_pruned_trial_keeps_its_best_value_so_far(
 
     outcome, epochs = run(experiment(), disc_catalog, tmp_path, report=prune)
     assert (outcome.state, outcome.value, len(epochs)) == (PRUNED, epochs[0]["val/iou"], 1)
+
+
+def test_training_step_is_traced_once(
+    experiment: Experiment, disc_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applied, apply = [], keras.optimizers.Optimizer.apply
+
+    def counted(*arguments: object, **named: object) -> object:
+        applied.append(1)
+        return apply(*arguments, **named)
+
+    monkeypatch.setattr(keras.optimizers.Optimizer, "apply", counted)
+    outcome, epochs = run(experiment({"tune.epochs": 2}), disc_catalog, tmp_path)
+    assert (outcome.state, len(epochs)) == (COMPLETE, 2)
+    assert len(applied) == 1
+
+
+def test_networks_of_one_architecture_are_timed_once(
+    experiment: Experiment, disc_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def untrained(task: Task, *_: object, **__: object) -> SimpleNamespace:
+        return SimpleNamespace(model=task.build_network())
+
+    timed: list[int] = []
+
+    def count(model: keras.Model, *, size: int) -> float:
+        timed.append(model.count_params())
+        return float(len(timed))
+
+    monkeypatch.setattr(objective, "fit", untrained)
+    monkeypatch.setattr(objective, "inference_ms", count)
+    monkeypatch.setattr(objective, "_timings", {})
+    changes = ({}, {"network.dropout": 0.3, "train.learning_rate": 0.01}, {"network.base_filters": 8}, {})
+    outcomes = [run(experiment(), disc_catalog, tmp_path, settings=settings)[0] for settings in changes]
+    assert [outcome.figures["inference_ms"] for outcome in outcomes] == [1.0, 1.0, 2.0, 1.0]
+    assert timed[0] < timed[1]
 
 
 class ResourceExhaustedError(Exception):

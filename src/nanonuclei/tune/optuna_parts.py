@@ -50,7 +50,8 @@ def create_pruner(config: TuneConfig) -> BasePruner:
         return NopPruner()
     if config.optuna.pruner == "hyperband":
         return HyperbandPruner(min_resource=1, max_resource=config.epochs, reduction_factor=HYPERBAND_FACTOR)
-    return MedianPruner(n_startup_trials=config.num_startup_trials, n_warmup_steps=config.num_warmup_epochs)
+    first = config.num_warmup_epochs + 1  # steps below it are left alone
+    return MedianPruner(n_startup_trials=config.num_startup_trials, n_warmup_steps=first)
 
 
 def importances(records: Sequence[TrialRecord], space: SearchSpace, *, seed: int) -> dict[str, float]:
