@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -143,6 +144,19 @@ def test_study_with_another_space_is_refused_and_the_difference_shown(make_searc
 def test_same_seed_proposes_the_same(make_search: MakeSearch, objective: Objective) -> None:
     first, second = (run("optuna", make_search(study=study), objective).records() for study in ("one", "two"))
     assert [record.settings for record in first] == [record.settings for record in second]
+
+
+@pytest.mark.parametrize("name", ["optuna", "keras-tuner"])
+def test_searches_with_neighbouring_seeds_have_no_proposal_in_common(
+    make_search: MakeSearch, objective: Objective, name: str
+) -> None:
+    settings = {"tune.optuna.sampler": "random", "tune.optuna.pruner": "none", "tune.keras_tuner.oracle": "random"}
+    rates = []
+    for seed in (7, 8):
+        search = dataclasses.replace(make_search(trials=6, settings=settings, study=f"seed{seed}"), seed=seed)
+        rates.append({record.settings["train.learning_rate"] for record in run(name, search, objective).records()})
+    assert len(rates[0]) == len(rates[1]) == 6
+    assert not rates[0] & rates[1]
 
 
 @pytest.mark.parametrize("pruner", ["median", "hyperband"])

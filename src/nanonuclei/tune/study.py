@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 
+import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
@@ -63,7 +64,9 @@ class SharedStudy:
                 fresh = sum("retry_of" not in trial.user_attrs for trial in trials)
                 states = {trial.state for trial in trials}
                 if TrialState.WAITING in states or fresh < self._search.trials:
-                    self._study.sampler = create_sampler(self._search.config, seed=self._search.seed + len(trials))
+                    self._study.sampler = create_sampler(
+                        self._search.config, seed=_mixed(self._search.seed, len(trials))
+                    )
                     taken = self._study.ask(self._space)
                     self._storage.optuna.record_heartbeat(taken._trial_id)
                     taken.set_user_attr("worker", base.worker_name())
@@ -117,6 +120,11 @@ class SharedStudy:
                     )
                 )
         return self._study.get_trials(deepcopy=False)
+
+
+def _mixed(seed: int, number: int) -> int:
+    """Returns a seed of its own for each trial of each search: a sum would give neighbouring searches the same ones."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
 def _record(trial: FrozenTrial) -> TrialRecord:
