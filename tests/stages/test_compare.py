@@ -23,6 +23,7 @@ from nanonuclei.stages.compared_runs import decisive, read_run
 from nanonuclei.stages.places import PARAMS, run_folder
 from nanonuclei.stages.prepare import prepared
 from nanonuclei.stages.settings import Choices, resolve
+from nanonuclei.stages.train import run_name
 from nanonuclei.tasks.nuclei import THRESHOLDS
 from nanonuclei.tracking.runs import PARENT, log_settings
 
@@ -68,7 +69,8 @@ def finished(config: NucleiExperiment, accuracy: float, **tags: str) -> str:
         "split.fingerprint": catalog.split_fingerprint(),
         **tags,
     }
-    run_id: str = client.create_run("0", tags={name: value for name, value in given.items() if value}).info.run_id
+    tags = {name: value for name, value in given.items() if value}
+    run_id: str = client.create_run("0", tags=tags, run_name=run_name(config)).info.run_id
     log_settings(run_id, flatten(config))
     curve = [Metric(name, 0.1 * step, 0, step) for name in ("train/loss", "val/accuracy") for step in (1, 2)]
     numbers = [Metric(name, 60.0, 0, 0) for name in ("train_seconds", "test/network_seconds")]
@@ -152,7 +154,9 @@ def test_recipes_are_trained_with_equal_seeds_on_one_split_and_the_verdict_is_to
     assert names == {(name, f"{name} seed {seed}") for name in ("worse", "tuned") for seed in (7, 8)}
     assert len({one.data.tags["split.fingerprint"] for one in compared}) == 1
 
+    MlflowClient().set_tag(compared[0].info.run_id, "mlflow.runName", "mine")
     again = compare(CHOICES, CompareOptions(recipes, seeds=3), say=said.append)
+    assert mlflow.get_run(compared[0].info.run_id).info.run_name == "mine"
     assert [(c.train.learning_rate, c.seed) for c in trainings.configs[4:]] == [(0.002, 9), (0.01, 9)]
     assert mlflow.get_run(again).data.metrics["worse/ap50_pooled"] == pytest.approx(0.81)
 
@@ -230,7 +234,7 @@ def test_recipes_that_train_for_different_times_are_refused(recipes: str, projec
     ("options", "message"),
     [
         (CompareOptions("unet"), "needs two recipes or more, got 1"),
-        (CompareOptions("unet unet-tuned"), r"no recipe at recipes/unet-tuned\.yaml"),
+        (CompareOptions("unet unet-better"), r"no recipe at recipes/unet-tuned\.yaml"),
         (CompareOptions("unet default", seeds=0), "seeds must be a number of trainings from 1"),
         (CompareOptions("unet recipes/unet.yaml"), "'unet' is given twice"),
         (CompareOptions("unet 'default"), "No closing quotation"),
@@ -270,9 +274,9 @@ def test_training_of_the_pipeline_is_refused_with_what_to_name_instead(config: N
 
 
 def test_recipes_are_files_names_or_the_parameters_alone() -> None:
-    assert recipe_names("unet recipes/unet-tuned.yaml ''") == {
+    assert recipe_names("unet recipes/unet-better.yaml ''") == {
         "unet": Path("recipes/unet.yaml"),
-        "unet-tuned": Path("recipes/unet-tuned.yaml"),
+        "unet-better": Path("recipes/unet-tuned.yaml"),
         "default": None,
     }
     assert recipe_names("default") == {"default": None}

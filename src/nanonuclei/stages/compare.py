@@ -19,7 +19,8 @@ from nanonuclei.stages.compared_runs import ComparedRun, broken_off_run, finishe
 from nanonuclei.stages.places import RECIPES
 from nanonuclei.stages.prepare import prepared
 from nanonuclei.stages.settings import Choices, resolve
-from nanonuclei.tracking.runs import stage_run
+from nanonuclei.stages.train import run_name
+from nanonuclei.tracking.runs import existing_run, stage_run
 
 DEFAULT = "default"
 MAX_SEEDS = 100
@@ -211,7 +212,6 @@ def _trained(plan: Planned, name: str, *, parent: str, say: Callable[[str], None
             f"the training of {name} with seed {seed} failed; its message stands above. Mend it and compare again: "
             "finished trainings are kept"
         )
-    MlflowClient().set_tag(found, "mlflow.runName", f"{name} seed {seed}")
     return found
 
 
@@ -223,9 +223,11 @@ def _words(choices: Choices, begun: str | None) -> list[str]:
 
 
 def _tag(arms: Mapping[str, Sequence[ComparedRun]], parent: str) -> None:
-    """Tags the runs, so that one filter of the UI finds them; a run that is nobody's child is left where it is."""
+    """Tags the runs, so that one filter of the UI finds them, and names those that nobody has named."""
     client = MlflowClient()
     for name, runs in arms.items():
         for run in runs:
             client.set_tag(run.run_id, "recipe", name)
             client.set_tag(run.run_id, "compared_in", parent)
+            if existing_run(run.run_id).info.run_name == run_name(run.config):
+                client.set_tag(run.run_id, "mlflow.runName", f"{name} seed {run.seed}")

@@ -60,7 +60,7 @@ def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Ca
     if isinstance(config, NanotubeExperiment):  # now and not once images have been made, or the training is over
         check_tile(config.windows.tile, window_geometry(config.network, window=config.train.patch_size))
     tags = {"task": config.task, "dataset.name": config.data.dataset}
-    name = f"train {config.task} {config.data.dataset}"
+    name = run_name(config)
     with contextlib.ExitStack() as held:
         if resume:  # before the run is touched, which may be somebody's at work
             held.enter_context(alone(run_folder(resume)))
@@ -98,6 +98,11 @@ def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Ca
     say("")
     say(_closing(run_id, result))
     return run_id
+
+
+def run_name(config: ExperimentConfig) -> str:
+    """Returns what the run of a training is called until a comparison or a user names it otherwise."""
+    return f"train {config.task} {config.data.dataset}"
 
 
 @contextlib.contextmanager
