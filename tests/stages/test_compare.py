@@ -234,7 +234,7 @@ def test_recipes_that_train_for_different_times_are_refused(recipes: str, projec
     ("options", "message"),
     [
         (CompareOptions("unet"), "needs two recipes or more, got 1"),
-        (CompareOptions("unet unet-better"), r"no recipe at recipes/unet-tuned\.yaml"),
+        (CompareOptions("unet unet-better"), r"no recipe at recipes/unet-better\.yaml"),
         (CompareOptions("unet default", seeds=0), "seeds must be a number of trainings from 1"),
         (CompareOptions("unet recipes/unet.yaml"), "'unet' is given twice"),
         (CompareOptions("unet 'default"), "No closing quotation"),
@@ -274,9 +274,9 @@ def test_training_of_the_pipeline_is_refused_with_what_to_name_instead(config: N
 
 
 def test_recipes_are_files_names_or_the_parameters_alone() -> None:
-    assert recipe_names("unet recipes/unet-better.yaml ''") == {
+    assert recipe_names("unet recipes/unet-tuned.yaml ''") == {
         "unet": Path("recipes/unet.yaml"),
-        "unet-better": Path("recipes/unet-tuned.yaml"),
+        "unet-tuned": Path("recipes/unet-tuned.yaml"),
         "default": None,
     }
     assert recipe_names("default") == {"default": None}
