@@ -159,7 +159,7 @@ def _side(config: ExperimentConfig) -> int:
 class _BuiltOptimizer(keras.callbacks.Callback):
     """Makes the optimizer's variables before the first batch: made within it, they have TensorFlow trace it twice.
 
-    That takes some ten seconds on two cores, nothing beside a training and much beside a trial that is soon pruned.
+    That is nothing beside a training, and much beside a trial that is soon pruned.
     """
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
