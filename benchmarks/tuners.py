@@ -1,7 +1,7 @@
 """How soon Optuna with pruning finds what Keras Tuner's random search finds, and what a trial costs besides training.
 
 search    For each seed, Keras Tuner draws `trials` settings at random and trains all of them to the end; Optuna with
-          pruning then searches the same space, that of recipes/unet-search.yaml, until its best trial is as good, or
+          pruning then searches the same space, that of tuners.yaml, until its best trial is as good, or
           until it has trained for as long. Wanted: half of the time at most, in the median over the seeds.
 overhead  Seconds per trial of the whole `tune` stage beside the training, MLflow's runs included, with SQLite and with
           PostgreSQL. Wanted: below 3.
@@ -39,7 +39,7 @@ from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.config.params import flatten, with_settings
 from nanonuclei.errors import NanonucleiError
 from nanonuclei.report.compare_tables import as_markdown
-from nanonuclei.stages.places import PARAMS, RECIPES
+from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.prepare import prepared
 from nanonuclei.stages.settings import Choices, resolve
 from nanonuclei.stages.tune import TuneOptions, tune
@@ -50,9 +50,8 @@ from nanonuclei.tune.objective import run_trial
 ROOT = Path(__file__).parents[1]
 WORKER = ROOT / "tests" / "tune" / "worker.py"
 PARTS = ("search", "overhead", "load")
-SPACE = RECIPES / "unet-search.yaml"
-PROXY = "network.depth=3 network.base_filters=8 data.max_train_samples=200 tune.keras_tuner.oracle=random"
-"""The task of the recipe made smaller; what comes with --set goes on top."""
+TASK = Path(__file__).with_suffix(".yaml")
+"""What is searched; what comes with --set goes on top."""
 NOTHING = "tune.epochs=1 train.steps_per_epoch=2 train.batch_size=2"
 """A training that is as good as none."""
 MOST = 5
@@ -79,7 +78,7 @@ def main() -> None:
     options.workdir.mkdir(parents=True, exist_ok=True)
     for signum in (signal.SIGINT, signal.SIGTERM):  # also as a shell's background job, which would not hear the first
         signal.signal(signum, signal.default_int_handler)
-    config = resolve(Choices("nuclei", options.dataset, SPACE, (PROXY, *options.settings)))
+    config = resolve(Choices("nuclei", options.dataset, TASK, tuple(options.settings)))
     try:
         if "search" in parts:
             say("searches", searches(config, num_seeds=options.seeds, trials=options.trials, workdir=options.workdir))

@@ -179,20 +179,20 @@ def test_hopeless_trials_are_pruned_and_recorded_as_such(make_search: MakeSearch
     assert PRUNED in {record.state for record in records[4:]}
 
 
-def test_median_pruner_leaves_as_many_epochs_alone_as_its_setting_says(make_search: MakeSearch) -> None:
+def test_median_pruner_leaves_epochs_and_trials_alone_as_its_settings_say(make_search: MakeSearch) -> None:
     def objective(proposal: Proposal, report: Report) -> Outcome:
         epoch = 0
         try:
             for epoch in range(1, 5):
-                report(epoch, 1.0 if proposal.number < 3 else 0.1)
+                report(epoch, 1.0 - 0.1 * proposal.number)
         except PrunedError:
             return Outcome(PRUNED, 0.1, figures={"num_epochs": float(epoch)})
         return Outcome(COMPLETE, 1.0)
 
-    settings = {"tune.epochs": 4, "tune.num_startup_trials": 3, "tune.num_warmup_epochs": 2}
+    settings = {"tune.epochs": 4, "tune.num_warmup_epochs": 2, "tune.optuna.num_unpruned_trials": 2}
     records = run("optuna", make_search(trials=5, settings=settings), objective).records()
-    assert [record.state for record in records] == [COMPLETE] * 3 + [PRUNED] * 2
-    assert [record.outcome.figures["num_epochs"] for record in records[3:]] == [3.0, 3.0]
+    assert [record.state for record in records] == [COMPLETE] * 2 + [PRUNED] * 3
+    assert [record.outcome.figures["num_epochs"] for record in records[2:]] == [3.0] * 3
 
 
 def test_samplers_that_learn_find_the_best_settings(make_search: MakeSearch, objective: Objective) -> None:

@@ -15,6 +15,7 @@ class OptunaConfig(Section):
 
     sampler: Literal["tpe", "gp", "random"]
     pruner: Literal["median", "hyperband", "none"]
+    num_unpruned_trials: Count
 
 
 class KerasTunerConfig(Section):

@@ -51,7 +51,7 @@ def create_pruner(config: TuneConfig) -> BasePruner:
     if config.optuna.pruner == "hyperband":
         return HyperbandPruner(min_resource=1, max_resource=config.epochs, reduction_factor=HYPERBAND_FACTOR)
     first = config.num_warmup_epochs + 1  # steps below it are left alone
-    return MedianPruner(n_startup_trials=config.num_startup_trials, n_warmup_steps=first)
+    return MedianPruner(n_startup_trials=config.optuna.num_unpruned_trials, n_warmup_steps=first)
 
 
 def importances(records: Sequence[TrialRecord], space: SearchSpace, *, seed: int) -> dict[str, float]:
