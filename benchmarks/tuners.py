@@ -11,7 +11,8 @@ load      Trials that train nothing, drawn by four workers on PostgreSQL: none m
 
 All of it can be stopped and goes on with the same line: searches lie below `--workdir` and are continued, what was
 measured is kept there. A PostgreSQL server is started from the installed programs, or named by `--postgresql URL`.
-Times are of training and validation, `fit_seconds`; on a machine that does other work besides, trust the epochs more.
+A search's time is that of the processor, in which other work on the machine does not count; beside it stand the epochs,
+and the wall clock's seconds of training and validation, `fit_seconds`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -52,6 +54,8 @@ WORKER = ROOT / "tests" / "tune" / "worker.py"
 PARTS = ("search", "overhead", "load")
 TASK = Path(__file__).with_suffix(".yaml")
 """What is searched; what comes with --set goes on top."""
+CPU = "cpu_seconds"
+"""Of a trial, all threads together."""
 NOTHING = "tune.epochs=1 train.steps_per_epoch=2 train.batch_size=2"
 """A training that is as good as none."""
 MOST = 5
@@ -109,52 +113,47 @@ def searches(config: NucleiExperiment, *, num_seeds: int, trials: int, workdir: 
     for seed in range(config.seed, config.seed + num_seeds):
         own = with_settings(config, {"seed": seed})
         there = _search(own, "keras-tuner", trials=trials, workdir=workdir)
-        budget = _seconds(there)
+        budget = _total(there, "num_epochs")
         here = _search(own, "optuna", trials=1, workdir=workdir)
         a, b = course(there, greater_is_better=greater), course(here, greater_is_better=greater)
-        while not _reached(a, b, greater) and _seconds(here) < budget and len(here) < MOST * trials:
+        while not _reached(a, b, greater) and _total(here, "num_epochs") < budget and len(here) < MOST * trials:
             here = _search(own, "optuna", trials=len(here) + 1, workdir=workdir)
             b = course(here, greater_is_better=greater)
         courses += [a.assign(tuner="keras-tuner", seed=seed), b.assign(tuner="optuna", seed=seed)]
-        best, reached = a["best"].iloc[-1], _reached(a, b, greater)
-        seconds, epochs = b[["seconds", "epochs"]].iloc[-1] if reached else (float("nan"),) * 2
+        spent, needed = a.iloc[-1], b.iloc[-1] if _reached(a, b, greater) else b.iloc[-1] * float("nan")
         rows.append(
             {
                 "seed": seed,
-                "Keras Tuner: best": best,
+                "Keras Tuner: best": spent["best"],
                 "trials": len(there),
-                "s": budget,
+                "CPU s": spent["cpu"],
                 "Optuna: best": b["best"].iloc[-1],
                 "its trials": " ".join(f"{count} {state}" for state, count in Counter(r.state for r in here).items()),
-                "its s": _seconds(here),
-                "s until Keras Tuner's best": seconds,
-                "ratio of s": seconds / budget,
-                "ratio of epochs": epochs / a["epochs"].iloc[-1],
+                "its CPU s": b["cpu"].iloc[-1],
+                "ratio of CPU s": needed["cpu"] / spent["cpu"],
+                "of epochs": needed["epochs"] / spent["epochs"],
+                "of wall-clock s": needed["seconds"] / spent["seconds"],
             }
         )
     pd.concat(courses).to_csv(workdir / "courses.csv", index=False)
     table = pd.DataFrame(rows)
-    medians = {name: table[name].fillna(float("inf")).median() for name in ("ratio of s", "ratio of epochs")}
-    print(
-        f"\nMedian ratio: {medians['ratio of s']:.2f} of the seconds, {medians['ratio of epochs']:.2f} of the epochs "
-        "(wanted: at most 0.5; inf: not reached)"
-    )
+    medians = [f"{table[name].fillna(float('inf')).median():.2f} {name}" for name in list(rows[0])[-3:]]
+    print(f"\nMedians: {', '.join(medians)} (wanted: at most 0.5; inf: not reached)")
     return table
 
 
 def course(records: Sequence[TrialRecord], *, greater_is_better: bool) -> pd.DataFrame:
-    """Returns per trial the training until its end, ``seconds`` and ``epochs``, and the best complete value so far."""
-    table = pd.DataFrame(
-        {
-            "seconds": [record.outcome.figures.get("fit_seconds", 0.0) for record in records],
-            "epochs": [record.outcome.figures.get("num_epochs", 0.0) for record in records],
-            "best": [record.outcome.value if record.state == COMPLETE else None for record in records],
-        },
-        dtype=float,
-    )
-    table[["seconds", "epochs"]] = table[["seconds", "epochs"]].cumsum()
-    table["best"] = (table["best"].cummax() if greater_is_better else table["best"].cummin()).ffill()
-    return table
+    """Returns per trial the training until its end, ``cpu``, ``seconds`` and ``epochs``, and the best value so far.
+
+    The best is that of the complete trials.
+    """
+    figures = [record.outcome.figures for record in records]
+    names = {"cpu": CPU, "seconds": "fit_seconds", "epochs": "num_epochs"}
+    spent = {name: [each.get(figure, float("nan")) for each in figures] for name, figure in names.items()}
+    table = pd.DataFrame(spent, dtype=float).cumsum(skipna=False)
+    complete = [record.outcome.value if record.state == COMPLETE else None for record in records]
+    best = pd.Series(complete, dtype=float)
+    return table.assign(best=(best.cummax() if greater_is_better else best.cummin()).ffill())
 
 
 def _reached(a: pd.DataFrame, b: pd.DataFrame, greater: bool) -> bool:
@@ -174,8 +173,9 @@ def _search(config: NucleiExperiment, tuner: str, *, trials: int, workdir: Path)
     opened = open_search(tuner, search)
 
     def objective(proposal, report):
-        folder = workdir / name / f"trial{proposal.number}"
+        folder, began = workdir / name / f"trial{proposal.number}", time.process_time()
         outcome = run_trial(config, proposal, data, folder=folder, report=report, on_epoch=lambda *_: None)
+        outcome = replace(outcome, figures={**outcome.figures, CPU: time.process_time() - began})
         value = "" if outcome.value is None else f" {outcome.value:.4f}"
         print(f"{name} trial {proposal.number}: {outcome.state}{value} {outcome.error}", flush=True)
         return outcome
@@ -280,8 +280,8 @@ def _database(url: str | None) -> Iterator[str | None]:
         yield started
 
 
-def _seconds(records: Sequence[TrialRecord]) -> float:
-    return sum(record.outcome.figures.get("fit_seconds", 0.0) for record in records)
+def _total(records: Sequence[TrialRecord], figure: str) -> float:
+    return sum(record.outcome.figures.get(figure, 0.0) for record in records)
 
 
 def _write(path: Path, content: object) -> None:
