@@ -113,10 +113,10 @@ def searches(config: NucleiExperiment, *, num_seeds: int, trials: int, workdir: 
     for seed in range(config.seed, config.seed + num_seeds):
         own = with_settings(config, {"seed": seed})
         there = _search(own, "keras-tuner", trials=trials, workdir=workdir)
-        budget = _total(there, "num_epochs")
         here = _search(own, "optuna", trials=1, workdir=workdir)
         a, b = course(there, greater_is_better=greater), course(here, greater_is_better=greater)
-        while not _reached(a, b, greater) and _total(here, "num_epochs") < budget and len(here) < MOST * trials:
+        budget = a["epochs"].iloc[-1]
+        while not _reached(a, b, greater) and b["epochs"].iloc[-1] < budget and len(here) < MOST * trials:
             here = _search(own, "optuna", trials=len(here) + 1, workdir=workdir)
             b = course(here, greater_is_better=greater)
         courses += [a.assign(tuner="keras-tuner", seed=seed), b.assign(tuner="optuna", seed=seed)]
@@ -145,12 +145,13 @@ def searches(config: NucleiExperiment, *, num_seeds: int, trials: int, workdir: 
 def course(records: Sequence[TrialRecord], *, greater_is_better: bool) -> pd.DataFrame:
     """Returns per trial the training until its end, ``cpu``, ``seconds`` and ``epochs``, and the best value so far.
 
-    The best is that of the complete trials.
+    The best is that of the complete trials; a trial whose worker died counts as nothing.
     """
     figures = [record.outcome.figures for record in records]
     names = {"cpu": CPU, "seconds": "fit_seconds", "epochs": "num_epochs"}
-    spent = {name: [each.get(figure, float("nan")) for each in figures] for name, figure in names.items()}
-    table = pd.DataFrame(spent, dtype=float).cumsum(skipna=False)
+    nothing = dict.fromkeys(names.values(), 0.0)
+    spent = pd.DataFrame([each or nothing for each in figures], columns=list(names.values()), dtype=float)
+    table = spent.set_axis(list(names), axis=1).cumsum(skipna=False)
     complete = [record.outcome.value if record.state == COMPLETE else None for record in records]
     best = pd.Series(complete, dtype=float)
     return table.assign(best=(best.cummax() if greater_is_better else best.cummin()).ffill())
@@ -278,10 +279,6 @@ def _database(url: str | None) -> Iterator[str | None]:
             print(error)
             started = None
         yield started
-
-
-def _total(records: Sequence[TrialRecord], figure: str) -> float:
-    return sum(record.outcome.figures.get(figure, 0.0) for record in records)
 
 
 def _write(path: Path, content: object) -> None:
