@@ -48,6 +48,7 @@ from nanonuclei.stages.tune import TuneOptions, tune
 from nanonuclei.stages.tune_trial import trial_data
 from nanonuclei.tune.base import COMPLETE, Search, TrialRecord, open_search
 from nanonuclei.tune.objective import run_trial
+from nanonuclei.tune.shared_networks import SharedNetworks
 
 ROOT = Path(__file__).parents[1]
 WORKER = ROOT / "tests" / "tune" / "worker.py"
@@ -172,10 +173,13 @@ def _search(config: NucleiExperiment, tuner: str, *, trials: int, workdir: Path)
     same |= {f"tune.space.{path}": str(span) for path, span in config.tune.space.items()}
     search = Search(name, config.tune, same, trials, seed=config.seed, folder=workdir / name)
     opened = open_search(tuner, search)
+    networks = SharedNetworks(config.tune.space)
 
     def objective(proposal, report):
         folder, began = workdir / name / f"trial{proposal.number}", time.process_time()
-        outcome = run_trial(config, proposal, data, folder=folder, report=report, on_epoch=lambda *_: None)
+        outcome = run_trial(
+            config, proposal, data, folder=folder, report=report, on_epoch=lambda *_: None, networks=networks
+        )
         outcome = replace(outcome, figures={**outcome.figures, CPU: time.process_time() - began})
         value = "" if outcome.value is None else f" {outcome.value:.4f}"
         print(f"{name} trial {proposal.number}: {outcome.state}{value} {outcome.error}", flush=True)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
-from nanonuclei import __version__, commands
+from nanonuclei import __version__, commands, interrupts
 from nanonuclei.errors import NanonucleiError
 from nanonuclei.quiet import quieten
 
@@ -27,16 +25,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message is on standard error.
     """
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _stop)
+    interrupts.listen()
     quieten()
     try:
         answer: int | None = options.run(options)
-    except NanonucleiError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nInterrupted.", file=sys.stderr)
-        return 130
+    except BaseException as error:
+        if interrupts.interrupted(error):
+            print("\nInterrupted.", file=sys.stderr)
+            return 130
+        if isinstance(error, NanonucleiError):
+            print(f"Error: {error}", file=sys.stderr)
+            return 2
+        raise
     return answer or 0
 
 
@@ -170,7 +170,3 @@ def _switch(text: str) -> bool:
     if text.lower() not in ("", "true", "false"):
         raise argparse.ArgumentTypeError(f"true or false expected, got {text!r}")
     return text.lower() == "true"
-
-
-def _stop(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

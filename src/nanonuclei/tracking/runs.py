@@ -20,6 +20,7 @@ from mlflow.tracking import MlflowClient
 
 from nanonuclei.config.params import Scalar
 from nanonuclei.errors import TrackingError
+from nanonuclei.interrupts import interrupted
 
 PARENT = "mlflow.parentRunId"
 PARENT_VARIABLE = "NANONUCLEI_PARENT_RUN"
@@ -89,10 +90,10 @@ def stage_run(
         parent = os.environ.get(PARENT_VARIABLE)
         mlflow.set_tags({"stage": stage, **git_tags(), **({PARENT: parent} if parent else {}), **tags})
         yield run_id
-    except (KeyboardInterrupt, SystemExit):
-        _end(RunStatus.KILLED)
-        raise
     except BaseException as error:
+        if isinstance(error, SystemExit) or interrupted(error):
+            _end(RunStatus.KILLED)
+            raise
         with contextlib.suppress(Exception):
             mlflow.set_tag("error", first_line(error))
         _end(RunStatus.FAILED)

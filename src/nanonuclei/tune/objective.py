@@ -20,6 +20,7 @@ from nanonuclei.config.nanotubes import NanotubeExperiment
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.engine.networks import for_inference
 from nanonuclei.engine.train import OnEpoch, fit
+from nanonuclei.interrupts import interrupted
 from nanonuclei.models.window_classifier import window_geometry
 from nanonuclei.tasks import Task, create_task
 from nanonuclei.tune.base import (
@@ -34,6 +35,7 @@ from nanonuclei.tune.base import (
     TakenOverError,
     UnreachableError,
 )
+from nanonuclei.tune.shared_networks import SharedNetworks
 
 OUT_OF_MEMORY_NAMES = ("ResourceExhaustedError", "OutOfMemoryError")
 OUT_OF_MEMORY_WORDS = ("RESOURCE_EXHAUSTED", "out of memory", "OOM when allocating")
@@ -62,6 +64,7 @@ def run_trial(
     folder: Path,
     report: Report,
     on_epoch: OnEpoch,
+    networks: SharedNetworks | None = None,
 ) -> Outcome:
     """Trains once.
 
@@ -72,6 +75,7 @@ def run_trial(
         folder: For checkpoints; removed at the end.
         report: Told the metric of each epoch; may end the trial.
         on_epoch: Told all metrics of each epoch.
+        networks: Those of the trials before, for trials of one search in one process; without, it builds its own.
 
     Returns:
         How it ended. A failed training, a metric that is no number, settings that do not fit together and exhausted
@@ -92,33 +96,47 @@ def run_trial(
         values.append(value)
         report(epoch, value)
 
+    def trained() -> dict[str, float]:
+        trial = trial_config(config, proposal.settings)
+        task = create_task(trial)
+        lent, callbacks = (task, [_BuiltOptimizer()]) if networks is None else networks.lend(task)
+        with clock:
+            result = fit(lent, data.train, data.val, workdir=folder, on_epoch=tell, callbacks=callbacks)
+        speed = _timed_once(task, result.model, size=_side(trial))
+        return {"num_params": float(result.model.count_params()), "inference_ms": speed}
+
     best = min if config.tune.metric == "val/loss" else max
     more: dict[str, float] = {}
     state, error = COMPLETE, ""
     try:
-        trial = trial_config(config, proposal.settings)
-        task = create_task(trial)
-        with clock:
-            result = fit(task, data.train, data.val, workdir=folder, on_epoch=tell, callbacks=[_BuiltOptimizer()])
-        more = {
-            "num_params": float(result.model.count_params()),
-            "inference_ms": _timed_once(task, result.model, size=_side(trial)),
-        }
+        more = trained()
     except (TakenOverError, UnreachableError):
         raise
     except PrunedError:
         state = PRUNED
     except Exception as caught:
+        if interrupted(caught):
+            raise KeyboardInterrupt from caught
         state = OUT_OF_MEMORY if ran_out_of_memory(caught) else FAILED
         error = f"{type(caught).__name__}: {' '.join(str(caught).split())}"[:500]
     finally:
-        keras.backend.clear_session()
-        gc.collect()
+        _tidy_up(networks, exhausted=state == OUT_OF_MEMORY)
         shutil.rmtree(folder, ignore_errors=True)
     reached = {"best_epoch": float(values.index(best(values)) + 1)} if values else {}
     figures = {**reached, **more, "num_epochs": float(len(values)), "fit_seconds": clock.seconds}
     value = best(values) if values and state in (COMPLETE, PRUNED) else None
     return Outcome(state, value, error, {**figures, "seconds": clock.since_start()})
+
+
+def _tidy_up(networks: SharedNetworks | None, *, exhausted: bool) -> None:
+    """Frees what the trial leaves. What is left then is there to stay, and no later collection looks at it again."""
+    if networks is not None and exhausted:
+        networks.clear()
+        gc.unfreeze()
+    if networks is None or not networks.any_kept:
+        keras.backend.clear_session()
+    gc.collect()
+    gc.freeze()
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

@@ -1,0 +1,93 @@
+"""An interrupt that a library turned into another error is still an interrupt."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from nanonuclei import cli, commands, interrupts
+from nanonuclei.config.experiment import NucleiExperiment
+from nanonuclei.data.catalog import Catalog
+from nanonuclei.tracking.runs import existing_run, stage_run
+from nanonuclei.tune import objective
+from nanonuclei.tune.base import Proposal
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@pytest.fixture(autouse=True)
+def _handlers() -> Iterator[None]:
+    kept = [signal.getsignal(each) for each in SIGNALS]
+    yield
+    interrupts.listen()
+    for each, handler in zip(SIGNALS, kept, strict=True):
+        signal.signal(each, handler)
+
+
+def traced(*_: object, **__: object) -> None:
+    """Does as TensorFlow does when it is interrupted while it traces a function."""
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        raise SystemError("bad argument to internal function") from None
+
+
+@pytest.mark.parametrize("signum", SIGNALS)
+def test_signal_is_a_keyboard_interrupt_and_so_is_every_error_after_it(signum: int) -> None:
+    interrupts.listen()
+    assert not interrupts.interrupted(ValueError())
+    assert interrupts.interrupted(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signum)
+    assert interrupts.interrupted(ValueError())
+    interrupts.listen()
+    assert not interrupts.interrupted(ValueError())
+
+
+def test_job_in_the_background_of_a_script_stays_deaf() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupts.listen()
+    signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_command_says_that_it_was_interrupted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "run_train", traced)
+    assert cli.main(["train", "nuclei"]) == 130
+    assert capsys.readouterr().err.strip() == "Interrupted."
+
+
+@pytest.mark.usefixtures("project")
+def test_run_ends_as_killed() -> None:
+    interrupts.listen()
+    seen = []
+    with contextlib.suppress(SystemError), stage_run("train", name="a name", tags={}) as run_id:
+        seen.append(run_id)
+        traced()
+    assert existing_run(seen[0]).info.status == "KILLED"
+
+
+def test_search_does_not_go_on_after_a_failed_trial(
+    experiment: Callable[..., NucleiExperiment],
+    disc_catalog: Catalog,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(objective, "fit", traced)
+    interrupts.listen()
+    data = objective.TrialData(disc_catalog.split("train"), disc_catalog.split("val"))
+    with pytest.raises(KeyboardInterrupt):
+        objective.run_trial(
+            experiment(),
+            Proposal(0, {}),
+            data,
+            folder=tmp_path,
+            report=lambda epoch, value: None,
+            on_epoch=lambda epoch, metrics: None,
+        )
