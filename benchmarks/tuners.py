@@ -7,7 +7,7 @@ overhead  Seconds per trial of the whole `tune` stage beside the training, MLflo
           PostgreSQL. Wanted: below 3.
 load      Trials that train nothing, drawn by four workers on PostgreSQL: none may be lost or run twice.
 
-    PYTHONPATH=src python benchmarks/tuners.py [search] [overhead] [load] [--trials 16] [--seeds 3] [--set ...]
+    PYTHONPATH=src python benchmarks/tuners.py [search] [overhead] [load] [--trials 30] [--seeds 3] [--set ...]
 
 All of it can be stopped and goes on with the same line: searches lie below `--workdir` and are continued, what was
 measured is kept there. A PostgreSQL server is started from the installed programs, or named by `--postgresql URL`.
@@ -67,7 +67,7 @@ NUM_WORKERS = 4
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{' | '.join(PARTS)} (all)")
-    parser.add_argument("--trials", type=int, default=16, help="of Keras Tuner's search (%(default)s)")
+    parser.add_argument("--trials", type=int, default=30, help="of Keras Tuner's search (%(default)s)")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--dataset", default="auto")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="PATH=VALUE")
