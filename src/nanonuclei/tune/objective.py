@@ -99,9 +99,11 @@ def run_trial(
     def trained() -> dict[str, float]:
         trial = trial_config(config, proposal.settings)
         task = create_task(trial)
-        lent, callbacks = (task, [_BuiltOptimizer()]) if networks is None else networks.lend(task)
+        lent, more = (task, []) if networks is None else networks.lend(task)
         with clock:
-            result = fit(lent, data.train, data.val, workdir=folder, on_epoch=tell, callbacks=callbacks)
+            result = fit(
+                lent, data.train, data.val, workdir=folder, on_epoch=tell, callbacks=[_BuiltOptimizer(), *more]
+            )
         speed = _timed_once(task, result.model, size=_side(trial))
         return {"num_params": float(result.model.count_params()), "inference_ms": speed}
 
