@@ -146,14 +146,29 @@ def test_networks_of_a_space_are_counted(
     ],
     ids=["many networks", "scaled loss", "two optimizers"],
 )
-def test_what_cannot_be_shared_is_trained_as_ever(
-    settings: dict[str, object], experiment: Callable[..., NucleiExperiment]
+def test_what_cannot_be_shared_is_built_anew(
+    settings: dict[str, object], experiment: Callable[..., NucleiExperiment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = experiment({"train.epochs": 4, **settings})
     task = create_task(config)
+    built = keras.Sequential()
+    monkeypatch.setattr(task, "build_model", lambda: built)
     networks = SharedNetworks(config.tune.space)
-    assert networks.lend(task) == (task, [])
+    with networks.lend(task) as (lent, callbacks):
+        assert lent.build_model() is built
+        assert callbacks == []
     assert not networks.any_kept
+
+
+@pytest.mark.parametrize("most", [0, 8])
+def test_batches_of_a_trial_keep_no_images(
+    most: int, config: NucleiExperiment, disc_catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SharedNetworks(config.tune.space, most=most).lend(create_task(config)) as (lent, _):
+        batches = [lent.batches(disc_catalog.split("train"), training=training) for training in (True, False)]
+        assert all(vars(each) for each in batches)
+        batches[0].close()
+    assert not any(vars(each) for each in batches)
 
 
 def test_exhausted_memory_lets_the_networks_go(

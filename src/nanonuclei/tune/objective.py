@@ -87,6 +87,7 @@ def run_trial(
     """
     values: list[float] = []
     clock = _Clock()
+    own = networks or SharedNetworks(config.tune.space, most=0)
 
     def tell(epoch: int, metrics: Mapping[str, float]) -> None:
         on_epoch(epoch, metrics)
@@ -99,11 +100,9 @@ def run_trial(
     def trained() -> dict[str, float]:
         trial = trial_config(config, proposal.settings)
         task = create_task(trial)
-        lent, more = (task, []) if networks is None else networks.lend(task)
-        with clock:
-            result = fit(
-                lent, data.train, data.val, workdir=folder, on_epoch=tell, callbacks=[_BuiltOptimizer(), *more]
-            )
+        with own.lend(task) as (lent, more), clock:
+            callbacks = [_BuiltOptimizer(), *more]
+            result = fit(lent, data.train, data.val, workdir=folder, on_epoch=tell, callbacks=callbacks)
         speed = _timed_once(task, result.model, size=_side(trial))
         return {"num_params": float(result.model.count_params()), "inference_ms": speed}
 
@@ -122,7 +121,7 @@ def run_trial(
         state = OUT_OF_MEMORY if ran_out_of_memory(caught) else FAILED
         error = f"{type(caught).__name__}: {' '.join(str(caught).split())}"[:500]
     finally:
-        _tidy_up(networks, exhausted=state == OUT_OF_MEMORY)
+        _tidy_up(own, exhausted=state == OUT_OF_MEMORY)
         shutil.rmtree(folder, ignore_errors=True)
     reached = {"best_epoch": float(values.index(best(values)) + 1)} if values else {}
     figures = {**reached, **more, "num_epochs": float(len(values)), "fit_seconds": clock.seconds}
@@ -130,12 +129,12 @@ def run_trial(
     return Outcome(state, value, error, {**figures, "seconds": clock.since_start()})
 
 
-def _tidy_up(networks: SharedNetworks | None, *, exhausted: bool) -> None:
+def _tidy_up(networks: SharedNetworks, *, exhausted: bool) -> None:
     """Frees what the trial leaves. What is left then is there to stay, and no later collection looks at it again."""
-    if networks is not None and exhausted:
+    if exhausted:
         networks.clear()
         gc.unfreeze()
-    if networks is None or not networks.any_kept:
+    if not networks.any_kept:
         keras.backend.clear_session()
     gc.collect()
     gc.freeze()

@@ -6,8 +6,9 @@ trials that differ in them alone. Every trial begins with the values that the va
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import keras
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten
 from nanonuclei.config.space import FloatRange, IntRange, SearchSpace
+from nanonuclei.data.catalog import SampleRef
 from nanonuclei.engine.devices import detect
 from nanonuclei.models.optimizers import optimizer
 from nanonuclei.models.phases import phases
@@ -34,10 +36,11 @@ class SharedNetworks:
 
     Args:
         space: What the search sets.
+        most: Networks that may be kept; 0: each trial builds its own.
     """
 
-    def __init__(self, space: SearchSpace) -> None:
-        self._few = num_networks(space) <= MOST
+    def __init__(self, space: SearchSpace, *, most: int = MOST) -> None:
+        self._few = num_networks(space) <= most
         self._kept: dict[str, _Network] = {}
 
     @property
@@ -45,8 +48,11 @@ class SharedNetworks:
         """Whether there are networks for trials to come."""
         return bool(self._kept)
 
-    def lend(self, task: Task) -> tuple[Task, list[keras.callbacks.Callback]]:
-        """Returns a task that trains like the one given, in a kept network where there can be one, and its callbacks.
+    @contextlib.contextmanager
+    def lend(self, task: Task) -> Iterator[tuple[Task, list[keras.callbacks.Callback]]]:
+        """Yields a task that trains like the one given, in a kept network where there can be one, and its callbacks.
+
+        Its batches are emptied at the end: TensorFlow never lets go of them, and they hold decoded images.
 
         It takes TensorFlow on one device and one optimizer for all epochs: elsewhere (another backend, copies of the
         network, a scaled loss, an encoder that is unfrozen on the way) a training has state beside the variables.
@@ -54,9 +60,13 @@ class SharedNetworks:
         """
         hardware = detect(task.config.train)
         alone = hardware.backend == "tensorflow" and hardware.num_devices == 1 and hardware.precision != "float16"
-        if self._few and alone and len(phases(task.config.train)) == 1:
-            return cast("Task", _Lent(task, self._kept)), [_ScheduledRate(task.config)]
-        return task, []
+        shared = self._few and alone and len(phases(task.config.train)) == 1
+        lent = _Lent(task, self._kept if shared else None)
+        try:
+            yield cast("Task", lent), [_ScheduledRate(task.config)] if shared else []
+        finally:
+            for batches in lent.handed_out:
+                vars(batches).clear()
 
     def clear(self) -> None:
         """Lets all networks go."""
@@ -81,22 +91,29 @@ def _free(path: str) -> bool:
 
 
 class _Lent:
-    """A task whose networks are kept."""
+    """A task whose networks are kept, where there is a place for them, and which remembers the batches it made."""
 
-    def __init__(self, task: Task, kept: dict[str, _Network]) -> None:
+    def __init__(self, task: Task, kept: dict[str, _Network] | None) -> None:
         self._task = task
         self._kept = kept
+        self.handed_out: list[keras.utils.PyDataset] = []
         fixed = {path: value for path, value in flatten(task.config).items() if not _free(path)}
         self._key = str((fixed, task.config.network.dropout > 0))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._task, name)
 
+    def batches(self, samples: Sequence[SampleRef], *, training: bool) -> keras.utils.PyDataset:
+        self.handed_out.append(self._task.batches(samples, training=training))
+        return self.handed_out[-1]
+
     def build_network(self) -> keras.Model:
-        kept = self._kept.get(self._key)
+        kept = (self._kept or {}).get(self._key)
         return kept.portable if kept else self._task.build_network()
 
     def build_model(self) -> keras.Model:
+        if self._kept is None:
+            return self._task.build_model()
         if self._key not in self._kept:
             self._kept[self._key] = _Network(self._task)
         return self._kept[self._key].begin(self._task.config)
