@@ -113,12 +113,14 @@ def searches(config: NucleiExperiment, *, num_seeds: int, trials: int, workdir: 
     rows, courses = [], []
     for seed in range(config.seed, config.seed + num_seeds):
         own = with_settings(config, {"seed": seed})
-        there = _search(own, "keras-tuner", trials=trials, workdir=workdir)
-        here = _search(own, "optuna", trials=1, workdir=workdir)
+        networks = SharedNetworks(own.tune.space)
+        there = _search(own, "keras-tuner", trials=trials, workdir=workdir, networks=networks)
+        networks.clear()  # each tuner pays for its own
+        here = _search(own, "optuna", trials=1, workdir=workdir, networks=networks)
         a, b = course(there, greater_is_better=greater), course(here, greater_is_better=greater)
         budget = a["epochs"].iloc[-1]
         while not _reached(a, b, greater) and b["epochs"].iloc[-1] < budget and len(here) < MOST * trials:
-            here = _search(own, "optuna", trials=len(here) + 1, workdir=workdir)
+            here = _search(own, "optuna", trials=len(here) + 1, workdir=workdir, networks=networks)
             b = course(here, greater_is_better=greater)
         courses += [a.assign(tuner="keras-tuner", seed=seed), b.assign(tuner="optuna", seed=seed)]
         spent, needed = a.iloc[-1], b.iloc[-1] if _reached(a, b, greater) else b.iloc[-1] * float("nan")
@@ -164,7 +166,9 @@ def _reached(a: pd.DataFrame, b: pd.DataFrame, greater: bool) -> bool:
     return bool(difference >= 0 if greater else difference <= 0)
 
 
-def _search(config: NucleiExperiment, tuner: str, *, trials: int, workdir: Path) -> tuple[TrialRecord, ...]:
+def _search(
+    config: NucleiExperiment, tuner: str, *, trials: int, workdir: Path, networks: SharedNetworks
+) -> tuple[TrialRecord, ...]:
     catalog, _ = prepared(config, say=lambda text: None)
     data = trial_data(catalog, config)
     name = f"{tuner}-{config.seed}"
@@ -173,7 +177,6 @@ def _search(config: NucleiExperiment, tuner: str, *, trials: int, workdir: Path)
     same |= {f"tune.space.{path}": str(span) for path, span in config.tune.space.items()}
     search = Search(name, config.tune, same, trials, seed=config.seed, folder=workdir / name)
     opened = open_search(tuner, search)
-    networks = SharedNetworks(config.tune.space)
 
     def objective(proposal, report):
         folder, began = workdir / name / f"trial{proposal.number}", time.process_time()
