@@ -22,6 +22,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 @pytest.fixture(autouse=True)
 def _handlers() -> Iterator[None]:
     kept = [signal.getsignal(each) for each in SIGNALS]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests may run in the background of a script
     yield
     interrupts.listen()
     for each, handler in zip(SIGNALS, kept, strict=True):
