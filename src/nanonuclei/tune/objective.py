@@ -97,7 +97,7 @@ def run_trial(
         values.append(value)
         report(epoch, value)
 
-    def trained() -> dict[str, float]:
+    def trained() -> dict[str, float]:  # when it returns, nothing holds the network any more, and tidying up frees it
         trial = trial_config(config, proposal.settings)
         task = create_task(trial)
         with own.lend(task) as (lent, more), clock:
