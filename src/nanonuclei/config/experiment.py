@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from nanonuclei.config.nanotubes import NanotubeExperiment
 from nanonuclei.config.section import Fraction, Probability, Section, Seed
-from nanonuclei.config.shared import IMAGENET_ALPHAS, EvaluateConfig, NormalizeConfig, SplitConfig, TrainConfig
+from nanonuclei.config.shared import IMAGENET_ALPHAS, EvaluateConfig, GreyValuesConfig, NormalizeConfig, SplitConfig, TrainConfig
 from nanonuclei.config.tune import TuneConfig
 
 __all__ = [
@@ -53,7 +53,7 @@ class NucleiDataConfig(Section):
     simulated: SimulatedNucleiConfig
 
 
-class AugmentConfig(Section):
+class AugmentConfig(GreyValuesConfig):
     """Random changes of a training patch: geometry for image and labels together, the rest for the image alone."""
 
     flip: bool
@@ -62,13 +62,30 @@ class AugmentConfig(Section):
     rotate: Annotated[float, Field(ge=0.0, le=180.0)]
     scale: Annotated[float, Field(ge=0.0, lt=1.0)]
     elastic: Annotated[float, Field(ge=0.0, le=50.0)]
-    intensity_probability: Probability
-    gain: Annotated[float, Field(ge=0.0, lt=1.0)]
-    offset: Fraction
-    gamma: Annotated[float, Field(ge=0.0, lt=1.0)]
-    noise: Fraction
-    invert: Probability
-    colour: Probability
+    size_probability: Probability
+    least_diameter: Annotated[float, Field(ge=4.0, le=1000.0)]
+    largest_diameter: Annotated[float, Field(ge=4.0, le=1000.0)]
+    usual_diameter: Annotated[float, Field(ge=4.0, le=1000.0)]
+    most_zoom: Annotated[float, Field(ge=1.0, le=8.0)]
+    stain: Probability
+    tint: Probability
+    dim: Probability
+    blur: Probability
+    shade: Probability
+    camera: Probability
+    hot_pixels: Probability
+    compress: Probability
+    stretch: Probability
+    empty: Probability
+
+    @model_validator(mode="after")
+    def _sizes_in_order(self) -> Self:
+        if not self.least_diameter <= self.usual_diameter <= self.largest_diameter:
+            raise ValueError(
+                f"least_diameter <= usual_diameter <= largest_diameter must hold, got {self.least_diameter:g}, "
+                f"{self.usual_diameter:g} and {self.largest_diameter:g}"
+            )
+        return self
 
 
 class TargetConfig(Section):
@@ -78,6 +95,7 @@ class TargetConfig(Section):
     border_width: Literal["fixed", "by_area"]
     border: Annotated[int, Field(ge=1, le=10)]
     core: Annotated[float, Field(gt=0.0, lt=1.0)]
+    diameter: bool
 
 
 class NetworkConfig(Section):
@@ -128,6 +146,7 @@ class LossConfig(Section):
     ]
     dice_weight: Annotated[float, Field(ge=0.0, le=100.0)]
     border_weight: Annotated[float, Field(ge=1.0, le=100.0)]
+    diameter_weight: Annotated[float, Field(ge=0.0, le=100.0)]
 
 
 class WindowsConfig(Section):
@@ -138,6 +157,8 @@ class WindowsConfig(Section):
     batch_size: Annotated[int, Field(ge=1, le=1024)]
     num_views: Literal[1, 8]
     magnify_below: Annotated[float, Field(ge=0.0)]
+    diameter: Annotated[float, Field(gt=0.0, le=10_000.0)] | Literal["auto", "none"]
+    best_diameter: Annotated[float, Field(ge=4.0, le=1000.0)]
     precision: Literal["auto", "float32", "bfloat16"]
 
     @model_validator(mode="after")
@@ -209,6 +230,15 @@ class NucleiExperiment(Section):
             raise ValueError(
                 f"target.kind={self.target.kind} has three classes and needs loss.kind=sparse_categorical_crossentropy"
                 f"[+dice], got loss.kind={self.loss.kind}"
+            )
+        if self.target.diameter and self.target.kind == "foreground":
+            raise ValueError(
+                "target.diameter needs three classes: target.kind must be boundary or core, got foreground"
+            )
+        if self.windows.diameter != "none" and not self.target.diameter and self.windows.diameter == "auto":
+            raise ValueError(
+                "windows.diameter=auto needs a network that was taught sizes: set target.diameter=true, or give "
+                "windows.diameter in px, or none"
             )
         return self
 

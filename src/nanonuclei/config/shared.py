@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nanonuclei.config.section import Count, Fraction, Section
+from nanonuclei.config.section import Count, Fraction, Probability, Section
 
 IMAGENET_ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 """Widths of MobileNetV2 for which Keras offers ImageNet weights."""
@@ -43,6 +43,18 @@ class NormalizeConfig(Section):
         if self.low >= self.high:
             raise ValueError(f"low must be below high, got low={self.low} and high={self.high}")
         return self
+
+
+class GreyValuesConfig(Section):
+    """Random changes of the grey values of a training patch."""
+
+    intensity_probability: Probability
+    gain: Annotated[float, Field(ge=0.0, lt=1.0)]
+    offset: Fraction
+    gamma: Annotated[float, Field(ge=0.0, le=4.0)]
+    noise: Fraction
+    invert: Probability
+    colour: Probability
 
 
 class TrainConfig(Section):

@@ -7,16 +7,17 @@ the batch's number alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nanonuclei.config.experiment import AugmentConfig
 from nanonuclei.config.nanotube_data import WindowLabelsConfig
 from nanonuclei.config.nanotubes import NanotubeExperiment, WindowAugmentConfig
-from nanonuclei.data.augment import jitter
+from nanonuclei.config.shared import GreyValuesConfig
+from nanonuclei.data.augment.grey_values import jitter
 from nanonuclei.data.batches import TrainBatches, ValidationBatches
+from nanonuclei.data.patches import Decoded, decoder
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.data.tubes import tube_truth
 from nanonuclei.data.window_labels import LEFT_OUT, NEGATIVE, POSITIVE, label_windows
@@ -37,6 +38,13 @@ WindowBatch = tuple[Float32Array, Float32Array, Float32Array]
 
 
 class WindowTrainBatches(TrainBatches):
+    """The batches of `WindowTiles`, prepared ahead by workers."""
+
+    def __init__(self, samples: Sequence[SampleRef], *, config: NanotubeExperiment, geometry: WindowGeometry) -> None:
+        super().__init__(WindowTiles(samples, config=config, geometry=geometry), workers=config.train.workers)
+
+
+class WindowTiles:
     """An endless stream of augmented tiles, each drawn for one of its windows, so that both classes come up.
 
     Batch i is ``(image, label, weight)``: ``(batch_size, side, side, 3)`` float32 in 0..1; ``(batch_size, n, n, 1)``
@@ -52,7 +60,8 @@ class WindowTrainBatches(TrainBatches):
     """
 
     def __init__(self, samples: Sequence[SampleRef], *, config: NanotubeExperiment, geometry: WindowGeometry) -> None:
-        super().__init__(samples, config=config, target=_no_target)  # type: ignore[arg-type]
+        self._samples, self._config = tuple(samples), config
+        self._decode: Callable[[int], Decoded] | None = None
         self._geometry, self._number = geometry, config.train.tile_windows
         self._jitter = _jitter_config(config.augment)
         self._labels = [window_labels(sample, geometry, config.data.labels) for sample in samples]
@@ -61,7 +70,14 @@ class WindowTrainBatches(TrainBatches):
         chances = counts.sum(axis=1) ** (1.0 - config.train.balance)  # as in `sampling_weights`
         self._positive = float(chances[1] / chances.sum())
 
-    def _batch(self, number: int) -> WindowBatch:  # type: ignore[override]
+    def __getstate__(self) -> dict[str, object]:
+        """Leaves the decoded images behind: every process reads its own."""
+        return {**self.__dict__, "_decode": None}
+
+    def batch(self, number: int) -> WindowBatch:
+        """Returns batch `number`."""
+        if self._decode is None:
+            self._decode = decoder(self._samples, self._config)  # type: ignore[arg-type]
         rng = np.random.default_rng([self._config.seed, number])
         return _batch_of([self._drawn(rng) for _ in range(self._config.train.batch_size)])
 
@@ -81,6 +97,7 @@ class WindowTrainBatches(TrainBatches):
             int(np.clip(at - rng.integers(self._number), 0, max(0, length - self._number)))
             for at, length in zip(window, known.shape, strict=True)
         ]
+        assert self._decode is not None
         decoded = self._decode(sample)
         image = normalize(_tile_image(decoded.image, first, self._geometry, self._number), decoded.limits)
         turns = int(rng.integers(4)) if self._config.augment.turn else 0
@@ -228,15 +245,9 @@ def _batch_of(tiles: Sequence[Tile]) -> WindowBatch:
     return np.stack([image for image, _ in tiles]), (labels == POSITIVE).astype(np.float32), weights
 
 
-def _jitter_config(config: WindowAugmentConfig) -> AugmentConfig:
+def _jitter_config(config: WindowAugmentConfig) -> GreyValuesConfig:
     """Returns the changes of grey values alone, in the terms of `data.augment`."""
-    return AugmentConfig(
-        flip=False,
-        turn=False,
-        warp_probability=0.0,
-        rotate=0.0,
-        scale=0.0,
-        elastic=0.0,
+    return GreyValuesConfig(
         intensity_probability=config.intensity_probability,
         gain=config.gain,
         offset=config.offset,
@@ -247,6 +258,6 @@ def _jitter_config(config: WindowAugmentConfig) -> AugmentConfig:
     )
 
 
-def _no_target(labels: NDArray[np.generic]) -> UInt8Array:
+def _no_target(labels: NDArray[np.generic], areas: NDArray[np.float32] | None = None) -> UInt8Array:
     """Stands for the target per pixel, which windows do not have."""
     return np.zeros((*labels.shape, 1), np.uint8)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import cv2
 import keras
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +11,13 @@ from numpy.typing import NDArray
 from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.data.batches import TrainBatches, ValidationBatches
 from nanonuclei.data.catalog import SampleRef
+from nanonuclei.data.nuclei_target import NucleiTarget
+from nanonuclei.data.patches import Patches
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.matching import MatchCounts, match_counts
 from nanonuclei.imaging.normalize import grey_limits, normalize
 from nanonuclei.imaging.postprocess import read_instances
-from nanonuclei.imaging.types import Float32Array, Image, Labels, UInt8Array
+from nanonuclei.imaging.types import Float32Array, Image, Labels
 from nanonuclei.models.encoders import load_pretrained, set_frozen
 from nanonuclei.models.losses import ForegroundAccuracy, ForegroundIoU, pixel_loss
 from nanonuclei.models.optimizers import optimizer
@@ -26,10 +27,6 @@ from nanonuclei.tasks.base import Statistics
 
 THRESHOLDS = (0.50, 0.55, 0.60, 0.65, 0.70, 0.75, 0.80, 0.85, 0.90, 0.95)
 """IoU thresholds of the competition; the mean over every second one, 0.5:0.1:0.9, is StarDist's."""
-
-AREA_REACH = ((0, 1), (300, 2), (2000, 3))
-"""Border width by nucleus size: area from which on, px, and reach, px: what the winners of the competition drew inside
-nuclei (github.com/selimsef/dsb2018_topcoders)."""
 
 ABOVE = 1e-6
 """The competition matches where IoU > t. No two objects of less than 50,000 px have an IoU this near to a threshold
@@ -45,31 +42,22 @@ class NucleiTask:
     def __init__(self, config: NucleiExperiment) -> None:
         self.config = config
 
-    def target(self, labels: Labels) -> UInt8Array:
-        """Returns ``(height, width, 1)`` classes: 0 background, 1 nucleus; 2 its border or what is not its core.
-
-        With `target.kind` boundary, 2 is where nuclei nearly touch; with core, it is the outer part of every nucleus.
-        """
-        target = (labels > 0).astype(np.uint8)
-        if self.config.target.kind == "boundary":
-            if self.config.target.border_width == "fixed":
-                border = near_another(labels, reach=self.config.target.border)
-            else:
-                border = near_another_by_area(labels)
-            target[border] = 2
-        elif self.config.target.kind == "core":
-            target[(labels > 0) & ~cores(labels, share=self.config.target.core)] = 2
-        return target[..., None]
+    @property
+    def target(self) -> NucleiTarget:
+        """Builds the target of a patch from its labels."""
+        return NucleiTarget(self.config.target)
 
     def batches(self, samples: Sequence[SampleRef], *, training: bool) -> keras.utils.PyDataset:
         """Returns patches of the samples."""
-        kind = TrainBatches if training else ValidationBatches
-        return kind(samples, config=self.config, target=self.target)
+        if not training:
+            return ValidationBatches(samples, config=self.config, target=self.target)
+        patches = Patches(samples, config=self.config, target=self.target)
+        return TrainBatches(patches, workers=self.config.train.workers)
 
     def build_network(self) -> keras.Model:
         """Returns a U-Net with one sigmoid score, or with two or three class probabilities."""
         if self.config.target.kind != "foreground":
-            return unet(self.config.network, num_classes=3)
+            return unet(self.config.network, num_classes=3, diameter=self.config.target.diameter)
         sparse = self.config.loss.kind.startswith("sparse_categorical")
         return unet(self.config.network, num_classes=2 if sparse else 1)
 
@@ -164,50 +152,6 @@ class NucleiTask:
         metrics["pq"] = _ratio(sums["iou_sum_50"], tp + 0.5 * fp + 0.5 * fn)
         metrics["count_error"] = _ratio(sums["count_difference"], sums["num_true"])
         return metrics
-
-
-def near_another(labels: Labels, *, reach: int) -> NDArray[np.bool_]:
-    """Finds pixels of an object that have another object within `reach` px (Chebyshev distance).
-
-    Args:
-        labels: ``(height, width)`` integers up to 2**24, 0 background.
-        reach: px.
-    """
-    kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-    values = labels.astype(np.float32)
-    highest = cv2.dilate(values, kernel)
-    lowest = cv2.erode(np.where(values > 0, values, np.float32(2**25)), kernel)
-    near: NDArray[np.bool_] = (labels > 0) & (highest != lowest)
-    return near
-
-
-def near_another_by_area(labels: Labels) -> NDArray[np.bool_]:
-    """Finds pixels of an object near another, within the reach that `AREA_REACH` gives to objects of its area.
-
-    Args:
-        labels: ``(height, width)`` integers up to 2**24, 0 background; the area is what is seen of an object here.
-    """
-    areas = np.bincount(labels.ravel())
-    near = np.zeros(labels.shape, np.bool_)
-    for least, reach in AREA_REACH:
-        large = areas >= least
-        near = np.where(large[labels], near_another(labels, reach=reach), near)
-    return near
-
-
-def cores(labels: Labels, *, share: float) -> NDArray[np.bool_]:
-    """Finds the inner part of every object: what is at least `share` as far from its outside as its deepest pixel.
-
-    Args:
-        labels: ``(height, width)`` integers up to 2**24, 0 background; neighbours are outside of an object, the
-            image's border is not.
-        share: Of the largest distance, above 0 and below 1.
-    """
-    inside = ((labels > 0) & ~near_another(labels, reach=1)).view(np.uint8)
-    depth = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    deepest = np.zeros(int(labels.max()) + 1, np.float32)
-    np.maximum.at(deepest, labels.ravel(), depth.ravel())
-    return (labels > 0) & (depth >= share * deepest[labels])
 
 
 def _ratios(counts: MatchCounts) -> NDArray[np.float64]:

@@ -1,0 +1,82 @@
+"""Trains nuclei without MLflow and DVC, where there is only Keras: on a lent GPU, say, with JAX and no network.
+
+    PYTHONPATH=src KERAS_BACKEND=jax python benchmarks/train_here.py PREPARED OUT --recipe recipes/nuclei.yaml [--set PATH=VALUE ...]
+
+PREPARED is a folder of prepared images as the prepare stage writes it. OUT receives the network's weights
+(`weights-N.npz`, parts of at most 14 MB, in the order of `model.get_weights()`), the config, and the history of the
+training; `--resume` goes on from the state that lies in `--workdir`. The network is read back by
+`benchmarks/adopt.py`, which logs it as a run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+PART_BYTES = 14_000_000
+"""Weights are written in parts of at most this size."""
+
+
+def main() -> None:
+    """Trains and writes what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("prepared", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--recipe", type=Path)
+    parser.add_argument("--set", dest="settings", nargs="*", default=[])
+    parser.add_argument("--workdir", type=Path, default=Path("scratch/train-here"))
+    parser.add_argument("--leave-out", type=Path, help="a text file of sample ids that are not trained on, one per line")
+    words = parser.parse_args()
+    started = time.time()
+
+    from nanonuclei.config.params import load_experiment, parse_settings, read_recipe, to_yaml
+    from nanonuclei.data.catalog import load_catalog
+    from nanonuclei.engine.train import fit
+    from nanonuclei.tasks import create_task
+
+    settings = {"data.dataset": "dsb2018", "train.tensorboard": False}
+    if words.recipe:
+        settings |= read_recipe(words.recipe)
+    settings |= parse_settings(words.settings)
+    config = load_experiment("nuclei", path=Path("params.yaml"), settings=settings)
+    catalog = load_catalog(words.prepared)
+    train, val = catalog.split("train"), catalog.split("val")
+    if words.leave_out:
+        left_out = set(words.leave_out.read_text(encoding="utf-8").split())
+        train = tuple(sample for sample in train if sample.sample_id not in left_out)
+    words.out.mkdir(parents=True, exist_ok=True)
+    (words.out / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+
+    def tell(epoch: int, metrics: object) -> None:
+        shown = {name: round(float(value), 4) for name, value in dict(metrics).items()}  # type: ignore[call-overload]
+        print(f"{time.time() - started:.1f} s epoch {epoch} {shown}", flush=True)
+
+    print(f"{time.time() - started:.1f} s to start, {len(train)} training images, {len(val)} for validation", flush=True)
+    result = fit(create_task(config), train, val, workdir=words.workdir, on_epoch=tell)
+    print(f"fit took {result.seconds:.1f} s on {result.hardware}", flush=True)
+    write_weights(result.model.get_weights(), words.out)
+    (words.out / "history.json").write_text(
+        json.dumps({"seconds": result.seconds, "hardware": vars(result.hardware), "history": result.history}),
+        encoding="utf-8",
+    )
+
+
+def write_weights(weights: list[np.ndarray], folder: Path) -> None:
+    """Writes arrays in parts of at most `PART_BYTES`, named by their place."""
+    part: dict[str, np.ndarray] = {}
+    number = 0
+    for place, array in enumerate(weights):
+        if part and sum(a.nbytes for a in part.values()) + array.nbytes > PART_BYTES:
+            np.savez(folder / f"weights-{number}.npz", **part)
+            part, number = {}, number + 1
+        part[f"{place:04}"] = np.asarray(array)
+    np.savez(folder / f"weights-{number}.npz", **part)
+
+
+if __name__ == "__main__":
+    main()
