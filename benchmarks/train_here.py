@@ -34,14 +34,14 @@ def main() -> None:
     words = parser.parse_args()
     started = time.time()
 
-    from nanonuclei.config.params import load_experiment, parse_settings, read_recipe, to_yaml
+    from nanonuclei.config.params import load_experiment, parse_settings, load_recipe, to_yaml
     from nanonuclei.data.catalog import load_catalog
     from nanonuclei.engine.train import fit
     from nanonuclei.tasks import create_task
 
     settings = {"data.dataset": "dsb2018", "train.tensorboard": False}
     if words.recipe:
-        settings |= read_recipe(words.recipe)
+        settings |= load_recipe(words.recipe)
     settings |= parse_settings(words.settings)
     config = load_experiment("nuclei", path=Path("params.yaml"), settings=settings)
     catalog = load_catalog(words.prepared)
