@@ -20,6 +20,9 @@ from nanonuclei.errors import ConfigError
 FEATURES = {1: "block1a_project_bn", 2: "block2b_add", 3: "block3b_add", 4: "block5c_add", 5: "block7a_project_bn"}
 """Layer whose answer is the feature map of a level: the last block at each scale, of 16, 24, 40, 112, 320 channels."""
 
+DEVIATIONS = {1: 6.0, 2: 6.5, 3: 6.5, 4: 5.5, 5: 2.5}
+"""About the standard deviation of each level's feature with ImageNet's weights (measured on eight images of nuclei)."""
+
 STEM_FILTERS = 32
 EPSILON = 1e-3
 """Of batch normalisation."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import warnings
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class Encoder:
         weights: Name of the file of its ImageNet weights without the classifier; `{alpha}` stands for the width.
         url: Folder that Keras downloads it from; empty where `weights.fetch_weights` puts it in place.
         md5: Of the file, as Keras checks it; None where Keras does not.
+        deviations: Standard deviation of a level's feature under pretrained weights, where it is far from 1.
     """
 
     network: Callable[..., keras.Model]
@@ -49,6 +50,7 @@ class Encoder:
     weights: str
     url: str
     md5: str | None
+    deviations: Mapping[int, float] = field(default_factory=dict)
 
 
 def _of_keras(network: Callable[..., keras.Model]) -> Callable[..., keras.Model]:
@@ -120,6 +122,7 @@ ENCODERS = {
         weights=PUBLISHED["efficientnetlite0", "imagenet"].file,
         url="",
         md5=None,
+        deviations=efficientnet_lite.DEVIATIONS,
     ),
 }
 """Image network per value of `network.kind`; MobileNetV2's layers are those of TensorFlow's segmentation tutorial."""
@@ -161,7 +164,8 @@ def encoded(inputs: keras.KerasTensor, config: NetworkConfig) -> dict[int, keras
 
     Returns:
         Features per level as `models.decoders.Features`, down to `config.depth`. At level 0 a transpose decoder gets
-        the image itself from encoders that begin by halving it.
+        the image itself from encoders that begin by halving it. Pretrained features have been divided by the
+        deviations of the encoder, so that a decoder begins with features of similar scales.
     """
     known = ENCODERS[config.kind]
     network = _network(config)
@@ -176,6 +180,9 @@ def encoded(inputs: keras.KerasTensor, config: NetworkConfig) -> dict[int, keras
             layer.finalize_state()
     answers = encoder(Preprocess(known.mode, name="preprocess")(inputs))
     features = dict(zip(levels, answers if isinstance(answers, list) else [answers], strict=True))
+    if config.weights != "none":
+        for level in known.deviations.keys() & features.keys():
+            features[level] = layers.Rescaling(1.0 / known.deviations[level], name=f"scale{level}")(features[level])
     if config.decoder == "transpose":
         features.setdefault(0, inputs)
     return features
