@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from nanonuclei.config.experiment import AugmentConfig
+from nanonuclei.config.pixels import AugmentConfig, JitterConfig
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Float32Array, Image, Int32Array, Labels
 
@@ -63,7 +63,7 @@ def random_patch(
     return patch.copy(order="C"), patch_labels.astype(np.int32, order="C")
 
 
-def jitter(image: Float32Array, *, config: AugmentConfig, rng: np.random.Generator) -> Float32Array:
+def jitter(image: Float32Array, *, config: JitterConfig, rng: np.random.Generator) -> Float32Array:
     """Changes the grey values of a normalised patch at random.
 
     With probability `config.colour` the channels of a colour image become random mixtures of themselves, rows of
@@ -82,11 +82,12 @@ def jitter(image: Float32Array, *, config: AugmentConfig, rng: np.random.Generat
     Returns:
         ``(height, width, 3)`` float32, clipped to 0..1.
     """
+    colour, invert = (config.colour, config.invert) if isinstance(config, AugmentConfig) else (0.0, 0.0)
     grey = bool((image[..., 0] == image[..., 1]).all() and (image[..., 0] == image[..., 2]).all())
     out: Float32Array = image[..., 0].copy() if grey else image.copy()
-    if not grey and rng.random() < config.colour:
+    if not grey and rng.random() < colour:
         out = cv2.transform(out, rng.dirichlet((0.5, 0.5, 0.5), size=3).astype(np.float32))
-    if rng.random() < config.invert:
+    if rng.random() < invert:
         out = 1.0 - out
     if rng.random() < config.intensity_probability:
         if config.gamma > 0.0:

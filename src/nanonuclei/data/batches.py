@@ -43,10 +43,11 @@ class TrainBatches(keras.utils.PyDataset):
     Args:
         samples: The training images.
         config: The experiment; seed, normalize, augment and train are read.
-        target: From a patch's labels ``(height, width)`` to its target ``(height, width, 1)``.
+        target: From a patch's labels ``(height, width)`` to its target ``(height, width, 1)``; None where a subclass
+            makes its own batches.
     """
 
-    def __init__(self, samples: Sequence[SampleRef], *, config: ExperimentConfig, target: Target) -> None:
+    def __init__(self, samples: Sequence[SampleRef], *, config: ExperimentConfig, target: Target | None = None) -> None:
         super().__init__()
         self._samples = tuple(samples)
         self._config = config
@@ -97,7 +98,7 @@ class ValidationBatches(keras.utils.PyDataset):
     Batches are as in `TrainBatches`, the last one smaller.
     """
 
-    def __init__(self, samples: Sequence[SampleRef], *, config: ExperimentConfig, target: Target) -> None:
+    def __init__(self, samples: Sequence[SampleRef], *, config: ExperimentConfig, target: Target | None = None) -> None:
         super().__init__()
         size = config.train.patch_size
         self._batch_size = config.train.batch_size

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from nanonuclei.config.experiment import LossConfig
+from nanonuclei.config.pixels import LossConfig
 
 SMOOTH = 1.0
 """Added to both sides of the Dice ratio: a patch without objects has a loss near 0 instead of 0 / 0."""
