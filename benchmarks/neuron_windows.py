@@ -21,12 +21,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from nanonuclei.config.nanotubes import NanotubeExperiment
 from nanonuclei.data.catalog import SampleRef
-from nanonuclei.data.tubes import tube_truth
-from nanonuclei.data.window_labels import LEFT_OUT, label_windows
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.windows import cover
+from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
+from nanonuclei.tasks.nanotubes.sources.samples import tube_truth
+from nanonuclei.tasks.nanotubes.target import LEFT_OUT, label_windows
 
 SOMA = 91
 """Diameter of a disc that fits into a soma and not into a process, px of the original images."""
@@ -56,7 +56,7 @@ def reduced(image: NDArray[np.generic], scale: int = SCALE) -> NDArray[np.float3
 
 
 def write_images(source: Path, output: Path) -> int:
-    """Writes ``images/<name>.png`` and ``masks/<name>.png`` as `nanonuclei.data.tube_layout` reads them.
+    """Writes ``images/<name>.png`` and ``masks/<name>.png`` as `nanonuclei.tasks.nanotubes.sources.layout` reads them.
 
     Args:
         source: Folder with ``images/<name>.jpg`` and ``masks/<name>.png``.

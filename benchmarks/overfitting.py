@@ -28,12 +28,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import mlflow
 import numpy as np
+from nanonuclei.stages.prepare_nanotubes import Wanted, prepare_nanotubes
 from neuron_windows import SCALE, SOMA, image_of, write_images, write_windows
 from overfitting_arms import ARMS, COMMON, Arm
 from overfitting_tables import curves_figure, markdown, summary
 from sklearn.metrics import average_precision_score
 
-from nanonuclei.config.nanotubes import NanotubeExperiment
 from nanonuclei.config.params import flatten, load_experiment, load_recipe, to_yaml
 from nanonuclei.config.shared import SplitConfig
 from nanonuclei.data.catalog import SPLITS, SUMMARY, Catalog, SampleRef, load_catalog
@@ -41,9 +41,9 @@ from nanonuclei.data.splits import split_by_field
 from nanonuclei.errors import NanonucleiError
 from nanonuclei.imaging import binned_scores
 from nanonuclei.stages.places import PARAMS
-from nanonuclei.stages.prepare_nanotubes import Wanted, prepare_nanotubes
 from nanonuclei.stages.train import CONFIG, run_fit
 from nanonuclei.tasks import create_task
+from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
 from nanonuclei.tracking.runs import DatasetInput, log_datasets, log_settings, stage_run
 
 FOLDER = Path("scratch/overfitting")

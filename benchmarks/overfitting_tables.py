@@ -14,7 +14,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from overfitting_arms import ARMS
 
-from nanonuclei.report.figures import BLUE, ORANGE, dress, legend_below, new_figure
+from nanonuclei.drawing.charts import BLUE, ORANGE, dress, legend_below, new_figure
 
 COLUMNS = {
     "training accuracy": "end/train_accuracy",

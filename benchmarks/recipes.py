@@ -27,10 +27,10 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.config.params import Scalar
 from nanonuclei.errors import ConfigError
 from nanonuclei.stages.settings import Choices, resolve
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
 FOLDER = Path("scratch/recipes")
 PROBE = 6

@@ -19,13 +19,13 @@ import keras
 import numpy as np
 
 from nanonuclei.config.params import load_experiment, parse_settings, with_settings
-from nanonuclei.data.simulate.nanotubes import NanotubeSettings, simulate_nanotubes
 from nanonuclei.engine.devices import detect
 from nanonuclei.engine.networks import inference_precision, tile_network
-from nanonuclei.engine.scan import Scanner
 from nanonuclei.imaging.cutting import cut
 from nanonuclei.imaging.normalize import grey_limits, normalize
-from nanonuclei.models.window_classifier import window_classifier
+from nanonuclei.imaging.scan import Scanner
+from nanonuclei.tasks.nanotubes.classifier import window_classifier
+from nanonuclei.tasks.nanotubes.simulate.images import NanotubeSettings, simulate_nanotubes
 
 BATCH = 16
 

@@ -32,13 +32,13 @@ import psutil
 from mlflow.models import infer_signature
 
 from nanonuclei.config.params import load_experiment, with_settings
-from nanonuclei.data.simulate.nuclei import simulate_nuclei
 from nanonuclei.engine.runtime import load_onnx
 from nanonuclei.serving.model import stored_config
 from nanonuclei.serving.probe import Server, post, served
 from nanonuclei.serving.store import CONFIG, ONNX, log_model
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.tasks import create_task
+from nanonuclei.tasks.nuclei.simulate import simulate_nuclei
 
 SIZE = 256
 

@@ -73,7 +73,7 @@ def ours(run: str, samples: Sequence[SampleRef]) -> tuple[list[np.ndarray], dict
     """Predicts one image after the other with a run's model, as `predict` does; returns labels, minutes, speed."""
     from nanonuclei.config.params import flatten, load_experiment
     from nanonuclei.engine.networks import inference_precision, network_of
-    from nanonuclei.engine.predict import predict_instances
+    from nanonuclei.imaging.score_maps import predict_instances
     from nanonuclei.serving.store import load_trained
     from nanonuclei.stages.places import PARAMS
     from nanonuclei.tasks import create_task

@@ -28,7 +28,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.config.params import load_experiment
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.engine.devices import detect, prepared
@@ -36,7 +35,8 @@ from nanonuclei.engine.train import fit
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.prepare import prepared as prepared_data
 from nanonuclei.stages.settings import Choices, resolve
-from nanonuclei.tasks.nuclei import NucleiTask
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
+from nanonuclei.tasks.nuclei.network import NucleiTask
 
 EPOCHS = 3
 NUM_VAL = 4

@@ -15,6 +15,8 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from nanonuclei.stages.prepared import prepared
+
 from nanonuclei.config.params import with_settings
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.engine.evaluate import evaluate_network
@@ -22,7 +24,6 @@ from nanonuclei.engine.networks import network_of
 from nanonuclei.report.compare_tables import as_markdown
 from nanonuclei.serving.store import load_trained
 from nanonuclei.stages.places import PARAMS
-from nanonuclei.stages.prepared import prepared
 from nanonuclei.tasks import create_task
 from nanonuclei.tracking.runs import existing_run
 

@@ -37,7 +37,6 @@ import mlflow
 import pandas as pd
 from postgresql_server import NoServerError, server
 
-from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.config.params import flatten, with_settings
 from nanonuclei.errors import NanonucleiError
 from nanonuclei.report.compare_tables import as_markdown
@@ -46,6 +45,7 @@ from nanonuclei.stages.prepare import prepared
 from nanonuclei.stages.settings import Choices, resolve
 from nanonuclei.stages.tune import TuneOptions, tune
 from nanonuclei.stages.tune_trial import trial_data
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tune.base import COMPLETE, Search, TrialRecord, open_search
 from nanonuclei.tune.objective import run_trial
 from nanonuclei.tune.shared_networks import SharedNetworks

@@ -20,7 +20,7 @@ import numpy as np
 from nanonuclei.config.params import with_settings
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.engine.networks import network_of
-from nanonuclei.engine.predict import predict_instances
+from nanonuclei.imaging.score_maps import predict_instances
 from nanonuclei.serving.store import load_trained
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.prepare import prepared

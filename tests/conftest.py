@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nanonuclei.config.experiment import NanotubeExperiment, NetworkConfig, NucleiExperiment
 from nanonuclei.config.params import Scalar, load_experiment
+from nanonuclei.config.pixels import NetworkConfig
 from nanonuclei.data.catalog import (
     Catalog,
     Sample,
@@ -26,8 +26,10 @@ from nanonuclei.data.catalog import (
     save_catalog,
     write_sample,
 )
-from nanonuclei.data.tubes import TubeSample, TubeTruth, write_tube_sample
-from nanonuclei.imaging.lines import Line, resample
+from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
+from nanonuclei.tasks.nanotubes.lines.line import Line, resample
+from nanonuclei.tasks.nanotubes.sources.samples import TubeSample, TubeTruth, write_tube_sample
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
 ROOT = Path(__file__).parents[1]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from nanonuclei import cli, commands, interrupts
-from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.data.catalog import Catalog
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tracking.runs import existing_run, stage_run
 from nanonuclei.tune import objective
 from nanonuclei.tune.base import Proposal

@@ -205,7 +205,7 @@ def test_lineage_holds_from_the_model_and_a_swapped_network_is_found(pipeline: P
 @pytest.mark.parametrize(
     ("file", "text", "stages"),
     [
-        ("src/nanonuclei/report/figures.py", "# changed\n", set()),
+        ("src/nanonuclei/drawing/charts.py", "# changed\n", set()),
         ("src/nanonuclei/cli.py", "# changed\n", set()),
         ("src/nanonuclei/models/losses.py", "# changed\n", {"train@nuclei"}),
         ("src/nanonuclei/imaging/matching.py", "# changed\n", {"evaluate@nuclei"}),

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from nanonuclei import __version__, commands, interrupts
 from nanonuclei.errors import NanonucleiError
 from nanonuclei.quiet import quieten
+from nanonuclei.tasks import task_names
 
-TASKS = ("nuclei", "nanotubes")
-"""Offered on the command line; written out so that `--help` imports nothing heavy."""
+DEFAULT_TASK = "nuclei"
+"""The task of a command that names none."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m nanonuclei",
-        description="Tracked experiments that find nuclei and nanotubes in microscope images.",
+        description="Tracked experiments that find objects in microscope images.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     stages = parser.add_subparsers(title="stages", required=True, metavar="STAGE")
@@ -58,10 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     fetch.set_defaults(run=commands.run_fetch)
 
-    label = stages.add_parser("label", help="pictures and tasks for Label Studio, to mark nanotubes in")
+    label = stages.add_parser("label", help="pictures and tasks for Label Studio, to mark objects in")
     label.add_argument("--images", required=True, metavar="PATH", help="folder or zip of images")
     label.add_argument("--output", required=True, metavar="FOLDER", help="folder to make")
-    label.add_argument("--channel", default="0", help="name or index of the nanotubes' channel (%(default)s)")
+    label.add_argument("--channel", default="0", help="name or index of the objects' channel (%(default)s)")
     label.add_argument("--model", type=_given, metavar="RUN_ID | models:/NAME@ALIAS", help="least sure pictures first")
     label.add_argument("--size", default="512", metavar="PX", help="side of a picture, px (%(default)s)")
     label.set_defaults(run=commands.run_label)
@@ -71,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     explore.set_defaults(run=commands.run_explore)
 
     prepare = stages.add_parser("prepare", help="pipeline: images, label maps, fields and splits from data/")
-    prepare.add_argument("task", help=" | ".join(TASKS))
+    prepare.add_argument("task", help=" | ".join(task_names()))
     prepare.set_defaults(run=commands.run_prepare)
 
     train = stages.add_parser("train", help="train a network, score it on the test images, log the model")
@@ -105,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     tune.set_defaults(run=commands.run_tune)
 
     compare = stages.add_parser("compare", help="which recipe is better: same split, epochs and seeds, with intervals")
-    compare.add_argument("task", nargs="?", default="nuclei", help=f"{' | '.join(TASKS)} (%(default)s)")
+    compare.add_argument("task", nargs="?", default=DEFAULT_TASK, help=f"{' | '.join(task_names())} (%(default)s)")
     compare.add_argument(
         "--recipes", default="", metavar="NAMES", help='such as "unet recipes/unet-tuned.yaml", default'
     )
@@ -124,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.set_defaults(run=commands.run_compare)
 
     promote = stages.add_parser("promote", help="make the model of a run champion, if it passes the gate")
-    promote.add_argument("task", help=" | ".join(TASKS))
+    promote.add_argument("task", help=" | ".join(task_names()))
     promote.add_argument("--run", dest="run_id", type=_given, metavar="RUN_ID", help="run that logged the model")
     for switch, meaning in (
         ("--allow-simulated", "let a model pass that was trained on no real images"),
@@ -134,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     promote.set_defaults(run=commands.run_promote)
 
     repro = stages.add_parser("repro", help="dvc repro below one parent run")
-    repro.add_argument("targets", nargs="*", metavar="STAGE", help="such as train@nuclei (all)")
+    repro.add_argument("targets", nargs="*", metavar="STAGE", help="such as train@TASK (all)")
     repro.set_defaults(run=commands.run_repro)
 
     lineage = stages.add_parser("lineage", help="print and verify which data, code and settings made a model")
@@ -144,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _experiment_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("task", nargs="?", default="nuclei", help=f"{' | '.join(TASKS)} (%(default)s)")
+    parser.add_argument("task", nargs="?", default=DEFAULT_TASK, help=f"{' | '.join(task_names())} (%(default)s)")
     parser.add_argument("--dataset", type=_given, help="auto | dsb2018 | tnt | simulated")
     parser.add_argument("--recipe", type=_given, metavar="FILE", help="settings of a named experiment, see recipes/")
     _settings_option(parser)

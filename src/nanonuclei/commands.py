@@ -33,7 +33,7 @@ def run_label(options: argparse.Namespace) -> None:
         from nanonuclei.stages.label import label
 
         if options.model:
-            import nanonuclei.engine.predict  # noqa: F401
+            import nanonuclei.engine.networks  # noqa: F401
     if not options.size.isdecimal():
         raise NanonucleiError(f"size must be a whole number of px, got {options.size!r}")
     channel = int(options.channel) if options.channel.isdecimal() else options.channel

@@ -15,9 +15,9 @@ from overfitting import config_of, few, measures, one_by_one, threshold_of
 from overfitting_arms import ARMS
 from overfitting_tables import COLUMNS, curves_figure, markdown, spread, summary, with_gaps
 
-from nanonuclei.config.nanotubes import NanotubeExperiment
 from nanonuclei.data.catalog import Catalog, SampleRef
 from nanonuclei.errors import DataError
+from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,6 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanonuclei.config.experiment import LOSSES, LossConfig, NucleiExperiment
 from nanonuclei.config.params import (
     flatten,
     load_experiment,
@@ -18,7 +17,9 @@ from nanonuclei.config.params import (
     to_yaml,
     with_settings,
 )
+from nanonuclei.config.pixels import LOSSES, LossConfig
 from nanonuclei.errors import ConfigError
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
 ROOT = Path(__file__).parents[2]
 PARAMS = ROOT / "params.yaml"

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.config.legal import check_space, trial_config
 from nanonuclei.config.params import flatten, load_experiment, load_recipe, with_settings
 from nanonuclei.config.space import Choice, FloatRange, IntRange
 from nanonuclei.errors import ConfigError
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
 ROOT = Path(__file__).parents[2]
 Experiment = Callable[..., NucleiExperiment]

@@ -14,7 +14,7 @@ import pytest
 
 from nanonuclei.data import fetch
 from nanonuclei.data.archives import file_sha256, write_zip
-from nanonuclei.data.fetch import PUBLIC_COMMIT, fetch_dsb2018
+from nanonuclei.tasks.nuclei.fetch import PUBLIC_COMMIT, fetch_dsb2018
 
 TOP = f"kaggle-dsbowl-2018-dataset-fixes-{PUBLIC_COMMIT}"
 FILES = {

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanonuclei.config.experiment import AugmentConfig
+from nanonuclei.config.pixels import AugmentConfig
 from nanonuclei.data.augment import jitter, random_patch
 from nanonuclei.errors import DataError
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.data.batches import TrainBatches, ValidationBatches, sampling_weights
 from nanonuclei.data.catalog import Catalog
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
 Experiment = Callable[..., NucleiExperiment]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanonuclei.config.experiment import SplitConfig
+from nanonuclei.config.shared import SplitConfig
 from nanonuclei.data.catalog import SPLITS
 from nanonuclei.data.splits import split_by_field
 from nanonuclei.errors import DataError

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.config.params import to_yaml
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.engine import devices
 from nanonuclei.engine.devices import detect
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
 ROOT = Path(__file__).parents[2]
 Experiment = Callable[..., NucleiExperiment]

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.engine.evaluate import evaluate, summarise
 from nanonuclei.errors import DataError
 from nanonuclei.tasks import Task, create_task
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
 Experiment = Callable[..., NucleiExperiment]
 

@@ -8,13 +8,13 @@ import keras
 import numpy as np
 import pytest
 
-from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.engine.checkpoint import BEST, STATE, load_model, load_state
 from nanonuclei.engine.train import FitResult, fit
 from nanonuclei.errors import ConfigError, DataError, NanonucleiError
 from nanonuclei.models.encoders import ENCODER
 from nanonuclei.tasks import create_task
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
 Experiment = Callable[..., NucleiExperiment]
 

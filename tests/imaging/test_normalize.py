@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nanonuclei.config.experiment import NormalizeConfig
+from nanonuclei.config.shared import NormalizeConfig
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.normalize import grey_limits, normalize
 

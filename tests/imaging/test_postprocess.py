@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from nanonuclei.config.experiment import InstancesConfig
+from nanonuclei.config.pixels import InstancesConfig
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.matching import matching, matching_dataset
 from nanonuclei.imaging.postprocess import components, read_instances, watershed

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from nanonuclei.config.experiment import LossConfig
+from nanonuclei.config.pixels import LossConfig
 from nanonuclei.models.losses import SMOOTH, ForegroundAccuracy, ForegroundIoU, pixel_loss
 
 TRUTH = np.array([[[[0], [1]], [[1], [2]]]], np.uint8)

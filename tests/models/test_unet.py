@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from tests.conftest import network
 
-from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.models.blocks import RELU_GAIN, StandardizedConv2D
 from nanonuclei.models.optimizers import COSINE_END, optimizer
 from nanonuclei.models.phases import phases
 from nanonuclei.models.unet import unet
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
 
 def test_parameters_of_a_small_network_by_hand() -> None:

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from tests.conftest import disc_sample
 
-from nanonuclei.config.experiment import ExperimentConfig, NanotubeExperiment, NucleiExperiment
+from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
 
 def stored(model: object, config: ExperimentConfig, *, folder: Path) -> Path:

@@ -15,16 +15,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.engine.networks import keras_network
-from nanonuclei.engine.predict import predict_instances
 from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.imaging.instances import from_run_lengths
+from nanonuclei.imaging.score_maps import predict_instances
 from nanonuclei.serving.model import LIMITS, ObjectModel, limits, object_columns
 from nanonuclei.serving.probe import bare_environment
 from nanonuclei.serving.refusal import Refused
 from nanonuclei.serving.store import CONFIG, NETWORK, ONNX, REQUIREMENTS, load_served
 from nanonuclei.tasks import create_task
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
 LOADING = """
 import json, pathlib, sys

@@ -4,18 +4,20 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from nanonuclei.serving.readers import COLUMNS, PARAMETERS, READERS, WORDS, create_reader
 from tests.conftest import ROOT, TINY, TINY_TUBES, tube_sample
 
-from nanonuclei.config.experiment import EXPERIMENTS, ExperimentConfig, NanotubeExperiment, NucleiExperiment
+from nanonuclei.config.experiment import EXPERIMENTS, ExperimentConfig
 from nanonuclei.config.params import flatten, load_experiment
 from nanonuclei.errors import ConfigError
 from nanonuclei.imaging.instances import to_run_lengths
-from nanonuclei.imaging.tube_read_out import candidate_row
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.serving.model import object_columns, signature
-from nanonuclei.serving.readers import COLUMNS, PARAMETERS, READERS, WORDS, create_reader
 from nanonuclei.tasks import create_task
-from nanonuclei.tasks.nanotubes import NanotubeTask
+from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
+from nanonuclei.tasks.nanotubes.lines.detection import candidate_row
+from nanonuclei.tasks.nanotubes.network import NanotubeTask
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
 CONFIGS = {
     "nuclei": {**TINY, "instances.min_score": 0.3, "instances.min_area": 3},

@@ -16,19 +16,19 @@ import pytest
 from tests.conftest import tube_sample
 from tests.serving.test_model import LOADING, ask
 
-from nanonuclei.config.experiment import NanotubeExperiment
 from nanonuclei.engine.networks import network_of
-from nanonuclei.engine.predict import map_maker
-from nanonuclei.engine.scan import TileNetwork
 from nanonuclei.errors import DataError
-from nanonuclei.imaging.tube_objects import Candidate
-from nanonuclei.models.window_classifier import window_geometry
+from nanonuclei.imaging.scan import TileNetwork
+from nanonuclei.imaging.score_maps import map_maker
 from nanonuclei.serving.model import object_columns
 from nanonuclei.serving.probe import bare_environment, problem
 from nanonuclei.serving.refusal import Refused
 from nanonuclei.serving.store import CONFIG, GEOMETRY, NETWORK, ONNX, example, load_served
 from nanonuclei.tasks import create_task
-from nanonuclei.tasks.nanotubes import NanotubeTask
+from nanonuclei.tasks.nanotubes.classifier import window_geometry
+from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
+from nanonuclei.tasks.nanotubes.lines.candidates import Candidate
+from nanonuclei.tasks.nanotubes.network import NanotubeTask
 
 
 @pytest.fixture(scope="module")

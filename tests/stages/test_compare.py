@@ -14,7 +14,6 @@ from mlflow.tracking import MlflowClient
 
 from nanonuclei.cli import _parser, main
 from nanonuclei.commands import choices_of
-from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.config.params import flatten, load_experiment, to_yaml, with_settings
 from nanonuclei.errors import ConfigError, NanonucleiError, TrackingError
 from nanonuclei.stages import compare as stage
@@ -24,7 +23,8 @@ from nanonuclei.stages.places import PARAMS, run_folder
 from nanonuclei.stages.prepare import prepared
 from nanonuclei.stages.settings import Choices, resolve
 from nanonuclei.stages.train import run_name
-from nanonuclei.tasks.nuclei import THRESHOLDS
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
+from nanonuclei.tasks.nuclei.network import THRESHOLDS
 from nanonuclei.tracking.runs import PARENT, log_settings
 
 pytestmark = pytest.mark.usefixtures("project")

@@ -10,15 +10,15 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from nanonuclei.stages.prepare_nanotubes import prepare_nanotubes
 from tests.stages.test_prepare_nanotubes import wanted
 
-from nanonuclei.config.nanotube_data import NanotubeDataConfig
-from nanonuclei.data.fetch_tnt import fetch_tnt
-from nanonuclei.data.label_windows import Look, grid
-from nanonuclei.data.tubes import tube_truth
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.stages.label import INTERFACE, TASKS, label
-from nanonuclei.stages.prepare_nanotubes import prepare_nanotubes
+from nanonuclei.tasks.nanotubes.data_config import NanotubeDataConfig
+from nanonuclei.tasks.nanotubes.sources.fetch import fetch_tnt
+from nanonuclei.tasks.nanotubes.sources.label_pictures import Look, grid
+from nanonuclei.tasks.nanotubes.sources.samples import tube_truth
 
 
 def stitched(path: Path, seed: int = 0) -> np.ndarray:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nanonuclei.stages.prepared import prepared
 from tests.conftest import ROOT
 
 from nanonuclei.config.params import load_experiment
 from nanonuclei.data.catalog import SUMMARY
 from nanonuclei.stages import new_folder, prepare, prepare_nanotubes
 from nanonuclei.stages.new_folder import being_made, put
-from nanonuclei.stages.prepared import prepared
 
 SIMULATED = {
     "nuclei": {"num_images": 12, "size": 64},

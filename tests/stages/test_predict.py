@@ -12,11 +12,12 @@ import pandas as pd
 import pytest
 from tests.conftest import disc_labels, tube_sample
 
-from nanonuclei.config.experiment import NanotubeExperiment, NucleiExperiment
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.imaging.instances import from_run_lengths
 from nanonuclei.stages import predict as stage
 from nanonuclei.stages.predict import find_images, predict
+from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
 DISCS = [(12.0, 12.0, 6.0), (30.0, 40.0, 8.0), (60.0, 20.0, 5.0)]
 FOREGROUND = {"target.kind": "foreground", "loss.kind": "binary_crossentropy", "instances.min_area": 5}

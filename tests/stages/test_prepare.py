@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from tests.conftest import disc_sample
 
-from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.config.params import with_settings
 from nanonuclei.data.catalog import load_catalog
 from nanonuclei.errors import DataError
 from nanonuclei.stages import prepare as module
 from nanonuclei.stages.prepare import PROBLEMS, prepare, prepared
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
 Experiment = Callable[..., NucleiExperiment]
 

@@ -10,15 +10,15 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-
-from nanonuclei.config.nanotube_data import NanotubeDataConfig
-from nanonuclei.config.params import load_experiment
-from nanonuclei.data.catalog import SPLITS, load_catalog
-from nanonuclei.data.tubes import cell_labels, nuclei_image, tube_truth
-from nanonuclei.errors import DataError
-from nanonuclei.stages.prepare import PROBLEMS
 from nanonuclei.stages.prepare_nanotubes import Wanted, prepare_nanotubes
 from nanonuclei.stages.prepared import prepare, prepared
+
+from nanonuclei.config.params import load_experiment
+from nanonuclei.data.catalog import SPLITS, load_catalog
+from nanonuclei.errors import DataError
+from nanonuclei.stages.prepare import PROBLEMS
+from nanonuclei.tasks.nanotubes.data_config import NanotubeDataConfig
+from nanonuclei.tasks.nanotubes.sources.samples import cell_labels, nuclei_image, tube_truth
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"num_images": 6, "size": 128, "cell_radius": 12.0, "coverage": 0.4, "tubes_per_cell": 1.0, "tile": 0}

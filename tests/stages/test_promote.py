@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 from tests.conftest import ROOT
 
 from nanonuclei.cli import main
-from nanonuclei.config.experiment import ExperimentConfig, NanotubeExperiment, NucleiExperiment
+from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import load_experiment, with_settings
 from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.serving.store import log_model, model_uri
@@ -24,6 +24,8 @@ from nanonuclei.stages import promote as stage
 from nanonuclei.stages.promote import Promotion, promote, rollback
 from nanonuclei.stages.train import train
 from nanonuclei.tasks import create_task
+from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tracking.registry import CHALLENGER, CHAMPION, at_alias, move_champion, register_once
 from nanonuclei.tracking.runs import existing_run
 

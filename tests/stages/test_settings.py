@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from nanonuclei.config.params import load_experiment, load_recipe
-from nanonuclei.data.sources import DSB2018_ARCHIVE
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.stages.settings import Choices, resolve
+from nanonuclei.tasks.nuclei.dsb2018 import DSB2018_ARCHIVE
 
 pytestmark = pytest.mark.usefixtures("project")
 

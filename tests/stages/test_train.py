@@ -14,8 +14,6 @@ import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
-from nanonuclei.config.experiment import NucleiExperiment
-from nanonuclei.config.nanotubes import NanotubeExperiment
 from nanonuclei.config.params import Scalar, to_yaml, with_settings
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.errors import ConfigError, DataError, TrackingError
@@ -26,6 +24,8 @@ from nanonuclei.stages.explore import explore
 from nanonuclei.stages.places import run_folder
 from nanonuclei.stages.samples import training_samples, validation_samples
 from nanonuclei.stages.train import LOCKED, _config_of, train
+from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tracking.runs import existing_run
 
 pytestmark = pytest.mark.usefixtures("project")

@@ -14,7 +14,6 @@ import pytest
 import yaml
 
 from nanonuclei.cli import _parser
-from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.config.params import load_experiment, load_recipe
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.errors import ConfigError, NanonucleiError, TrackingError
@@ -22,6 +21,7 @@ from nanonuclei.stages import tune as stage
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.tune import TuneOptions, tune
 from nanonuclei.stages.tune_trial import trial_data
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tracking.runs import PARENT
 from nanonuclei.tune import objective
 

@@ -13,7 +13,7 @@ from nanonuclei.config.params import load_experiment
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.engine.evaluate import evaluate
 from nanonuclei.engine.networks import network_of
-from nanonuclei.engine.predict import map_maker, predict_instances
+from nanonuclei.imaging.score_maps import map_maker, predict_instances
 from nanonuclei.tasks import TASKS, Task, create_task
 from nanonuclei.tasks.base import LabelsTask, SampleTask
 

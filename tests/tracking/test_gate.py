@@ -8,8 +8,8 @@ from tests.conftest import ROOT
 
 from nanonuclei.config.experiment import EXPERIMENTS
 from nanonuclei.config.gate import GateConfig, load_gate
+from nanonuclei.drawing.tables import METRIC_NAMES
 from nanonuclei.errors import ConfigError
-from nanonuclei.report.summary import METRIC_NAMES
 from nanonuclei.tracking.gate import Candidate, Champion, Gain, decide
 
 GATE = GateConfig(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from postgresql_server import NoServerError, server
 
-from nanonuclei.config.experiment import NucleiExperiment
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tune.base import COMPLETE, PRUNED, Objective, Outcome, Proposal, PrunedError, Report, Search
 
 SPACE = {

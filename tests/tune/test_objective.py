@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import keras
 import pytest
 
-from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.tasks import Task
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tune import objective
 from nanonuclei.tune.base import (
     COMPLETE,

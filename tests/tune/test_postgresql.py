@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from nanonuclei.config.experiment import NucleiExperiment
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tune.base import COMPLETE, DIED, Search, open_search
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

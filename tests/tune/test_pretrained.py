@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.errors import ConfigError
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tune import pretrained
 
 

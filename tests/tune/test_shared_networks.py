@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import pytest
 
-from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.tasks import Task, create_task
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tune import objective
 from nanonuclei.tune.base import COMPLETE, OUT_OF_MEMORY, PRUNED, Proposal, PrunedError
 from nanonuclei.tune.shared_networks import SharedNetworks, _AdamW, _Dropout, _Numbers, num_networks

@@ -6,15 +6,13 @@ from collections.abc import Iterator, Mapping
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import Scalar, flatten, nearest_path, with_settings
+from nanonuclei.config.roles import role_of
+from nanonuclei.config.section import Role
 from nanonuclei.config.space import SearchSpace
 from nanonuclei.errors import ConfigError
 
-WITHOUT_INFLUENCE = ("windows", "instances", "tubes", "evaluate", "tune")
-"""Sections that a validation metric does not depend on: they say how a trained network is used, or searched for."""
-OTHER_DATA = ("task", "seed", "data")
-"""Settings that change what is trained on: values of different trials could not be compared."""
-LOSS = ("loss", "target")
-"""Sections that change what the validation loss is."""
+WITHOUT_INFLUENCE = (Role.READING, Role.SCORING, Role.SEARCH, Role.MACHINE)
+"""Roles that a validation metric does not depend on."""
 
 
 def check_space(config: ExperimentConfig) -> None:
@@ -47,16 +45,15 @@ def trial_config(config: ExperimentConfig, settings: Mapping[str, Scalar]) -> Ex
 
 def _problems(config: ExperimentConfig, space: SearchSpace, path: str) -> Iterator[str]:
     known = flatten(config)
-    section = path.split(".")[0]
     if path not in known:
         yield f"tune.space: unknown setting {path!r}. {nearest_path(path, known)}"
-    elif section in WITHOUT_INFLUENCE:
+    elif (role := role_of(config, path)) in WITHOUT_INFLUENCE:
         yield f"tune.space: {path} has no influence on {config.tune.metric}. Leave it out of the space"
-    elif section in OTHER_DATA:
+    elif role is Role.DATA or role is None:
         yield f"tune.space: {path} changes the images of a trial, whose values must be comparable. Leave it out"
     elif path == "train.epochs":
         yield "tune.space: train.epochs is what tune.epochs sets for every trial. Leave it out of the space"
-    elif section in LOSS and config.tune.metric == "val/loss":
+    elif role is Role.LOSS and config.tune.metric == "val/loss":
         yield (
             f"tune.space: {path} changes what val/loss measures, so that values of trials cannot be compared. Leave it "
             "out of the space, or set tune.metric=val/accuracy"

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from nanonuclei.config.experiment import EXPERIMENTS, ExperimentConfig
+from nanonuclei.config.experiment import ExperimentConfig, experiment_model
+from nanonuclei.config.roles import paths_of
+from nanonuclei.config.section import Role
 from nanonuclei.errors import ConfigError, nearest_name
 
 Scalar = bool | int | float | str
@@ -44,6 +46,7 @@ def load_experiment(
     settings: Mapping[str, Scalar] | None = None,
     missing_from: Path | None = None,
     may_miss: Sequence[str] | None = None,
+    roles_may_miss: Sequence[Role] = (),
 ) -> ExperimentConfig:
     """Reads the section of one task and applies settings to it.
 
@@ -52,19 +55,22 @@ def load_experiment(
         path: A `params.yaml`, or the `config.yaml` of a run.
         settings: Dotted path below the section to new value, such as ``{"train.epochs": 5}``.
         missing_from: A `params.yaml` that settings are taken from which the file, being older, does not know.
-        may_miss: Sections or settings of which that may be so; all where None.
+        may_miss: Settings of which that may be so; all where None.
+        roles_may_miss: Roles of further settings of which that may be so.
 
     Raises:
         ConfigError: The file, the section, a path or a value is not valid; all problems in one message.
     """
-    if task not in EXPERIMENTS:
-        raise ConfigError(f"unknown task {task!r}. {nearest_name(task, EXPERIMENTS)}")
+    experiment_model(task)
     tree = read_yaml(path)
     if not isinstance(tree, dict) or not isinstance(tree.get(task), dict):
         raise ConfigError(f"{path} must hold a section {task!r} with the settings of that task")
     section = {"task": task, **tree[task]}
     if missing_from is not None:
-        section = _filled(section, load_experiment(task, path=missing_from), may_miss)
+        current = load_experiment(task, path=missing_from)
+        if may_miss is not None:
+            may_miss = (*may_miss, *paths_of(current, roles_may_miss))
+        section = _filled(section, current, may_miss)
     return _validate(task, _apply(section, settings or {}), source=str(path))
 
 
@@ -191,7 +197,7 @@ def nearest_path(path: str, known: Mapping[str, Scalar]) -> str:
 
 
 def _validate(task: str, tree: Mapping[str, Any], *, source: str) -> ExperimentConfig:
-    model = EXPERIMENTS[task]
+    model = experiment_model(task)
     try:
         return model.model_validate(tree)
     except ValidationError as error:

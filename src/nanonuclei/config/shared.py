@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nanonuclei.config.section import Count, Fraction, Probability, Section
+from nanonuclei.config.section import Count, Fraction, Role, Section, Seed
 
 IMAGENET_ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 """Widths of MobileNetV2 for which Keras offers ImageNet weights."""
@@ -31,8 +32,27 @@ class SplitConfig(Section):
         return self
 
 
+class DataConfig(Section):
+    """Which images, and what happens to broken ones; a task's own model adds what its datasets need.
+
+    Attributes:
+        seed: Of simulated images and of the split.
+        dataset: Name of the dataset; auto: the fetched one if it is there, else simulated images.
+        max_train_samples: Training images, drawn at random; 0: all.
+    """
+
+    role: ClassVar[Role | None] = Role.DATA
+    seed: Seed
+    dataset: Annotated[str, Field(min_length=1)]
+    on_bad_sample: Literal["fail", "skip"]
+    max_train_samples: Annotated[int, Field(ge=0)]
+    split: SplitConfig
+
+
 class NormalizeConfig(Section):
     """How grey values become network input; the same in training, evaluation and serving."""
+
+    role: ClassVar[Role | None] = Role.NETWORK
 
     kind: Literal["percentile", "range"]
     low: Annotated[float, Field(ge=0.0, lt=100.0)]
@@ -45,20 +65,11 @@ class NormalizeConfig(Section):
         return self
 
 
-class GreyValuesConfig(Section):
-    """Random changes of the grey values of a training patch."""
-
-    intensity_probability: Probability
-    gain: Annotated[float, Field(ge=0.0, lt=1.0)]
-    offset: Fraction
-    gamma: Annotated[float, Field(ge=0.0, le=4.0)]
-    noise: Fraction
-    invert: Probability
-    colour: Probability
-
-
 class TrainConfig(Section):
     """The optimisation: how long, how fast, when to stop."""
+
+    role: ClassVar[Role | None] = Role.TRAINING
+    roles: ClassVar[Mapping[str, Role]] = dict.fromkeys(("devices", "workers", "tensorboard"), Role.MACHINE)
 
     epochs: Count
     steps_per_epoch: Count
@@ -96,8 +107,21 @@ class TrainConfig(Section):
         return self
 
 
+class InferenceConfig(Section):
+    """How the network is run over full images.
+
+    Attributes:
+        precision: Of the network; auto: bfloat16 where the hardware gains from it.
+    """
+
+    role: ClassVar[Role | None] = Role.READING
+    precision: Literal["auto", "float32", "bfloat16"]
+
+
 class EvaluateConfig(Section):
     """How the score is taken: resamplings of the bootstrap over fields, and how many images are drawn."""
+
+    role: ClassVar[Role | None] = Role.SCORING
 
     bootstrap: Annotated[int, Field(ge=0, le=100_000)]
     num_panels: Annotated[int, Field(ge=0, le=64)]

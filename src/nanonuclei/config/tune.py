@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nanonuclei.config.section import Count, Section
+from nanonuclei.config.section import Count, Role, Section
 from nanonuclei.config.space import SearchSpace
 
 
@@ -27,7 +27,8 @@ class KerasTunerConfig(Section):
 class TuneConfig(Section):
     """The search for better settings: what is compared, for how long a trial trains, what may change."""
 
-    metric: Literal["val/loss", "val/accuracy", "val/iou", "val/pr_auc"]
+    role: ClassVar[Role | None] = Role.SEARCH
+    metric: Annotated[str, Field(pattern=r"^val/.+$")]
     epochs: Count
     max_val_samples: Annotated[int, Field(ge=0)]
     num_startup_trials: Annotated[int, Field(ge=1, le=1000)]

@@ -90,7 +90,7 @@ class ValidationBatches(keras.utils.PyDataset):
     ``(batch_size, patch_size, patch_size, channels)`` uint8; the last one is smaller.
     """
 
-    def __init__(self, samples: Sequence[SampleRef], *, config: ExperimentConfig, target: Target) -> None:
+    def __init__(self, samples: Sequence[SampleRef], *, config: ExperimentConfig, target: Target | None = None) -> None:
         super().__init__()
         size = config.train.patch_size
         self._batch_size = config.train.batch_size
@@ -113,6 +113,7 @@ class ValidationBatches(keras.utils.PyDataset):
         for place, window in self._patches[index * self._batch_size : (index + 1) * self._batch_size]:
             sample = self._decode(place)
             images.append(normalize(extract(sample.image, [window])[0], sample.limits))
+            assert self._target is not None
             targets.append(self._target(extract(sample.labels, [window])[0, ..., 0].astype(np.int32), None))
         return np.stack(images), np.stack(targets)
 

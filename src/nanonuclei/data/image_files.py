@@ -18,7 +18,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from nanonuclei.config.nanotube_data import GREY, Channel
+from nanonuclei.config.channels import GREY, Channel
 from nanonuclei.data.archives import Files
 from nanonuclei.data.pixel_values import as_image
 from nanonuclei.data.tiff_metadata import channel_names, pixel_size

@@ -10,7 +10,7 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from nanonuclei.config.experiment import SplitConfig
+from nanonuclei.config.shared import SplitConfig
 from nanonuclei.data.catalog import SPLITS
 from nanonuclei.errors import DataError
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-from nanonuclei.config.experiment import TrainConfig
+from nanonuclei.config.shared import TrainConfig
 
 MODEL = "state.keras"
 STATE = "state.json"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import keras
 
-from nanonuclei.config.experiment import TrainConfig
+from nanonuclei.config.shared import TrainConfig
 from nanonuclei.errors import ConfigError
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -55,7 +55,7 @@ def detect(config: TrainConfig) -> Hardware:
 
 
 @contextlib.contextmanager
-def prepared(hardware: Hardware, *, seed: int, deterministic: bool) -> Iterator[None]:
+def seeded_devices(hardware: Hardware, *, seed: int, deterministic: bool) -> Iterator[None]:
     """Sets seeds, precision and devices for the building and training of one model, and puts the precision back."""
     before = keras.config.dtype_policy()
     keras.utils.set_random_seed(seed)

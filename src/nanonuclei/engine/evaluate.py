@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -15,53 +14,14 @@ from numpy.typing import NDArray
 
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.engine.networks import network_of
-from nanonuclei.engine.predict import Network, map_maker
 from nanonuclei.errors import DataError
-from nanonuclei.imaging.matching import is_matched
+from nanonuclei.imaging.networks import Network, timed
 from nanonuclei.imaging.types import Float32Array
-from nanonuclei.tasks import Task
-from nanonuclei.tasks.base import SampleTask, Statistics
+from nanonuclei.tasks.base import Task
+from nanonuclei.tasks.values import IDENTITY, Report, Statistics
 
 AHEAD = 4
 """Images that are decoded before the network asks for them."""
-
-IDENTITY = ("sample_id", "modality", "field", "height", "width")
-"""Columns of `Report.per_image` that are no statistics."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """The score of one model on one split.
-
-    Attributes:
-        metrics: Such as ``ap50_pooled`` and ``fluorescence/ap50_pooled``.
-        intervals: Columns ``group, metric, value, low, high``: 95 % bootstrap intervals over fields of view.
-        per_image: One row per image: who it is and its statistics.
-        objects: One row per found object, surest first: ``sample_id, modality, score, matched`` (IoU above 0.5, or
-            half of a line covered), and what else the task tells of it.
-        seconds: Wall time of the whole.
-        network_seconds: Wall time within the network.
-    """
-
-    metrics: dict[str, float]
-    intervals: pd.DataFrame
-    per_image: pd.DataFrame
-    objects: pd.DataFrame
-    seconds: float
-    network_seconds: float
-
-    def groups(self) -> list[str]:
-        """Returns the modalities, sorted."""
-        return sorted(self.per_image["modality"].unique())
-
-    def flat(self, split: str) -> dict[str, float]:
-        """Returns metrics and interval ends by their logged names, such as ``test/iou`` and ``test/iou_low``."""
-        named = {f"{split}/{name}": value for name, value in self.metrics.items()}
-        for row in self.intervals.to_dict("records"):
-            if row["group"] == "all" and np.isfinite(row["low"]):
-                named[f"{split}/{row['metric']}_low"] = float(row["low"])
-                named[f"{split}/{row['metric']}_high"] = float(row["high"])
-        return named
 
 
 def evaluate(task: Task, model: keras.Model, samples: Sequence[SampleRef]) -> Report:
@@ -70,7 +30,7 @@ def evaluate(task: Task, model: keras.Model, samples: Sequence[SampleRef]) -> Re
 
 
 def evaluate_network(task: Task, network: Network, samples: Sequence[SampleRef]) -> Report:
-    """Predicts every sample and scores it; `engine.predict.map_maker` tells what the network must be.
+    """Predicts every sample and scores it; `Reader.score_maps` tells what the network must be.
 
     While the network works on one batch, threads decode the next images and read objects off the last score maps.
 
@@ -79,12 +39,14 @@ def evaluate_network(task: Task, network: Network, samples: Sequence[SampleRef])
     """
     if not samples:
         raise DataError("the split must hold at least one image to be evaluated, got none")
-    maps, watch = map_maker(task.config, network)
+    network, watch = timed(network)
     started = time.perf_counter()
     with ThreadPoolExecutor(2, thread_name_prefix="evaluate") as threads:
         rows: list[Future[tuple[Statistics, pd.DataFrame]]] = [
             threads.submit(_statistics, task, sample, score_map)
-            for sample, score_map in zip(samples, maps(_decoded(task, samples, threads)), strict=True)
+            for sample, score_map in zip(
+                samples, task.score_maps(network, _decoded(task, samples, threads)), strict=True
+            )
         ]
         statistics, objects = zip(*(row.result() for row in rows), strict=True)
     seconds = time.perf_counter() - started
@@ -148,11 +110,5 @@ def _decoded(task: Task, samples: Sequence[SampleRef], threads: ThreadPoolExecut
 
 
 def _statistics(task: Task, sample: SampleRef, score_map: Float32Array) -> tuple[Statistics, pd.DataFrame]:
-    identity = {"sample_id": sample.sample_id, "modality": sample.modality}
-    if isinstance(task, SampleTask):
-        assessed = task.assess(sample, score_map)
-        return assessed.statistics, assessed.objects.assign(**identity)
-    labels, found = sample.labels(), task.instances(score_map)
-    matched = is_matched(labels, found.labels) if found.labels is not None else np.full(len(found), np.nan)
-    objects = {**identity, "score": found.scores, "matched": matched}
-    return task.statistics(labels, score_map, found), pd.DataFrame(objects)
+    assessed = task.assess(sample, score_map)
+    return assessed.statistics, assessed.objects.assign(sample_id=sample.sample_id, modality=sample.modality)

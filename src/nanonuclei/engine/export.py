@@ -13,14 +13,11 @@ import onnx
 from nanonuclei.engine.runtime import load_onnx
 from nanonuclei.errors import ExportError
 from nanonuclei.imaging.types import Float32Array
-from nanonuclei.imaging.window_geometry import WindowGeometry
 from nanonuclei.models import blocks, encoders  # their layers are known by name once they are imported
+from nanonuclei.tasks.values import EXPORT_SHAPES
 
 TOLERANCE = 1e-4
 """Largest difference of a score between Keras and ONNX Runtime; rounding in another order gives about 2e-6."""
-
-SHAPES = ((1, 64, 128, 3), (2, 128, 64, 3))
-"""Random images that a network is compared on, unless it asks for others."""
 
 LAYERS = (blocks.StandardizedConv2D, encoders.Preprocess)
 """Layers of our own in stored networks."""
@@ -31,18 +28,13 @@ def save_network(model: keras.Model, path: Path) -> None:
     model.save(path)
 
 
-def tile_shapes(geometry: WindowGeometry) -> tuple[tuple[int, ...], ...]:
-    """Returns shapes of random tiles on which a network of a scan is compared: a window, and some more."""
-    return ((2, geometry.extent(1), geometry.extent(3), 3), (1, geometry.extent(4), geometry.extent(2), 3))
-
-
 def load_network(path: Path) -> keras.Model:
     """Reads a network, not compiled."""
     known = {layer.__name__: layer for layer in LAYERS}
     return keras.saving.load_model(path, custom_objects=known, compile=False)
 
 
-def export_onnx(model: keras.Model, path: Path, *, shapes: Sequence[tuple[int, ...]] = SHAPES) -> float:
+def export_onnx(model: keras.Model, path: Path, *, shapes: Sequence[tuple[int, ...]] = EXPORT_SHAPES) -> float:
     """Writes a network as ONNX, for any batch, height and width, and checks that it answers as Keras does.
 
     Standardized kernels are computed by the network at each call in Keras; here they are constants.

@@ -1,18 +1,13 @@
-"""From Keras models to networks as `engine.predict` knows them: plain functions on arrays, of either task."""
+"""Trained Keras models in the precision of the inference, as the networks that a task's `score_maps` calls."""
 
 from __future__ import annotations
 
 import keras
-import numpy as np
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.config.nanotubes import NanotubeExperiment
 from nanonuclei.engine.devices import POLICIES, detect
-from nanonuclei.engine.predict import Network
-from nanonuclei.engine.scan import TileNetwork
-from nanonuclei.imaging.types import Float32Array
-from nanonuclei.models.window_classifier import window_geometry
-from nanonuclei.tasks import Task, create_task
+from nanonuclei.imaging.networks import Network
+from nanonuclei.tasks.base import Task
 
 
 def network_of(task: Task, model: keras.Model) -> Network:
@@ -20,39 +15,14 @@ def network_of(task: Task, model: keras.Model) -> Network:
 
     Args:
         task: The task that the model was trained for.
-        model: A U-Net, which answers per pixel; or a classifier of windows, whose scan is returned.
+        model: Its network.
     """
-    if isinstance(task.config, NanotubeExperiment):
-        return tile_network(model, task.config)
-    return keras_network(for_inference(task, model))
+    return task.as_network(for_inference(task, model))
 
 
 def for_inference(task: Task, model: keras.Model) -> keras.Model:
     """Returns a trained model in the config's precision: made once, it serves several calls of `network_of`."""
     return in_precision(model, task, precision=inference_precision(task.config))
-
-
-def keras_network(model: keras.Model) -> Network:
-    """Returns a Keras model as a plain function on NumPy arrays."""
-    network: Network = model.predict_on_batch
-    return _filled(network) if keras.backend.backend() == "jax" else network  # jax compiles per shape
-
-
-def tile_network(model: keras.Model, config: NanotubeExperiment) -> TileNetwork:
-    """Returns the network of a scan, with the weights of a trained classifier.
-
-    Args:
-        model: A network of `models.window_classifier`.
-        config: Its experiment.
-    """
-    network = for_inference(create_task(config), model)
-
-    def scores(tile: Float32Array) -> Float32Array:
-        # Called as it is: tiles have as many shapes as images, and compiling for each would cost more than it saves.
-        answer: Float32Array = keras.ops.convert_to_numpy(network(tile, training=False))
-        return answer
-
-    return TileNetwork(scores, window_geometry(config.network, window=config.train.patch_size))
 
 
 def in_precision(model: keras.Model, task: Task, *, precision: str) -> keras.Model:
@@ -81,13 +51,3 @@ def inference_precision(config: ExperimentConfig) -> str:
         return config.windows.precision
     found = detect(config.train.model_copy(update={"precision": "auto", "devices": "auto"})).precision
     return "bfloat16" if found == "bfloat16" else "float32"
-
-
-def _filled(network: Network) -> Network:
-    """Returns a network that is called with 1, 2, 4... windows only, the last of them repeated."""
-
-    def called(batch: Float32Array) -> Float32Array:
-        missing = (1 << (len(batch) - 1).bit_length()) - len(batch)
-        return network(np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)]))[: len(batch)]
-
-    return called

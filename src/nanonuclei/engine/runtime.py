@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nanonuclei.engine.predict import Network
-from nanonuclei.engine.scan import TileNetwork
 from nanonuclei.errors import TrackingError
+from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.types import Float32Array
-from nanonuclei.imaging.window_geometry import read_geometry
 
 
 def load_onnx(path: Path, *, threads: int = 0, large: bool = False) -> Network:
@@ -50,16 +48,3 @@ def load_onnx(path: Path, *, threads: int = 0, large: bool = False) -> Network:
         return answer
 
     return network
-
-
-def with_geometry(network: Network, path: Path) -> TileNetwork:
-    """Returns the network of a scan together with how its windows lie.
-
-    Args:
-        network: Scores of tiles.
-        path: What `imaging.window_geometry.geometry_text` gave.
-
-    Raises:
-        DataError: The file holds no geometry.
-    """
-    return TileNetwork(network, read_geometry(path.read_text(encoding="utf-8")))

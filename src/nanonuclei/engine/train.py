@@ -12,14 +12,14 @@ from typing import Any
 
 import keras
 
-from nanonuclei.config.experiment import TrainConfig
+from nanonuclei.config.shared import TrainConfig
 from nanonuclei.data.batches import TrainBatches
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.engine.checkpoint import BEST, GREATER_IS_BETTER, Checkpoint, load_model, load_state, named
-from nanonuclei.engine.devices import Hardware, detect, prepared
+from nanonuclei.engine.devices import Hardware, detect, seeded_devices
 from nanonuclei.errors import DataError, NanonucleiError
 from nanonuclei.models.phases import Phase, phases
-from nanonuclei.tasks import Task
+from nanonuclei.tasks.base import Task
 
 OnEpoch = Callable[[int, Mapping[str, float]], None]
 """Called after each epoch with its number, from 1, and its metrics such as ``val/loss``."""
@@ -79,7 +79,7 @@ def fit(
     hardware = detect(config)
     started = time.perf_counter()
     portable = task.build_network()  # before the precision is set: what is kept runs well on any machine
-    with prepared(hardware, seed=task.config.seed, deterministic=config.deterministic):
+    with seeded_devices(hardware, seed=task.config.seed, deterministic=config.deterministic):
         batches, validation = task.batches(train, training=True), task.batches(val, training=False)
         swap = [keras.callbacks.SwapEMAWeights()] if config.ema_momentum > 0 else []
         board = [keras.callbacks.TensorBoard(workdir / "tensorboard", write_graph=False)] if config.tensorboard else []

@@ -30,6 +30,16 @@ class Instances:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    def pixels(self) -> Int32Array:
+        """Returns the labels.
+
+        Raises:
+            DataError: The objects are boxes only.
+        """
+        if self.labels is None:
+            raise DataError(f"these objects must have pixels, got {len(self)} boxes. Read them in another way")
+        return self.labels
+
 
 def empty(shape: tuple[int, int]) -> Instances:
     """Returns no objects in an image of this height and width, px."""

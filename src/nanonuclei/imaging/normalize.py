@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from nanonuclei.config.experiment import NormalizeConfig
+from nanonuclei.config.shared import NormalizeConfig
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Float32Array, Image
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import watershed as flood
 
-from nanonuclei.config.experiment import InstancesConfig
+from nanonuclei.config.pixels import InstancesConfig
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.instances import Instances, from_labels
 from nanonuclei.imaging.types import Float32Array, Int32Array

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from nanonuclei.config.experiment import NetworkConfig
+from nanonuclei.config.pixels import NetworkConfig
 
 RELU_GAIN = math.sqrt(2.0 / (1.0 - 1.0 / math.pi))
 """One over the standard deviation of ReLU(x) for x of mean 0 and variance 1."""

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from nanonuclei.config.experiment import NetworkConfig
+from nanonuclei.config.pixels import NetworkConfig
 from nanonuclei.models.blocks import block, filters_at, normalised, score_options
 
 Features = Mapping[int, keras.KerasTensor]

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from nanonuclei.config.experiment import NetworkConfig
+from nanonuclei.config.pixels import NetworkConfig
 from nanonuclei.errors import ConfigError
 from nanonuclei.models import efficientnet_lite
 from nanonuclei.models.weights import PUBLISHED, published_path, weights_folder

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from nanonuclei.config.experiment import LossConfig
+from nanonuclei.config.pixels import LossConfig
 from nanonuclei.imaging.diameters import OCTAVE
 
 SMOOTH = 1.0

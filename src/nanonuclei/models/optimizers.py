@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from nanonuclei.config.experiment import TrainConfig
+from nanonuclei.config.shared import TrainConfig
 from nanonuclei.models.phases import Phase
 
 COSINE_END = 0.01

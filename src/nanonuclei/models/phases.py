@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nanonuclei.config.experiment import TrainConfig
+from nanonuclei.config.shared import TrainConfig
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from nanonuclei.config.experiment import NetworkConfig
+from nanonuclei.config.pixels import NetworkConfig
 from nanonuclei.models.blocks import block
 from nanonuclei.models.decoders import DECODERS
 from nanonuclei.models.encoders import encoded

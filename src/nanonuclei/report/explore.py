@@ -14,8 +14,7 @@ from matplotlib.ticker import LogLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from nanonuclei.data.catalog import SPLITS, SampleRef
-from nanonuclei.errors import DataError
-from nanonuclei.report.figures import (
+from nanonuclei.drawing.charts import (
     BLUE,
     DPI,
     INK,
@@ -30,7 +29,9 @@ from nanonuclei.report.figures import (
     legend_below,
     new_figure,
 )
-from nanonuclei.report.pictures import for_display, outlined, picture, write
+from nanonuclei.drawing.pictures import for_display, outlined, picture, write
+from nanonuclei.errors import DataError
+from nanonuclei.tasks.values import Noun
 
 MAX_IMAGES = 12
 _PAIRS_PER_ROW = 3
@@ -40,12 +41,13 @@ _MOST_SIZES = 10
 _SPLIT_COLOURS = dict(zip(SPLITS, (BLUE, SKY, ORANGE), strict=True))
 
 
-def image_grid(samples: Sequence[SampleRef], *, title: str) -> Figure:
-    """Draws images, each beside itself with its annotated nuclei outlined.
+def image_grid(samples: Sequence[SampleRef], *, title: str, noun: Noun) -> Figure:
+    """Draws images, each beside itself with its annotated objects outlined.
 
     Args:
         samples: The first 12 are drawn.
         title: Says what the images have in common, such as their modality.
+        noun: What an object is called.
 
     Raises:
         DataError: There are no samples, or a file cannot be read.
@@ -72,43 +74,54 @@ def image_grid(samples: Sequence[SampleRef], *, title: str) -> Figure:
     for row, height in zip(rows, heights, strict=True):
         for column, place in enumerate(row):
             left = between + column * pair
-            write(figure, left, top + 0.13, _caption(shown[place]), size=SMALL, linespacing=1.15)
+            write(figure, left, top + 0.13, _caption(shown[place], noun), size=SMALL, linespacing=1.15)
             for offset, cell in zip((0.0, side + gap), cells[place], strict=True):
                 picture(figure, cell, left + offset, top + head)
         top += height + head
     return figure
 
 
-def histograms(table: pd.DataFrame, areas: Mapping[str, NDArray[Any]]) -> Figure:
-    """Draws the sizes of the images, the nuclei per image and the areas of the nuclei, per modality.
+def histograms(table: pd.DataFrame, sizes_of: Mapping[str, NDArray[Any]], *, noun: Noun, size: str) -> Figure:
+    """Draws the sizes of the images, the objects per image and the sizes of the objects, per modality.
 
     Args:
         table: One row per image with the columns height, width, modality, num_objects, as `Catalog.table` returns it.
-        areas: Areas of the nuclei in px, under the name of the modality.
+        sizes_of: Sizes of the objects in px, under the name of the modality.
+        noun: What an object is called.
+        size: What is measured of it, such as ``area``.
 
     Raises:
         DataError: The table is empty.
     """
     if table.empty:
         raise DataError("histograms of a dataset need at least one image, got an empty table. Prepare the data first")
-    modalities = sorted(set(table["modality"]) | set(areas), key=lambda name: -int((table["modality"] == name).sum()))
+    modalities = sorted(
+        set(table["modality"]) | set(sizes_of), key=lambda name: -int((table["modality"] == name).sum())
+    )
     colours = group_colours(modalities)
     figure = new_figure(13.0, 4.2, "What the dataset holds")
-    sizes, per_image, per_nucleus = figure.subplots(1, 3)
+    sizes, per_image, per_object = figure.subplots(1, 3)
     _bars_of_sizes(sizes, table, colours)
     counts = {name: table.loc[table["modality"] == name, "num_objects"].to_numpy() for name in modalities}
     _log_histogram(per_image, counts, colours, unit="images")
-    dress(per_image, "Nuclei per image", "nuclei per image (log scale)", "share of the images of a modality")
-    _log_histogram(per_nucleus, areas, colours, unit="nuclei")
-    dress(per_nucleus, "Area of a nucleus", "area, px (log scale)", "share of the nuclei of a modality")
+    dress(
+        per_image,
+        f"{noun.many.capitalize()} per image",
+        f"{noun.many} per image (log scale)",
+        "share of the images of a modality",
+    )
+    _log_histogram(per_object, sizes_of, colours, unit=noun.many)
+    title = f"{size.capitalize()} of a {noun.one}"
+    dress(per_object, title, f"{size}, px (log scale)", f"share of the {noun.many} of a modality")
     return figure
 
 
-def split_overview(split_table: pd.DataFrame) -> Figure:
-    """Draws how images, fields of view and nuclei of each modality are shared among train, val and test.
+def split_overview(split_table: pd.DataFrame, *, noun: Noun) -> Figure:
+    """Draws how images, fields of view and objects of each modality are shared among train, val and test.
 
     Args:
         split_table: Columns modality, split, images, fields, objects, as `Catalog.split_table` returns it.
+        noun: What an object is called.
 
     Raises:
         DataError: The table is empty.
@@ -120,7 +133,7 @@ def split_overview(split_table: pd.DataFrame) -> Figure:
     totals = split_table.groupby("modality")["images"].sum().sort_values(ascending=False)
     modalities = [str(name) for name in totals.index]
     figure = new_figure(11.0, 1.6 + 0.62 * len(modalities), "How the dataset is split")
-    columns = {"images": "Images", "fields": "Fields of view", "objects": "Nuclei"}
+    columns = {"images": "Images", "fields": "Fields of view", "objects": noun.many.capitalize()}
     for axes, (column, name) in zip(figure.subplots(1, 3, sharey=True), columns.items(), strict=True):
         for place, modality in enumerate(modalities):
             rows = split_table[split_table["modality"] == modality].set_index("split")[column]
@@ -198,7 +211,6 @@ def _log_histogram(axes: Axes, groups: Mapping[str, NDArray[Any]], colours: Mapp
     axes.legend(fontsize=SMALL, frameon=False, loc="upper right")
 
 
-def _caption(sample: SampleRef) -> str:
+def _caption(sample: SampleRef, noun: Noun) -> str:
     name = sample.sample_id if len(sample.sample_id) <= 16 else f"{sample.sample_id[:12]}..."
-    nuclei = "nucleus" if sample.num_objects == 1 else "nuclei"
-    return f"{name}\n{sample.height} x {sample.width} px, {sample.num_objects:,} {nuclei}"
+    return f"{name}\n{sample.height} x {sample.width} px, {noun.count(sample.num_objects)}"

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from nanonuclei.report.figures import (
+from nanonuclei.drawing.charts import (
     BLUE,
     FAINT,
     INK,

@@ -19,38 +19,48 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 
-from nanonuclei.config.experiment import EXPERIMENTS, ExperimentConfig
-from nanonuclei.config.params import flatten, load_experiment, with_settings
-from nanonuclei.engine.predict import Network, map_maker
-from nanonuclei.engine.runtime import load_onnx, with_geometry
+from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.config.params import flatten, load_experiment, read_yaml, with_settings
+from nanonuclei.engine.runtime import load_onnx
 from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.imaging.instances import Instances
+from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.serving.images import Encoded, decoded, examine
-from nanonuclei.serving.readers import COLUMNS, PARAMETERS, WORDS, create_reader
 from nanonuclei.serving.refusal import Refused, broken
+from nanonuclei.tasks import add_task, create_reader
+from nanonuclei.tasks.base import Reader
 
 _logger = logging.getLogger(__name__)
 
 IMAGE = "image"
+UNDECIDED = "auto"
+"""Value of a setting that is chosen at the end of a training."""
+
+FORMER_NAMES = {"geometry": "geometry.json"}
+"""Names that older models gave the files of their task."""
+
 RETURN, OBJECTS, LABELS = "return", "objects", "labels"
 LABEL_COLUMNS = ("image", "height", "width", "num_objects", "labels")
 MOST_LABELS = 65_535
 """Objects that a 16-bit label image can number."""
 
-LIMITS = {"max_pixels": 8192 * 8192, "max_bytes": 256 * 2**20, "threads": 0}
+REQUEST_LIMITS = {"max_pixels": 8192 * 8192, "max_bytes": 256 * 2**20, "threads": 0}
 """What a server may do for one request: pixels of its images, bytes of its body, and threads (0: all cores)."""
+
+TASK = "task"
+"""Entry of a model's configuration: the task's name and package, `name=package`."""
 
 SERVER = "__pyfunc_model_path__"
 """Environment variable by which MLflow's scoring server learns what to serve; nobody else sets it."""
 
-VARIABLES = {name: f"NANONUCLEI_{name.upper()}" for name in LIMITS}
+VARIABLES = {name: f"NANONUCLEI_{name.upper()}" for name in REQUEST_LIMITS}
 """Environment variables that change the limits, before the model's own configuration."""
 
 
-def object_columns(task: str) -> tuple[str, ...]:
+def object_columns(reader: Reader) -> tuple[str, ...]:
     """Returns the columns of an answer with objects: number of the image, from 0, and of the object, from 1, first."""
-    return ("image", "object", *COLUMNS[task])
+    return ("image", "object", *reader.columns)
 
 
 def signature(config: ExperimentConfig) -> ModelSignature:
@@ -59,19 +69,18 @@ def signature(config: ExperimentConfig) -> ModelSignature:
     Raises:
         ConfigError: A threshold is still to be chosen.
     """
-    settings = flatten(config)
+    reader, settings = create_reader(config), flatten(config)
     kinds = {int: "long", float: "double", str: "string"}
     parameters = []
-    for name, path in PARAMETERS[config.task].items():
+    for name, path in reader.parameters.items():
         value = settings[path]
-        if isinstance(value, str) and path not in WORDS.get(config.task, ()):
+        if value == UNDECIDED:
             raise ConfigError(f"{path} must be a number before a model is stored, got {value!r}. Set it, or train anew")
         parameters.append(ParamSpec(name, kinds[type(value)], value))
-    columns = COLUMNS[config.task]
     return ModelSignature(
         # Any type: bytes, base64 text, a path or an array. Not required: the model itself tells what is missing.
         inputs=Schema([ColSpec(AnyType(), IMAGE, required=False)]),
-        outputs=Schema([ColSpec(columns.get(name, "long"), name) for name in object_columns(config.task)]),
+        outputs=Schema([ColSpec(reader.columns.get(name, "long"), name) for name in object_columns(reader)]),
         params=ParamSchema([*parameters, ParamSpec(RETURN, "string", OBJECTS)]),
     )
 
@@ -80,13 +89,9 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
     """Finds the objects of images.
 
     Input: a table with the column ``image``; see `serving.images.examine` for what it may hold. Parameters: those of
-    `PARAMETERS`, and ``return``. Output with ``return`` objects: one row per object: ``image`` (row of the input),
-    ``object`` from 1, its box ``y0, x0, y1, x1`` in px and ``score`` in 0..1. Of a nucleus also its ``area`` in px, and
-    ``run_lengths`` (1-based ``start length`` pairs down the columns, as the competition wrote them). Of a nanotube its
-    ``length`` and ``width`` in px, its ``straightness`` (distance of its ends / length), ``first_cell`` and
-    ``last_cell`` (numbers of the cells at its ends, 0 for none), and its ``line`` as JSON text ``[[x, y], ...]``. With
-    ``return`` labels: one row per image: ``image``, ``height``, ``width``, ``num_objects`` and ``labels``, a 16-bit PNG
-    in base64; of nanotubes it shows the lines.
+    the task's reader, and ``return``. Output with ``return`` objects: one row per object: ``image`` (row of the input),
+    ``object`` from 1, and the columns that the task's reader describes. With ``return`` labels: one row per image:
+    ``image``, ``height``, ``width``, ``num_objects`` and ``labels``, a 16-bit PNG in base64.
     """
 
     # The signature is given by hand; without this MLflow warns at each import that type hints are missing.
@@ -95,15 +100,19 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
     def load_context(self, context: PythonModelContext) -> None:
         """Loads network and settings from the stored files."""
         self.limits = limits(context.model_config or {})
-        self.config = stored_config(Path(context.artifacts["config"]))
-        path, geometry = Path(context.artifacts["onnx"]), context.artifacts.get("geometry")
-        network = _one_at_a_time(load_onnx(path, threads=self.limits["threads"], large=geometry is not None))
-        self._network = with_geometry(network, Path(geometry)) if geometry else network
+        name, _, package = str((context.model_config or {}).get(TASK, "")).partition("=")
+        if package:
+            add_task(name, package)
+        files = {FORMER_NAMES.get(name, name): Path(path) for name, path in context.artifacts.items()}
+        self.config = stored_config(files["config"])
+        reader = create_reader(self.config)
+        network = load_onnx(files["onnx"], threads=self.limits["threads"], large=reader.large_inputs)
+        self._network = reader.with_files(_one_at_a_time(network), files)
         self._room = _Room(self.limits["max_pixels"])
         if SERVER in os.environ:
             from nanonuclei.serving.guard import guard
 
-            guard(max_bytes=self.limits["max_bytes"], parameters=(*PARAMETERS[self.config.task], RETURN))
+            guard(max_bytes=self.limits["max_bytes"], parameters=(*reader.parameters, RETURN))
 
     def predict(self, context: PythonModelContext, model_input, params=None):  # type: ignore[no-untyped-def]
         """Returns one row per object or image; untyped, as a type hint would become the served signature."""
@@ -112,7 +121,7 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
             images = examine(_items(model_input), max_pixels=self.limits["max_pixels"])
             with self._room.taken(max(image.num_pixels for image in images)):
                 rows = self._answers(images, config, wanted)
-                columns = LABEL_COLUMNS if wanted == LABELS else object_columns(self.config.task)
+                columns = LABEL_COLUMNS if wanted == LABELS else object_columns(create_reader(config))
                 return pd.DataFrame(list(rows), columns=columns)
         except Refused:
             raise
@@ -124,7 +133,7 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
 
     def _settings(self, params: Mapping[str, Any]) -> tuple[ExperimentConfig, str]:
         """Returns the config that a request asks for, and what it wants."""
-        known = PARAMETERS[self.config.task]
+        known = create_reader(self.config).parameters
         wrong = set(params) - {*known, RETURN}
         if wrong:
             raise Refused(f"unknown parameter {min(wrong)!r}. {nearest_name(min(wrong), [*known, RETURN])}")
@@ -141,14 +150,13 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
 
     def _answers(self, images: Sequence[Encoded], config: ExperimentConfig, wanted: str) -> Iterator[dict[str, Any]]:
         reader = create_reader(config)
-        maps, _ = map_maker(config, self._network)
         inputs: Iterable[Float32Array] = (reader.network_input(image) for image in decoded(images))
-        for number, score_map in enumerate(maps(inputs)):
+        for number, score_map in enumerate(reader.score_maps(self._network, inputs)):
             if wanted == LABELS:
                 yield _label_row(number, reader.instances(score_map), (score_map.shape[0], score_map.shape[1]))
             else:
-                for place, row in enumerate(reader.objects(score_map), start=1):
-                    yield {"image": number, "object": place, **row}
+                for place, row in enumerate(reader.objects(score_map).rows, start=1):
+                    yield {"image": number, "object": place, **{name: row[name] for name in reader.columns}}
 
 
 def stored_config(path: Path) -> ExperimentConfig:
@@ -157,19 +165,27 @@ def stored_config(path: Path) -> ExperimentConfig:
 
 
 def stored_task(path: Path) -> str:
-    """Returns the task of an experiment that is stored with a model: the one section of the file."""
-    text = path.read_text(encoding="utf-8")
-    return next(task for task in EXPERIMENTS if text.startswith(f"{task}:"))
+    """Returns the task of an experiment that is stored with a model: the one section of the file.
+
+    Raises:
+        ConfigError: The file holds no such section.
+    """
+    tree = read_yaml(path)
+    if not isinstance(tree, dict) or len(tree) != 1:
+        raise ConfigError(
+            f"{path} must hold one section, that of its task, got {list(tree or ())}. Log the model again"
+        )
+    return str(next(iter(tree)))
 
 
 def limits(model_config: Mapping[str, Any]) -> dict[str, int]:
-    """Returns the limits: of the environment, else of the model's configuration, else `LIMITS`.
+    """Returns the limits: of the environment, else of the model's configuration, else `REQUEST_LIMITS`.
 
     Raises:
         ConfigError: One is no whole number of 0 or more.
     """
     found: dict[str, int] = {}
-    for name, usual in LIMITS.items():
+    for name, usual in REQUEST_LIMITS.items():
         value = os.environ.get(VARIABLES[name], model_config.get(name, usual))
         if not str(value).isdecimal():
             raise ConfigError(f"{VARIABLES[name]} must be a whole number of 0 or more, got {value!r}. Correct it")

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import mlflow
-import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 
-from nanonuclei.config.experiment import ExperimentConfig, NanotubeExperiment
+from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import Scalar, load_experiment, to_yaml
-from nanonuclei.engine.predict import Network
-from nanonuclei.engine.runtime import load_onnx, with_geometry
+from nanonuclei.engine.runtime import load_onnx
 from nanonuclei.errors import TrackingError
-from nanonuclei.imaging.window_geometry import geometry_text
-from nanonuclei.serving.model import LIMITS, signature, stored_task
+from nanonuclei.imaging.networks import Network
+from nanonuclei.serving.model import REQUEST_LIMITS, TASK, signature, stored_task
+from nanonuclei.tasks import create_reader, create_task, task_package
 
 if TYPE_CHECKING:
     import keras
+
+    from nanonuclei.tasks.base import Reader, Task
 
 REQUIREMENTS = (
     "mlflow",
@@ -40,18 +42,17 @@ REQUIREMENTS = (
 )
 """What the loaded model imports; pinned to the installed versions when it is logged."""
 
-NETWORK, ONNX, CONFIG, GEOMETRY = "network.keras", "network.onnx", "config.yaml", "geometry.json"
-"""Files of a model: as Keras has it, as it is served, its settings, and how the windows of a scan lie, if it scans."""
+NETWORK, ONNX, CONFIG = "network.keras", "network.onnx", "config.yaml"
+"""Files of a model: as Keras has it, as it is served, and its settings. A task may add others."""
 
-
-ARTIFACTS = {"network": NETWORK, "onnx": ONNX, "config": CONFIG, "geometry": GEOMETRY}
-"""Name by which the served model asks for each."""
+ARTIFACTS = {NETWORK: "network", ONNX: "onnx", CONFIG: "config"}
+"""Name by which the served model asks for each; files of a task keep their own."""
 
 
 def log_model(model: keras.Model | Path, config: ExperimentConfig, *, folder: Path) -> str:
     """Logs a trained network to the active run as a model that loads anywhere.
 
-    It is served as ONNX, checked against Keras: of nuclei the network, of nanotubes its scan. The `.keras` file travels
+    It is served as ONNX, checked against Keras, with the files that its task needs. The `.keras` file travels
     along for those who want to train it on.
 
     Args:
@@ -68,7 +69,7 @@ def log_model(model: keras.Model | Path, config: ExperimentConfig, *, folder: Pa
     """
     from nanonuclei.engine.export import load_network, save_network
 
-    takes_and_answers = signature(config)
+    takes_and_answers, task = signature(config), create_task(config)
     files = folder / "model"
     files.mkdir(parents=True, exist_ok=True)
     if isinstance(model, Path):
@@ -76,7 +77,7 @@ def log_model(model: keras.Model | Path, config: ExperimentConfig, *, folder: Pa
         model = load_network(model)
     else:
         save_network(model, files / NETWORK)
-    difference = _export(model, config, files)
+    difference = _export(model, task, files)
     (files / CONFIG).write_text(to_yaml(config), encoding="utf-8")
     package = Path(__file__).parents[1]
     for cache in package.rglob("__pycache__"):
@@ -84,27 +85,37 @@ def log_model(model: keras.Model | Path, config: ExperimentConfig, *, folder: Pa
     info = mlflow.pyfunc.log_model(
         name="model",
         python_model=str(package / "served_model.py"),
-        artifacts={name: str(files / file) for name, file in ARTIFACTS.items() if (files / file).is_file()},
-        code_paths=[str(package)],
+        artifacts={ARTIFACTS.get(path.name, path.name): str(path) for path in sorted(files.iterdir())},
+        code_paths=_task_code(config.task),
         signature=takes_and_answers,
-        input_example=pd.DataFrame({"image": [base64.b64encode(example(config.task)).decode("ascii")]}),
-        model_config=dict(LIMITS),
+        input_example=pd.DataFrame({"image": [base64.b64encode(_example(task)).decode("ascii")]}),
+        model_config={**REQUEST_LIMITS, TASK: f"{config.task}={task_package(config.task)}"},
         pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
     )
     mlflow.set_tags({"model.uri": info.model_uri, "model.onnx_difference": f"{difference:.1e}"})
     return str(info.model_uri)
 
 
-def _export(model: keras.Model, config: ExperimentConfig, files: Path) -> float:
+def _export(model: keras.Model, task: Task, files: Path) -> float:
     """Writes what is served; returns the largest difference to Keras."""
-    from nanonuclei.engine.export import export_onnx, tile_shapes
-    from nanonuclei.models.window_classifier import window_geometry
+    from nanonuclei.engine.export import export_onnx
 
-    if not isinstance(config, NanotubeExperiment):
-        return export_onnx(model, files / ONNX)
-    geometry = window_geometry(config.network, window=config.train.patch_size)
-    (files / GEOMETRY).write_text(geometry_text(geometry), encoding="utf-8")
-    return export_onnx(model, files / ONNX, shapes=tile_shapes(geometry))
+    for name, text in task.network_files().items():
+        (files / name).write_text(text, encoding="utf-8")
+    return export_onnx(model, files / ONNX, shapes=task.export_shapes)
+
+
+def _task_code(task: str) -> list[str]:
+    """Returns the folders with the code of a model: this package, and that of a task of another package."""
+    own = Path(__file__).parents[1]
+    top = task_package(task).partition(".")[0]
+    if top == own.name:
+        return [str(own)]
+    found = importlib.import_module(top).__file__
+    if found is None:
+        raise TrackingError(f"the package {top} of task {task} must be a folder with an __init__.py. Add one")
+    path = Path(found)
+    return [str(own), str(path.parent if path.name == "__init__.py" else path)]
 
 
 def model_files(uri: str) -> Path:
@@ -170,7 +181,7 @@ def load_stored(
 
 
 def load_served(uri: str, *, missing_from: Path | None = None) -> tuple[ExperimentConfig, Network]:
-    """Loads config and network of a logged model as they are served, without Keras; see `engine.predict.map_maker`.
+    """Loads config and network of a logged model as they are served, without Keras; see `Reader.score_maps`.
 
     Args:
         uri: Such as ``models:/m-...`` or ``models:/nuclei@champion``.
@@ -187,20 +198,9 @@ def load_served(uri: str, *, missing_from: Path | None = None) -> tuple[Experime
         )
     config = load_experiment(stored_task(files / CONFIG), path=files / CONFIG, missing_from=missing_from)
     network = load_onnx(files / ONNX)
-    return config, with_geometry(network, files / GEOMETRY) if (files / GEOMETRY).is_file() else network
+    return config, create_reader(config).with_files(network, {path.name: path for path in files.iterdir()})
 
 
-def example(task: str) -> bytes:
-    """Returns a PNG of three soft discs, or of two cells that a nanotube joins."""
-    if task == "nanotubes":
-        y, x = np.mgrid[:64, :96]
-        tube = 0.5 * np.exp(-((y - 32) ** 2) / 2.0) * ((x > 16) & (x < 80))
-        shown = np.maximum(_spots(y, x, ((32, 16), (32, 80))), tube)
-    else:
-        y, x = np.mgrid[:64, :64]
-        shown = _spots(y, x, ((16, 20), (40, 44), (46, 14)))
-    return cv2.imencode(".png", (20 + 180 * np.clip(shown, 0, 1)).astype(np.uint8))[1].tobytes()
-
-
-def _spots(y: Any, x: Any, centres: Iterable[tuple[int, int]]) -> Any:
-    return sum(np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / 60.0) for cy, cx in centres)
+def _example(reader: Reader) -> bytes:
+    """Returns the task's example as PNG."""
+    return bytes(cv2.imencode(".png", reader.example())[1].tobytes())

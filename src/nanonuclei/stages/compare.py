@@ -17,7 +17,7 @@ from nanonuclei.stages.children import run_child
 from nanonuclei.stages.compare_report import log_comparison
 from nanonuclei.stages.compared_runs import ComparedRun, broken_off_run, finished_run, read_run
 from nanonuclei.stages.places import RECIPES
-from nanonuclei.stages.prepare import prepared
+from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.settings import Choices, resolve
 from nanonuclei.stages.train import run_name
 from nanonuclei.tracking.runs import existing_run, stage_run
@@ -84,7 +84,7 @@ def compare(choices: Choices, options: CompareOptions, *, say: Callable[[str], N
     configs = {name: resolve(one, say=say) for name, one in wanted.items()}
     check_budgets(configs)
     taken = {name: [read_run(run, task=choices.task) for run in ids] for name, ids in named.items()}
-    splits = {name: prepared(config, say=say)[0].split_fingerprint() for name, config in configs.items()}
+    splits = {name: prepared_dataset(config, say=say)[0].split_fingerprint() for name, config in configs.items()}
     check_splits({**splits, **_splits_of(taken)}, allowed=options.allow_different_splits)
     tags = {"task": choices.task, "arms": " ".join(order)}
     with stage_run("compare", name=f"compare {' '.join(order)}", tags=tags) as parent:

@@ -9,9 +9,11 @@ from urllib.parse import quote
 import mlflow
 import pandas as pd
 
+from nanonuclei.config.params import flatten
+from nanonuclei.config.roles import paths_of
+from nanonuclei.config.section import Role
 from nanonuclei.report.compare import Arm, Bootstrap, compare_arms
 from nanonuclei.report.compare_tables import (
-    HEADLINES,
     as_markdown,
     as_text,
     compared_curves,
@@ -21,10 +23,9 @@ from nanonuclei.report.compare_tables import (
 )
 from nanonuclei.stages.compared_runs import ComparedRun
 from nanonuclei.tasks import create_task
+from nanonuclei.tasks.base import Task
 from nanonuclei.tracking.runs import existing_run
 
-LOSS = ("loss", "target")
-"""Sections that change what the loss of training and validation measures."""
 Compared = Mapping[str, Sequence[ComparedRun]]
 
 
@@ -47,12 +48,12 @@ def log_comparison(arms: Compared, *, parent: str, say: Callable[[str], None]) -
     sides = [Arm(name, tuple(r.seed for r in runs), tuple(r.per_image for r in runs)) for name, runs in arms.items()]
     comparison = compare_arms(sides, task.score, bootstrap=bootstrap)
     runs = _runs_table(arms)
-    sentences, remarks = verdicts(comparison), notes(arms)
+    sentences, remarks = verdicts(comparison, task), notes(arms)
     report = "\n\n".join(
         [
             f"# {' against '.join(arms)}",
             "\n".join(f"* **{sentence}**" for sentence in sentences),
-            as_markdown(score_rows(comparison)),
+            as_markdown(score_rows(comparison, task.metric_names)),
             f"Mean ± standard deviation over runs. Differences are paired; intervals from {bootstrap.resamplings} "
             "resamplings of fields of view and runs.",
             as_markdown(cost_rows(runs)),
@@ -63,7 +64,7 @@ def log_comparison(arms: Compared, *, parent: str, say: Callable[[str], None]) -
     mlflow.log_text(comparison.to_csv(index=False), "comparison.csv")
     mlflow.log_text(runs.to_csv(index=False), "runs.csv")
     mlflow.log_figure(compared_curves({name: [run.curves for run in own] for name, own in arms.items()}), "curves.png")
-    mlflow.log_metrics(_headline(comparison))
+    mlflow.log_metrics(_headline(comparison, task))
     mlflow.set_tags(
         {
             "verdict": sentences[0] if sentences else "",
@@ -73,7 +74,7 @@ def log_comparison(arms: Compared, *, parent: str, say: Callable[[str], None]) -
         }
     )
     say("")
-    say(as_text(score_rows(comparison)))
+    say(as_text(score_rows(comparison, task.metric_names)))
     say("")
     say(as_text(cost_rows(runs)))
     say("\n" + "\n".join([*sentences, *(f"Note: {remark}" for remark in remarks)]))
@@ -96,7 +97,7 @@ def notes(arms: Compared) -> list[str]:
         found.append(f"With fewer than three runs an arm, intervals {hold}.")
     if len({(run.config.train.epochs, run.config.train.steps_per_epoch) for run in runs}) > 1:
         found.append("The runs were not trained for equally many epochs and steps.")
-    if len({_sections(run, LOSS) for run in runs}) > 1:
+    if len({_settings(run, (Role.LOSS,)) for run in runs}) > 1:
         found.append("The losses of training and validation are not of one kind; their curves cannot be compared.")
     if len(commits := sorted({run.commit[:8] for run in runs})) > 1:
         found.append(
@@ -116,7 +117,7 @@ def _runs_table(arms: Compared) -> pd.DataFrame:
     sizes: dict[str, int] = {}
     for name, runs in arms.items():
         for run in runs:
-            train, network = run.config.train, _sections(run, ("network", "target", "loss"))
+            train, network = run.config.train, _settings(run, (Role.NETWORK, Role.LOSS, Role.TRAINING))
             if network not in sizes:
                 sizes[network] = create_task(run.config).build_network().count_params()
             rows.append(
@@ -137,12 +138,13 @@ def _runs_table(arms: Compared) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _sections(run: ComparedRun, names: Sequence[str]) -> str:
-    return json.dumps([getattr(run.config, name).model_dump() for name in names])
+def _settings(run: ComparedRun, roles: Sequence[Role]) -> str:
+    settings = flatten(run.config)
+    return json.dumps([settings[path] for path in paths_of(run.config, roles)])
 
 
-def _headline(comparison: pd.DataFrame) -> dict[str, float]:
-    rows = comparison[(comparison["group"] == "all") & comparison["metric"].isin(HEADLINES)]
+def _headline(comparison: pd.DataFrame, task: Task) -> dict[str, float]:
+    rows = comparison[(comparison["group"] == "all") & comparison["metric"].isin(task.headlines)]
     found = {}
     for row in rows.to_dict("records"):
         found[f"{row['arm']}/{row['metric']}"] = float(row["mean"])

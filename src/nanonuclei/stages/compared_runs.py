@@ -13,22 +13,18 @@ from mlflow.tracking import MlflowClient
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import Scalar, flatten, load_experiment, starts_with
+from nanonuclei.config.roles import paths_of, sections_of
+from nanonuclei.config.section import Role
 from nanonuclei.errors import TrackingError
 from nanonuclei.stages.places import PARAMS, run_folder
 from nanonuclei.stages.train import CONFIG
+from nanonuclei.tasks.dataset import SIMULATED
 from nanonuclei.tracking.runs import existing_run
 
 PER_IMAGE = "evaluation/test_per_image.csv"
 CURVES = ("train/loss", "val/loss", "train/accuracy", "val/accuracy")
-WITHOUT_INFLUENCE = (
-    "task",
-    "tune",
-    "evaluate",
-    "train.devices",
-    "train.workers",
-    "train.tensorboard",
-)
-"""Settings in which runs of one recipe and seed may differ: they decide no score of an image."""
+WITHOUT_INFLUENCE = (Role.SCORING, Role.SEARCH, Role.MACHINE)
+"""Roles of the settings in which runs of one recipe and seed may differ: they decide no score of an image."""
 SPLIT = "split.fingerprint"
 
 
@@ -111,16 +107,19 @@ def read_run(run_id: str, *, task: str) -> ComparedRun:
     )
 
 
-def decisive(settings: Mapping[str, Scalar]) -> dict[str, str]:
+def decisive(settings: Mapping[str, Scalar], config: ExperimentConfig) -> dict[str, str]:
     """Returns the settings that decide a score, as MLflow logs them; the seed of the data too.
 
     Args:
         settings: A flattened config, or the parameters of a run, which may also be those of an entry point.
+        config: Says which role a setting has.
     """
+    ignored = {"task", *paths_of(config, WITHOUT_INFLUENCE)}
+    heads = list(sections_of(config, WITHOUT_INFLUENCE))
     paths = [path for path in settings if path == "seed" or "." in path]
-    found = {path: str(settings[path]) for path in paths if not starts_with(path, WITHOUT_INFLUENCE)}
+    found = {path: str(settings[path]) for path in paths if path not in ignored and not starts_with(path, heads)}
     found.setdefault("data.seed", found.get("seed", ""))  # runs that are older than this setting
-    if found.get("data.dataset") != "simulated":
+    if found.get("data.dataset") != SIMULATED:
         found = {path: value for path, value in found.items() if not starts_with(path, ["data.simulated"])}
     return found
 
@@ -128,7 +127,7 @@ def decisive(settings: Mapping[str, Scalar]) -> dict[str, str]:
 def _candidates(config: ExperimentConfig, split: str) -> list[Run]:
     """Returns trainings with these settings, the latest first; not those of the pipeline, which are scored apart."""
     client = MlflowClient()
-    wanted = decisive(flatten(config))
+    wanted = decisive(flatten(config), config)
     query = (
         f"tags.stage = 'train' and tags.task = '{config.task}' and tags.`{SPLIT}` = '{split}' "
         f"and params.seed = '{config.seed}'"
@@ -138,7 +137,7 @@ def _candidates(config: ExperimentConfig, split: str) -> list[Run]:
     token: str | None = None
     while True:
         page = client.search_runs(experiments, query, order_by=["attributes.start_time DESC"], page_token=token)
-        found += [r for r in page if "pipeline" not in r.data.tags and decisive(r.data.params) == wanted]
+        found += [r for r in page if "pipeline" not in r.data.tags and decisive(r.data.params, config) == wanted]
         token = page.token
         if not token:
             return found

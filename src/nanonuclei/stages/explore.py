@@ -8,10 +8,10 @@ import mlflow
 import numpy as np
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.data.catalog import Catalog
+from nanonuclei.drawing.tables import table
 from nanonuclei.report.explore import histograms, image_grid, split_overview
-from nanonuclei.report.summary import table
-from nanonuclei.stages.prepared import prepared
+from nanonuclei.stages.prepare import prepared_dataset
+from nanonuclei.tasks import create_dataset
 from nanonuclei.tracking.runs import stage_run
 
 GRID = 12
@@ -30,17 +30,23 @@ def explore(config: ExperimentConfig, *, say: Callable[[str], None] = print) -> 
     """
     tags = {"task": config.task, "dataset.name": config.data.dataset}
     with stage_run("explore", name=f"explore {config.data.dataset}", tags=tags) as run_id:
-        catalog, _ = prepared(config, say=say)
+        catalog, _ = prepared_dataset(config, say=say)
         mlflow.set_tags({"dataset.fingerprint": catalog.fingerprint, "split.fingerprint": catalog.split_fingerprint()})
+        dataset = create_dataset(config)
         rng = np.random.default_rng(config.seed)
         for modality in sorted({sample.modality for sample in catalog.samples}):
             samples = [sample for sample in catalog.samples if sample.modality == modality]
             drawn = [samples[i] for i in sorted(rng.choice(len(samples), min(GRID, len(samples)), replace=False))]
             title = f"{catalog.name}: {modality}, {len(drawn)} of {len(samples)} images"
-            mlflow.log_figure(image_grid(drawn, title=title), f"figures/images_{modality}.png")
-        mlflow.log_figure(histograms(catalog.table(), object_areas(catalog)), "figures/histograms.png")
+            mlflow.log_figure(image_grid(drawn, title=title, noun=dataset.noun), f"figures/images_{modality}.png")
+        mlflow.log_figure(
+            histograms(
+                catalog.table(), dataset.object_sizes(catalog.samples), noun=dataset.noun, size=dataset.size_name
+            ),
+            "figures/histograms.png",
+        )
         splits = catalog.split_table()
-        mlflow.log_figure(split_overview(splits), "figures/splits.png")
+        mlflow.log_figure(split_overview(splits, noun=dataset.noun), "figures/splits.png")
         mlflow.log_text(splits.to_csv(index=False), "data/splits.csv")
         mlflow.log_text(catalog.table().to_csv(index=False), "data/catalog.csv")
         mlflow.log_metrics({"images": len(catalog.samples), "objects": int(splits["objects"].sum())})
@@ -48,12 +54,3 @@ def explore(config: ExperimentConfig, *, say: Callable[[str], None] = print) -> 
     say(table([[str(cell) for cell in row] for row in splits.to_numpy()], header=list(splits.columns)))
     say(f"\nRun {run_id}. See it: mlflow ui --backend-store-uri {mlflow.get_tracking_uri()}")
     return run_id
-
-
-def object_areas(catalog: Catalog) -> dict[str, np.ndarray]:
-    """Returns the area in px of every object, per modality."""
-    areas: dict[str, list[np.ndarray]] = {}
-    for sample in catalog.samples:
-        counts = np.bincount(sample.labels().ravel())[1:]
-        areas.setdefault(sample.modality, []).append(counts[counts > 0])
-    return {modality: np.concatenate(parts) for modality, parts in areas.items()}

@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
-from nanonuclei.config.nanotubes import NanotubeExperiment
 from nanonuclei.config.params import load_experiment
-from nanonuclei.data.fetch import fetch_dsb2018
-from nanonuclei.data.fetch_tnt import fetch_tnt
 from nanonuclei.errors import ConfigError, nearest_name
 from nanonuclei.stages.pinned import data_state
 from nanonuclei.stages.places import DATA, PARAMS
+from nanonuclei.tasks import create_dataset, dataset_type, task_names
 from nanonuclei.tracking.runs import stage_run
 
-
-def _fetch_tnt(source: str, data: Path, *, report: Callable[[str], None]) -> Path:
-    config = load_experiment("nanotubes", path=PARAMS)
-    if not isinstance(config, NanotubeExperiment):
-        raise ConfigError(f"the section nanotubes of {PARAMS} must hold a nanotubes experiment. Restore it from git")
-    return fetch_tnt(source, data, simulated=config.data.simulated, seed=config.data.seed, report=report)
-
-
-FETCHED = {"dsb2018": fetch_dsb2018, "tnt": _fetch_tnt}
-"""How each dataset gets below `data/`."""
 
 WEIGHTS = "weights"
 """Fetched as a dataset is, but for all projects of a machine: see `models.weights`."""
@@ -44,8 +31,10 @@ def fetch(dataset: str, *, source: str = "public", say: Callable[[str], None] = 
         with stage_run("fetch", name=f"fetch {WEIGHTS}", tags={}):
             fetch_weights(source, report=say)
         return
-    if dataset not in FETCHED:
-        raise ConfigError(f"unknown dataset {dataset!r}. {nearest_name(dataset, (*FETCHED, WEIGHTS))}")
+    tasks = {name: task for task in task_names() for name in dataset_type(task).locations}
+    if dataset not in tasks:
+        raise ConfigError(f"unknown dataset {dataset!r}. {nearest_name(dataset, (*tasks, WEIGHTS))}")
+    own = create_dataset(load_experiment(tasks[dataset], path=PARAMS))
     with stage_run("fetch", name=f"fetch {dataset}", tags={"dataset.name": dataset}):
-        FETCHED[dataset](source, DATA, report=say)
+        own.fetch(dataset, source, data=DATA, report=say)
     say(data_state())

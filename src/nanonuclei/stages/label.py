@@ -1,4 +1,4 @@
-"""Label: pictures and tasks for Label Studio, where people mark nanotubes; `fetch` reads what they made."""
+"""Label: pictures and tasks for Label Studio, where people mark objects; `fetch` reads what they made."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
-from nanonuclei.config.nanotube_data import Channel
-from nanonuclei.data.label_studio import LABELLING_INTERFACE, write_tasks
-from nanonuclei.data.label_windows import Look, cut_pictures
-from nanonuclei.data.sources import problems_table
-from nanonuclei.errors import ConfigError, DataError
+from nanonuclei.config.channels import Channel
+from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.config.params import load_experiment
+from nanonuclei.data.problems import problems_table
+from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
-
-TASKS = "tasks.json"
-INTERFACE = "labelling-interface.xml"
+from nanonuclei.stages.places import PARAMS
+from nanonuclei.tasks import create_dataset, dataset_type, task_names
+from nanonuclei.tasks.values import Look, Looking
 
 
 def label(
@@ -33,15 +31,15 @@ def label(
 
     Args:
         images: Folder or zip of images.
-        output: Folder to make: ``windows/*.png``, `TASKS` and `INTERFACE`; it appears when everything is written.
-        channel: Name or index of the channel that nanotubes are seen in.
+        output: Folder to make, with pictures and what the annotation program imports. It appears when all is written.
+        channel: Name or index of the channel that objects are seen in.
         size: Side of a picture, px.
         model: A run's id, or a model's URI: its candidates become predictions, and the pictures that it is least sure
             about come first.
         say: Told what was made.
 
     Raises:
-        ConfigError: The model is one of another task.
+        ConfigError: The model is one of a task whose images are not annotated in pictures.
         DataError: There is no image that can be read, the folder is in use, or cannot be written.
         TrackingError: There is no such run or model.
     """
@@ -49,17 +47,21 @@ def label(
         raise DataError(f"size must be in 64..4096 px, got {size}. Take about 512, which a screen shows whole")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise DataError(f"{output} must be a new or empty folder, but holds files. Name another one")
-    look, threshold = _looking(model) if model else (None, 0.5)
+    if model:
+        config, looking = _loaded(model)
+    else:
+        config, looking = load_experiment(_labelled_task(), path=PARAMS), None
+    dataset = create_dataset(config)
     partial = output.with_name(f".{output.name}.{os.getpid()}.tmp")
     try:
         partial.mkdir(parents=True)
-        tasks, problems = cut_pictures(images, partial, channel=channel, size=size, look=look)
+        num_pictures, num_images, problems = dataset.pictures(
+            images, partial, channel=channel, size=size, looking=looking
+        )
         if problems:
             say(problems_table(problems))
-        if not tasks:
+        if not num_pictures:
             raise DataError(f"{images} must hold an image that can be read, but none can. Mend them, see above")
-        write_tasks(partial / TASKS, tasks, model=model or "", threshold=threshold)
-        (partial / INTERFACE).write_text(LABELLING_INTERFACE, encoding="utf-8")
         if output.exists():
             output.rmdir()
         partial.replace(output)
@@ -67,27 +69,25 @@ def label(
         raise DataError(f"cannot write {output}: {error.strerror or error}. Free space or rights there") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    num_images = len({task.source for task in tasks})
-    say(f"{output}: {len(tasks):,} pictures of {num_images:,} images. Import {output / TASKS} into Label Studio.")
+    say(f"{output}: {num_pictures:,} pictures of {num_images:,} images. Import its tasks into Label Studio.")
 
 
-def _looking(model: str) -> tuple[Callable[[Image], Look], float]:
-    """Returns what looks at images with a trained model, and its score of a positive window."""
+def _labelled_task() -> str:
+    """Returns the task whose images are annotated in pictures."""
+    return next(task for task in task_names() if dataset_type(task).is_labelled_in_pictures)
+
+
+def _loaded(model: str) -> tuple[ExperimentConfig, Looking]:
+    """Returns the config of a trained model, and what looks at images with it."""
     from nanonuclei.engine.networks import network_of
-    from nanonuclei.engine.predict import map_maker
     from nanonuclei.stages.predict import loaded
     from nanonuclei.tasks import create_task
-    from nanonuclei.tasks.nanotubes import NanotubeTask
 
     config, network = loaded(model, {})
     task = create_task(config)
-    if not isinstance(task, NanotubeTask):
-        raise ConfigError(f"pictures are labelled with a model of nanotubes, but {model} is one of {config.task}")
-    maps, _ = map_maker(config, network_of(task, network))
+    scoring = network_of(task, network)
 
     def look(image: Image) -> Look:
-        score_map = next(iter(maps([task.network_input(image)])))
-        found = task.instances(score_map)
-        return Look(score_map[..., 0], found.boxes.astype(np.float32), found.scores)
+        return task.look(next(iter(task.score_maps(scoring, [task.network_input(image)]))))
 
-    return look, task.window_threshold
+    return config, Looking(model, task.look_threshold, look)

@@ -6,7 +6,23 @@ import yaml
 
 from nanonuclei.data.versions import cache_folder, content_md5, lost_from_cache, pinned_md5
 from nanonuclei.errors import DataError
-from nanonuclei.stages.places import DATA, DATA_POINTER, DATASETS, DVC_LOCK, Build
+from nanonuclei.stages.places import DATA, DATA_POINTER, DVC_LOCK, PIPELINE, Build
+from nanonuclei.tasks import dataset_type
+
+
+def pipeline_tasks() -> tuple[str, ...]:
+    """Returns the tasks of the main pipeline, as its first stage lists them.
+
+    Raises:
+        DataError: The file of the pipeline is not there or holds no such stage.
+    """
+    try:
+        stages = yaml.safe_load(PIPELINE.read_text("utf-8"))["stages"]
+        return tuple(stages[Build.STAGES[0]]["foreach"])
+    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise DataError(
+            f"{PIPELINE} must hold a stage {Build.STAGES[0]} for each task, but cannot be read so. Restore it from git"
+        ) from error
 
 
 def check_data() -> None:
@@ -15,7 +31,10 @@ def check_data() -> None:
     Raises:
         DataError: It is missing or was changed.
     """
-    missing = [name for name in DATASETS.values() if not (DATA / name).exists()]
+    names = {task: dataset_type(task).pipeline for task in pipeline_tasks()}
+    missing = [
+        name for task, name in names.items() if name in dataset_type(task).locations and not (DATA / name).exists()
+    ]
     if missing:
         raise DataError(
             f"the pipeline needs {DATA}/{missing[0]}, which is missing. Get it with `mlflow run . -e fetch -P "
@@ -51,7 +70,7 @@ def check_cache() -> None:
         DataError: Something is missing.
     """
     stages = yaml.safe_load(DVC_LOCK.read_text("utf-8"))["stages"] if DVC_LOCK.is_file() else {}
-    kept = {str(path) for task in DATASETS for path in Build(task).cached}
+    kept = {str(path) for task in pipeline_tasks() for path in Build(task).cached}
     for out in (out for stage in stages.values() for out in stage.get("outs", []) if out["path"] in kept):
         if lost := lost_from_cache(out["md5"], cache=cache_folder()):
             raise DataError(

@@ -15,44 +15,30 @@ import numpy as np
 import pandas as pd
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.config.params import flatten, load_experiment, starts_with, to_yaml
+from nanonuclei.config.params import flatten, load_experiment, to_yaml
+from nanonuclei.config.roles import paths_of
+from nanonuclei.config.section import Role
 from nanonuclei.data.catalog import Catalog, load_catalog
-from nanonuclei.data.sources import locate_dataset
 from nanonuclei.data.versions import dataset_md5, file_md5
-from nanonuclei.engine.evaluate import Report
+from nanonuclei.drawing.charts import learning_curves
 from nanonuclei.engine.export import load_network, save_network
 from nanonuclei.engine.networks import for_inference
-from nanonuclei.errors import ConfigError, DataError, nearest_name
-from nanonuclei.report.figures import learning_curves
-from nanonuclei.report.summary import METRIC_NAMES
+from nanonuclei.errors import DataError
 from nanonuclei.serving.store import log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
-from nanonuclei.stages.places import DATA, PARAMS, PIPELINES, Build, run_folder
-from nanonuclei.stages.prepared import prepare
-from nanonuclei.stages.read_out import with_read_out
+from nanonuclei.stages.open_settings import decided_on_validation
+from nanonuclei.stages.places import DATA, PARAMS, Build, run_folder
+from nanonuclei.stages.prepare import prepare
 from nanonuclei.stages.train import CONFIG, alone, log_inputs, run_fit
-from nanonuclei.tasks import create_task
-from nanonuclei.tasks.nuclei import THRESHOLDS
+from nanonuclei.tasks import create_dataset, create_task, dataset_type
+from nanonuclei.tasks.base import Task
+from nanonuclei.tasks.dataset import SIMULATED
+from nanonuclei.tasks.values import Report
 from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.runs import log_settings, stage_run
 
-SHAPING = {
-    "nuclei": {
-        "prepare": ("data.seed", "data.dataset", "data.on_bad_sample", "data.split"),
-        "evaluate": ("seed", "data.modality", "windows", "instances", "evaluate"),
-    },
-    "nanotubes": {
-        "prepare": ("data", "train.patch_size"),
-        "evaluate": ("seed", "data.labels", "windows", "tubes", "evaluate"),
-    },
-}
-"""Settings that a stage's result depends on, as `dvc.yaml` lists them; training logs all."""
-
 CURVE_POINTS = 100
 """Rows of a curve that is kept in git."""
-
-GROUP_SCORE = "ap50_pooled"
-"""What `dvc metrics` shows of each modality."""
 
 
 def prepare_stage(task: str, *, say: Callable[[str], None] = print) -> str:
@@ -62,9 +48,9 @@ def prepare_stage(task: str, *, say: Callable[[str], None] = print) -> str:
         DataError: The dataset is missing or broken.
     """
     config, build = _config(task), Build(task)
-    source = _source(config)
+    source, noun = _source(config), dataset_type(task).noun
     with _stage("prepare", config) as run_id:
-        log_settings(run_id, _shaping("prepare", config))
+        log_settings(run_id, flatten(dict(create_dataset(config).shaping())))
         catalog = prepare(config, source=source, output=build.prepared)
         mlflow.log_text(catalog.split_table().to_csv(index=False), "data/splits.csv")
         mlflow.log_text(catalog.table().to_csv(index=False), "data/catalog.csv")
@@ -76,7 +62,7 @@ def prepare_stage(task: str, *, say: Callable[[str], None] = print) -> str:
         }
         mlflow.log_metrics({f"prepare/{name}": float(value) for name, value in numbers.items()})
         _finish("prepare", config, catalog, metrics=numbers)
-    say(f"Prepared {numbers['images']} images, {numbers['objects']} {task}. Run {run_id}")
+    say(f"Prepared {numbers['images']} images, {noun.count(int(numbers['objects']))}. Run {run_id}")
     return run_id
 
 
@@ -125,38 +111,42 @@ def evaluate_stage(task: str, *, say: Callable[[str], None] = print) -> str:
     if not network.is_file():
         raise DataError(f"{network} is missing. Run `dvc repro train@{task}` first")
     with _stage("evaluate", config) as run_id:
-        log_settings(run_id, _shaping("evaluate", config))
+        settings = flatten(config)
+        used = ("seed", *paths_of(config, (Role.DATA, Role.READING, Role.SCORING)))
+        log_settings(run_id, {path: settings[path] for path in used})
         model = for_inference(create_task(config), load_network(network))
-        config = with_read_out(config, model, catalog, say=say)
-        samples = catalog.split("test")
-        report = score_model(create_task(config), model, samples)
-        log_score(create_task(config), report, samples, split="test", model=model)
+        config = decided_on_validation(config, model, catalog, say=say)
+        task, samples = create_task(config), catalog.split("test")
+        report = score_model(task, model, samples)
+        log_score(task, report, samples, split="test", model=model)
         folder = run_folder(run_id)
         log_model(network, config, folder=folder)
         shutil.rmtree(folder, ignore_errors=True)
-        if "tp_50" in report.per_image:
-            _write(build.plot("thresholds"), _by_threshold(report).to_csv(index=False))
+        for name, table in task.plots(report).items():
+            _write(build.plot(name), table.to_csv(index=False))
         _write(build.plot("precision_recall"), _by_score(report).to_csv(index=False))
         numbers = _nested(
-            {f"test/{name}": value for name, value in report.metrics.items() if _headline(name) and np.isfinite(value)}
+            {
+                f"test/{name}": value
+                for name, value in report.metrics.items()
+                if _headline(task, name) and np.isfinite(value)
+            }
         )
         _finish("evaluate", config, catalog, metrics=numbers, network=network)
-    say(score_table(report, "test"))
+    say(score_table(task, report, "test"))
     say(f"\nRun {run_id}")
     return run_id
 
 
 def _config(task: str) -> ExperimentConfig:
-    if task not in PIPELINES:
-        raise ConfigError(f"unknown task {task!r}. {nearest_name(task, PIPELINES)}")
-    return load_experiment(task, path=PARAMS, settings={"data.dataset": PIPELINES[task]})
+    return load_experiment(task, path=PARAMS, settings={"data.dataset": dataset_type(task).pipeline})
 
 
 def _source(config: ExperimentConfig) -> Path | None:
     """Returns where a dataset lies; None for simulated images."""
-    if config.data.dataset == "simulated":
+    if config.data.dataset == SIMULATED:
         return None
-    source = locate_dataset(config.data.dataset, DATA)
+    source = dataset_type(config.task).locate(config.data.dataset, DATA)
     if source is None:
         raise DataError(
             f"the pipeline needs {DATA}/{config.data.dataset}, which is missing. Get it with `mlflow run . -e fetch "
@@ -171,10 +161,6 @@ def _stage(stage: str, config: ExperimentConfig) -> contextlib.AbstractContextMa
         mlflow.set_experiment(config.task)
     tags = {"task": config.task, "dataset.name": config.data.dataset, "pipeline": "dvc.yaml"}
     return stage_run(stage, name=f"{stage} {config.task} {config.data.dataset}", tags=tags)
-
-
-def _shaping(stage: str, config: ExperimentConfig) -> dict[str, Any]:
-    return {path: value for path, value in flatten(config).items() if starts_with(path, SHAPING[config.task][stage])}
 
 
 def _finish(
@@ -203,21 +189,6 @@ def _finish(
     _write(build.report(stage), _json(recorded))
 
 
-def _by_threshold(report: Report) -> pd.DataFrame:
-    rows = []
-    for threshold in THRESHOLDS:
-        tp, fp, fn = (report.per_image[f"{kind}_{round(threshold * 100)}"].sum() for kind in ("tp", "fp", "fn"))
-        rows.append(
-            {
-                "threshold": threshold,
-                "ap": tp / max(tp + fp + fn, 1),
-                "precision": tp / max(tp + fp, 1),
-                "recall": tp / max(tp + fn, 1),
-            }
-        )
-    return pd.DataFrame(rows).round(6)
-
-
 def _by_score(report: Report) -> pd.DataFrame:
     """Returns precision and recall at IoU 0.5 when only the surest objects count, at most `CURVE_POINTS` rows."""
     ranks = np.arange(1, len(report.objects) + 1)
@@ -233,10 +204,10 @@ def _by_score(report: Report) -> pd.DataFrame:
     return curve.iloc[places].round(6)
 
 
-def _headline(name: str) -> bool:
+def _headline(task: Task, name: str) -> bool:
     """Tells whether `dvc metrics` shows a score: the named ones of all images, one of each modality. MLflow has all."""
     group, _, metric = name.rpartition("/")
-    return metric == GROUP_SCORE if group else metric in METRIC_NAMES
+    return metric == task.group_metric if group else metric in task.metric_names
 
 
 def _nested(flat: Mapping[str, float]) -> dict[str, Any]:

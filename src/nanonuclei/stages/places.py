@@ -13,6 +13,9 @@ SCRATCH = Path("scratch")
 BUILD = Path("build")
 DATA_POINTER = Path("data.dvc")
 DVC_LOCK = Path("dvc.lock")
+PIPELINE = Path("dvc.yaml")
+"""The main pipeline; a task may have one of its own below `pipelines/`."""
+LOCK = Path("dvc.lock")
 REAL_DATASETS = {"nuclei": "dsb2018", "nanotubes": "tnt"}
 """The dataset of each task that is fetched, and not drawn by a simulator."""
 DATASETS = {"nuclei": "dsb2018"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,32 +12,27 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from nanonuclei.config.channels import Channel
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import parse_settings
+from nanonuclei.config.section import Role
+from nanonuclei.data.archives import open_files
+from nanonuclei.data.image_files import read_planes
+from nanonuclei.drawing.pictures import for_display, outlined
 from nanonuclei.engine.networks import network_of
-from nanonuclei.engine.predict import map_maker
 from nanonuclei.errors import ConfigError, DataError
-from nanonuclei.imaging.instances import Instances, to_run_lengths
-from nanonuclei.imaging.tube_objects import to_instances
-from nanonuclei.imaging.tube_read_out import COLUMNS, candidate_row
-from nanonuclei.imaging.types import Float32Array, Image
-from nanonuclei.report.pictures import for_display, outlined
+from nanonuclei.imaging.instances import to_run_lengths
+from nanonuclei.imaging.types import Image
 from nanonuclei.serving.store import load_stored, load_trained
 from nanonuclei.stages.places import PARAMS
+from nanonuclei.stages.settings import check_changeable
 from nanonuclei.tasks import create_task
-from nanonuclei.tasks.nanotubes import NanotubeTask
 from nanonuclei.tracking.runs import existing_run
 
 if TYPE_CHECKING:
     import keras
 
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
-CHANGEABLE = ("windows", "instances", "tubes")
-"""Sections that say how a trained model is used; instances are of nuclei, tubes of nanotubes."""
-
-MEASURES = ["length", "width", "straightness", "strength", "first_cell", "last_cell", "line"]
-"""What is told of a nanotube beside its box, px; the line as JSON text ``[[x, y], ...]``."""
-
 MOST_PROBLEMS = 20
 """Broken images that are listed one by one."""
 
@@ -55,15 +49,14 @@ def predict(
     """Finds the objects of every image below a folder.
 
     Writes ``labels/NAME.png`` (16 bit, 0 background, 1..n the objects), ``outlines/NAME.png`` to look at,
-    ``objects.csv`` (a row per object: box and area in px, score; of nanotubes also length, width, straightness, the
-    cells that they join and the line) and ``images.csv`` (a row per image: size, count; of nanotubes also the number of
-    cells and nanotubes per cell).
+    ``objects.csv`` (a row per object: its columns are those of the task, lengths in px) and ``images.csv`` (a row per
+    image: size, number of objects, and what else the task measures).
 
     Args:
         model: A run's id, or a model's URI such as ``models:/nuclei@champion``.
         images: An image, or a folder that is searched with all its subfolders. Names must differ, suffixes aside.
         output: Folder to make.
-        settings: Texts ``path=value`` below windows, instances or tubes, such as ``windows.num_views=8``.
+        settings: Texts ``path=value`` that say how objects are read, such as ``windows.num_views=8``.
         submission: Also write ``submission.csv`` as the Data Science Bowl 2018 took it.
         say: Told what the user should read.
 
@@ -76,13 +69,11 @@ def predict(
         TrackingError: There is no such run, or it holds no model.
     """
     changed = parse_settings(settings)
-    fixed = [path for path in changed if path.split(".")[0] not in CHANGEABLE]
-    if fixed:
-        raise ConfigError(f"a trained model keeps its {', '.join(fixed)}; predict can change {', '.join(CHANGEABLE)}")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ConfigError(f"predictions are written to a new folder, but {output} exists. Name another, or remove it")
-    paths = find_images(images)
     config, network = loaded(model, changed)
+    check_changeable(config, changed, roles=(Role.READING,), stage="predict")
+    paths = find_images(images, channel=create_task(config).channel)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f"{output.name}-partial-") as partial:
         folder = Path(partial) / output.name
@@ -100,8 +91,12 @@ def predict(
     return output
 
 
-def find_images(place: Path) -> dict[str, Path]:
+def find_images(place: Path, *, channel: Channel | None = None) -> dict[str, Path]:
     """Returns the images of a folder and of its subfolders by name, sorted; all of them can be read.
+
+    Args:
+        place: A folder, or one image.
+        channel: The channel that is read; None: the image as it is.
 
     Raises:
         DataError: There is none, two share a name, or some cannot be read.
@@ -114,7 +109,7 @@ def find_images(place: Path) -> dict[str, Path]:
         if path.stem in paths:
             raise DataError(f"images need different names, but {paths[path.stem]} and {path} share one. Rename one")
         paths[path.stem] = path
-    broken = [f"{path}: {problem}" for path in found if (problem := _problem(path))]
+    broken = [f"{path}: {problem}" for path in found if (problem := _problem(path, channel))]
     if broken:
         more = [f"... and {len(broken) - MOST_PROBLEMS} more"] if len(broken) > MOST_PROBLEMS else []
         listed = "\n  ".join([*broken[:MOST_PROBLEMS], *more])
@@ -122,15 +117,23 @@ def find_images(place: Path) -> dict[str, Path]:
     return paths
 
 
-def _problem(path: Path) -> str:
+def _problem(path: Path, channel: Channel | None) -> str:
     try:
-        _read(path)
+        _read(path, channel)
     except DataError as error:
         return str(error)
     return ""
 
 
-def _read(path: Path) -> Image:
+def _read(path: Path, channel: Channel | None) -> Image:
+    """Reads an image: the channel that the model was trained on, or the image as it is."""
+    if channel is None:
+        return _as_it_is(path)
+    with open_files(path.parent) as files:
+        return read_planes(files, path.name, [channel]).images[0]
+
+
+def _as_it_is(path: Path) -> Image:
     try:
         image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     except (cv2.error, OSError):
@@ -162,63 +165,31 @@ def _predict_all(
     task = create_task(config)
     for part in ("labels", "outlines"):
         (folder / part).mkdir(parents=True)
-    inputs = (task.network_input(_read(path)) for path in paths.values())
-    maps, _ = map_maker(config, network_of(task, network))
-    objects, images, submission = [], [], []
-    for number, ((name, path), score_map) in enumerate(zip(paths.items(), maps(inputs), strict=True), start=1):
-        more: list[dict[str, Any]] = []
-        counts: dict[str, float] = {}
-        if isinstance(task, NanotubeTask):
-            found, more, counts = _nanotubes(task, score_map)
-        else:
-            found = task.instances(score_map)
-        labels = found.labels
-        if len(found) > np.iinfo(np.uint16).max:
-            raise DataError(f"{path} has {len(found)} objects, more than a 16-bit label map holds. Cut the image")
+    inputs = (task.network_input(_read(path, task.channel)) for path in paths.values())
+    maps = task.score_maps(network_of(task, network), inputs)
+    rows, images, submission = [], [], []
+    for number, ((name, path), score_map) in enumerate(zip(paths.items(), maps, strict=True), start=1):
+        found = task.objects(score_map)
+        labels, num_objects = found.instances.pixels(), len(found.instances)
+        if num_objects > np.iinfo(np.uint16).max:
+            raise DataError(f"{path} has {num_objects} objects, more than a 16-bit label map holds. Cut the image")
         cv2.imwrite(str(folder / "labels" / f"{name}.png"), labels.astype(np.uint16))
-        image = _read(path)
+        image = _read(path, task.channel)
         drawn = outlined(for_display(image, size=max(image.shape[:2])), labels)
         cv2.imwrite(str(folder / "outlines" / f"{name}.png"), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
-        objects += [row | extra for row, extra in zip_longest(_rows(name, found), more, fillvalue={})]
+        rows += [
+            {"image": name, "object": place, **{column: _short(row[column]) for column in task.table_columns}}
+            for place, row in enumerate(found.rows, start=1)
+        ]
         size = {"height": labels.shape[0], "width": labels.shape[1]}
-        images.append({"image": name, **size, "num_objects": len(found), **counts})
-        submission += [{"ImageId": name, "EncodedPixels": text} for text in to_run_lengths(found) or [""]]
-        say(f"[{number}/{len(paths)}] {name}: {len(found)} objects")
-    columns = ["image", "object", "y0", "x0", "y1", "x1", "area", "score"]
-    if isinstance(task, NanotubeTask):
-        columns += MEASURES
+        images.append({"image": name, **size, "num_objects": num_objects, **found.measures})
+        submission += [{"ImageId": name, "EncodedPixels": text} for text in to_run_lengths(found.instances) or [""]]
+        say(f"[{number}/{len(paths)}] {name}: {task.noun.count(num_objects)}")
     return {
-        "objects": pd.DataFrame(objects, columns=columns),
+        "objects": pd.DataFrame(rows, columns=["image", "object", *task.table_columns]),
         "images": pd.DataFrame(images),
         "submission": pd.DataFrame(submission),
     }
-
-
-def _nanotubes(task: NanotubeTask, score_map: Float32Array) -> tuple[Instances, list[dict[str, Any]], dict[str, float]]:
-    """Returns the candidates of an image, what is measured of each, and the counts that biologists report."""
-    shape, cells = (score_map.shape[0], score_map.shape[1]), task.cells(score_map)
-    candidates = task.candidates(score_map, cells)
-    rows = [dict(zip(COLUMNS, candidate_row(candidate, None, shape), strict=True)) for candidate in candidates]
-    num_cells = int(cells.max())
-    counts = {
-        "num_cells": num_cells,
-        "objects_per_cell": round(len(candidates) / num_cells, 4) if num_cells else np.nan,
-    }
-    return to_instances(candidates, shape), [{name: _short(row[name]) for name in MEASURES} for row in rows], counts
-
-
-def _rows(name: str, found: Instances) -> list[dict[str, Any]]:
-    areas = np.bincount(found.labels.ravel(), minlength=len(found) + 1)[1:]
-    return [
-        {
-            "image": name,
-            "object": place + 1,
-            **dict(zip(("y0", "x0", "y1", "x1"), found.boxes[place].tolist(), strict=True)),
-            "area": int(areas[place]),
-            "score": round(float(found.scores[place]), 4),
-        }
-        for place in range(len(found))
-    ]
 
 
 def _short(value: float | str) -> float | str:

@@ -14,21 +14,23 @@ import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import ModelSignature, get_model_info
 
-from nanonuclei.config.experiment import EXPERIMENTS, ExperimentConfig
+from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.gate import GateConfig, load_gate
 from nanonuclei.config.params import flatten
+from nanonuclei.config.roles import paths_of
+from nanonuclei.config.section import Role
 from nanonuclei.data.catalog import SPLITS, Catalog
-from nanonuclei.engine.evaluate import Report, evaluate_network
-from nanonuclei.engine.predict import Network, with_views
-from nanonuclei.engine.scan import TileNetwork
+from nanonuclei.engine.evaluate import evaluate_network
 from nanonuclei.errors import ConfigError, DataError, TrackingError, nearest_name
+from nanonuclei.imaging.networks import Network
 from nanonuclei.report.card import Card, model_card
 from nanonuclei.report.compare import Arm, Bootstrap, compare_arms
 from nanonuclei.serving.probe import problem
 from nanonuclei.serving.store import load_served, model_files, model_uri
-from nanonuclei.stages.places import PARAMS, REAL_DATASETS
-from nanonuclei.stages.prepared import prepared
-from nanonuclei.tasks import create_task
+from nanonuclei.stages.places import PARAMS
+from nanonuclei.stages.prepare import prepared_dataset
+from nanonuclei.tasks import create_reader, create_task, dataset_type, task_package
+from nanonuclei.tasks.values import Report
 from nanonuclei.tracking.gate import Candidate, Champion, Decision, Gain, decide
 from nanonuclei.tracking.registry import (
     CHAMPION,
@@ -92,13 +94,13 @@ def promote(task: str, run: str, *, allow_simulated: bool = False, say: Callable
         if champion is not None and champion.version == version.version:
             raise TrackingError(f"version {version.version} of {task}, the model of run {run}, is champion already")
         set_challenger(version)
-        catalog, _ = prepared(config, say=say)
+        catalog, _ = prepared_dataset(config, say=say)
         report = _score(config, network, catalog)
         mlflow.log_text(report.per_image.to_csv(index=False), SCORES)
         mlflow.log_metrics({name: value for name, value in report.flat("test").items() if np.isfinite(value)})
         candidate = Candidate(
             dataset=config.data.dataset,
-            real=config.data.dataset in REAL_DATASETS.values(),
+            real=config.data.dataset in dataset_type(task).locations,
             metrics=report.metrics,
             cpu_seconds_per_megapixel=_cpu_seconds_per_megapixel(network, config),
             megabytes=_megabytes(uri),
@@ -134,8 +136,7 @@ def rollback(task: str, *, say: Callable[[str], None] = print) -> str:
 
 
 def _known(task: str) -> str:
-    if task not in EXPERIMENTS:
-        raise ConfigError(f"unknown task {task!r}. {nearest_name(task, EXPERIMENTS)}")
+    task_package(task)
     return task
 
 
@@ -228,6 +229,7 @@ def _record(version: ModelVersion, decision: Decision, candidate: Candidate, cha
 
 
 def _card(version: ModelVersion, config: ExperimentConfig, catalog: Catalog, report: Report, decision: Decision) -> str:
+    task, settings = create_task(config), flatten(config)
     return model_card(
         Card(
             task=config.task,
@@ -236,23 +238,22 @@ def _card(version: ModelVersion, config: ExperimentConfig, catalog: Catalog, rep
             dataset=config.data.dataset,
             split_fingerprint=catalog.split_fingerprint(),
             images={split: len(catalog.split(split)) for split in SPLITS},
-            settings=flatten(config),
+            settings={path: settings[path] for path in paths_of(config, (Role.NETWORK, Role.READING))},
             metrics=report.metrics,
             groups=report.groups(),
             criteria=[(criterion.name, criterion.held, criterion.detail) for criterion in decision.criteria],
             promoted=decision.promoted,
+            names=task.metric_names,
+            cautions=task.cautions,
+            licence=dataset_type(config.task).licences.get(config.data.dataset, "Licence not known"),
         )
     )
 
 
 def _cpu_seconds_per_megapixel(network: Network, config: ExperimentConfig) -> float:
     """Returns the work of the network on one window or tile, the median of several: other work here does not count."""
-    if isinstance(network, TileNetwork):
-        number = network.geometry.windows_in(config.windows.tile)
-        side, settled = network.geometry.extent(number), number * network.geometry.stride
-    else:
-        side = settled = config.windows.size
-        network = with_views(network, num_views=config.windows.num_views)
+    timing = create_reader(config).timing(network)
+    network, side = timing.network, timing.side
     image = np.random.default_rng(config.seed).random((1, side, side, 3), np.float32)
     network(image)
     seconds: list[float] = []
@@ -260,7 +261,7 @@ def _cpu_seconds_per_megapixel(network: Network, config: ExperimentConfig) -> fl
         started = time.process_time()
         network(image)
         seconds.append(time.process_time() - started)
-    return float(np.median(seconds)) / (settled * settled / 1e6)
+    return float(np.median(seconds)) / (timing.settled**2 / 1e6)
 
 
 def _megabytes(uri: str) -> float:

@@ -11,8 +11,8 @@ import pandas as pd
 
 from nanonuclei.errors import NanonucleiError
 from nanonuclei.stages.children import run_child
-from nanonuclei.stages.pinned import check_cache, check_data, check_lock
-from nanonuclei.stages.places import DATASETS, Build
+from nanonuclei.stages.pinned import check_cache, check_data, check_lock, pipeline_tasks
+from nanonuclei.stages.places import Build
 from nanonuclei.tracking.runs import PARENT, existing_run, stage_run
 
 STAGES_TABLE = "stages.csv"
@@ -58,7 +58,7 @@ def _stages(run_id: str, targets: Sequence[str]) -> pd.DataFrame:
     """Returns one row per stage: ran here, failed here, restored from an earlier run, or not run."""
     children = _children(run_id)
     rows = []
-    for task in DATASETS:
+    for task in pipeline_tasks():
         asked = _asked(task, targets)
         broken = False
         for stage in Build.STAGES:
@@ -94,7 +94,7 @@ def _asked(task: str, targets: Sequence[str]) -> tuple[str, ...]:
 
 def _final_metrics() -> dict[str, float]:
     metrics: dict[str, float] = {}
-    for task in DATASETS:
+    for task in pipeline_tasks():
         path = Build(task).metrics("evaluate")
         if path.is_file():
             found = _flat(json.loads(path.read_text(encoding="utf-8")))

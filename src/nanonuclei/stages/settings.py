@@ -8,12 +8,12 @@ from pathlib import Path
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import Scalar, load_experiment, load_recipe, parse_settings, with_settings
-from nanonuclei.data.sources import locate_dataset
+from nanonuclei.config.roles import paths_of, sections_of
+from nanonuclei.config.section import Role
 from nanonuclei.errors import ConfigError, DataError, nearest_name
-from nanonuclei.stages.places import DATA, PARAMS, REAL_DATASETS, RECIPES
-
-SIMULATED_RECIPES = {"nuclei": RECIPES / "simulated.yaml"}
-"""Settings of a task for a first look at simulated images; a task without has its own made for them."""
+from nanonuclei.stages.places import DATA, PARAMS, RECIPES
+from nanonuclei.tasks import dataset_type
+from nanonuclei.tasks.dataset import SIMULATED
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Choices:
 def resolve(choices: Choices, *, say: Callable[[str], None] = print) -> ExperimentConfig:
     """Returns the config of an experiment with its dataset decided: ``auto`` never comes out.
 
-    Where no recipe is given and the images are simulated, `recipes/simulated.yaml` makes the network small enough for
-    a first look; settings go on top of it.
+    Where no recipe is given and the images are simulated, the task's recipe for them, if it has one, makes the
+    network small enough for a first look; settings go on top of it.
 
     Args:
         choices: What the command line said.
@@ -49,7 +49,7 @@ def resolve(choices: Choices, *, say: Callable[[str], None] = print) -> Experime
     """
     given = parse_settings(choices.settings)
     if choices.dataset is not None:
-        known = {"auto", "simulated", *REAL_DATASETS.values()}
+        known = {"auto", SIMULATED, *dataset_type(choices.task).locations}
         if choices.dataset not in known:
             raise ConfigError(f"unknown dataset {choices.dataset!r}. {nearest_name(choices.dataset, known)}")
         given["data.dataset"] = choices.dataset
@@ -57,12 +57,12 @@ def resolve(choices: Choices, *, say: Callable[[str], None] = print) -> Experime
     defaults = load_experiment(choices.task, path=PARAMS)
     asked = with_settings(defaults, _only({**recipe, **given}, "data.dataset")).data.dataset
     name = _present_dataset(choices.task, asked)
-    small = SIMULATED_RECIPES.get(choices.task) if name == "simulated" and choices.recipe is None else None
+    small = _small_recipe(choices.task) if name == SIMULATED and choices.recipe is None else None
     if small:
         recipe = load_recipe(small)
     settings = {**recipe, **given, "data.dataset": name}
     config = load_experiment(choices.task, path=PARAMS, settings=settings)
-    if asked == "auto" or name == "simulated":
+    if asked == "auto" or name == SIMULATED:
         say(_chosen(choices.task, name, asked=asked, small=small))
     return config
 
@@ -72,13 +72,15 @@ def _only(settings: Mapping[str, Scalar], path: str) -> dict[str, Scalar]:
 
 
 def _present_dataset(task: str, asked: str) -> str:
-    if asked == "simulated":
+    if asked == SIMULATED:
         return asked
-    real = REAL_DATASETS[task]
-    if locate_dataset(real, DATA) is not None:
-        return real
+    dataset = dataset_type(task)
+    known = dataset.locations if asked == "auto" else [asked]
+    there = [name for name in known if dataset.locate(name, DATA) is not None]
+    if there:
+        return there[0]
     if asked == "auto":
-        return "simulated"
+        return SIMULATED
     raise DataError(
         f"dataset {asked!r} must lie in {DATA}/{asked}, but is not there. Get it with "
         f"`mlflow run . -e fetch -P dataset={asked}`, or train on simulated images with `-P dataset=simulated`"
@@ -86,12 +88,40 @@ def _present_dataset(task: str, asked: str) -> str:
 
 
 def _chosen(task: str, name: str, *, asked: str, small: Path | None) -> str:
-    if name != "simulated":
+    if name != SIMULATED:
         return f"Dataset: {name}, found in {DATA}/."
     network = f" and a small network ({small})" if small else ""
-    if asked == "simulated":
+    if asked == SIMULATED:
+        return f"Using simulated {task}{network}."
+    if not dataset_type(task).locations:
         return f"Using simulated {task}{network}."
     return (
         f"No dataset in {DATA}/: using simulated {task}{network}. "
-        f"`mlflow run . -e fetch -P dataset={REAL_DATASETS[task]}` gets the real images."
+        + " or ".join(f"`mlflow run . -e fetch -P dataset={name}`" for name in dataset_type(task).locations)
+        + " gets the real images."
     )
+
+
+def check_changeable(
+    config: ExperimentConfig, changed: Mapping[str, Scalar], *, roles: Sequence[Role], stage: str
+) -> None:
+    """Makes sure that settings of a trained model may be changed.
+
+    Args:
+        config: Of the model.
+        changed: Settings by their paths.
+        roles: The roles that may be changed.
+        stage: Who changes them.
+
+    Raises:
+        ConfigError: One has another role.
+    """
+    free = set(paths_of(config, roles))
+    if fixed := [path for path in changed if path not in free]:
+        sections = ", ".join(sections_of(config, roles))
+        raise ConfigError(f"a trained model keeps its {', '.join(fixed)}; {stage} can change {sections}")
+
+
+def _small_recipe(task: str) -> Path | None:
+    name = dataset_type(task).simulated_recipe
+    return RECIPES / f"{name}.yaml" if name else None

@@ -11,22 +11,21 @@ from pathlib import Path
 import mlflow
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.config.nanotubes import NanotubeExperiment
 from nanonuclei.config.params import flatten, load_experiment, to_yaml
+from nanonuclei.config.section import Role
 from nanonuclei.data.catalog import SPLITS, Catalog
 from nanonuclei.data.versions import dataset_md5, file_md5
+from nanonuclei.drawing.charts import learning_curves
 from nanonuclei.engine.checkpoint import load_state
 from nanonuclei.engine.networks import for_inference
-from nanonuclei.engine.scan import check_tile
 from nanonuclei.engine.train import FitResult, fit
 from nanonuclei.errors import TrackingError
-from nanonuclei.models.window_classifier import window_geometry
-from nanonuclei.report.figures import learning_curves
+from nanonuclei.serving.model import stored_task
 from nanonuclei.serving.store import NETWORK, log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
+from nanonuclei.stages.open_settings import decided_on_validation
 from nanonuclei.stages.places import DATA, LOCK, PARAMS, run_folder
-from nanonuclei.stages.prepared import prepared
-from nanonuclei.stages.read_out import with_read_out
+from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.samples import training_samples, validation_samples
 from nanonuclei.tasks import create_task
 from nanonuclei.tracking.facts import Facts, log_facts
@@ -35,8 +34,9 @@ from nanonuclei.tracking.runs import DatasetInput, existing_run, log_datasets, l
 
 CONFIG = "config.yaml"
 LOCKED = "lock"
-NOT_OF_THE_TRAINING = ("data.seed", "windows", "instances", "tubes", "evaluate", "tune")
-"""Settings that the config of an older run may lack and its training still be gone on with."""
+NOT_OF_THE_TRAINING = (Role.READING, Role.SCORING, Role.SEARCH)
+LATER_SETTINGS = ("data.seed",)
+"""Roles, and single settings, that the config of an older run may lack and its training still be resumed."""
 
 
 def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Callable[[str], None] = print) -> str:
@@ -51,14 +51,13 @@ def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Ca
         The run's id.
 
     Raises:
-        ConfigError: The windows of nanotubes do not fit the network or the scan.
+        ConfigError: The settings do not fit together.
         TrackingError: The run to resume is unknown, or has no checkpoint here.
-        NanonucleiError: See `engine.train.fit` and `stages.prepare.prepared`.
+        NanonucleiError: See `engine.train.fit` and `stages.prepare.prepared_dataset`.
     """
     if config is None:
         config = _config_of(resume)
-    if isinstance(config, NanotubeExperiment):  # now and not once images have been made, or the training is over
-        check_tile(config.windows.tile, window_geometry(config.network, window=config.train.patch_size))
+    create_task(config).check()  # now and not once images have been made, or the training is over
     tags = {"task": config.task, "dataset.name": config.data.dataset}
     name = run_name(config)
     with contextlib.ExitStack() as held:
@@ -71,12 +70,12 @@ def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Ca
             held.enter_context(alone(folder))
         (folder / CONFIG).write_text(to_yaml(config), encoding="utf-8")
         say(f"Run {run_id}")
-        catalog, source = prepared(config, say=say)
+        catalog, source = prepared_dataset(config, say=say)
         log_inputs(config, catalog, source, folder=folder)
         result = run_fit(config, catalog, folder=folder, run_id=run_id)
         mlflow.log_figure(learning_curves(result.history, best_epoch=result.best_epoch), "figures/learning_curves.png")
         model = for_inference(create_task(config), result.model)
-        config = with_read_out(config, model, catalog, say=say)
+        config = decided_on_validation(config, model, catalog, say=say)
         task = create_task(config)
         say("Evaluating on the test images ...")
         report = score_model(task, model, catalog.split("test"))
@@ -94,7 +93,7 @@ def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Ca
         )
         mlflow.set_tag("finished", "true")
     say("")
-    say(score_table(report, "test"))
+    say(score_table(task, report, "test"))
     say("")
     say(_closing(run_id, result))
     return run_id
@@ -131,7 +130,7 @@ def _config_of(resume: str | None) -> ExperimentConfig:
             "check the run's id, or start a new run"
         )
     return load_experiment(
-        run.data.tags.get("task", "nuclei"), path=path, missing_from=PARAMS, may_miss=NOT_OF_THE_TRAINING
+        stored_task(path), path=path, missing_from=PARAMS, may_miss=LATER_SETTINGS, roles_may_miss=NOT_OF_THE_TRAINING
     )
 
 

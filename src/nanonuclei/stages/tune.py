@@ -14,11 +14,13 @@ import mlflow
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.legal import check_space
 from nanonuclei.config.params import flatten, to_yaml
+from nanonuclei.config.roles import paths_of
+from nanonuclei.config.section import Role
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.data.versions import dataset_md5
 from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.stages.places import DATA, SCRATCH, study_folder
-from nanonuclei.stages.prepared import prepared
+from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.tune_report import best_recipe, log_search, search_table
 from nanonuclei.stages.tune_trial import TrackedObjective
 from nanonuclei.tracking.runs import DatasetInput, existing_run, log_datasets, log_settings, stage_run
@@ -30,19 +32,10 @@ from nanonuclei.tune.storage import file_lock
 BEST = "best.yaml"
 SEEN = ("train", "val")
 """Splits that a search may see."""
-NOT_SHARED = (
-    "tune.",
-    "evaluate.",
-    "instances.",
-    "tubes.",
-    "train.epochs",
-    "train.keep",
-    "train.devices",
-    "train.workers",
-    "train.precision",
-    "train.tensorboard",
-)
-"""Settings that workers of one search may have otherwise, or that decide no trial."""
+NOT_SHARED = (Role.SEARCH, Role.SCORING, Role.MACHINE)
+"""Roles of the settings that workers of one search may have otherwise, or that decide no trial."""
+OF_A_WORKER = ("train.epochs", "train.keep", "train.precision")
+"""Single settings of that kind."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +74,7 @@ def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str],
     check_weights(config)
     tuner = open_search(options.tuner, search)
     with file_lock(SCRATCH / "prepared.lock"):  # several workers may begin at once
-        catalog, source = prepared(config, say=say)
+        catalog, source = prepared_dataset(config, say=say)
     tags = {"task": config.task, "dataset.name": config.data.dataset, "tuner": options.tuner, "study": search.study}
     with contextlib.ExitStack() as held:
 
@@ -128,7 +121,8 @@ def _search(config: ExperimentConfig, options: TuneOptions) -> Search:
         raise ConfigError(f"a study names a folder and must be of letters, digits, dots, - and _, got {study!r}")
     check_space(config)
     tune_config = config.tune
-    identity = {path: value for path, value in flatten(config).items() if not path.startswith(NOT_SHARED)}
+    free = {*OF_A_WORKER, *paths_of(config, NOT_SHARED), *_of_objects(config)}
+    identity = {path: value for path, value in flatten(config).items() if path not in free}
     decisive = ("metric", "epochs", "max_val_samples")
     identity |= {f"tune.{name}": getattr(tune_config, name) for name in decisive}
     identity |= {f"tune.space.{path}": str(span) for path, span in tune_config.space.items()}
@@ -141,6 +135,11 @@ def _search(config: ExperimentConfig, options: TuneOptions) -> Search:
         folder=study_folder(study),
         storage=options.storage,
     )
+
+
+def _of_objects(config: ExperimentConfig) -> tuple[str, ...]:
+    """Returns the settings by which objects are read: a trial is measured without them, but not without windows."""
+    return tuple(path for path in paths_of(config, (Role.READING,)) if not path.startswith("windows."))
 
 
 def _check_split(run_id: str, catalog: Catalog) -> None:

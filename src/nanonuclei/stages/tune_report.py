@@ -11,8 +11,8 @@ import yaml
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, load_experiment
+from nanonuclei.drawing.tables import table as text_table
 from nanonuclei.report.search import parallel_coordinates, pareto, search_history, setting_importances, slices
-from nanonuclei.report.summary import table as text_table
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.tune.base import Search, TrialRecord
 from nanonuclei.tune.optuna_parts import importances

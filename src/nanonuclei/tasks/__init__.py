@@ -1,15 +1,92 @@
-"""The tasks by name."""
+"""The tasks by name. A task is one folder; its parts are imported when they are first used.
+
+A package elsewhere adds a task by an entry point of the group `nanonuclei.tasks`: its name is the task's, its value
+the package of the task, see `tasks.base`.
+"""
 
 from __future__ import annotations
 
-from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.tasks.base import Task
-from nanonuclei.tasks.nanotubes import NanotubeTask
-from nanonuclei.tasks.nuclei import NucleiTask
+import functools
+import importlib
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
 
-TASKS: dict[str, type[NucleiTask] | type[NanotubeTask]] = {"nuclei": NucleiTask, "nanotubes": NanotubeTask}
+from nanonuclei.errors import ConfigError, nearest_name
+
+if TYPE_CHECKING:
+    from nanonuclei.config.experiment import ExperimentConfig
+    from nanonuclei.tasks.base import Reader, Task
+    from nanonuclei.tasks.dataset import Dataset
+
+GROUP = "nanonuclei.tasks"
+"""The group of entry points by which other packages add tasks."""
+
+OWN = {name: f"{__name__}.{name}" for name in ("nuclei", "nanotubes")}
+"""The tasks of this package: name to package."""
+
+_added: dict[str, str] = {}
+
+
+def task_names() -> tuple[str, ...]:
+    """Returns the names of all tasks, those of this package first."""
+    return tuple({**OWN, **_elsewhere(), **_added})
+
+
+def task_package(task: str) -> str:
+    """Returns the package of a task.
+
+    Raises:
+        ConfigError: There is no such task.
+    """
+    packages = {**OWN, **_added}
+    if task not in packages:
+        packages |= _elsewhere()
+    if task not in packages:
+        raise ConfigError(f"unknown task {task!r}. {nearest_name(task, packages)}")
+    return packages[task]
+
+
+def add_task(task: str, package: str) -> None:
+    """Makes a task known that has no entry point here, as where a stored model is loaded with its task's code."""
+    _added[task] = package
+
+
+def experiment_model(task: str) -> type[ExperimentConfig]:
+    """Returns the config model of a task."""
+    model: type[ExperimentConfig] = _part(task, "EXPERIMENT")
+    return model
+
+
+def create_dataset(config: ExperimentConfig) -> Dataset:
+    """Returns what is known of the datasets of the task that a config is for; imports no Keras."""
+    dataset: Dataset = dataset_type(config.task)(config)
+    return dataset
+
+
+def dataset_type(task: str) -> type[Dataset]:
+    """Returns the class of a task's datasets."""
+    kind: type[Dataset] = _part(task, "DATASET")
+    return kind
+
+
+def create_reader(config: ExperimentConfig) -> Reader:
+    """Returns the reader of the task that a config is for; imports no Keras."""
+    reader: Reader = _part(config.task, "READER")(config)
+    return reader
 
 
 def create_task(config: ExperimentConfig) -> Task:
-    """Returns the task that a config is for."""
-    return TASKS[config.task](config)  # type: ignore[arg-type]
+    """Returns the task that a config is for; imports Keras."""
+    task: Task = _part(config.task, "TASK")(config)
+    return task
+
+
+def _part(task: str, name: str) -> Any:
+    """Imports a part of a task; its package says under `name` where that is, as ``module:attribute``."""
+    module, _, attribute = getattr(importlib.import_module(task_package(task)), name).partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+@functools.cache
+def _elsewhere() -> dict[str, str]:
+    return {entry.name: entry.value for entry in entry_points(group=GROUP)}

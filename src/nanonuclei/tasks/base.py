@@ -1,80 +1,235 @@
-"""What a task is: everything that differs between finding nuclei and finding nanotubes, and nothing else."""
+"""What a task is: everything that differs between two questions about images, and nothing else.
+
+A `Reader` is what serving and prediction need; it never imports Keras. A `Task` is a reader that can also be trained
+and scored. Both hold a config and no other state. What a task knows of its datasets is in `tasks.dataset`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import keras
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.config.channels import Channel
+from nanonuclei.config.params import Scalar, flatten
 from nanonuclei.data.catalog import SampleRef
+from nanonuclei.errors import ConfigError
 from nanonuclei.imaging.instances import Instances
-from nanonuclei.imaging.types import Float32Array, Image, Labels
-from nanonuclei.models.phases import Phase
+from nanonuclei.imaging.networks import Network
+from nanonuclei.imaging.normalize import grey_limits, normalize
+from nanonuclei.imaging.types import Float32Array, Image, UInt8Array
+from nanonuclei.tasks.values import EXPORT_SHAPES, Assessment, Decided, Look, MapsOf, Noun, Objects, Report, Timing
 
-Statistics = dict[str, float]
-"""Figures of one image that may be added over images: counts, sums, and `images` = 1."""
+if TYPE_CHECKING:
+    import keras
+    from matplotlib.figure import Figure
+
+    from nanonuclei.models.phases import Phase
 
 
-class Task(Protocol):
-    """One question about images. Implementations hold a config and no other state."""
+class Reader(ABC):
+    """Reads the objects of one task off images with the help of its network.
 
-    config: ExperimentConfig
+    Attributes:
+        config: The experiment.
+        noun: What an object is called.
+        columns: What a served model tells of an object, beside the numbers of image and object: column to MLflow type.
+        table_columns: The columns of an object in the table that `predict` writes.
+        parameters: Parameters of a request, and the setting that each stands for.
+        cautions: What a model of this task must not be trusted with, one sentence or two each.
+        large_inputs: Whether a single call of the network already takes much memory.
+    """
 
+    noun: ClassVar[Noun]
+    columns: ClassVar[Mapping[str, str]]
+    table_columns: ClassVar[Sequence[str]]
+    parameters: ClassVar[Mapping[str, str]]
+    cautions: ClassVar[Sequence[str]]
+    large_inputs: ClassVar[bool] = False
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @property
+    def channel(self) -> Channel | None:
+        """Which channel of an image file is read; None: the image as it is, grey or in colours."""
+        return None
+
+    def network_input(self, image: Image) -> Float32Array:
+        """Returns a full image as the network takes it, ``(height, width, 3)`` float32 in 0..1."""
+        return normalize(image, grey_limits(image, self.config.normalize))
+
+    @abstractmethod
+    def score_maps(self, network: Network, inputs: Iterable[Float32Array]) -> Iterator[Float32Array]:
+        """Runs a network over full images.
+
+        Args:
+            network: See `Task.as_network` and `with_files`.
+            inputs: Of `network_input`, of any sizes; read as needed, not all at once.
+
+        Yields:
+            ``(height, width, channels)`` float32 per image, in order.
+        """
+
+    @abstractmethod
+    def objects(self, score_map: Float32Array) -> Objects:
+        """Reads objects and all that is told of them off the score map of a full image."""
+
+    def instances(self, score_map: Float32Array) -> Instances:
+        """Reads objects off the score map of a full image."""
+        return self.objects(score_map).instances
+
+    def with_files(self, network: Network, files: Mapping[str, Path]) -> Network:
+        """Returns a network that was loaded from a file, with what else `Task.network_files` stored beside it."""
+        return network
+
+    @abstractmethod
+    def timing(self, network: Network) -> Timing:
+        """Returns a typical call of a network."""
+
+    @abstractmethod
+    def example(self) -> UInt8Array:
+        """Returns a small image that holds objects: the example of a request, ``(height, width)``."""
+
+    @property
+    def look_threshold(self) -> float:
+        """Score from which a place in an image counts as positive."""
+        return 0.5
+
+    def look(self, score_map: Float32Array) -> Look:
+        """Returns what is shown to a person who annotates images.
+
+        Raises:
+            ConfigError: Images of this task are not annotated in pictures.
+        """
+        raise ConfigError(
+            f"pictures are made for tasks that are annotated in them, but the model is one of {self.config.task}. "
+            "Leave out the model, or name another one"
+        )
+
+
+class Task(Reader):
+    """A reader that can be trained and scored.
+
+    Attributes:
+        metric_names: The metrics that tables show, in order, by what people call them.
+        charted: Metrics in the figure with intervals.
+        headlines: Metrics whose difference a comparison tells in words.
+        lower_is_better: Metrics that are better when smaller.
+        group_metric: The metric that `dvc metrics` shows of each modality; empty for none.
+        gap_metrics: Metrics that are logged on seen and unseen images after a training, with their difference.
+        open_settings: Settings with the values that ask for a choice on validation images, see `decide`.
+    """
+
+    metric_names: ClassVar[Mapping[str, str]]
+    charted: ClassVar[Sequence[str]]
+    headlines: ClassVar[Sequence[str]]
+    lower_is_better: ClassVar[frozenset[str]] = frozenset()
+    group_metric: ClassVar[str] = ""
+    gap_metrics: ClassVar[Sequence[str]] = ()
+    open_settings: ClassVar[Mapping[str, Scalar]] = {}
+
+    def check(self) -> None:
+        """Checks, before anything slow begins, what the config alone does not show.
+
+        Raises:
+            ConfigError: The config does not fit the network.
+        """
+
+    @abstractmethod
     def batches(self, samples: Sequence[SampleRef], *, training: bool) -> keras.utils.PyDataset:
-        """An endless augmented stream for training, or every patch of a split once."""
+        """Returns an endless augmented stream for training, or every patch of a split once."""
 
+    @abstractmethod
     def build_network(self) -> keras.Model:
-        """The network with random weights, not compiled; needs no file of weights."""
+        """Returns the network with random weights, not compiled; needs no file of weights."""
 
+    @abstractmethod
     def build_model(self) -> keras.Model:
-        """The network as a training begins with it, pretrained where the config says so, compiled for phase one."""
+        """Returns the network as a training begins with it, pretrained if the config says so, compiled for phase one.
 
+        Raises:
+            ConfigError: The weights of the encoder cannot be had.
+        """
+
+    @abstractmethod
     def compile_for(self, model: keras.Model, phase: Phase) -> None:
         """Chooses the weights that learn in a phase, and compiles with loss, metrics and a new optimizer."""
 
-    def network_input(self, image: Image) -> Float32Array:
-        """A full image to what the network takes, ``(height, width, 3)`` float32 in 0..1."""
+    @abstractmethod
+    def as_network(self, model: keras.Model) -> Network:
+        """Returns a trained model, in the precision of the inference, as what `score_maps` calls."""
 
-    def instances(self, score_map: Float32Array) -> Instances:
-        """Reads objects off the score map of a full image, ``(height, width, channels)``."""
+    @property
+    def training_side(self) -> int:
+        """Side of what the network sees in training, px."""
+        return int(self.config.train.patch_size)
 
-    def score(self, sums: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-        """Metrics from statistics summed over images; works on arrays, one entry per resampling."""
+    @property
+    def warm_up_shapes(self) -> Sequence[tuple[int, ...]]:
+        """Shapes of batches that make the compiler ready, so that the time of a score is that of work."""
+        return ()
 
+    @property
+    def export_shapes(self) -> Sequence[tuple[int, ...]]:
+        """Shapes of random images on which an exported network is compared with Keras, at least two."""
+        return EXPORT_SHAPES
 
-@runtime_checkable
-class LabelsTask(Protocol):
-    """A task whose truth is a label map."""
+    def network_files(self) -> Mapping[str, str]:
+        """Returns texts that `with_files` needs, by the name of the file beside the network."""
+        return {}
 
-    def statistics(self, labels: Labels, score_map: Float32Array, found: Instances) -> Statistics:
-        """What one image adds to the score."""
+    @property
+    def is_open(self) -> bool:
+        """Whether a setting is still to be decided on validation images."""
+        settings = flatten(self.config)
+        return any(settings[path] == value for path, value in self.open_settings.items())
 
+    def samples_to_decide_on(self, samples: Sequence[SampleRef]) -> Sequence[SampleRef]:
+        """Returns the validation images that `decide` looks at: all, or as many as memory holds."""
+        return samples
 
-@dataclass(frozen=True)
-class Assessment:
-    """One image scored.
+    def decide(self, samples: Sequence[SampleRef], score_maps: Iterable[Float32Array]) -> Decided:
+        """Returns the settings that the config leaves open, as they are best on validation images.
 
-    Attributes:
-        statistics: What it adds to the score.
-        objects: One row per found object: at least ``score`` and ``matched``.
-    """
+        Raises:
+            DataError: There is no sample.
+        """
+        return Decided({})
 
-    statistics: Statistics
-    objects: pd.DataFrame
-
-
-@runtime_checkable
-class SampleTask(Protocol):
-    """A task whose truth is more than a label map, and which has thresholds to decide on validation images."""
-
+    @abstractmethod
     def assess(self, sample: SampleRef, score_map: Float32Array) -> Assessment:
         """Scores one image."""
 
-    def decide(self, samples: Sequence[SampleRef], score_maps: Sequence[Float32Array]) -> Mapping[str, float]:
-        """Settings, by path, that the config leaves open, as they are best on these images."""
+    @abstractmethod
+    def score(self, sums: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+        """Returns metrics from statistics summed over images; works on arrays, one entry per resampling."""
+
+    def figures(
+        self, report: Report, samples: Sequence[SampleRef], *, maps: MapsOf, split: str
+    ) -> Iterator[tuple[str, Figure | str]]:
+        """Yields what else a run holds of a score: figures, and texts such as tables.
+
+        Args:
+            report: The score.
+            samples: The images of the split.
+            maps: From samples to their score maps.
+            split: Its name.
+
+        Yields:
+            The artifact's path, such as ``figures/test_worst.png``, and its content.
+        """
+        yield from ()
+
+    def per_image_table(self, report: Report) -> pd.DataFrame:
+        """Returns the statistics per image as a table to look at."""
+        return report.per_image
+
+    def plots(self, report: Report) -> Mapping[str, pd.DataFrame]:
+        """Returns tables that `dvc plots` draws, by name, beside precision and recall."""
+        return {}

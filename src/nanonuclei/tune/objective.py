@@ -16,13 +16,12 @@ import numpy as np
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.legal import trial_config
-from nanonuclei.config.nanotubes import NanotubeExperiment
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.engine.networks import for_inference
 from nanonuclei.engine.train import OnEpoch, fit
 from nanonuclei.interrupts import interrupted
-from nanonuclei.models.window_classifier import window_geometry
-from nanonuclei.tasks import Task, create_task
+from nanonuclei.tasks import create_task
+from nanonuclei.tasks.base import Task
 from nanonuclei.tune.base import (
     COMPLETE,
     FAILED,
@@ -103,7 +102,7 @@ def run_trial(
         with own.lend(task) as (lent, more), clock:
             callbacks = [_BuiltOptimizer(), *more]
             result = fit(lent, data.train, data.val, workdir=folder, on_epoch=tell, callbacks=callbacks)
-        speed = _timed_once(task, result.model, size=_side(trial))
+        speed = _timed_once(task, result.model, size=task.training_side)
         return {"num_params": float(result.model.count_params()), "inference_ms": speed}
 
     best = min if config.tune.metric == "val/loss" else max
@@ -165,14 +164,6 @@ def _timed_once(task: Task, model: keras.Model, *, size: int) -> float:
     if key not in _timings:
         _timings[key] = inference_ms(for_inference(task, model), size=size)
     return _timings[key]
-
-
-def _side(config: ExperimentConfig) -> int:
-    """Returns the side of what the network sees in training, px."""
-    if not isinstance(config, NanotubeExperiment):
-        return config.train.patch_size
-    geometry = window_geometry(config.network, window=config.train.patch_size)
-    return geometry.extent(config.train.tile_windows)
 
 
 class _BuiltOptimizer(keras.callbacks.Callback):

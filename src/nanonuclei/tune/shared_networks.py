@@ -22,7 +22,7 @@ from nanonuclei.data.catalog import SampleRef
 from nanonuclei.engine.devices import detect
 from nanonuclei.models.optimizers import optimizer
 from nanonuclei.models.phases import phases
-from nanonuclei.tasks import Task
+from nanonuclei.tasks.base import Task
 
 MOST = 8
 """Networks that a process keeps; where the trials of a space need more, each builds its own."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from nanonuclei.config.experiment import AugmentConfig
+from nanonuclei.config.pixels import AugmentConfig
 from nanonuclei.data.augment.sizes import Nuclei, draw_zoom
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Float32Array, Image, Int32Array, Labels

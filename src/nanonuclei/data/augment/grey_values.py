@@ -7,11 +7,11 @@ import math
 import cv2
 import numpy as np
 
-from nanonuclei.config.shared import GreyValuesConfig
+from nanonuclei.config.pixels import AugmentConfig, JitterConfig
 from nanonuclei.imaging.types import Float32Array
 
 
-def jitter(image: Float32Array, *, config: GreyValuesConfig, rng: np.random.Generator) -> Float32Array:
+def jitter(image: Float32Array, *, config: JitterConfig, rng: np.random.Generator) -> Float32Array:
     """Changes the grey values of a normalised patch at random.
 
     With probability `config.colour` the channels of a colour image become random mixtures of themselves, rows of
@@ -30,12 +30,13 @@ def jitter(image: Float32Array, *, config: GreyValuesConfig, rng: np.random.Gene
     Returns:
         An image of the same shape, float32, clipped to 0..1.
     """
+    colour, invert = (config.colour, config.invert) if isinstance(config, AugmentConfig) else (0.0, 0.0)
     plane = image.ndim == 2
     grey = plane or bool((image[..., 0] == image[..., 1]).all() and (image[..., 0] == image[..., 2]).all())
     out: Float32Array = np.clip(image[..., 0] if grey and not plane else image, 0.0, 1.0)
-    if not grey and rng.random() < config.colour:
+    if not grey and rng.random() < colour:
         out = cv2.transform(out, rng.dirichlet((0.5, 0.5, 0.5), size=3).astype(np.float32))
-    if rng.random() < config.invert:
+    if rng.random() < invert:
         out = 1.0 - out
     if rng.random() < config.intensity_probability:
         if config.gamma > 0.0:

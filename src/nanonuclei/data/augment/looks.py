@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from skimage.color import hed_from_rgb, rgb_from_hed
 
-from nanonuclei.config.experiment import AugmentConfig
+from nanonuclei.config.pixels import AugmentConfig
 from nanonuclei.imaging.types import Float32Array, Labels
 
 LEAST_LIGHT = 1.0 / 255.0

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nanonuclei.config.experiment import AugmentConfig
+from nanonuclei.config.pixels import AugmentConfig
 from nanonuclei.imaging.types import Labels
 
 FEWEST_PX = 4.0

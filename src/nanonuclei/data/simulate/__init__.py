@@ -1,1 +1,0 @@
-"""The embedded datasets, made by drawing."""

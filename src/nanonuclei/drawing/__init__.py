@@ -1,0 +1,1 @@
+"""Charts, pictures and tables that tasks and reports share."""

@@ -1,0 +1,9 @@
+"""Where are the tunneling nanotubes: everything that belongs to this task alone.
+
+The names below say where its parts are; `tasks` imports each when it is first used.
+"""
+
+EXPERIMENT = "nanonuclei.tasks.nanotubes.config:NanotubeExperiment"
+DATASET = "nanonuclei.tasks.nanotubes.dataset:NanotubeDataset"
+READER = "nanonuclei.tasks.nanotubes.reader:NanotubeReader"
+TASK = "nanonuclei.tasks.nanotubes.network:NanotubeTask"

@@ -1,0 +1,168 @@
+"""What decides a result of the nanotubes task: the classifier of windows, its training, the scan, the read-out."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.config.pixels import JitterConfig
+from nanonuclei.config.section import Fraction, Positive, Role, Section
+from nanonuclei.config.shared import IMAGENET_ALPHAS, InferenceConfig, TrainConfig
+from nanonuclei.config.tune import TuneConfig
+from nanonuclei.tasks.nanotubes.data_config import NanotubeDataConfig
+
+Limit = Fraction | Literal["auto"]
+"""A threshold on scores; auto: chosen on the validation images at the end of the training, and stored as a number."""
+
+
+class WindowAugmentConfig(JitterConfig):
+    """Random changes of a training patch. None resamples it: a line of one pixel stays one.
+
+    Attributes:
+        mixup: Chance that a patch is laid over another one: each pixel is the brighter of the two, and the result is
+            positive where either is. Their mean would dim a thin line to a share of its contrast.
+    """
+
+    flip: bool
+    turn: bool
+    mixup: Fraction
+
+
+class ClassifierConfig(Section):
+    """The classifier of windows: an image network of Keras up to one of its layers, and a head.
+
+    Attributes:
+        kind: The image network.
+        trunk: The layer whose answer the head reads; it sets how far a score looks, and the stride of the scan.
+        learns_from: With `train.encoder` unfrozen, the layer that learning begins at, or `all`.
+        head: `average`: the mean of the features over the window | `flatten`: a weight for every place in it.
+        hidden: Units between the features and the score; 0: none.
+    """
+
+    role: ClassVar[Role | None] = Role.NETWORK
+    kind: Literal["vgg16", "mobilenetv2", "resnet50"]
+    trunk: Annotated[str, Field(min_length=1)]
+    learns_from: Annotated[str, Field(min_length=1)]
+    alpha: Annotated[float, Field(gt=0.0, le=4.0)]
+    weights: Annotated[str, Field(min_length=1)]
+    norm_momentum: Annotated[float, Field(ge=0.0, lt=1.0)]
+    head: Literal["average", "flatten"]
+    hidden: Annotated[int, Field(ge=0, le=8192)]
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+
+    @model_validator(mode="after")
+    def _weights_exist(self) -> Self:
+        if self.kind == "mobilenetv2" and self.weights == "imagenet" and self.alpha not in IMAGENET_ALPHAS:
+            raise ValueError(
+                f"alpha must be one of {', '.join(map(str, IMAGENET_ALPHAS))} with weights=imagenet, "
+                f"got {self.alpha:g}. Take one of them, or weights=none"
+            )
+        return self
+
+
+class WindowLossConfig(Section):
+    """What is minimised: the binary cross-entropy against labels drawn in by `label_smoothing` from 0 and 1."""
+
+    role: ClassVar[Role | None] = Role.LOSS
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class WindowTrainConfig(TrainConfig):
+    """The optimisation.
+
+    Attributes:
+        patch_size: Side of the window that a score is for; the network sees a margin about it beside.
+        tile_windows: Windows along each side of a training tile, a stride apart: the network runs once for all of them.
+        balance: 0: windows are drawn as often as they are; 1: positive and negative ones equally often; the others of
+            their tiles come along.
+    """
+
+    tile_windows: Annotated[int, Field(ge=1, le=256)]
+    monitor: Literal["val/loss", "val/accuracy"]
+
+
+class WindowTuneConfig(TuneConfig):
+    """The search for better settings.
+
+    Attributes:
+        metric: Of windows; the area under precision and recall depends on no threshold.
+    """
+
+    metric: Literal["val/loss", "val/accuracy", "val/pr_auc"]
+
+
+class ScanConfig(InferenceConfig):
+    """How a full image is scanned: the trunk runs once over each tile, and every window is read off its features.
+
+    Attributes:
+        tile: Largest side of what the network sees at once, margins included, px.
+    """
+
+    tile: Annotated[int, Field(ge=64, le=8192)]
+
+
+class TubesConfig(Section):
+    """How candidates are read off a score map and the image.
+
+    Attributes:
+        window_threshold: Score from which a window counts as positive; candidates lie in such windows.
+        min_score: Score of a candidate from which it is reported.
+        narrow: Standard deviation of the narrowest line that is looked for, px.
+        broad: Of the broadest.
+        ridge: Ridge strength that a line reaches somewhere, in standard deviations of the noise.
+        kept: Share of its contrast that a line keeps as far as it is followed.
+        body_radius: What holds a disc of this radius is a cell and no line, px.
+        min_length: Shorter candidates are dropped, px.
+        max_width: Wider candidates are dropped, full width at half maximum, px.
+        min_straightness: Distance of the ends / length; the more crooked are dropped.
+        joins: Which candidates are kept: all | cell: those that meet a cell | two: those that join two cells.
+    """
+
+    role: ClassVar[Role | None] = Role.READING
+    window_threshold: Limit
+    min_score: Limit
+    narrow: Annotated[float, Field(ge=0.5, le=20.0)]
+    broad: Annotated[float, Field(ge=0.5, le=20.0)]
+    ridge: Positive
+    kept: Annotated[float, Field(gt=0.0, le=1.0)]
+    body_radius: Annotated[int, Field(ge=2, le=50)]
+    min_length: Annotated[float, Field(ge=0.0, le=1000.0)]
+    max_width: Positive
+    min_straightness: Fraction
+    joins: Literal["all", "cell", "two"]
+
+    @model_validator(mode="after")
+    def _limits_are_in_order(self) -> Self:
+        if self.narrow > self.broad:
+            raise ValueError(f"narrow must be at most broad, got narrow={self.narrow} and broad={self.broad}")
+        return self
+
+
+class NanotubeExperiment(ExperimentConfig):
+    """Everything that decides the result of the nanotubes task."""
+
+    task: Literal["nanotubes"]
+    data: NanotubeDataConfig
+    augment: WindowAugmentConfig
+    network: ClassifierConfig
+    loss: WindowLossConfig
+    train: WindowTrainConfig
+    windows: ScanConfig
+    tubes: TubesConfig
+    tune: WindowTuneConfig
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Self:
+        if self.train.encoder != "unfrozen" and self.network.weights == "none":
+            raise ValueError(
+                f"random weights must not be frozen: train.encoder must be unfrozen with network.weights=none, "
+                f"got {self.train.encoder}"
+            )
+        if self.network.learns_from != "all" and self.network.weights == "none":
+            raise ValueError(
+                f"random weights must all learn: network.learns_from must be all with network.weights=none, "
+                f"got {self.network.learns_from}"
+            )
+        return self

@@ -1,0 +1,144 @@
+"""The datasets of the nanotubes task: images with masks, lines, boxes or as patches, and simulated images."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanonuclei.config.channels import Channel
+from nanonuclei.data.catalog import BadSample, SampleRef, sample_digest
+from nanonuclei.data.fields import find_fields
+from nanonuclei.data.modality import guess_modality
+from nanonuclei.errors import DataError
+from nanonuclei.imaging.types import Image
+from nanonuclei.tasks.dataset import SIMULATED, Dataset, Dealt, Facts
+from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
+from nanonuclei.tasks.nanotubes.reader import NOUN
+from nanonuclei.tasks.nanotubes.sources.images import TNT_ARCHIVE, num_labels, read_tnt, simulated_tubes
+from nanonuclei.tasks.nanotubes.sources.overlaps import find_overlaps
+from nanonuclei.tasks.nanotubes.sources.samples import TubeSample, tube_truth, write_tube_sample
+from nanonuclei.tasks.nanotubes.sources.splits import TubeFacts, cut_quadrants, missing_classes, split_tubes
+from nanonuclei.tasks.values import Looking
+
+TNT = "tnt"
+
+
+class NanotubeDataset(Dataset):
+    """Images with their lines, boxes or patches."""
+
+    config: NanotubeExperiment
+    noun = NOUN
+    locations = {TNT: TNT_ARCHIVE}
+    licences = {
+        TNT: "images of nanotubes that whoever trained brought along: their owners say what they may be used for",
+        SIMULATED: "made by this project's simulator, no rights of others",
+    }
+    size_name = "length"
+    code = ("sources", "simulate", "lines/line.py", "data_config.py")
+    is_labelled_in_pictures = True
+
+    def fetch(self, name: str, source: str, *, data: Path, report: Callable[[str], None]) -> Path:
+        """Packs images and annotations, or simulated ones; see `tasks.nanotubes.sources.fetch.fetch_tnt`."""
+        from nanonuclei.tasks.nanotubes.sources.fetch import fetch_tnt
+
+        settings = self.config.data
+        return fetch_tnt(source, data, simulated=settings.simulated, seed=settings.seed, report=report)
+
+    def shaping(self) -> dict[str, object]:
+        """Returns the settings that decide what is prepared."""
+        data = self.config.data
+        if data.dataset == SIMULATED:
+            own: dict[str, object] = {"data.simulated": data.simulated.model_dump()}
+        else:
+            own = {"data.channels": data.channels.model_dump()}
+        window = self.config.train.patch_size
+        return {**super().shaping(), "data.split_by": data.split_by, "train.patch_size": window, **own}
+
+    def samples(self, source: Path | None) -> Iterator[TubeSample | BadSample]:
+        """Yields the images, or their quadrants, that windows fit into; drawn where there is no source."""
+        data, window = self.config.data, self.config.train.patch_size
+        items = simulated_tubes(data.simulated, seed=data.seed) if source is None else read_tnt(source, data.channels)
+        for item in items:
+            if isinstance(item, BadSample):
+                yield item
+                continue
+            file = item.file or item.sample_id
+            try:
+                parts = cut_quadrants(item, gap=window) if data.split_by == "quadrant" else (item,)
+            except DataError as error:
+                yield BadSample(item.sample_id, file, str(error))
+                continue
+            height, width = parts[0].image.shape[:2]
+            is_patch, what = item.truth.kind == "patch", "quadrants have" if len(parts) > 1 else "has"
+            if min(height, width) < window:
+                least = f"less than a window of {window}. Lower train.patch_size, or leave it out"
+                problem = f"{what} {width}x{height} px, {least}"
+                yield BadSample(item.sample_id, file, problem)
+            elif is_patch and max(height, width) > window:
+                problem = (
+                    f"a patch of {width}x{height} px, more than a window of {window}: the nanotube may be anywhere. "
+                    f"Set train.patch_size to the side of the patches"
+                )
+                yield BadSample(item.sample_id, file, problem)
+            else:
+                yield from parts
+
+    def write(self, folder: Path, sample: TubeSample) -> None:
+        """Writes image, label map, lines or boxes, nuclei and cells of one sample."""
+        write_tube_sample(folder, sample)
+
+    def facts(self, sample: TubeSample) -> Facts:
+        """Returns what is kept of a sample; of a patch also its pixels."""
+        is_patch = sample.truth.kind == "patch"
+        num_tubes = len(sample.truth.boxes) if sample.truth.kind == "boxes" else num_labels(sample.truth.labels)
+        twin = sample_digest(sample.image, sample.image[:0])
+        own = TubeFacts(sample.sample_id, sample.group, twin, sample.truth.kind, num_tubes)
+        return Facts(
+            sample_id=sample.sample_id,
+            height=sample.image.shape[0],
+            width=sample.image.shape[1],
+            modality=guess_modality(sample.image),
+            num_objects=num_tubes,
+            digest=sample.digest(),
+            content=(own, sample.image if is_patch else None),
+        )
+
+    def deal(self, facts: Sequence[Facts]) -> Dealt:
+        """Deals fields of view to the splits; patches that continue or overlap each other are together."""
+        patches: list[Image] = [image for _, image in (one.content for one in facts) if image is not None]
+        found = (find_fields(patches).tolist(), find_overlaps(patches).tolist()) if patches else ((), ())
+        numbers = zip(*found, strict=True)
+        own: list[TubeFacts] = []
+        for one, image in (each.content for each in facts):
+            neighbours, overlapping = next(numbers) if image is not None else (None, None)
+            own.append(dataclasses.replace(one, neighbours=neighbours, overlapping=overlapping))
+        data = self.config.data
+        try:
+            fields, splits = split_tubes(own, shares=data.split, seed=data.seed)
+        except DataError as error:
+            shared = len(patches) - len(set(found[1]))
+            hint = ". Patches that share pixels are of one field: cut them out of more images" if shared else ""
+            return Dealt((), (), [BadSample("split", "splits", f"{error}{hint}")])
+        return Dealt(fields, splits, missing_classes(own, splits))
+
+    def object_sizes(self, samples: Sequence[SampleRef]) -> Mapping[str, NDArray[np.float64]]:
+        """Returns the lengths of all nanotubes per modality, px: of lines, or of the longer side of boxes."""
+        lengths: dict[str, list[float]] = {}
+        for sample in samples:
+            truth = tube_truth(sample)
+            own = lengths.setdefault(sample.modality, [])
+            own += [line.length for line in truth.lines]
+            own += np.max(truth.boxes[:, 2:] - truth.boxes[:, :2], axis=1, initial=0.0).tolist()
+        return {modality: np.array(values, np.float64) for modality, values in lengths.items()}
+
+    def pictures(
+        self, images: Path, folder: Path, *, channel: Channel, size: int, looking: Looking | None
+    ) -> tuple[int, int, list[BadSample]]:
+        """Cuts pictures, and writes tasks and labelling interface for Label Studio."""
+        from nanonuclei.tasks.nanotubes.sources.label_pictures import write_pictures
+
+        return write_pictures(images, folder, channel=channel, size=size, looking=looking)

@@ -1,0 +1,206 @@
+"""Figures of the nanotubes task: maps and lines over images, curves, confusion and calibration of windows, counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from nanonuclei.drawing.charts import (
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    QUIET,
+    SMALL,
+    TEXT,
+    VERMILLION,
+    dress,
+    legend_below,
+    new_figure,
+)
+from nanonuclei.imaging import binned_scores
+from nanonuclei.imaging.types import Float32Array
+from nanonuclei.tasks.nanotubes.lines.line import Line
+
+SIDE = 4.0
+"""Inches of a picture."""
+
+LARGEST = 1024
+"""Pixels of a picture's longer side; larger images are shown smaller."""
+
+CALIBRATION = 10
+"""Groups of windows of equal width in score whose share of positives is drawn."""
+
+
+@dataclass(frozen=True)
+class TubePanel:
+    """One image with what is true and what was found.
+
+    Attributes:
+        grey: ``(height, width)`` float32 in 0..1.
+        scores: ``(height, width)`` float32 in 0..1.
+        true: The true lines.
+        was_found: ``(true,)`` bool.
+        found: Lines of the candidates.
+        is_right: ``(found,)`` bool.
+        caption: What stands above.
+    """
+
+    grey: Float32Array
+    scores: Float32Array
+    true: Sequence[Line]
+    was_found: NDArray[np.bool_]
+    found: Sequence[Line]
+    is_right: NDArray[np.bool_]
+    caption: str
+
+
+def tube_panels(panels: Sequence[TubePanel], *, title: str) -> Figure:
+    """Draws a row per image: the image, the scores of its windows over it, true and found lines.
+
+    Args:
+        panels: At least one.
+        title: Of the figure.
+    """
+    figure = new_figure(3 * SIDE, len(panels) * (SIDE + 0.35) + 0.7, title)
+    grid = figure.subplots(len(panels), 3, squeeze=False)
+    for row, panel in zip(grid, panels, strict=True):
+        scale = min(1.0, LARGEST / max(panel.grey.shape))
+        size = tuple(max(1, round(extent * scale)) for extent in panel.grey.shape[::-1])
+        grey, scores = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (panel.grey, panel.scores))
+        for axes in row:
+            axes.imshow(np.sqrt(grey), cmap="gray", vmin=0.0, vmax=1.0)
+            axes.set_axis_off()
+        row[0].set_title(panel.caption, fontsize=SMALL, color=INK, loc="left")
+        row[1].imshow(scores, cmap="magma", vmin=0.0, vmax=1.0, alpha=0.6)
+        for lines, flags, colours in (
+            (panel.true, panel.was_found, (BLUE, ORANGE)),
+            (panel.found, panel.is_right, (GREEN, VERMILLION)),
+        ):
+            for line, flag in zip(lines, flags, strict=True):
+                y, x = (line.points * scale).T
+                row[2].plot(x, y, color=colours[0] if flag else colours[1], lw=1.0)
+    names = {"true, found": BLUE, "true, missed": ORANGE, "candidate, right": GREEN, "candidate, wrong": VERMILLION}
+    legend_below(figure, [Line2D([], [], color=colour, lw=2, label=name) for name, colour in names.items()])
+    return figure
+
+
+def close_ups(panels: Sequence[TubePanel], *, title: str, side: int = 96) -> Figure:
+    """Draws where errors are: around the middle of each panel's first line, missed or wrong, with all lines.
+
+    Args:
+        panels: One per error; the line in question comes first in `true` where it was missed, else in `found`.
+        title: Of the figure.
+        side: Of a close-up, px.
+    """
+    columns = min(4, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = new_figure(columns * 2.6, rows * 2.9 + 0.5, title)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        lines = panel.true if panel.true else panel.found
+        y, x = lines[0].points[len(lines[0].points) // 2]
+        axes.imshow(np.sqrt(panel.grey), cmap="gray", vmin=0.0, vmax=1.0)
+        axes.plot(lines[0].points[:, 1], lines[0].points[:, 0], color=ORANGE, lw=1.0, alpha=0.8)
+        axes.set_xlim(x - side / 2, x + side / 2)
+        axes.set_ylim(y + side / 2, y - side / 2)
+        axes.set_title(panel.caption, fontsize=SMALL, color=INK)
+    return figure
+
+
+def precision_recall_curves(
+    windows: tuple[NDArray[np.float64], NDArray[np.float64]], objects: pd.DataFrame, *, num_true: int
+) -> Figure:
+    """Draws precision over recall, of windows and of candidates, for all thresholds.
+
+    Args:
+        windows: Counts of positive and negative windows, see `imaging.binned_scores`.
+        objects: Columns score and matched.
+        num_true: True nanotubes.
+    """
+    figure = new_figure(9.0, 4.2, "Precision and recall for all thresholds")
+    left, right = figure.subplots(1, 2)
+    precision, recall = binned_scores.precision_recall(*windows)
+    left.step(recall, precision, where="pre", color=BLUE)
+    share = windows[0].sum() / max(windows[0].sum() + windows[1].sum(), 1.0)
+    left.axhline(share, color=QUIET, lw=1.0, ls="--")
+    left.annotate("share of positives", (0.0, share), (2, 3), textcoords="offset points", fontsize=SMALL, color=QUIET)
+    ranked = objects.sort_values("score", ascending=False, kind="stable")
+    hits = ranked["matched"].fillna(0.0).to_numpy(float).cumsum()
+    right.step(hits / max(num_true, 1), hits / np.arange(1, len(hits) + 1), where="pre", color=GREEN)
+    for axes, name in ((left, "Windows"), (right, "Candidates, half of the line covered")):
+        axes.set_xlim(0.0, 1.02)
+        axes.set_ylim(0.0, 1.02)
+        dress(axes, name, "recall", "precision")
+    return figure
+
+
+def window_figure(windows: tuple[NDArray[np.float64], NDArray[np.float64]], *, threshold: float) -> Figure:
+    """Draws the confusion matrix of windows at a threshold, and the share of positives by score.
+
+    Args:
+        windows: Counts of positive and negative windows, see `imaging.binned_scores`.
+        threshold: Score of a positive window.
+    """
+    positive, negative = windows
+    figure = new_figure(9.0, 4.2, "Windows: confusion and calibration")
+    left, right = figure.subplots(1, 2)
+    above = binned_scores.lower_edges() >= threshold - 1e-9
+    table = np.array([[negative[~above].sum(), negative[above].sum()], [positive[~above].sum(), positive[above].sum()]])
+    left.imshow(table / np.maximum(table.sum(axis=1, keepdims=True), 1.0), cmap="Blues", vmin=0.0, vmax=1.0)
+    for row, column in np.ndindex(2, 2):
+        share = table[row, column] / max(table[row].sum(), 1.0)
+        colour = "white" if share > 0.5 else INK
+        text = f"{table[row, column]:,.0f}\n{share:.0%}"
+        left.text(column, row, text, ha="center", va="center", fontsize=TEXT, color=colour)
+    left.set_xticks([0, 1], ["without", "with"])
+    left.set_yticks([0, 1], ["without", "with"])
+    dress(left, f"Threshold {threshold:.3f}", "predicted", "true")
+    left.grid(False)
+    _calibration(right, positive, negative)
+    return figure
+
+
+def _calibration(axes: Axes, positive: NDArray[np.float64], negative: NDArray[np.float64]) -> None:
+    edges = np.append(binned_scores.lower_edges(), 1.0)
+    middles = (edges[:-1] + edges[1:]) / 2.0
+    groups = np.minimum((middles * CALIBRATION).astype(int), CALIBRATION - 1)
+    total = np.bincount(groups, positive + negative, CALIBRATION)
+    share = np.bincount(groups, positive, CALIBRATION) / np.maximum(total, 1.0)
+    score = np.bincount(groups, (positive + negative) * middles, CALIBRATION) / np.maximum(total, 1.0)
+    axes.plot([0, 1], [0, 1], color=QUIET, lw=1.0, ls="--")
+    axes.plot(score[total > 0], share[total > 0], "o-", color=BLUE, ms=5)
+    axes.set_xlim(0.0, 1.0)
+    axes.set_ylim(0.0, 1.02)
+    dress(axes, "Calibration", "mean score", "share of windows with nanotubes")
+
+
+def count_agreement(per_image: pd.DataFrame) -> Figure:
+    """Draws nanotubes per cell as counted and as true, per image: difference over mean, with the limits of agreement.
+
+    Args:
+        per_image: Statistics of the images; those whose cells are not known are left out.
+    """
+    known = per_image[per_image["tcr_images"] > 0]
+    true = known["tcr_num_true"] / known["tcr_true_cells"].clip(lower=1.0)
+    found = known["tcr_num_found"] / known["tcr_found_cells"].clip(lower=1.0)
+    difference = (found - true).to_numpy(float)
+    figure = new_figure(5.0, 4.2, "Nanotubes per cell: found against true")
+    axes = figure.subplots()
+    axes.plot((found + true) / 2.0, difference, "o", color=BLUE, ms=5)
+    if len(difference):
+        spread = 1.96 * difference.std(ddof=1) if len(difference) > 1 else 0.0
+        for place, style in ((0.0, "-"), (-spread, "--"), (spread, "--")):
+            axes.axhline(difference.mean() + place, color=INK if place == 0.0 else QUIET, lw=1.0, ls=style)
+    dress(axes, "Bland-Altman, one dot per image", "mean of both", "found - true")
+    return figure

@@ -1,0 +1,1 @@
+"""Thin lines in images: found, followed, measured and matched."""

@@ -1,0 +1,280 @@
+"""Candidates for nanotubes: lines of the image itself, where the classifier of windows says that there are some.
+
+Scores of windows tell roughly where; at their stride they blur neighbouring nanotubes. So the lines are taken from the
+image. They are candidates: a 2-D image cannot show that a line hovers above the substrate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import KDTree
+
+from nanonuclei.errors import DataError
+from nanonuclei.imaging.instances import Instances
+from nanonuclei.imaging.types import Float32Array, Labels
+from nanonuclei.tasks.nanotubes.config import TubesConfig
+from nanonuclei.tasks.nanotubes.lines.following import Ground, contrast, follow, line_contrast, make_ground
+from nanonuclei.tasks.nanotubes.lines.line import STEP, Line, pixels_near, resample
+from nanonuclei.tasks.nanotubes.lines.ridges import DIRECTIONS, filled, ridge_points
+
+SEED, SPACING = 4.0, 8.0
+"""Half the length of what is followed at first, and the distance between such seeds on a line, px."""
+
+FRINGE = 0.25
+"""A seed within `SPACING` of a brighter one has at least this share of its contrast."""
+
+NEAR = 2.0
+"""Lines run together where they are this near to each other, px."""
+
+STEADY = 0.3
+"""Share of its median contrast that nine tenths of a line have at least."""
+
+WOBBLE = 0.5
+"""Largest distance of a line from the parabola nearest to it, px: nanotubes are taut or sag."""
+
+SAME = 0.6
+"""Share of a line near another one from which they are the same."""
+
+PROFILE = 6.0
+"""How far across a line its width is looked for, px."""
+
+HALO = 2
+"""Pixels about a cell in which its own light outshines a nanotube's."""
+
+_Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A line that may be a nanotube.
+
+    Attributes:
+        line: Centre line, and its width: full width at half maximum of the mean profile, px, which holds the blur of
+            the microscope.
+        score: In 0..1: mean score of the windows along it.
+        strength: Mean contrast along it, standard deviations of the noise of a pixel.
+        cells: Labels of the cells at the first and at the last end, 0 where it meets none.
+    """
+
+    line: Line
+    score: float
+    strength: float
+    cells: tuple[int, int]
+
+    @property
+    def joins(self) -> bool:
+        """Whether it runs from one cell to another."""
+        return 0 not in self.cells and self.cells[0] != self.cells[1]
+
+
+def find_candidates(
+    scores: Float32Array, grey: Float32Array, config: TubesConfig, *, cells: Labels, threshold: float
+) -> list[Candidate]:
+    """Finds the candidates of one image, of any score.
+
+    Outside of cells, in windows of a score at or above the threshold, crests of thin bright lines are followed both
+    ways as far as the image shows them, until they meet a cell. What is too short, broad, crooked or uneven, or joins
+    too little, is dropped, and of those that run together all but the clearest.
+
+    Args:
+        scores: ``(height, width)`` float32 in 0..1, score of the window about each pixel.
+        grey: ``(height, width)`` float32, the image, lines bright.
+        config: Read-out; `min_score` is left to the caller.
+        cells: ``(height, width)`` labels of the cells, see `cell_bodies`.
+        threshold: Score of a positive window.
+
+    Returns:
+        Sorted by score, then strength, highest first.
+
+    Raises:
+        DataError: The shapes differ.
+    """
+    if not scores.shape == grey.shape == cells.shape or scores.ndim != 2:
+        raise DataError(
+            f"scores, image and cells must have one (height, width), got {scores.shape}, {grey.shape} and "
+            f"{cells.shape}. Take them from one image"
+        )
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * HALO + 1, 2 * HALO + 1))
+    near = cv2.dilate(cells.astype(np.float32), disc).astype(np.int32)
+    free = near == 0
+    if not (free & (scores >= threshold)).any():
+        return []
+    ground = make_ground(filled(grey, free), near)
+    seeds = _seeds(grey, free, scores >= threshold, config)
+    found = [_to_edges(candidate, cells) for candidate in _followed(seeds, ground, scores, grey, config)]
+    kept = [candidate for candidate in found if _is_wanted(candidate, config)]
+    return sorted(_apart(kept), key=lambda candidate: (-candidate.score, -candidate.strength))
+
+
+def to_instances(candidates: Sequence[Candidate], shape: tuple[int, int]) -> Instances:
+    """Draws candidates into a label image, the surest on top; where two cross, the boxes still hold all of both.
+
+    Args:
+        candidates: Sorted by score, highest first.
+        shape: Height and width of the image, px.
+    """
+    labels = np.zeros(shape, np.int32)
+    boxes = np.zeros((len(candidates), 4), np.int32)
+    for place in range(len(candidates) - 1, -1, -1):
+        pixels = candidates[place].line.pixels(shape)
+        labels[tuple(pixels.T)] = place + 1
+        boxes[place] = (*pixels.min(axis=0), *(pixels.max(axis=0) + 1))
+    scores = np.array([candidate.score for candidate in candidates], np.float32)
+    return Instances(boxes, scores, labels)
+
+
+def _seeds(grey: Float32Array, free: _Mask, wanted: _Mask, config: TubesConfig) -> list[Float32Array]:
+    """Returns short straight lines on the crests of the image, the strongest of those that are near each other."""
+    points = ridge_points(grey, free, narrow=config.narrow, broad=config.broad, least=config.ridge)
+    kept = wanted[tuple(points.places.T)]
+    places, directions, strengths = points.places[kept], points.directions[kept], points.strengths[kept]
+    if not len(places):
+        return []
+    open_ = np.ones(len(places), bool)
+    near = KDTree(places).query_ball_point(places, SPACING)
+    seeds = []
+    offsets = np.arange(-SEED, SEED + STEP / 2, STEP)
+    for first in np.argsort(-strengths, kind="stable"):
+        if not open_[first]:
+            continue
+        others = np.array(near[first])
+        turn = np.abs(directions[others] - directions[first])
+        open_[others[np.minimum(turn, DIRECTIONS - turn) <= 1]] = False
+        angle = np.pi * directions[first] / DIRECTIONS
+        along = np.array([np.sin(angle), np.cos(angle)])
+        seed = places[first] + offsets[:, None] * along
+        pixels = np.clip(np.rint(seed).astype(int), 0, np.array(free.shape) - 1)
+        seeds.append(seed[_about_middle(free[tuple(pixels.T)])].astype(np.float32))
+    return seeds
+
+
+def _about_middle(good: _Mask) -> slice:
+    """Returns the run of good ones about the middle one."""
+    middle = len(good) // 2
+    before, after = np.flatnonzero(~good[:middle]), np.flatnonzero(~good[middle + 1 :])
+    return slice(before[-1] + 1 if len(before) else 0, middle + 1 + (after[0] if len(after) else len(good)))
+
+
+def _followed(
+    seeds: list[Float32Array], ground: Ground, scores: Float32Array, grey: Float32Array, config: TubesConfig
+) -> list[Candidate]:
+    noise = max(ground.noise, 1e-6)
+    levels = _levels(ground, seeds)
+    good = _outshining(seeds, levels)
+    lines, levels = [seed for seed, kept in zip(seeds, good, strict=True) if kept], levels[good]
+    ahead = follow(ground, lines, levels=levels, share=config.kept)
+    back = follow(ground, [line[::-1] for line in lines], levels=levels, share=config.kept)
+    found = []
+    for seed, before, after in zip(lines, back, ahead, strict=True):
+        points = resample(np.concatenate([before[0][::-1], seed, after[0]]))
+        line, values = Line(points, 0.0), line_contrast(ground, points)
+        if line.straightness < config.min_straightness or not _is_steady(values) or _wobble(points) > WOBBLE:
+            continue
+        inside = np.clip(np.rint(points).astype(int), 0, np.array(scores.shape) - 1)
+        score, strength = float(scores[tuple(inside.T)].mean()), float(values.mean()) / noise
+        found.append(Candidate(Line(points, _width(grey, points)), score, strength, (before[1], after[1])))
+    return found
+
+
+def _to_edges(candidate: Candidate, cells: Labels) -> Candidate:
+    """Draws the ends of a candidate on to the edges of the cells that it meets, whose light hides the last of it."""
+    first, last = candidate.cells
+    points = candidate.line.points
+    before = _nearest(points[0], cells, first) if first else points[:0]
+    after = _nearest(points[-1], cells, last) if last else points[:0]
+    points = resample(np.concatenate([before, points, after]))
+    return replace(candidate, line=Line(points, candidate.line.width))
+
+
+def _nearest(end: Float32Array, cells: Labels, label: int) -> Float32Array:
+    """Returns the nearest pixel of a cell to the end of a line, ``(1, 2)``; none where it is further than its light."""
+    _, places = pixels_near(end[None], HALO + 2.0, (cells.shape[0], cells.shape[1]))
+    places = places[cells[tuple(places.T)] == label]
+    if not len(places):
+        return np.zeros((0, 2), np.float32)
+    return np.asarray(places[[int(np.argmin(np.hypot(*(places - end).T)))]], np.float32)
+
+
+def _levels(ground: Ground, seeds: list[Float32Array]) -> NDArray[np.float64]:
+    """Returns the contrast of seeds, which are straight."""
+    if not seeds:
+        return np.zeros(0)
+    points = np.concatenate(seeds).astype(np.float64)
+    lengths = np.array([len(seed) for seed in seeds])
+    chords = np.array([seed[-1] - seed[0] for seed in seeds], np.float64)
+    chords /= np.maximum(np.hypot(*chords.T), 1e-6)[:, None]
+    values = contrast(ground, points[:, None], np.repeat(chords, lengths, axis=0)[:, None])[:, 0]
+    return np.array([np.median(part) for part in np.split(values, np.cumsum(lengths)[:-1])])
+
+
+def _outshining(seeds: list[Float32Array], levels: NDArray[np.float64]) -> _Mask:
+    """Whether seeds are no fringes of much brighter ones: a filter answers about a bright line and its ends too."""
+    if not seeds:
+        return np.zeros(0, bool)
+    middles = np.array([seed[len(seed) // 2] for seed in seeds])
+    brightest = [levels[near].max() for near in KDTree(middles).query_ball_point(middles, SPACING)]
+    return (levels > 0.0) & (levels >= FRINGE * np.array(brightest))
+
+
+def _is_steady(values: NDArray[np.float64]) -> bool:
+    """Whether a line is bright all along: what is put together of several lines has gaps."""
+    return bool(np.percentile(values, 10) >= STEADY * np.median(values))
+
+
+def _wobble(points: Float32Array) -> float:
+    """Returns how far a line is from the parabola nearest to it, px: root of the mean square."""
+    along = np.linspace(-1.0, 1.0, len(points))
+    basis = np.stack([np.ones_like(along), along, along**2], axis=1)
+    rest = points - basis @ np.linalg.lstsq(basis, points, rcond=None)[0]
+    return float(np.sqrt((rest**2).sum(axis=1).mean()))
+
+
+def _apart(candidates: list[Candidate]) -> list[Candidate]:
+    """Keeps the clearest of candidates that run together: all seeds of a line are followed to the same ends."""
+    kept: list[tuple[Candidate, KDTree]] = []
+    for candidate in sorted(candidates, key=lambda found: -found.strength * found.line.length):
+        points = candidate.line.points
+        shared = [
+            float((tree.query(points, distance_upper_bound=NEAR)[0] <= NEAR).mean())
+            for _, tree in kept
+            if (points.max(axis=0) >= tree.mins - NEAR).all() and (points.min(axis=0) <= tree.maxes + NEAR).all()
+        ]
+        if max(shared, default=0.0) < SAME:
+            kept.append((candidate, KDTree(points)))
+    return [candidate for candidate, _ in kept]
+
+
+def _width(grey: Float32Array, points: Float32Array) -> float:
+    """Returns the full width at half maximum of the mean profile across a line, px."""
+    along = np.gradient(points.astype(np.float64), axis=0) if len(points) > 1 else np.array([[0.0, 1.0]])
+    across = along[:, ::-1] * np.array([1.0, -1.0])
+    across /= np.maximum(np.hypot(*across.T), 1e-6)[:, None]
+    offsets = np.arange(-PROFILE, PROFILE + 0.125, 0.25)
+    places = points[:, None, :] + offsets[None, :, None] * across[:, None, :]
+    profile = np.median(
+        ndimage.map_coordinates(grey, places.reshape(-1, 2).T, order=1, mode="nearest").reshape(len(points), -1), axis=0
+    )
+    middle = len(offsets) // 2
+    peak = middle - 8 + int(np.argmax(profile[middle - 8 : middle + 9]))  # within 2 px of the centre line
+    half = (profile[peak] + profile.min()) / 2.0
+    below = profile < half
+    left = np.flatnonzero(below[:peak])
+    right = np.flatnonzero(below[peak:])
+    first = offsets[left[-1]] if len(left) else offsets[0]
+    last = offsets[peak + right[0]] if len(right) else offsets[-1]
+    return float(last - first - 0.25)
+
+
+def _is_wanted(candidate: Candidate, config: TubesConfig) -> bool:
+    line = candidate.line
+    if line.length < config.min_length or line.width > config.max_width:
+        return False
+    if config.joins == "two":
+        return candidate.joins
+    return config.joins == "all" or any(candidate.cells)

@@ -1,0 +1,73 @@
+"""Reading nanotubes off a score map by the settings of their task, without Keras, and candidates as rows of a table.
+
+`lines.candidates` finds the lines; here thresholds that are still open have a value, and cells come from the map.
+"""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+
+from nanonuclei.imaging.types import Float32Array, Int32Array
+from nanonuclei.tasks.nanotubes.config import Limit, TubesConfig
+from nanonuclei.tasks.nanotubes.lines.candidates import Candidate, find_candidates
+from nanonuclei.tasks.nanotubes.lines.cell_bodies import cell_bodies
+
+UNDECIDED = 0.5
+"""A threshold that the config leaves open, before it is chosen on validation images."""
+
+CANDIDATE_COLUMNS = (
+    *("score", "y0", "x0", "y1", "x1", "length", "length_um", "width", "width_um"),
+    *("straightness", "strength", "first_cell", "last_cell", "line"),
+)
+"""What is reported of a candidate, px where the name has no unit; the line as JSON text ``[[x, y], ...]``."""
+
+SIMPLE = 0.5
+"""A reported line leaves out points that lie this near to it, px."""
+
+
+def decided(limit: Limit) -> float:
+    """Returns a threshold as a number."""
+    return UNDECIDED if limit == "auto" else limit
+
+
+def read_cells(score_map: Float32Array, config: TubesConfig, *, nuclei: Float32Array | None = None) -> Int32Array:
+    """Returns labels of the cells.
+
+    Args:
+        score_map: ``(height, width, 2)``: scores, image.
+        config: The read-out.
+        nuclei: ``(height, width)`` float32 in 0..1, the channel of the nuclei, if there is one.
+    """
+    return cell_bodies(score_map[..., 1], nuclei, radius=config.body_radius)
+
+
+def read_candidates(
+    score_map: Float32Array, config: TubesConfig, *, cells: Int32Array, min_score: float | None = None
+) -> list[Candidate]:
+    """Returns the candidates of an image, the surest first.
+
+    Args:
+        score_map: ``(height, width, 2)``: scores, image.
+        config: The read-out.
+        cells: Labels of the cells.
+        min_score: Instead of the config's.
+    """
+    least = decided(config.min_score) if min_score is None else min_score
+    found = find_candidates(
+        score_map[..., 0], score_map[..., 1], config, cells=cells, threshold=decided(config.window_threshold)
+    )
+    return [candidate for candidate in found if candidate.score >= least]
+
+
+def candidate_row(candidate: Candidate, pixel_size: float | None, shape: tuple[int, int]) -> tuple[float | str, ...]:
+    """Returns the `CANDIDATE_COLUMNS` of a candidate; micrometres are NaN where the pixel size is not known."""
+    line, scale = candidate.line, np.nan if pixel_size is None else pixel_size
+    pixels = line.pixels(shape)
+    box = (*pixels.min(axis=0).tolist(), *(pixels.max(axis=0) + 1).tolist())
+    sizes = (line.length, line.length * scale, line.width, line.width * scale)
+    corners = cv2.approxPolyDP(line.points[:, ::-1].reshape(-1, 1, 2), SIMPLE, closed=False).reshape(-1, 2)
+    text = json.dumps(np.round(corners.astype(np.float64), 2).tolist())
+    return (candidate.score, *box, *sizes, line.straightness, candidate.strength, *candidate.cells, text)

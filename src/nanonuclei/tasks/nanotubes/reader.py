@@ -1,0 +1,178 @@
+"""Reads candidates for nanotubes off images: a scanned classifier of windows, and lines in the image. No Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nanonuclei.config.channels import Channel
+from nanonuclei.errors import TrackingError
+from nanonuclei.imaging.instances import Instances
+from nanonuclei.imaging.networks import Network, TileNetwork
+from nanonuclei.imaging.scan import Scanner
+from nanonuclei.imaging.types import Float32Array, Image, Int32Array, UInt8Array
+from nanonuclei.imaging.window_geometry import read_geometry
+from nanonuclei.tasks.base import Reader
+from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
+from nanonuclei.tasks.nanotubes.lines.candidates import Candidate, to_instances
+from nanonuclei.tasks.nanotubes.lines.detection import (
+    CANDIDATE_COLUMNS,
+    candidate_row,
+    decided,
+    read_candidates,
+    read_cells,
+)
+from nanonuclei.tasks.values import BOX, Look, Noun, Objects, Timing
+
+NOUN = Noun("nanotube", "nanotubes")
+
+GEOMETRY = "geometry.json"
+"""File beside a stored network: how its windows lie."""
+
+
+class NanotubeReader(Reader):
+    """Candidates for nanotubes by the settings of their config, cells being found in the image alone.
+
+    Columns: the box, the ``score``, ``length`` and ``width`` in px, the ``straightness`` (distance of the ends /
+    length), ``first_cell`` and ``last_cell`` (numbers of the cells at its ends, 0 for none), and the ``line`` as JSON
+    text ``[[x, y], ...]``. Label maps show the lines.
+    """
+
+    config: NanotubeExperiment
+    noun = NOUN
+    columns = {
+        **BOX,
+        **dict.fromkeys(("score", "length", "width", "straightness"), "double"),
+        **dict.fromkeys(("first_cell", "last_cell"), "long"),
+        "line": "string",
+    }
+    table_columns = (
+        *(*BOX, "area", "score", "length", "width", "straightness", "strength"),
+        *("first_cell", "last_cell", "line"),
+    )
+    parameters = {
+        "window_threshold": "tubes.window_threshold",
+        "min_score": "tubes.min_score",
+        "min_length": "tubes.min_length",
+        "max_width": "tubes.max_width",
+        "min_straightness": "tubes.min_straightness",
+        "joins": "tubes.joins",
+    }
+    cautions = (
+        "What it finds are candidates: a 2-D image cannot show that they hover above the substrate. Filopodia, "
+        "retraction fibres and the links of cells that have just divided may look the same.",
+        "Simulated images are not real ones: scores on them say nothing about real nanotubes.",
+        "Cells are found in the same grey channel by their light; candidates depend on them where they must join two.",
+        "It expects lines and cells as wide, in px, as those of the training images. Scores order candidates by "
+        "certainty; they are no probabilities. Not for diagnosis.",
+    )
+    large_inputs = True
+
+    @property
+    def channel(self) -> Channel | None:
+        """The channel that nanotubes are seen in, as the training's images were read; simulated ones are grey."""
+        return None if self.config.data.dataset == "simulated" else self.config.data.channels.tubes
+
+    @property
+    def window_threshold(self) -> float:
+        """Score from which a window counts as positive."""
+        return decided(self.config.tubes.window_threshold)
+
+    @property
+    def min_score(self) -> float:
+        """Score from which a candidate is reported."""
+        return decided(self.config.tubes.min_score)
+
+    def score_maps(self, network: Network, inputs: Iterable[Float32Array]) -> Iterator[Float32Array]:
+        """Yields, per image, the score of the nearest window and the grey value: ``(height, width, 2)``.
+
+        Raises:
+            TrackingError: It is not known how the windows of the network lie.
+            ConfigError: A tile holds no window with its margins.
+        """
+        scanner = Scanner(self._scanning(network), self.config.windows.tile)
+        return map(scanner.score_map, inputs)
+
+    def cells(self, score_map: Float32Array, nuclei: Image | None = None) -> Int32Array:
+        """Returns labels of the cells.
+
+        Args:
+            score_map: ``(height, width, 2)``: scores, image.
+            nuclei: The channel of the nuclei, if there is one.
+        """
+        seeds = None if nuclei is None else self.network_input(nuclei)[..., 0]
+        return read_cells(score_map, self.config.tubes, nuclei=seeds)
+
+    def candidates(
+        self, score_map: Float32Array, cells: Int32Array, *, min_score: float | None = None
+    ) -> list[Candidate]:
+        """Returns the candidates of an image, the surest first.
+
+        Args:
+            score_map: ``(height, width, 2)``: scores, image.
+            cells: Labels of the cells.
+            min_score: Instead of the config's.
+        """
+        return read_candidates(score_map, self.config.tubes, cells=cells, min_score=min_score)
+
+    def instances(self, score_map: Float32Array) -> Instances:
+        """Returns the candidates as lines of pixels."""
+        return to_instances(self.candidates(score_map, self.cells(score_map)), score_map.shape[:2])
+
+    def objects(self, score_map: Float32Array) -> Objects:
+        """Returns the candidates with their rows, and the counts that biologists report."""
+        shape, cells = (score_map.shape[0], score_map.shape[1]), self.cells(score_map)
+        candidates = self.candidates(score_map, cells)
+        found = to_instances(candidates, shape)
+        areas = np.bincount(found.pixels().ravel(), minlength=len(found) + 1)[1:].tolist()
+        rows: list[dict[str, Any]] = [
+            {"area": area, **dict(zip(CANDIDATE_COLUMNS, candidate_row(candidate, None, shape), strict=True))}
+            for candidate, area in zip(candidates, areas, strict=True)
+        ]
+        num_cells = int(cells.max())
+        per_cell = round(len(candidates) / num_cells, 4) if num_cells else float("nan")
+        return Objects(found, rows, {"num_cells": num_cells, "objects_per_cell": per_cell})
+
+    def with_files(self, network: Network, files: Mapping[str, Path]) -> Network:
+        """Returns the network with how its windows lie.
+
+        Raises:
+            DataError: The file holds no geometry.
+        """
+        if GEOMETRY not in files:
+            return network
+        return TileNetwork(network, read_geometry(files[GEOMETRY].read_text(encoding="utf-8")))
+
+    def timing(self, network: Network) -> Timing:
+        """Returns a call with one whole tile."""
+        scanning = self._scanning(network)
+        number = scanning.geometry.windows_in(self.config.windows.tile)
+        return Timing(scanning, scanning.geometry.extent(number), number * scanning.geometry.stride)
+
+    def example(self) -> UInt8Array:
+        """Returns two cells that a nanotube joins."""
+        y, x = np.mgrid[:64, :96]
+        cells = sum(np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / 60.0) for cy, cx in ((32, 16), (32, 80)))
+        tube = 0.5 * np.exp(-((y - 32) ** 2) / 2.0) * ((x > 16) & (x < 80))
+        return np.asarray(20 + 180 * np.clip(np.maximum(cells, tube), 0, 1), np.uint8)
+
+    @property
+    def look_threshold(self) -> float:
+        """Score of a positive window."""
+        return self.window_threshold
+
+    def look(self, score_map: Float32Array) -> Look:
+        """Returns scores and candidates, for pictures that people annotate."""
+        found = self.instances(score_map)
+        return Look(score_map[..., 0], found.boxes.astype(np.float32), found.scores)
+
+    def _scanning(self, network: Network) -> TileNetwork:
+        if not isinstance(network, TileNetwork):
+            raise TrackingError(
+                f"a network that scans must tell how its windows lie, but {type(network).__name__} does not. Log the "
+                f"model again with `mlflow run . -e train -P task={self.config.task}`"
+            )
+        return network

@@ -1,0 +1,1 @@
+"""Simulated images of cells and nanotubes."""

@@ -1,0 +1,180 @@
+"""Puts a dataset of nanotubes in place, as one zip with always the same bytes, whatever form it comes in."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+import tifffile
+
+from nanonuclei.data.archives import Files, Place, file_sha256, open_files, whole_file, write_zip
+from nanonuclei.data.problems import problems_table
+from nanonuclei.errors import DataError
+from nanonuclei.imaging.types import Image
+from nanonuclei.tasks.nanotubes.data_config import SimulatedNanotubesConfig
+from nanonuclei.tasks.nanotubes.sources.annotations import json_kind, load_json
+from nanonuclei.tasks.nanotubes.sources.images import ARCHIVE_LIMITS, TNT_ARCHIVE, open_tnt, simulated_tubes
+from nanonuclei.tasks.nanotubes.sources.label_studio import file_of
+from nanonuclei.tasks.nanotubes.sources.layout import PARSERS, describe, find_layout
+from nanonuclei.tasks.nanotubes.sources.samples import TubeSample
+
+SIMULATED = "simulated"
+MEMBRANES, NUCLEI = "membranes", "nuclei"
+"""Names of the channels of simulated images."""
+
+
+def fetch_tnt(
+    source: str,
+    data: Path,
+    *,
+    simulated: SimulatedNanotubesConfig,
+    seed: int,
+    report: Callable[[str], None] = print,
+) -> Path:
+    """Puts ``tnt/tnt.zip`` below the data folder in place; what was there is replaced only at the end.
+
+    The zip holds the files of the dataset as they are, without the folders that all of them lie in, and without what
+    does not belong to it, such as images that nobody has looked at. Images are checked when they are prepared.
+
+    Args:
+        source: Path of a folder or a zip in one of the forms of `tube_layout`, of a JSON file of annotations whose
+            images lie beside it, or ``simulated``.
+        data: The data folder.
+        simulated: What ``simulated`` draws.
+        seed: Its seed.
+        report: Takes one line per step.
+
+    Returns:
+        The path of the zip.
+
+    Raises:
+        DataError: The source does not exist, is unsafe or damaged, or is no dataset of nanotubes, or the disk is full.
+            Nothing is left behind.
+    """
+    target = data / TNT_ARCHIVE
+    if source == SIMULATED:
+        report(f"drawing {simulated.num_images} images")
+        with whole_file(target) as temporary:
+            write_zip(temporary, _drawn(simulated, seed))
+    else:
+        path = Path(source).expanduser()
+        if not path.exists():
+            raise DataError(
+                f"source must be {SIMULATED} or the path of a folder, a zip or a JSON file of annotations, got "
+                f"{source!r}, which does not exist. No dataset of nanotubes is public; docs/nanotubes-data.md says how "
+                f"to make one"
+            )
+        if target.is_file() and path.samefile(target):
+            report(f"{target} is the source itself: nothing to do")
+        else:
+            report(f"packing {path}")
+            _pack(path, target)
+    with open_tnt(target) as (_, layout):
+        for note in layout.notes:
+            report(note)
+        if layout.problems:
+            report(problems_table(layout.problems))
+            report("Mend them and fetch again; data.on_bad_sample=skip goes on without them")
+        size = target.stat().st_size / 1e6
+        report(f"{target}: {describe(layout)}, {size:.1f} MB, sha256 {file_sha256(target)[:12]}")
+    return target
+
+
+def _pack(path: Path, target: Path) -> None:
+    with whole_file(target) as temporary:
+        if path.is_file() and path.suffix.lower() == ".json":
+            _pack_files(_beside(path), temporary)
+        else:
+            with open_files(path, limits=ARCHIVE_LIMITS) as files:
+                _pack_files(files, temporary)
+
+
+def _pack_files(files: Files, target: Path) -> None:
+    layout = find_layout(files)
+    top = _common_folder(layout.files)
+    write_zip(target, ((name[len(top) :], files.read(name)) for name in layout.files))
+
+
+def _common_folder(names: tuple[str, ...]) -> str:
+    """The folders that all files lie in, with a ``/``; ``positive`` and the like are no such folders."""
+    folders = os.path.commonpath([PurePosixPath(name).parent.as_posix() for name in names]) if names else ""
+    parts = [part for part in folders.split("/") if part not in ("", ".")]
+    while parts and parts[-1].lower() in ("images", "masks", "cells", "positive", "negative"):
+        parts.pop()
+    return "/".join(parts) + "/" if parts else ""
+
+
+class _Gathered:
+    """Files from here and there under names of a dataset."""
+
+    def __init__(self, path: Path, files: dict[str, Path]) -> None:
+        self.path = path
+        self.names = tuple(sorted(files))
+        self._files = files
+
+    def read(self, name: str) -> bytes:
+        file = self._files[name]
+        try:
+            return file.read_bytes()
+        except OSError as error:
+            raise DataError(f"cannot read {file}: {error.strerror or error}. Give yourself the right to") from error
+
+    def place(self, name: str) -> Place | None:
+        file = self._files[name]
+        return Place(file, 0, file.stat().st_size)
+
+
+def _beside(annotations: Path) -> Files:
+    """Gathers a JSON file and the images that it refers to, from its folder or a folder ``images`` there."""
+    try:
+        tree = load_json(annotations.read_bytes())
+    except OSError as error:
+        raise DataError(f"cannot read {annotations}: {error.strerror or error}. Give yourself the right to") from error
+    kind = json_kind(tree)
+    if not kind:
+        raise DataError(
+            f"{annotations} must be annotations of COCO, LabelMe or Label Studio, but is none of these. Export them "
+            f"again as JSON"
+        )
+    folder = annotations.parent
+    files = {annotations.name: annotations}
+    references = [file_of(mark.image) for mark in PARSERS[kind](tree, annotations.name).marks]
+    for reference in references:
+        base = PurePosixPath(reference).name
+        safe = not PurePosixPath(reference).is_absolute() and ".." not in PurePosixPath(reference).parts
+        places = [folder / reference] if safe else []
+        found = next((file for file in (*places, folder / "images" / base, folder / base) if file.is_file()), None)
+        if found is not None:
+            files[f"images/{reference if safe else base}"] = found
+    if references and len(files) == 1:
+        raise DataError(
+            f"the images of {annotations} must lie beside it, but none does: no {references[0]} is in {folder} or "
+            f"{folder / 'images'}. Copy them there, or put both into one folder and fetch that"
+        )
+    return _Gathered(annotations, files)
+
+
+def _drawn(config: SimulatedNanotubesConfig, seed: int) -> Iterator[tuple[str, bytes]]:
+    for sample in simulated_tubes(config, seed=seed):
+        yield f"images/{sample.sample_id}.tif", _tiff(sample)
+        yield f"masks/{sample.sample_id}.png", _png(sample.truth.labels)
+        if sample.cells is not None:
+            yield f"cells/{sample.sample_id}.png", _png(sample.cells)
+
+
+def _tiff(sample: TubeSample) -> bytes:
+    """Returns an image of two named channels as ImageJ writes it, without a date, so that its bytes repeat."""
+    planes = {MEMBRANES: sample.image} | ({} if sample.nuclei is None else {NUCLEI: sample.nuclei})
+    with io.BytesIO() as stream:
+        metadata = {"axes": "CYX", "Labels": list(planes)}
+        tifffile.imwrite(stream, np.stack(list(planes.values())), imagej=True, metadata=metadata)
+        return stream.getvalue()
+
+
+def _png(labels: Image) -> bytes:
+    _, data = cv2.imencode(".png", labels)
+    return data.tobytes()

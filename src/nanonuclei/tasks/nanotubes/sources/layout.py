@@ -1,0 +1,285 @@
+"""Which files of a dataset of nanotubes are what: images, masks, boxes, patches; nothing but text files is read here.
+
+A dataset is a folder or a zip with images anywhere in it, PNG, JPEG or TIFF, and the truth in one of these forms:
+
+* ``masks/<name>.png`` or ``.tif`` for ``images/<name>.*``, labels or binary, and ``cells/<name>.png`` where known;
+* a table with the columns ``image,y0,x0,y1,x1``;
+* COCO, LabelMe or Label Studio JSON;
+* patches already cut, in folders ``positive/`` and ``negative/``.
+
+A table ``fields.csv`` with the columns ``image,field`` tells which images show one field of view, if any do.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from nanonuclei.data.archives import Files
+from nanonuclei.data.catalog import BadSample
+from nanonuclei.data.image_files import is_image, stem
+from nanonuclei.errors import DataError
+from nanonuclei.tasks.nanotubes.sources.annotations import (
+    Marks,
+    Parsed,
+    is_boxes_csv,
+    json_kind,
+    load_json,
+    parse_boxes_csv,
+    parse_coco,
+    parse_labelme,
+    read_rows,
+)
+from nanonuclei.tasks.nanotubes.sources.label_studio import file_of, parse_label_studio
+from nanonuclei.tasks.nanotubes.sources.names import beside, by_base_name, match_image, sample_ids
+
+FIELDS = "fields.csv"
+"""Table of the fields of view."""
+
+_MASKS, _CELLS = "masks", "cells"
+_PATCHES = {"positive": True, "negative": False}
+PARSERS: Mapping[str, Callable[[Any, str], Parsed]] = {
+    "coco": parse_coco,
+    "labelme": parse_labelme,
+    "label_studio": parse_label_studio,
+}
+"""By kind of JSON, as `annotations.json_kind` names it: takes the tree and the file's name."""
+
+
+@dataclass(frozen=True)
+class ImageEntry:
+    """One image of a dataset and where its truth lies: in exactly one of mask, marks and patch.
+
+    Attributes:
+        sample_id: Name, unique in the dataset, safe as a file name.
+        file: The image.
+        mask: The file of its nanotubes.
+        marks: Boxes about its nanotubes.
+        patch: Whether it holds a nanotube somewhere.
+        cells: The file of its cells.
+        group: Name of the field of view.
+    """
+
+    sample_id: str
+    file: str
+    mask: str | None = None
+    marks: Marks | None = None
+    patch: bool | None = None
+    cells: str | None = None
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a dataset holds.
+
+    Attributes:
+        entries: The images that somebody said something about, sorted by id.
+        problems: What does not fit together.
+        notes: What was passed over on purpose, one line each.
+        files: Whatever belongs to the dataset, sorted: images, masks, annotations; without images left out on purpose.
+    """
+
+    entries: tuple[ImageEntry, ...]
+    problems: tuple[BadSample, ...]
+    notes: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+@dataclass
+class _Found:
+    """Files by what they are, while the dataset is gone through."""
+
+    images: list[str] = field(default_factory=list)
+    masks: dict[tuple[str, str], str] = field(default_factory=dict)
+    cells: dict[tuple[str, str], str] = field(default_factory=dict)
+    patches: dict[str, bool] = field(default_factory=dict)
+    parsed: Parsed = field(default_factory=Parsed)
+    truths: list[str] = field(default_factory=list)
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+def find_layout(files: Files) -> Layout:
+    """Goes through the names of a dataset and its text files.
+
+    Args:
+        files: The open dataset.
+
+    Raises:
+        DataError: It holds no image, or nothing that says where nanotubes are.
+    """
+    found = _sort(files)
+    if not found.images and not found.patches:
+        raise DataError(f"{files.path} must hold images, PNG, JPEG or TIFF, but holds none. {_forms()}")
+    if not (found.masks or found.patches or found.truths):
+        raise DataError(
+            f"{files.path} must say where nanotubes are, but holds {len(found.images):,} images and no masks, boxes or "
+            f"patches. {_forms()}"
+        )
+    problems = list(found.parsed.problems)
+    marks = _marks_by_image(found, problems)
+    ids = sample_ids([*found.images, *found.patches])
+    groups = _groups(found, problems)
+    entries, silent, used = [], [], set()
+    for file in found.images:
+        mask = beside(file, found.masks)
+        used.add(mask)
+        if mask is None and file not in marks:
+            silent.append(file)
+            continue
+        if mask is not None and file in marks:
+            both = f"has a mask, {mask}, and boxes in {marks[file].origin}. Keep one"
+            problems.append(BadSample(ids[file], file, both))
+            continue
+        group = groups.get(file) or (marks[file].group if file in marks else None) or ids[file]
+        entries.append(
+            ImageEntry(ids[file], file, mask, marks.get(file), cells=beside(file, found.cells), group=str(group))
+        )
+    for file, positive in found.patches.items():
+        entries.append(ImageEntry(ids[file], file, patch=positive, group=groups.get(file, ids[file])))
+    problems += [
+        BadSample(stem(mask), mask, "mask of no image. Name it like its image, or leave it out")
+        for mask in found.masks.values()
+        if mask not in used
+    ]
+    notes = list(found.parsed.notes)
+    left_out = _judge_silent(silent, ids, found, problems, notes)
+    kept = {*found.images, *found.patches, *found.masks.values(), *found.cells.values(), *found.truths} - left_out
+    entries.sort(key=lambda entry: entry.sample_id)
+    return Layout(tuple(entries), tuple(problems), tuple(notes), tuple(sorted(kept)))
+
+
+def _sort(files: Files) -> _Found:
+    found = _Found()
+    for name in files.names:
+        parts = name.split("/")
+        if any(part.startswith(".") or part == "__MACOSX" for part in parts):
+            continue
+        folder = parts[-2].lower() if len(parts) > 1 else ""
+        if is_image(name):
+            if folder in (_MASKS, _CELLS):
+                table, key = (found.masks if folder == _MASKS else found.cells), ("/".join(parts[:-2]), stem(name))
+                if key in table:
+                    found.parsed.bad(name, f"{table[key]} is of the same image. Keep one")
+                table.setdefault(key, name)
+            elif folder in _PATCHES:
+                found.patches[name] = _PATCHES[folder]
+            else:
+                found.images.append(name)
+        elif name.lower().endswith((".csv", ".json")):
+            _read_text(files, name, found)
+    return found
+
+
+def _read_text(files: Files, name: str, found: _Found) -> None:
+    content = files.read(name)
+    if name.lower().endswith(".csv"):
+        if name.split("/")[-1].lower() == FIELDS:
+            found.truths.append(name)
+            found.fields |= _fields(content, name, found.parsed)
+            return
+        if not is_boxes_csv(content):
+            found.parsed.notes.append(f"{name}: passed over, as it lacks the columns image,y0,x0,y1,x1")
+            return
+        parsed = parse_boxes_csv(content, name)
+    else:
+        tree = load_json(content)
+        kind = json_kind(tree)
+        if not kind:
+            found.parsed.bad(name, "neither COCO, LabelMe nor Label Studio JSON. Leave it out, or export it again")
+            return
+        parsed = PARSERS[kind](tree, name)
+    found.truths.append(name)
+    for mine, theirs in (
+        (found.parsed.marks, parsed.marks),
+        (found.parsed.problems, parsed.problems),
+        (found.parsed.notes, parsed.notes),
+    ):
+        mine.extend(theirs)  # type: ignore[arg-type]
+
+
+def _fields(content: bytes, name: str, parsed: Parsed) -> dict[str, str]:
+    try:
+        rows = read_rows(content.decode("utf-8-sig"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        parsed.bad(name, f"not a table of comma-separated values ({error}). Save it as CSV, UTF-8")
+        return {}
+    if rows and not {"image", "field"} <= rows[0].keys():
+        parsed.bad(name, f"must have the columns image,field, got {','.join(rows[0])}. Rename them")
+        return {}
+    return {row["image"].strip(): row["field"].strip() for row in rows if row["image"].strip() and row["field"].strip()}
+
+
+def _marks_by_image(found: _Found, problems: list[BadSample]) -> dict[str, Marks]:
+    marks: dict[str, Marks] = {}
+    names = by_base_name(found.images)
+    for mark in found.parsed.marks:
+        files = match_image(mark.image, names)
+        if len(files) != 1:
+            what = f"could be {' or '.join(files)}. Write the path" if files else "is not among the files. Add it"
+            problems.append(BadSample(mark.image, mark.origin, f"image {file_of(mark.image)!r} {what}"))
+        elif files[0] in marks:
+            problems.append(
+                BadSample(mark.image, files[0], f"marked in {marks[files[0]].origin} and in {mark.origin}. Keep one")
+            )
+        else:
+            marks[files[0]] = mark
+    return marks
+
+
+def _groups(found: _Found, problems: list[BadSample]) -> dict[str, str]:
+    names = by_base_name([*found.images, *found.patches])
+    groups = {}
+    for image, group in found.fields.items():
+        files = match_image(image, names)
+        if len(files) == 1:
+            groups[files[0]] = group
+        else:
+            problem = "names several files. Write its path" if files else "is not among the files. Leave it out"
+            problems.append(BadSample(image, FIELDS, f"image {image!r} {problem}"))
+    return groups
+
+
+def _judge_silent(
+    silent: list[str], ids: Mapping[str, str], found: _Found, problems: list[BadSample], notes: list[str]
+) -> set[str]:
+    """Images that nobody said anything about: a mistake beside masks or a table, unfinished work beside JSON.
+
+    Returns those that are left out on purpose.
+    """
+    if found.masks:
+        remedy = "no mask. Draw one, all black if it holds no nanotube, or leave the image out"
+        problems += [BadSample(ids[file], file, remedy) for file in silent]
+    elif any(name.lower().endswith(".csv") and name.split("/")[-1].lower() != FIELDS for name in found.truths):
+        for file in silent:
+            row = f"{PurePosixPath(file).name},,,,"
+            problems.append(BadSample(ids[file], file, f"no row in the table. Add `{row}` if it holds no nanotube"))
+    elif silent:
+        notes.append(f"{len(silent):,} images without annotation are left out, such as {silent[0]}")
+        return set(silent)
+    return set()
+
+
+def _forms() -> str:
+    return (
+        "Lay it out as images/x.tif with masks/x.png, with a table image,y0,x0,y1,x1, with JSON of COCO, LabelMe or "
+        "Label Studio, or as positive/ and negative/; docs/nanotubes-data.md shows each"
+    )
+
+
+def describe(layout: Layout) -> str:
+    """Returns in one line what a dataset holds."""
+    masks = sum(entry.mask is not None for entry in layout.entries)
+    marks = [entry.marks for entry in layout.entries if entry.marks is not None]
+    patches = [entry.patch for entry in layout.entries if entry.patch is not None]
+    parts = []
+    if masks:
+        parts.append(f"{masks:,} images with masks")
+    if marks:
+        parts.append(f"{len(marks):,} images with {sum(len(mark.boxes) for mark in marks):,} boxes")
+    if patches:
+        parts.append(f"{sum(patches):,} positive and {len(patches) - sum(patches):,} negative patches")
+    return ", ".join(parts) or "no usable image"

