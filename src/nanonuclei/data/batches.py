@@ -87,19 +87,23 @@ class ValidationBatches(keras.utils.PyDataset):
     """All of a split, cut into windows of the patch size side by side: the same patches in every epoch.
 
     Batch i is ``(image, target)``: ``(batch_size, patch_size, patch_size, 3)`` float32 in 0..1 and
-    ``(batch_size, patch_size, patch_size, channels)`` uint8; the last one is smaller.
+    ``(batch_size, patch_size, patch_size, channels)`` uint8. Where a batch size between a half and the whole of
+    `train.batch_size` divides the number of patches, it is taken: one shape is compiled once. Else the last batch is
+    smaller.
     """
 
     def __init__(self, samples: Sequence[SampleRef], *, config: ExperimentConfig, target: Target | None = None) -> None:
         super().__init__()
         size = config.train.patch_size
-        self._batch_size = config.train.batch_size
         self._target = target
         self._patches: list[tuple[int, Window]] = [
             (place, window)
             for place, sample in enumerate(samples)
             for window in cover((sample.height, sample.width), size, size)
         ]
+        most = config.train.batch_size
+        sizes = range(most, most // 2, -1)
+        self._batch_size = next((size for size in sizes if len(self._patches) % size == 0), most)
         self._decode = decoder(tuple(samples), config)
 
     @property

@@ -16,6 +16,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from nanonuclei.errors import ConfigError
+from nanonuclei.models.blocks import DepthwiseConv2D
 
 FEATURES = {1: "block1a_project_bn", 2: "block2b_add", 3: "block3b_add", 4: "block5c_add", 5: "block7a_project_bn"}
 """Layer whose answer is the feature map of a level: the last block at each scale, of 16, 24, 40, 112, 320 channels."""
@@ -146,7 +147,7 @@ def _block(inputs: keras.KerasTensor, block: Block) -> keras.KerasTensor:
         x = layers.Conv2D(block.expansion * x.shape[-1], 1, **_options(), name=f"{name}_expand_conv")(x)
         x = _activated(x, f"{name}_expand")
     depthwise = {"depthwise_initializer": _kernels(), "padding": "same", "use_bias": False}
-    x = layers.DepthwiseConv2D(block.kernel, strides=block.stride, **depthwise, name=f"{name}_dwconv")(x)
+    x = DepthwiseConv2D(block.kernel, strides=block.stride, **depthwise, name=f"{name}_dwconv")(x)
     x = _activated(x, name)
     x = layers.Conv2D(block.filters, 1, **_options(), name=f"{name}_project_conv")(x)
     x = layers.BatchNormalization(epsilon=EPSILON, name=f"{name}_project_bn")(x)

@@ -15,7 +15,7 @@ from nanonuclei.data.catalog import SampleRef
 from nanonuclei.data.patches import Patches
 from nanonuclei.imaging.matching import is_matched
 from nanonuclei.imaging.networks import Network
-from nanonuclei.imaging.types import Float32Array, Labels, UInt8Array
+from nanonuclei.imaging.types import Float32Array
 from nanonuclei.models.as_networks import compiled
 from nanonuclei.models.encoders import load_pretrained, set_frozen
 from nanonuclei.models.losses import ForegroundAccuracy, ForegroundIoU, pixel_loss
