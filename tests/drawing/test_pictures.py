@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from nanonuclei.drawing import pictures
 from nanonuclei.drawing.charts import DPI
 from nanonuclei.drawing.pictures import Panel, panels
 from nanonuclei.errors import DataError
-from nanonuclei.report import pictures
 
 
 def written(figure: Figure) -> bytes:

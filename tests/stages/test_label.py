@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from nanonuclei.stages.prepare_nanotubes import prepare_nanotubes
-from tests.stages.test_prepare_nanotubes import wanted
+from tests.tasks.nanotubes.test_dataset import wanted
 
 from nanonuclei.errors import ConfigError, DataError
-from nanonuclei.stages.label import INTERFACE, TASKS, label
+from nanonuclei.stages.label import label
+from nanonuclei.stages.prepare import prepare
 from nanonuclei.tasks.nanotubes.data_config import NanotubeDataConfig
 from nanonuclei.tasks.nanotubes.sources.fetch import fetch_tnt
-from nanonuclei.tasks.nanotubes.sources.label_pictures import Look, grid
+from nanonuclei.tasks.nanotubes.sources.label_pictures import INTERFACE, TASKS, Look, grid
 from nanonuclei.tasks.nanotubes.sources.samples import tube_truth
 
 
@@ -78,7 +78,7 @@ def test_what_was_marked_in_pictures_becomes_a_dataset_split_by_image(tmp_path):
     source = simulated(config.data, tmp_path / "out/project-1.json", tmp_path / "data")
     with zipfile.ZipFile(source) as archive:
         assert len(archive.namelist()) == 24  # an export and all pictures but one
-    catalog = prepare_nanotubes(config, source=source, output=tmp_path / "prepared")
+    catalog = prepare(config, source=source, output=tmp_path / "prepared")
     assert len(catalog.samples) == 23
     assert sum(sample.num_objects for sample in catalog.samples) == 11
     fields = {

@@ -21,7 +21,7 @@ class PixelLoss(keras.losses.Loss):
     arXiv 1606.04797, with plain sums), averaged over the classes but the background.
 
     Args:
-        kind: One of `config.experiment.LOSSES`.
+        kind: Of `config.pixels.LossConfig`.
         dice_weight: Weight of the Dice loss beside the cross-entropy; 1 is used where Dice stands alone.
         border_weight: Weight of class 2 in the sparse cross-entropy.
     """
