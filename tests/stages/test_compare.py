@@ -24,7 +24,7 @@ from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.settings import Choices, resolve
 from nanonuclei.stages.train import run_name
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
-from nanonuclei.tasks.nuclei.network import THRESHOLDS
+from nanonuclei.tasks.nuclei.score import THRESHOLDS
 from nanonuclei.tracking.runs import PARENT, log_settings
 
 pytestmark = pytest.mark.usefixtures("project")

@@ -85,7 +85,7 @@ def prepare(config: ExperimentConfig, *, source: Path | None, output: Path, cach
     with being_made(output) as partial:
         facts, problems = _write(dataset, dataset.samples(source), partial)
         broken = problems if config.data.on_bad_sample == "fail" or not facts else []
-        dealt = dataset.deal(facts) if facts else Dealt((), ())
+        dealt = dataset.deal(facts)
         if broken or dealt.problems or not facts:
             remedy = "Mend them"
             if broken and facts:

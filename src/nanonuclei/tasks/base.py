@@ -21,7 +21,6 @@ from nanonuclei.data.catalog import SampleRef
 from nanonuclei.errors import ConfigError
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.networks import Network
-from nanonuclei.imaging.normalize import grey_limits, normalize
 from nanonuclei.imaging.types import Float32Array, Image, UInt8Array
 from nanonuclei.tasks.values import EXPORT_SHAPES, Assessment, Decided, Look, MapsOf, Noun, Objects, Report, Timing
 
@@ -60,9 +59,9 @@ class Reader(ABC):
         """Which channel of an image file is read; None: the image as it is, grey or in colours."""
         return None
 
+    @abstractmethod
     def network_input(self, image: Image) -> Float32Array:
         """Returns a full image as the network takes it, ``(height, width, 3)`` float32 in 0..1."""
-        return normalize(image, grey_limits(image, self.config.normalize))
 
     @abstractmethod
     def score_maps(self, network: Network, inputs: Iterable[Float32Array]) -> Iterator[Float32Array]:
@@ -225,10 +224,6 @@ class Task(Reader):
             The artifact's path, such as ``figures/test_worst.png``, and its content.
         """
         yield from ()
-
-    def per_image_table(self, report: Report) -> pd.DataFrame:
-        """Returns the statistics per image as a table to look at."""
-        return report.per_image
 
     def plots(self, report: Report) -> Mapping[str, pd.DataFrame]:
         """Returns tables that `dvc plots` draws, by name, beside precision and recall."""

@@ -159,6 +159,8 @@ class Dataset(ABC):
 
     def deal(self, facts: Sequence[Facts]) -> Dealt:
         """Finds the fields of view and deals them to the splits."""
+        if not facts:
+            return Dealt((), ())
         fields = find_fields([one.content for one in facts])
         modalities = [one.modality for one in facts]
         data = self.config.data

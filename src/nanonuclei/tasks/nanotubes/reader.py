@@ -12,6 +12,7 @@ from nanonuclei.config.channels import Channel
 from nanonuclei.errors import TrackingError
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.networks import Network, TileNetwork
+from nanonuclei.imaging.normalize import grey_limits, normalize
 from nanonuclei.imaging.scan import Scanner
 from nanonuclei.imaging.types import Float32Array, Image, Int32Array, UInt8Array
 from nanonuclei.imaging.window_geometry import read_geometry
@@ -85,6 +86,10 @@ class NanotubeReader(Reader):
     def min_score(self) -> float:
         """Score from which a candidate is reported."""
         return decided(self.config.tubes.min_score)
+
+    def network_input(self, image: Image) -> Float32Array:
+        """Returns the normalised image."""
+        return normalize(image, grey_limits(image, self.config.normalize))
 
     def score_maps(self, network: Network, inputs: Iterable[Float32Array]) -> Iterator[Float32Array]:
         """Yields, per image, the score of the nearest window and the grey value: ``(height, width, 2)``.
