@@ -32,7 +32,8 @@ import json, pathlib, sys
 import mlflow, pandas as pd
 model = mlflow.pyfunc.load_model(sys.argv[1])
 found = model.predict(pd.DataFrame({"image": [pathlib.Path(sys.argv[2])]}))
-heavy = {"keras", "tensorflow", "torch", "jax", "sklearn", "matplotlib", "nanonuclei.tasks", "nanonuclei.models"}
+heavy = {"keras", "tensorflow", "torch", "jax", "sklearn", "matplotlib", "nanonuclei.models"}
+heavy |= {f"nanonuclei.tasks.{task}.network" for task in ("nuclei", "nanotubes")}
 origin = sys.modules["nanonuclei"].__file__
 print(json.dumps({"rows": found.to_dict("records"), "heavy": sorted(heavy & set(sys.modules)), "origin": origin}))
 """

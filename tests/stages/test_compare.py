@@ -16,9 +16,9 @@ from nanonuclei.cli import _parser, main
 from nanonuclei.commands import choices_of
 from nanonuclei.config.params import flatten, load_experiment, to_yaml, with_settings
 from nanonuclei.errors import ConfigError, NanonucleiError, TrackingError
-from nanonuclei.stages import compare as stage
-from nanonuclei.stages.compare import CompareOptions, compare, named_runs, recipe_names
-from nanonuclei.stages.compared_runs import decisive, read_run
+from nanonuclei.stages.compare import compare as stage
+from nanonuclei.stages.compare.compare import CompareOptions, compare, named_runs, recipe_names
+from nanonuclei.stages.compare.runs import decisive, read_run
 from nanonuclei.stages.places import PARAMS, run_folder
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.settings import Choices, resolve

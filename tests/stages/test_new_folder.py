@@ -13,9 +13,10 @@ import pytest
 from tests.conftest import ROOT
 
 from nanonuclei.config.params import load_experiment
+from nanonuclei.data import new_folder
 from nanonuclei.data.catalog import SUMMARY
-from nanonuclei.stages import new_folder, prepare
-from nanonuclei.stages.new_folder import being_made, put
+from nanonuclei.data.new_folder import being_made, put
+from nanonuclei.stages import prepare
 from nanonuclei.stages.prepare import prepared_dataset
 
 SIMULATED = {

@@ -127,6 +127,6 @@ def test_images_that_other_code_prepared_are_not_used(
         prepared_dataset(config, say=said.append)
     assert [text.split()[0] for text in said] == ["Preparing", "Prepared", "Prepared"]
     assert said[-1].endswith("(from before)")
-    monkeypatch.setattr(module, "_code_digest", lambda: "of another version")
+    monkeypatch.setattr(module, "_code_digest", lambda dataset: "of another version")
     prepared_dataset(config, say=said.append)
     assert said[-2].startswith("Preparing")

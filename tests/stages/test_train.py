@@ -19,6 +19,7 @@ from nanonuclei.data.catalog import Catalog
 from nanonuclei.errors import ConfigError, DataError, TrackingError
 from nanonuclei.imaging.instances import from_run_lengths
 from nanonuclei.serving.store import example_png, load_trained
+from nanonuclei.stages import evaluate as evaluate_stage
 from nanonuclei.stages.evaluate import evaluate_run
 from nanonuclei.stages.explore import explore
 from nanonuclei.stages.places import run_folder
@@ -115,7 +116,11 @@ def test_one_run_holds_all_that_is_needed_to_repeat_it_and_its_model_can_be_used
             assert value == pytest.approx(run.data.metrics[name], rel=1e-4, abs=1e-6), name
 
 
-def test_evaluation_changes_how_a_model_is_used_and_not_how_it_was_made() -> None:
+def test_evaluation_changes_how_a_model_is_used_and_not_how_it_was_made(
+    config: NucleiExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate_stage, "existing_run", lambda run: run)
+    monkeypatch.setattr(evaluate_stage, "load_trained", lambda *_, **__: (config, None))
     with pytest.raises(ConfigError, match=r"keeps its train\.epochs; evaluate can change windows"):
         evaluate_run("any", settings=["train.epochs=3"])
 

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from nanonuclei.config.channels import Channel
 from nanonuclei.config.params import Scalar, flatten
 from nanonuclei.data.catalog import SampleRef
-from nanonuclei.errors import ConfigError
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.types import Float32Array, Image, UInt8Array
@@ -101,15 +100,9 @@ class Reader(ABC):
         return 0.5
 
     def look(self, score_map: Float32Array) -> Look:
-        """Returns what is shown to a person who annotates images.
-
-        Raises:
-            ConfigError: Images of this task are not annotated in pictures.
-        """
-        raise ConfigError(
-            f"pictures are made for tasks that are annotated in them, but the model is one of {self.config.task}. "
-            "Leave out the model, or name another one"
-        )
+        """Returns what a person who annotates images is shown of a score map: its first channel, and the objects."""
+        found = self.instances(score_map)
+        return Look(score_map[..., 0], found.boxes.astype(np.float32), found.scores)
 
 
 class Task(Reader):

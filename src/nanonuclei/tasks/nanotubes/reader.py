@@ -26,7 +26,7 @@ from nanonuclei.tasks.nanotubes.lines.detection import (
     read_candidates,
     read_cells,
 )
-from nanonuclei.tasks.values import BOX, Look, Noun, Objects, Timing
+from nanonuclei.tasks.values import BOX, Noun, Objects, Timing
 
 NOUN = Noun("nanotube", "nanotubes")
 
@@ -168,11 +168,6 @@ class NanotubeReader(Reader):
     def look_threshold(self) -> float:
         """Score of a positive window."""
         return self.window_threshold
-
-    def look(self, score_map: Float32Array) -> Look:
-        """Returns scores and candidates, for pictures that people annotate."""
-        found = self.instances(score_map)
-        return Look(score_map[..., 0], found.boxes.astype(np.float32), found.scores)
 
     def _scanning(self, network: Network) -> TileNetwork:
         if not isinstance(network, TileNetwork):

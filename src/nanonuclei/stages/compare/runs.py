@@ -115,7 +115,7 @@ def read_run(run_id: str, *, task: str) -> ComparedRun:
 def _check_statistics(run_id: str, config: ExperimentConfig, per_image: pd.DataFrame) -> None:
     """Makes sure that a run's table holds all statistics that its task's score needs."""
     try:
-        create_task(config).score({name: np.zeros(1) for name in per_image.columns if name not in IDENTITY})
+        create_task(config).score({name: np.ones(1) for name in per_image.columns if name not in IDENTITY})
     except KeyError as error:
         raise TrackingError(
             f"run {run_id} must hold all statistics that a score is made of, but {PER_IMAGE} lacks {error}: it was "
