@@ -33,7 +33,7 @@ from nanonuclei.tasks.nanotubes.reader import NanotubeReader
 from nanonuclei.tasks.values import IDENTITY
 from nanonuclei.tracking.runs import PARENT, log_settings
 
-SIMULATED = {"num_images": 6, "size": 128, "cell_radius": 12.0, "coverage": 0.4, "tubes_per_cell": 1.0, "tile": 0}
+SIMULATED = {"num_images": 12, "size": 128, "cell_radius": 12.0, "coverage": 0.4, "tubes_per_cell": 1.0, "tile": 0}
 SETTINGS = {**TINY_TUBES, **{f"data.simulated.{name}": value for name, value in SIMULATED.items()}}
 SETTINGS |= {"train.patch_size": 32, "evaluate.bootstrap": 50}
 CHOICES = Choices("nanotubes", "simulated", None, tuple(f"{path}={value}" for path, value in SETTINGS.items()))
