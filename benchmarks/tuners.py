@@ -43,8 +43,8 @@ from nanonuclei.report.compare_tables import as_markdown
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.prepare import prepared
 from nanonuclei.stages.settings import Choices, resolve
-from nanonuclei.stages.tune import TuneOptions, tune
-from nanonuclei.stages.tune_trial import trial_data
+from nanonuclei.stages.tune.trial import trial_data
+from nanonuclei.stages.tune.tune import TuneOptions, tune
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tune.base import COMPLETE, Search, TrialRecord, open_search
 from nanonuclei.tune.objective import run_trial

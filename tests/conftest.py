@@ -293,6 +293,11 @@ def served_config() -> NucleiExperiment:
     return load_experiment("nuclei", path=ROOT / "params.yaml", settings={**settings, "instances.min_area": 5})
 
 
+def score_map_of(task: Any, network: Any, image: np.ndarray) -> np.ndarray:
+    """The score map of one image."""
+    return next(iter(task.score_maps(network, [task.network_input(image)])))
+
+
 @pytest.fixture(scope="session")
 def bright_network(served_config: NucleiExperiment) -> object:
     """The smallest network of a config, with weights under which bright pixels score high."""

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from nanonuclei import cli
-from nanonuclei.tasks import TASKS
 
 ROOT = Path(__file__).parents[1]
 
@@ -46,10 +45,6 @@ def test_help_names_every_stage_and_loads_nothing_heavy() -> None:
     for stage in ("fetch", "explore", "train", "evaluate"):
         assert stage in done.stdout
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.7
-
-
-def test_tasks_offered_are_the_tasks_there_are() -> None:
-    assert set(cli.TASKS) == set(TASKS)
 
 
 @pytest.mark.parametrize(

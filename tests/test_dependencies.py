@@ -11,42 +11,46 @@ import yaml
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "nanonuclei"
 ROOTS = {
-    "prepare": ["stages/prepare.py"],
-    "train": ["engine/train.py", "stages/samples.py", "tasks/nuclei.py"],
-    "evaluate": ["engine/evaluate.py", "engine/readout.py", "stages/samples.py", "tasks/nuclei.py"],
+    "prepare": ["stages/prepare.py", "tasks/nuclei/dataset.py"],
+    "train": ["engine/train.py", "stages/samples.py", "tasks/nuclei/network.py"],
+    "evaluate": ["engine/evaluate.py", "stages/open_settings.py", "stages/samples.py", "tasks/nuclei/network.py"],
 }
 """Where a stage's own work begins; logging, figures and the command line decide no result."""
 TEXT_ONLY = {
+    "config",
+    "data/problems.py",
+    "drawing",
     "errors.py",
-    "config/experiment.py",
-    "config/nanotubes.py",
-    "config/section.py",
-    "config/shared.py",
     "imaging/types.py",
+    "stages/places.py",
     "tasks/base.py",
+    "tasks/values.py",
     "tasks/__init__.py",
+    "tasks/nuclei/config.py",
+    "tasks/nuclei/figures.py",
 }
-"""Messages, schemas and types: what they hold is tracked as parameters, or decides nothing."""
+"""Messages, schemas, figures and types: what they hold is tracked as parameters, or decides nothing."""
 NOT_FOR = {
-    "prepare": {"data/simulate", "stages/new_folder.py", "stages/places.py"},
-    "train": {"imaging/instances.py", "imaging/matching.py", "imaging/postprocess.py"},
-    "evaluate": {"data/batches.py", "data/augment.py", "models", "engine/devices.py", "engine/scan.py"},
+    "prepare": {
+        *("imaging", "stages/new_folder.py", "tasks/nuclei/fetch.py", "tasks/nuclei/reader.py"),
+        "tasks/nuclei/simulate.py",
+    },
+    "train": {
+        *("imaging/instances.py", "imaging/matching.py", "imaging/networks.py", "imaging/postprocess.py"),
+        *("imaging/score_maps.py", "tasks/nuclei/reader.py", "tasks/nuclei/score.py", "tasks/nuclei/thresholds.py"),
+    },
+    "evaluate": {
+        *("data/augment.py", "data/batches.py", "engine/devices.py", "imaging/window_geometry.py"),
+        *(f"models/{name}.py" for name in ("blocks", "decoders", "encoders", "losses", "optimizers", "phases", "unet")),
+    },
 }
-"""Imported by a stage's modules, but not used by that stage: simulation, read-out, training."""
+"""Imported by a stage's modules, but not used by that stage: simulation, reading, training."""
 NANOTUBES_ONLY = {
     "imaging/binned_scores.py",
-    "imaging/cell_bodies.py",
     "imaging/cutting.py",
-    "imaging/line_following.py",
-    "imaging/line_matching.py",
-    "imaging/lines.py",
-    "imaging/ridges.py",
-    "imaging/tube_objects.py",
-    "imaging/tube_read_out.py",
+    "imaging/scan.py",
     "imaging/window_geometry.py",
     "models/receptive_field.py",
-    "models/scanner.py",
-    "models/window_classifier.py",
 }
 """In a folder that a stage lists, but not for nuclei: a change runs that stage once too often."""
 
@@ -73,7 +77,11 @@ def closure(files: list[str], without: set[str]) -> set[str]:
 @pytest.mark.parametrize("stage", ["prepare", "train", "evaluate"])
 def test_listed_files_are_those_that_decide_the_result(stage: str) -> None:
     listed = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]["do"]["deps"]
-    code = [name.replace("${item}", "nuclei") for name in listed if name.startswith("src/nanonuclei/")]
+    code = [
+        name.replace("${item}", "nuclei").replace("${key}", "nuclei")
+        for name in listed
+        if name.startswith("src/nanonuclei/")
+    ]
     files = {
         path.relative_to(PACKAGE).as_posix()
         for name in code
@@ -84,32 +92,26 @@ def test_listed_files_are_those_that_decide_the_result(stage: str) -> None:
     assert {name for name in needed if not name.endswith("__init__.py")} == files - TEXT_ONLY - NANOTUBES_ONLY
 
 
+TUBES = "tasks/nanotubes"
 TUBE_ROOTS = {
-    "prepare": ["stages/prepare_nanotubes.py"],
-    "train": ["engine/train.py", "stages/samples.py", "tasks/nanotubes.py"],
-    "evaluate": ["engine/decide.py", "engine/evaluate.py", "stages/samples.py", "tasks/nanotubes.py"],
+    "prepare": ["stages/prepare.py", f"{TUBES}/dataset.py"],
+    "train": ["engine/train.py", "stages/samples.py", f"{TUBES}/network.py"],
+    "evaluate": ["engine/evaluate.py", "stages/open_settings.py", "stages/samples.py", f"{TUBES}/network.py"],
 }
-TUBE_TEXT_ONLY = TEXT_ONLY | {"config/nanotube_data.py", "config/params.py", "config/tune.py"}
+TUBE_TEXT_ONLY = TEXT_ONLY | {f"{TUBES}/{name}" for name in ("config.py", "data_config.py", "figures")}
 NOT_FOR_TUBES = {
     "prepare": {  # the pipeline draws its images: no archive, no label file, no other image format
-        *("data/annotations.py", "data/archives.py", "data/image_files.py", "data/label_studio.py"),
-        *(
-            "data/overlaps.py",
-            "data/pixel_values.py",
-            "data/sources.py",
-            "data/tiff_metadata.py",
-            "data/tube_layout.py",
-        ),
-        *("imaging/instances.py", "imaging/windows.py", "stages/new_folder.py", "stages/places.py"),
-        "stages/prepare.py",
+        *("data/archives.py", "data/image_files.py", "data/pixel_values.py", "data/tiff_metadata.py"),
+        *(f"{TUBES}/sources/{name}.py" for name in ("annotations", "fetch", "label_pictures", "label_studio")),
+        *(f"{TUBES}/sources/{name}.py" for name in ("layout", "names", "overlaps")),
+        *("imaging", "stages/new_folder.py", f"{TUBES}/reader.py"),
     },
     "train": {
-        *("imaging/cell_bodies.py", "imaging/instances.py", "imaging/line_matching.py", "imaging/lines.py"),
-        *("imaging/binned_scores.py", "imaging/matching.py", "imaging/ridges.py", "imaging/tube_objects.py"),
-        "imaging/tube_read_out.py",
+        *("imaging/binned_scores.py", "imaging/instances.py", "imaging/networks.py", "imaging/scan.py"),
+        *(f"{TUBES}/lines", f"{TUBES}/reader.py", f"{TUBES}/score.py"),
     },
     "evaluate": {
-        *("data/augment.py", "data/batches.py", "data/window_batches.py", "engine/devices.py"),
+        *("data/augment.py", "data/batches.py", "engine/devices.py"),
         *("models/encoders.py", "models/optimizers.py", "models/phases.py"),
     },
 }

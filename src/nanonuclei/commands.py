@@ -53,14 +53,14 @@ def run_explore(options: argparse.Namespace) -> None:
 def run_prepare(options: argparse.Namespace) -> None:
     """Prepares the images of the pipeline."""
     with native_messages_hidden():
-        from nanonuclei.stages.pipeline import prepare_stage
+        from nanonuclei.stages.pipeline.stages import prepare_stage
     prepare_stage(options.task)
 
 
 def run_repro(options: argparse.Namespace) -> None:
     """Runs the pipeline."""
     with native_messages_hidden():
-        from nanonuclei.stages.repro import repro
+        from nanonuclei.stages.pipeline.repro import repro
     repro([target for target in options.targets if target])
 
 
@@ -78,7 +78,7 @@ def run_train(options: argparse.Namespace) -> None:
     """Trains, or goes on with a training."""
     if options.build:
         with native_messages_hidden():
-            from nanonuclei.stages.pipeline import train_stage
+            from nanonuclei.stages.pipeline.stages import train_stage
         train_stage(options.task)
         return
     if options.resume:
@@ -105,7 +105,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
     """Scores the model of a run, or of the pipeline."""
     with native_messages_hidden():
         from nanonuclei.stages.evaluate import evaluate_run
-        from nanonuclei.stages.pipeline import evaluate_stage
+        from nanonuclei.stages.pipeline.stages import evaluate_stage
     if options.build:
         evaluate_stage(options.build)
         return
@@ -133,7 +133,7 @@ def run_tune(options: argparse.Namespace) -> None:
         raise NanonucleiError(f"trials must be a whole number from 1, got {options.trials!r}")
     config = resolve(choices_of(options))
     with native_messages_hidden():
-        from nanonuclei.stages.tune import TuneOptions, tune
+        from nanonuclei.stages.tune.tune import TuneOptions, tune
     tune(
         config,
         options=TuneOptions(options.tuner, int(options.trials), storage=options.storage, study=options.study),
@@ -149,7 +149,7 @@ def run_compare(options: argparse.Namespace) -> None:
     from nanonuclei.stages.settings import Choices
 
     with native_messages_hidden():
-        from nanonuclei.stages.compare import CompareOptions, compare
+        from nanonuclei.stages.compare.compare import CompareOptions, compare
     compare(
         Choices(options.task, options.dataset, None, tuple(text for text in options.settings if text)),
         CompareOptions(options.recipes, int(options.seeds), options.runs, options.allow_different_splits == "true"),

@@ -17,7 +17,6 @@ from nanonuclei.config.params import (
     to_yaml,
     with_settings,
 )
-from nanonuclei.config.pixels import LOSSES, LossConfig
 from nanonuclei.errors import ConfigError
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
@@ -197,7 +196,3 @@ def test_recipe_is_valid_and_opens_with_its_command_and_result(recipe: Path) -> 
 
 def test_the_task_that_the_tuners_are_measured_on_is_valid() -> None:
     load_experiment("nuclei", path=PARAMS, settings=load_recipe(ROOT / "benchmarks" / "tuners.yaml"))
-
-
-def test_the_losses_listed_are_those_of_the_model() -> None:
-    assert set(LOSSES) == set(LossConfig.model_fields["kind"].annotation.__args__)

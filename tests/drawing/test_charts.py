@@ -15,9 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from nanonuclei.drawing import charts as figures
 from nanonuclei.drawing.charts import learning_curves, metric_intervals, precision_by_threshold
 from nanonuclei.errors import DataError
-from nanonuclei.report import figures
+from nanonuclei.tasks.nuclei.score import METRIC_NAMES
 
 NAN = float("nan")
 HISTORY = {
@@ -127,7 +128,7 @@ class TestMetricIntervals:
     )
 
     def test_each_metric_has_a_panel_with_its_readable_name(self) -> None:
-        figure = metric_intervals(self.TABLE)
+        figure = metric_intervals(self.TABLE, names=METRIC_NAMES)
         assert [axes.get_title() for axes in figure.axes if axes.axison] == [
             "foreground IoU",
             "panoptic quality",
@@ -137,7 +138,7 @@ class TestMetricIntervals:
         assert written(figure)
 
     def test_all_images_come_first_and_dot_and_interval_lie_on_their_line(self) -> None:
-        axes = metric_intervals(self.TABLE).axes[0]
+        axes = metric_intervals(self.TABLE, names=METRIC_NAMES).axes[0]
         assert [tick.get_text() for tick in axes.get_yticklabels()] == ["all", "stained"]
         drawn = [np.asarray(line.get_xydata()).tolist() for line in axes.get_lines()]
         assert [[0.75, 0.0], [0.85, 0.0]] in drawn
@@ -146,13 +147,13 @@ class TestMetricIntervals:
         assert {text.get_text() for text in axes.texts} == {"0.700", "0.800"}
 
     def test_a_missing_interval_leaves_the_dot_and_a_missing_value_nothing(self) -> None:
-        axes = metric_intervals(self.TABLE).axes[1]
+        axes = metric_intervals(self.TABLE, names=METRIC_NAMES).axes[1]
         assert [np.asarray(line.get_xydata()).tolist() for line in axes.get_lines()] == [[[0.5, 0.0]]]
 
     @pytest.mark.parametrize("table", [TABLE.iloc[:0], TABLE.drop(columns="low")])
     def test_an_empty_or_narrow_table_is_refused(self, table: pd.DataFrame) -> None:
         with pytest.raises(DataError, match="needs rows and the columns"):
-            metric_intervals(table)
+            metric_intervals(table, names=METRIC_NAMES)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ class TestMetricIntervals:
     [
         lambda: learning_curves(HISTORY, best_epoch=1),
         lambda: precision_by_threshold([0.5], {"all": [0.8]}),
-        lambda: metric_intervals(TestMetricIntervals.TABLE),
+        lambda: metric_intervals(TestMetricIntervals.TABLE, names=METRIC_NAMES),
     ],
 )
 def test_drawing_leaves_the_settings_of_matplotlib_alone(draw: Callable[[], Figure]) -> None:

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from nanonuclei.drawing import pictures
 from nanonuclei.drawing.charts import DPI
 from nanonuclei.drawing.pictures import Panel, panels
 from nanonuclei.errors import DataError
-from nanonuclei.report import pictures
 
 
 def written(figure: Figure) -> bytes:
@@ -36,7 +36,7 @@ class TestPanels:
     def test_a_row_shows_image_truth_prediction_and_difference(self) -> None:
         image = np.random.default_rng(0).integers(0, 255, (32, 48), np.uint8)
         rows = [Panel(image, square((4, 4), 8), np.zeros((32, 48), np.uint16), f"row {n}: cost $5") for n in range(2)]
-        figure = panels(rows, title="Test images")
+        figure = panels(rows, title="Test images", one="nucleus", many="nuclei")
         texts = [text.get_text() for text in figure.texts]
         assert len(figure.axes) == 8
         assert {"Test images", "row 0: cost $5", "row 1: cost $5", "image", "difference"} < set(texts)
@@ -44,7 +44,9 @@ class TestPanels:
         assert written(figure)
 
     def test_the_legend_names_correct_missed_and_false(self) -> None:
-        (legend,) = panels([Panel(square((4, 4), 8), square((4, 4), 8), square((4, 4), 8), "")], title="").legends
+        (legend,) = panels(
+            [Panel(square((4, 4), 8), square((4, 4), 8), square((4, 4), 8), "")], title="", one="nucleus", many="nuclei"
+        ).legends
         patches = {patch.get_label().split(":")[0]: patch.get_facecolor()[:3] for patch in legend.get_patches()}
         assert list(patches) == ["correct", "missed", "false"]
         assert len(set(patches.values())) == 3
@@ -61,7 +63,9 @@ class TestPanels:
     def test_the_difference_has_the_colour_that_the_legend_gives_it(
         self, true: NDArray[np.int32], predicted: NDArray[np.int32], named: str
     ) -> None:
-        figure = panels([Panel(np.zeros((32, 48, 3), np.uint8), true, predicted, "")], title="")
+        figure = panels(
+            [Panel(np.zeros((32, 48, 3), np.uint8), true, predicted, "")], title="", one="nucleus", many="nuclei"
+        )
         drawn = figure.axes[3].images[0].get_array()
         (patch,) = (patch for patch in figure.legends[0].get_patches() if patch.get_label().startswith(named))
         middle = drawn[drawn.shape[0] // 2, drawn.shape[1] // 2]
@@ -122,8 +126,8 @@ class TestPanels:
     def test_labels_of_another_size_are_refused(self) -> None:
         panel = Panel(np.zeros((32, 48), np.uint8), square((0, 0), 4), np.zeros((32, 47), int), "sample a")
         with pytest.raises(DataError, match=r"'sample a'.*\(32, 48\).*\(32, 47\)"):
-            panels([panel], title="")
+            panels([panel], title="", one="nucleus", many="nuclei")
 
     def test_no_images_are_refused(self) -> None:
         with pytest.raises(DataError, match="at least one image"):
-            panels([], title="")
+            panels([], title="", one="nucleus", many="nuclei")

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanonuclei.drawing.tables import METRIC_NAMES, format_value, metrics_table, table
+from nanonuclei.drawing.tables import format_value, metrics_table, table
 from nanonuclei.errors import DataError
+from nanonuclei.tasks.nuclei.score import METRIC_NAMES
 
 CELL = st.text("abc12.,-% ", max_size=8).map(str.strip)
 INTERVAL = {"test/ap50_pooled": 0.8123, "test/ap50_pooled_low": 0.79, "test/ap50_pooled_high": 0.8332}
@@ -76,11 +77,11 @@ def test_a_short_row_is_refused() -> None:
     ],
 )
 def test_values_are_written_as_short_as_they_can_be_read(name: str, value: float, text: str) -> None:
-    assert format_value(name, value) == text
+    assert format_value(value, is_metric=name in METRIC_NAMES) == text
 
 
 def test_the_interval_stands_behind_the_value_of_all_images_and_has_no_row_of_its_own() -> None:
-    assert cells_of(metrics_table(INTERVAL, groups=[])) == [
+    assert cells_of(metrics_table(INTERVAL, groups=[], names=METRIC_NAMES)) == [
         ["metric", "all (95 % interval)"],
         ["-" * 21, "-" * 19],
         ["AP at IoU 0.5, pooled", "0.812 (0.790-0.833)"],
@@ -89,30 +90,32 @@ def test_the_interval_stands_behind_the_value_of_all_images_and_has_no_row_of_it
 
 def test_each_group_has_its_column_and_a_missing_value_is_a_dash() -> None:
     metrics = {"test/iou": 0.9, "test/stained/iou": 0.7, "test/fluorescence/dice": 0.95, "test/stained/dice": math.nan}
-    found = cells_of(metrics_table(metrics, groups=["fluorescence", "stained"]))
+    found = cells_of(metrics_table(metrics, groups=["fluorescence", "stained"], names=METRIC_NAMES))
     assert found[0] == ["metric", "all", "fluorescence", "stained"]
     assert found[2:] == [["foreground IoU", "0.900", "-", "0.700"], ["Dice", "-", "0.950", "-"]]
 
 
 def test_metrics_of_other_groups_are_left_out() -> None:
-    assert "0.700" not in metrics_table({"test/iou": 0.9, "test/stained/iou": 0.7}, groups=["fluorescence"])
+    assert "0.700" not in metrics_table(
+        {"test/iou": 0.9, "test/stained/iou": 0.7}, groups=["fluorescence"], names=METRIC_NAMES
+    )
 
 
 def test_known_metrics_come_in_their_order_then_others_under_their_own_name() -> None:
     metrics = {f"test/{name}": 0.5 for name in ("zeta", "contrast_low", *reversed(METRIC_NAMES))}
-    names = [cells[0] for cells in cells_of(metrics_table(metrics, groups=[]))[2:]]
+    names = [cells[0] for cells in cells_of(metrics_table(metrics, groups=[], names=METRIC_NAMES))[2:]]
     assert names == [*METRIC_NAMES.values(), "contrast_low", "zeta"]
 
 
 def test_rows_name_their_split_where_there_are_two() -> None:
-    found = cells_of(metrics_table({"test/iou": 0.8, "val/iou": 0.9}, groups=[]))
+    found = cells_of(metrics_table({"test/iou": 0.8, "val/iou": 0.9}, groups=[], names=METRIC_NAMES))
     assert found[2:] == [["test: foreground IoU", "0.800"], ["val: foreground IoU", "0.900"]]
 
 
 def test_an_interval_with_an_undefined_end_is_left_out() -> None:
-    text = metrics_table(INTERVAL | {"test/ap50_pooled_low": math.nan}, groups=[])
+    text = metrics_table(INTERVAL | {"test/ap50_pooled_low": math.nan}, groups=[], names=METRIC_NAMES)
     assert cells_of(text)[2] == ["AP at IoU 0.5, pooled", "0.812"]
 
 
 def test_a_name_without_split_is_a_row_of_all_images() -> None:
-    assert cells_of(metrics_table({"iou": 0.8}, groups=[]))[2] == ["foreground IoU", "0.800"]
+    assert cells_of(metrics_table({"iou": 0.8}, groups=[], names=METRIC_NAMES))[2] == ["foreground IoU", "0.800"]

@@ -9,7 +9,8 @@ import pytest
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.engine.evaluate import evaluate, summarise
 from nanonuclei.errors import DataError
-from nanonuclei.tasks import Task, create_task
+from nanonuclei.tasks import create_task
+from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
 Experiment = Callable[..., NucleiExperiment]

@@ -10,14 +10,15 @@ import pytest
 from tests.conftest import spread_scores
 
 from nanonuclei.config.params import Scalar, load_experiment
-from nanonuclei.engine.export import export_onnx, tile_shapes
-from nanonuclei.engine.networks import inference_precision, tile_network
+from nanonuclei.engine.export import export_onnx
+from nanonuclei.engine.networks import inference_precision, network_of
 from nanonuclei.engine.runtime import load_onnx
 from nanonuclei.errors import ConfigError
 from nanonuclei.imaging.cutting import cut
 from nanonuclei.imaging.scan import Scanner, TileNetwork
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.imaging.window_geometry import WindowGeometry
+from nanonuclei.tasks import create_task
 from nanonuclei.tasks.nanotubes.classifier import window_classifier, window_geometry
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
 
@@ -58,7 +59,7 @@ def classifier(config: NanotubeExperiment) -> keras.Model:
 
 
 def make_scanner(model: keras.Model, config: NanotubeExperiment) -> Scanner:
-    return Scanner(tile_network(model, config), config.windows.tile)
+    return Scanner(network_of(create_task(config), model), config.windows.tile)
 
 
 def one_by_one(model: keras.Model, image: Float32Array, geometry: WindowGeometry) -> Float32Array:
@@ -96,7 +97,7 @@ def test_scan_as_onnx_agrees_with_keras(trunk: str, tmp_path: Path) -> None:
     model = classifier(config)
     scanner = make_scanner(model, config)
     path = tmp_path / "scan.onnx"
-    export_onnx(model, path, shapes=tile_shapes(scanner.geometry))
+    export_onnx(model, path, shapes=create_task(config).export_shapes)
     served = Scanner(TileNetwork(load_onnx(path, threads=1), scanner.geometry), scanner.tile)
     for shape in ((101, 77, 3), (9, 13, 3)):
         image = np.random.default_rng(0).random(shape, dtype=np.float32)

@@ -10,25 +10,24 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.conftest import ROOT, disc_labels
+from tests.conftest import ROOT, disc_labels, score_map_of
 
 from nanonuclei.config.pixels import WindowsConfig
-from nanonuclei.engine import predict
-from nanonuclei.engine.networks import _filled, keras_network, network_of
+from nanonuclei.engine.networks import network_of
 from nanonuclei.errors import TrackingError
+from nanonuclei.imaging import score_maps as module
 from nanonuclei.imaging.matching import matching
-from nanonuclei.imaging.scan import TileNetwork
+from nanonuclei.imaging.networks import TileNetwork, timed, with_views
 from nanonuclei.imaging.score_maps import (
     fitted,
     is_small_and_crowded,
-    map_maker,
-    predict_instances,
     score_maps,
-    with_views,
 )
 from nanonuclei.imaging.window_geometry import WindowGeometry
 from nanonuclei.imaging.windows import blend, cover
-from nanonuclei.tasks import Task, create_task
+from nanonuclei.models.as_networks import _filled, compiled
+from nanonuclei.tasks import create_reader, create_task
+from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
@@ -110,7 +109,7 @@ def test_batches_hold_windows_of_one_shape_within_both_bounds(monkeypatch: pytes
     config = WindowsConfig(size=32, stride=32, batch_size=3, num_views=1, magnify_below=0.0, precision="float32")
     images = [np.zeros((*shape, 3), np.float32) for shape in [(8, 8)] * 4 + [(8, 10)] + [(64, 32)] + [(32, 32)] * 3]
     for most, sizes in ((10_000, [3, 1, 1, 3, 2]), (2048, [3, 1, 1, 2, 2, 1]), (10, [1] * 10)):
-        monkeypatch.setattr(predict, "MOST_PIXELS", most)
+        monkeypatch.setattr(module, "MOST_PIXELS", most)
         network = Echo()
         assert len(list(score_maps(network, images, config=config, step=STEP))) == len(images)
         assert [shape[0] for shape in network.shapes] == sizes
@@ -209,13 +208,13 @@ def test_objects_of_an_image_of_any_size_fit_into_it(experiment: Callable[..., N
     task = create_task(experiment({"instances.min_area": 0}))
     model = task.build_network()
     image = np.random.default_rng(0).integers(0, 255, (37, 61), np.uint8)
-    found = predict_instances(task, network_of(task, model), image)
+    found = task.instances(score_map_of(task, network_of(task, model), image))
     assert found.labels.shape == (37, 61)
     assert len(found) == found.labels.max()
 
 
 def test_keras_network_answers_arrays(experiment: Callable[..., NucleiExperiment]) -> None:
-    network = keras_network(create_task(experiment()).build_network())
+    network = compiled(create_task(experiment()).build_network())
     assert isinstance(network(np.zeros((1, 32, 32, 3), np.float32)), np.ndarray)
 
 
@@ -237,12 +236,12 @@ class Ramp:
 
 def test_eight_views_turn_back_before_they_are_averaged() -> None:
     batch = np.random.default_rng(0).random((2, 16, 16, 3), np.float32)
-    answer = with_views(keras_network(Ramp()), num_views=8)(batch)
+    answer = with_views(compiled(Ramp()), num_views=8)(batch)
     np.testing.assert_allclose(answer, batch[..., :1] + 7.5, rtol=1e-5)
 
 
 def test_answer_over_eight_views_turns_with_the_image(experiment: Callable[..., NucleiExperiment]) -> None:
-    network = with_views(keras_network(create_task(experiment()).build_network()), num_views=8)
+    network = with_views(compiled(create_task(experiment()).build_network()), num_views=8)
     batch = np.random.default_rng(0).random((1, 32, 32, 3), np.float32)
     turned = np.ascontiguousarray(np.rot90(batch, axes=(1, 2)))
     np.testing.assert_allclose(network(turned), np.rot90(network(batch), axes=(1, 2)), atol=1e-5)
@@ -268,7 +267,8 @@ def test_nuclei_that_lie_across_the_seams_of_windows_come_out_whole_and_once(
     discs = [(float(y), float(x), 8.0) for y in rows for x in columns]
     discs = [disc for place, disc in enumerate(discs) if _apart(disc, discs[:place])]
     truth = disc_labels(shape, discs)
-    found = predict_instances(task, network_of(task, Local()), np.where(truth > 0, 255, 0).astype(np.uint8))
+    image = np.where(truth > 0, 255, 0).astype(np.uint8)
+    found = task.instances(score_map_of(task, network_of(task, Local()), image))
     assert len(found) == len(discs) == matching(truth, found.labels, 0.8).tp
 
 
@@ -295,12 +295,12 @@ def test_prediction_is_imported_without_keras() -> None:
 
 
 def test_network_that_scans_must_tell_how_its_windows_lie(tube_experiment: Callable[..., NanotubeExperiment]) -> None:
-    config, image = tube_experiment(), np.random.default_rng(0).random((40, 50, 3), np.float32)
+    reader, image = create_reader(tube_experiment()), np.random.default_rng(0).random((40, 50, 3), np.float32)
     with pytest.raises(TrackingError, match=r"must tell how its windows lie, but Echo does not.*task=nanotubes"):
-        map_maker(config, Echo())
+        reader.score_maps(Echo(), [image])
     tiles = TileNetwork(lambda batch: batch[:, :3, :6, :1], WindowGeometry(32, 8, 4))
-    maps, watch = map_maker(config, tiles)
-    (score_map,) = maps([image])
+    network, watch = timed(tiles)
+    (score_map,) = reader.score_maps(network, [image])
     assert score_map.shape == (40, 50, 2)
     np.testing.assert_array_equal(score_map[..., 1], image[..., 0])
     assert watch.seconds > 0.0

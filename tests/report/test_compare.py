@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from nanonuclei.errors import DataError
 from nanonuclei.report.compare import Arm, Bootstrap, compare_arms, verdict
+from nanonuclei.tasks.nanotubes import score as nanotubes
+from nanonuclei.tasks.nuclei import score as nuclei
 
 BOOTSTRAP = Bootstrap(resamplings=2000, seed=1)
 
@@ -175,7 +177,15 @@ def test_verdict_says_which_is_better_only_where_the_interval_excludes_zero(
     metric: str, difference: float, low: float, high: float, words: str
 ) -> None:
     row = {"metric": metric, "arm": "tuned", "difference": difference, "low": low, "high": high}
-    assert verdict(row, baseline="unet") == words
+    assert (
+        verdict(
+            row,
+            baseline="unet",
+            names={**nuclei.METRIC_NAMES, **nanotubes.METRIC_NAMES},
+            lower_is_better=nuclei.LOWER_IS_BETTER | nanotubes.LOWER_IS_BETTER,
+        )
+        == words
+    )
 
 
 @settings(max_examples=25, deadline=None)

@@ -5,10 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from tests.conftest import ROOT
 
+from nanonuclei.config.params import load_experiment
 from nanonuclei.report.compare_tables import as_markdown, as_text, compared_curves, cost_rows, score_rows, verdicts
+from nanonuclei.tasks import create_task
+from nanonuclei.tasks.nuclei.score import METRIC_NAMES
 
 NAN = float("nan")
+NUCLEI, NANOTUBES = (create_task(load_experiment(task, path=ROOT / "params.yaml")) for task in ("nuclei", "nanotubes"))
 
 
 @pytest.fixture
@@ -26,7 +31,7 @@ def comparison() -> pd.DataFrame:
 
 
 def test_scores_are_means_with_deviations_and_differences_with_intervals(comparison: pd.DataFrame) -> None:
-    header, cells = score_rows(comparison)
+    header, cells = score_rows(comparison, METRIC_NAMES)
     assert header == ["test images", "unet", "tuned", "tuned - unet (95 % interval)"]
     assert cells == [
         ["foreground IoU", "0.800 ± 0.010", "0.820 ± 0.012", "+0.020 (+0.010 to +0.030)"],
@@ -35,14 +40,14 @@ def test_scores_are_means_with_deviations_and_differences_with_intervals(compari
 
 
 def test_verdicts_begin_with_the_headline(comparison: pd.DataFrame) -> None:
-    first, second = verdicts(comparison)
+    first, second = verdicts(comparison, NUCLEI)
     assert first.startswith("no difference shown in AP at IoU 0.5, pooled")
     assert second == "tuned is better by 0.020 foreground IoU, 95 % interval 0.010 to 0.030"
 
 
 def test_nanotubes_have_headlines_of_their_own(comparison: pd.DataFrame) -> None:
     names = {"iou": "object_f1", "ap50_pooled": "window_roc_auc"}
-    (sentence,) = verdicts(comparison.assign(metric=comparison["metric"].replace(names)))
+    (sentence,) = verdicts(comparison.assign(metric=comparison["metric"].replace(names)), NANOTUBES)
     assert sentence == "tuned is better by 0.020 F1 of nanotubes, 95 % interval 0.010 to 0.030"
 
 

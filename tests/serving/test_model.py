@@ -14,24 +14,26 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from tests.conftest import score_map_of
 
-from nanonuclei.engine.networks import keras_network
+from nanonuclei.engine.networks import network_of
 from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.imaging.instances import from_run_lengths
-from nanonuclei.imaging.score_maps import predict_instances
-from nanonuclei.serving.model import LIMITS, ObjectModel, limits, object_columns
+from nanonuclei.serving.model import REQUEST_LIMITS, ObjectModel, limits
 from nanonuclei.serving.probe import bare_environment
 from nanonuclei.serving.refusal import Refused
 from nanonuclei.serving.store import CONFIG, NETWORK, ONNX, REQUIREMENTS, load_served
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
+from nanonuclei.tasks.nuclei.reader import NucleiReader
 
 LOADING = """
 import json, pathlib, sys
 import mlflow, pandas as pd
 model = mlflow.pyfunc.load_model(sys.argv[1])
 found = model.predict(pd.DataFrame({"image": [pathlib.Path(sys.argv[2])]}))
-heavy = {"keras", "tensorflow", "torch", "jax", "sklearn", "matplotlib", "nanonuclei.tasks", "nanonuclei.models"}
+heavy = {"keras", "tensorflow", "torch", "jax", "sklearn", "matplotlib", "nanonuclei.models"}
+heavy |= {f"nanonuclei.tasks.{task}.network" for task in ("nuclei", "nanotubes")}
 origin = sys.modules["nanonuclei"].__file__
 print(json.dumps({"rows": found.to_dict("records"), "heavy": sorted(heavy & set(sys.modules)), "origin": origin}))
 """
@@ -55,7 +57,8 @@ def test_served_objects_are_those_of_keras(
     golden: np.ndarray,
     png: Callable[[np.ndarray], bytes],
 ) -> None:
-    expected = predict_instances(create_task(served_config), keras_network(bright_network), golden)
+    task = create_task(served_config)
+    expected = task.instances(score_map_of(task, network_of(task, bright_network), golden))
     found = ask(model, png(golden))
     assert len(expected) >= 3
     np.testing.assert_array_equal(found[["y0", "x0", "y1", "x1"]], expected.boxes)
@@ -80,7 +83,7 @@ def test_images_of_one_request_are_answered_as_if_alone(
 ) -> None:
     images = [golden, golden[:16, :16], np.zeros((40, 40), np.uint8), golden[::-1].astype(np.uint16) * 200]
     together = ask(model, *(png(image) for image in images))
-    assert list(together.columns) == list(object_columns("nuclei"))
+    assert list(together.columns) == ["image", "object", *NucleiReader.columns]
     assert 2 not in set(together["image"])
     for number, image in enumerate(images):
         alone = ask(model, png(image)).drop(columns="image")
@@ -171,7 +174,7 @@ def test_model_holds_what_it_needs_and_no_more(logged: Path) -> None:
 
 
 def test_limits_come_from_environment_then_model_then_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert limits({}) == LIMITS
+    assert limits({}) == REQUEST_LIMITS
     assert limits({"max_pixels": 5})["max_pixels"] == 5
     monkeypatch.setenv("NANONUCLEI_MAX_PIXELS", "7")
     assert limits({"max_pixels": 5})["max_pixels"] == 7

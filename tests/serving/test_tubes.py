@@ -13,22 +13,21 @@ import cv2
 import mlflow
 import numpy as np
 import pytest
-from tests.conftest import tube_sample
+from tests.conftest import score_map_of, tube_sample
 from tests.serving.test_model import LOADING, ask
 
 from nanonuclei.engine.networks import network_of
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.scan import TileNetwork
-from nanonuclei.imaging.score_maps import map_maker
-from nanonuclei.serving.model import object_columns
 from nanonuclei.serving.probe import bare_environment, problem
 from nanonuclei.serving.refusal import Refused
-from nanonuclei.serving.store import CONFIG, GEOMETRY, NETWORK, ONNX, example, load_served
-from nanonuclei.tasks import create_task
+from nanonuclei.serving.store import CONFIG, NETWORK, ONNX, example_png, load_served
+from nanonuclei.tasks import create_reader, create_task
 from nanonuclei.tasks.nanotubes.classifier import window_geometry
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
 from nanonuclei.tasks.nanotubes.lines.candidates import Candidate
 from nanonuclei.tasks.nanotubes.network import NanotubeTask
+from nanonuclei.tasks.nanotubes.reader import GEOMETRY, NanotubeReader
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +46,7 @@ def expected(spread_classifier: object, served_tubes_config: NanotubeExperiment,
     """What Keras finds."""
     task = create_task(served_tubes_config)
     assert isinstance(task, NanotubeTask)
-    maps, _ = map_maker(task.config, network_of(task, spread_classifier))
-    (score_map,) = maps([task.network_input(image)])
+    score_map = score_map_of(task, network_of(task, spread_classifier), image)
     return task.candidates(score_map, task.cells(score_map))
 
 
@@ -56,7 +54,7 @@ def test_served_nanotubes_are_those_of_keras(
     model: mlflow.pyfunc.PyFuncModel, image: np.ndarray, expected: list[Candidate], png: Callable[[np.ndarray], bytes]
 ) -> None:
     found = ask(model, png(image))
-    assert list(found.columns) == list(object_columns("nanotubes"))
+    assert list(found.columns) == ["image", "object", *NanotubeReader.columns]
     assert len(found) == len(expected) >= 1
     assert 0.05 < found["score"].iloc[0] < 0.95  # where a wrong logit would show
     np.testing.assert_allclose(found["score"], [one.score for one in expected], atol=1e-4)
@@ -126,8 +124,10 @@ def test_broken_geometry_is_told(text: str) -> None:
         read_geometry(text)
 
 
-def test_model_finds_its_example_from_an_empty_folder_without_keras(logged_tubes: Path, tmp_path: Path) -> None:
-    (tmp_path / "example.png").write_bytes(example("nanotubes"))
+def test_model_finds_its_example_from_an_empty_folder_without_keras(
+    logged_tubes: Path, served_tubes_config: NanotubeExperiment, tmp_path: Path
+) -> None:
+    (tmp_path / "example.png").write_bytes(example_png(create_reader(served_tubes_config)))
     done = subprocess.run(
         [sys.executable, "-c", LOADING, str(logged_tubes), str(tmp_path / "example.png")],
         cwd=tmp_path,

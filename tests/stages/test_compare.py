@@ -16,15 +16,15 @@ from nanonuclei.cli import _parser, main
 from nanonuclei.commands import choices_of
 from nanonuclei.config.params import flatten, load_experiment, to_yaml, with_settings
 from nanonuclei.errors import ConfigError, NanonucleiError, TrackingError
-from nanonuclei.stages import compare as stage
-from nanonuclei.stages.compare import CompareOptions, compare, named_runs, recipe_names
-from nanonuclei.stages.compared_runs import decisive, read_run
+from nanonuclei.stages.compare import compare as stage
+from nanonuclei.stages.compare.compare import CompareOptions, compare, named_runs, recipe_names
+from nanonuclei.stages.compare.runs import decisive, read_run
 from nanonuclei.stages.places import PARAMS, run_folder
-from nanonuclei.stages.prepare import prepared
+from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.settings import Choices, resolve
 from nanonuclei.stages.train import run_name
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
-from nanonuclei.tasks.nuclei.network import THRESHOLDS
+from nanonuclei.tasks.nuclei.score import THRESHOLDS
 from nanonuclei.tracking.runs import PARENT, log_settings
 
 pytestmark = pytest.mark.usefixtures("project")
@@ -42,7 +42,7 @@ def quiet(_: str) -> None:
 
 def score_table(config: NucleiExperiment, accuracy: float) -> pd.DataFrame:
     """A test image is as good as `accuracy` says, in every way."""
-    catalog, _ = prepared(config, say=quiet)
+    catalog, _ = prepared_dataset(config, say=quiet)
     rows = []
     for sample in catalog.split("test"):
         matched = {"tp": 10 * accuracy, "fp": 10 * (1 - accuracy), "fn": 0.0, "ap": accuracy}
@@ -61,7 +61,7 @@ def score_table(config: NucleiExperiment, accuracy: float) -> pd.DataFrame:
 def finished(config: NucleiExperiment, accuracy: float, **tags: str) -> str:
     """Makes the run of a finished training; an empty tag is left out."""
     client = MlflowClient()
-    catalog, _ = prepared(config, say=quiet)
+    catalog, _ = prepared_dataset(config, say=quiet)
     given = {
         "stage": "train",
         "task": "nuclei",
@@ -298,15 +298,17 @@ def test_recipes_are_files_names_or_the_parameters_alone() -> None:
 def test_settings_that_decide_a_score_tell_trainings_apart(
     one: dict[str, Any], other: dict[str, Any], equal: bool
 ) -> None:
+    config = load_experiment("nuclei", path=PARAMS)
     first, second = (flatten(load_experiment("nuclei", path=PARAMS, settings=given)) for given in (one, other))
     logged = {**{path: str(value) for path, value in second.items()}, "dataset": "auto", "recipe": ""}
-    assert (decisive(first) == decisive(logged)) is equal
+    assert (decisive(first, config) == decisive(logged, config)) is equal
 
 
 def test_older_runs_without_a_seed_of_the_data_are_recognised() -> None:
-    now = flatten(load_experiment("nuclei", path=PARAMS, settings={"data.seed": 7}))
+    config = load_experiment("nuclei", path=PARAMS, settings={"data.seed": 7})
+    now = flatten(config)
     then = {path: str(value) for path, value in now.items() if path != "data.seed" and not path.startswith("tune")}
-    assert decisive(now) == decisive(then)
+    assert decisive(now, config) == decisive(then, config)
 
 
 @pytest.mark.parametrize(

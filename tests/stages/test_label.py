@@ -10,15 +10,16 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from nanonuclei.stages.prepare_nanotubes import prepare_nanotubes
-from tests.stages.test_prepare_nanotubes import wanted
+from tests.tasks.nanotubes.test_dataset import wanted
 
 from nanonuclei.errors import ConfigError, DataError
-from nanonuclei.stages.label import INTERFACE, TASKS, label
+from nanonuclei.stages.label import label
+from nanonuclei.stages.prepare import prepare
 from nanonuclei.tasks.nanotubes.data_config import NanotubeDataConfig
 from nanonuclei.tasks.nanotubes.sources.fetch import fetch_tnt
-from nanonuclei.tasks.nanotubes.sources.label_pictures import Look, grid
+from nanonuclei.tasks.nanotubes.sources.label_pictures import INTERFACE, TASKS, grid
 from nanonuclei.tasks.nanotubes.sources.samples import tube_truth
+from nanonuclei.tasks.values import Look, Looking
 
 
 def stitched(path: Path, seed: int = 0) -> np.ndarray:
@@ -78,7 +79,7 @@ def test_what_was_marked_in_pictures_becomes_a_dataset_split_by_image(tmp_path):
     source = simulated(config.data, tmp_path / "out/project-1.json", tmp_path / "data")
     with zipfile.ZipFile(source) as archive:
         assert len(archive.namelist()) == 24  # an export and all pictures but one
-    catalog = prepare_nanotubes(config, source=source, output=tmp_path / "prepared")
+    catalog = prepare(config, source=source, output=tmp_path / "prepared")
     assert len(catalog.samples) == 23
     assert sum(sample.num_objects for sample in catalog.samples) == 11
     fields = {
@@ -144,7 +145,8 @@ def test_with_a_model_the_least_sure_pictures_come_first_and_hold_its_boxes(tmp_
     scores[:85] = 0.45
     boxes = np.array([[90, 60, 110, 90], [10, 10, 20, 20]], np.float32)  # the first reaches into two pictures
     seen = Look(scores, boxes, np.array([0.8, 0.7], np.float32))
-    monkeypatch.setattr("nanonuclei.stages.label._looking", lambda model: (lambda image: seen, 0.5))
+    looking = Looking("abc", 0.5, lambda image: seen)
+    monkeypatch.setattr("nanonuclei.stages.label._loaded", lambda model: (wanted(), looking))
     label(tmp_path / "images", tmp_path / "out", size=80, model="abc", say=lambda _: None)
     tasks = json.loads((tmp_path / "out" / TASKS).read_text())
     predictions = [task["predictions"][0] for task in tasks]
@@ -156,6 +158,6 @@ def test_with_a_model_the_least_sure_pictures_come_first_and_hold_its_boxes(tmp_
 def test_model_of_another_task_is_refused(tmp_path, monkeypatch, experiment):
     stitched(tmp_path / "images/well.tif")
     monkeypatch.setattr("nanonuclei.stages.predict.loaded", lambda model, settings: (experiment(), None))
-    with pytest.raises(ConfigError, match="model of nanotubes, but abc is one of nuclei"):
+    with pytest.raises(ConfigError, match="annotated in them, but abc is a model of nuclei"):
         label(tmp_path / "images", tmp_path / "out", model="abc")
     assert not (tmp_path / "out").exists()

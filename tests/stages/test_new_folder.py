@@ -10,19 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nanonuclei.stages.prepared import prepared
 from tests.conftest import ROOT
 
 from nanonuclei.config.params import load_experiment
+from nanonuclei.data import new_folder
 from nanonuclei.data.catalog import SUMMARY
-from nanonuclei.stages import new_folder, prepare, prepare_nanotubes
-from nanonuclei.stages.new_folder import being_made, put
+from nanonuclei.data.new_folder import being_made, put
+from nanonuclei.stages import prepare
+from nanonuclei.stages.prepare import prepared_dataset
 
 SIMULATED = {
     "nuclei": {"num_images": 12, "size": 64},
     "nanotubes": {"num_images": 6, "size": 128, "cell_radius": 12.0, "coverage": 0.4, "tubes_per_cell": 1.0, "tile": 0},
 }
-MODULES = {"nuclei": prepare, "nanotubes": prepare_nanotubes}
 
 
 def folder(path: Path, *, text: str, whole: bool = True) -> Path:
@@ -34,7 +34,7 @@ def folder(path: Path, *, text: str, whole: bool = True) -> Path:
 
 
 @pytest.mark.usefixtures("project")
-@pytest.mark.parametrize("task", MODULES)
+@pytest.mark.parametrize("task", SIMULATED)
 def test_two_that_prepare_the_same_images_at_once_both_get_them(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {f"data.simulated.{name}": value for name, value in SIMULATED[task].items()}
     config = load_experiment(
@@ -49,9 +49,9 @@ def test_two_that_prepare_the_same_images_at_once_both_get_them(task: str, monke
             yield partial
             meeting.wait(timeout=60)  # neither is gone before the other has moved its own
 
-    monkeypatch.setattr(MODULES[task], "being_made", together)
+    monkeypatch.setattr(prepare, "being_made", together)
     with ThreadPoolExecutor(2) as threads:
-        one, other = threads.map(lambda _: prepared(config, say=lambda text: None), range(2))
+        one, other = threads.map(lambda _: prepared_dataset(config, say=lambda text: None), range(2))
     assert one == other
     catalog, place = one
     assert [path.name for path in place.parent.iterdir()] == [place.name]

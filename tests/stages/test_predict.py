@@ -17,6 +17,7 @@ from nanonuclei.imaging.instances import from_run_lengths
 from nanonuclei.stages import predict as stage
 from nanonuclei.stages.predict import find_images, predict
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
+from nanonuclei.tasks.nanotubes.reader import NanotubeReader
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
 DISCS = [(12.0, 12.0, 6.0), (30.0, 40.0, 8.0), (60.0, 20.0, 5.0)]
@@ -112,7 +113,7 @@ def test_nanotubes_are_counted_and_measured_beside_the_cells(
     monkeypatch.setattr(stage, "loaded", lambda model, settings: (tube_experiment({"tubes.joins": "two"}), None))
     sure = lambda image: np.stack([np.full(image.shape[:2], 0.9, np.float32), image[..., 0]], axis=-1)  # noqa: E731
     monkeypatch.setattr(stage, "network_of", lambda task, model: model)
-    monkeypatch.setattr(stage, "map_maker", lambda config, network: (lambda inputs: map(sure, inputs), None))
+    monkeypatch.setattr(NanotubeReader, "score_maps", lambda reader, network, inputs: map(sure, inputs))
     (tmp_path / "images").mkdir()
     for seed in (0, 1):  # the first has a nanotube of 79 px, the second none
         cv2.imwrite(str(tmp_path / "images" / f"tube{seed}.png"), tube_sample("a", seed=seed).image)

@@ -13,7 +13,7 @@ from nanonuclei.config.params import with_settings
 from nanonuclei.data.catalog import load_catalog
 from nanonuclei.errors import DataError
 from nanonuclei.stages import prepare as module
-from nanonuclei.stages.prepare import PROBLEMS, prepare, prepared
+from nanonuclei.stages.prepare import PROBLEMS, prepare, prepared_dataset
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
 Experiment = Callable[..., NucleiExperiment]
@@ -97,9 +97,9 @@ def test_broken_samples_are_left_out_and_listed_when_asked(experiment: Experimen
 def test_prepared_data_is_used_again_until_its_settings_change(experiment: Experiment) -> None:
     config = experiment({"data.dataset": "simulated", "data.simulated.num_images": 12, "data.simulated.size": 64})
     said: list[str] = []
-    first, folder = prepared(config, say=said.append)
-    again, _ = prepared(with_settings(config, {"train.epochs": 9}), say=said.append)
-    _, other = prepared(with_settings(config, {"data.simulated.size": 72}), say=said.append)
+    first, folder = prepared_dataset(config, say=said.append)
+    again, _ = prepared_dataset(with_settings(config, {"train.epochs": 9}), say=said.append)
+    _, other = prepared_dataset(with_settings(config, {"data.simulated.size": 72}), say=said.append)
     assert again == first
     assert "from before" in said[2]
     assert other != folder
@@ -124,9 +124,9 @@ def test_images_that_other_code_prepared_are_not_used(
     config = experiment({"data.dataset": "simulated", "data.simulated.num_images": 10, "data.simulated.size": 64})
     said: list[str] = []
     for _ in range(2):
-        prepared(config, say=said.append)
+        prepared_dataset(config, say=said.append)
     assert [text.split()[0] for text in said] == ["Preparing", "Prepared", "Prepared"]
     assert said[-1].endswith("(from before)")
-    monkeypatch.setattr(module, "_code_digest", lambda: "of another version")
-    prepared(config, say=said.append)
+    monkeypatch.setattr(module, "_code_digest", lambda dataset: "of another version")
+    prepared_dataset(config, say=said.append)
     assert said[-2].startswith("Preparing")

@@ -18,12 +18,14 @@ from nanonuclei.config.params import Scalar, to_yaml, with_settings
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.errors import ConfigError, DataError, TrackingError
 from nanonuclei.imaging.instances import from_run_lengths
-from nanonuclei.serving.store import example, load_trained
+from nanonuclei.serving.store import example_png, load_trained
+from nanonuclei.stages import evaluate as evaluate_stage
 from nanonuclei.stages.evaluate import evaluate_run
 from nanonuclei.stages.explore import explore
 from nanonuclei.stages.places import run_folder
 from nanonuclei.stages.samples import training_samples, validation_samples
 from nanonuclei.stages.train import LOCKED, _config_of, train
+from nanonuclei.tasks import create_reader
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tracking.runs import existing_run
@@ -101,7 +103,7 @@ def test_one_run_holds_all_that_is_needed_to_repeat_it_and_its_model_can_be_used
     stored, _ = load_trained(run)
     assert stored == config
     model = mlflow.pyfunc.load_model(tags["model.uri"])
-    found = model.predict(pd.DataFrame({"image": [example("nuclei"), example("nuclei")]}))
+    found = model.predict(pd.DataFrame({"image": [example_png(create_reader(config))] * 2}))
     assert list(found.columns) == model.metadata.get_output_schema().input_names()
     for _, objects in found.groupby("image"):
         labels = from_run_lengths(objects["run_lengths"].tolist(), (64, 64)).labels
@@ -114,7 +116,11 @@ def test_one_run_holds_all_that_is_needed_to_repeat_it_and_its_model_can_be_used
             assert value == pytest.approx(run.data.metrics[name], rel=1e-4, abs=1e-6), name
 
 
-def test_evaluation_changes_how_a_model_is_used_and_not_how_it_was_made() -> None:
+def test_evaluation_changes_how_a_model_is_used_and_not_how_it_was_made(
+    config: NucleiExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate_stage, "existing_run", lambda run: run)
+    monkeypatch.setattr(evaluate_stage, "load_trained", lambda *_, **__: (config, None))
     with pytest.raises(ConfigError, match=r"keeps its train\.epochs; evaluate can change windows"):
         evaluate_run("any", settings=["train.epochs=3"])
 

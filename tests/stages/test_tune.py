@@ -19,8 +19,8 @@ from nanonuclei.data.catalog import Catalog
 from nanonuclei.errors import ConfigError, NanonucleiError, TrackingError
 from nanonuclei.stages import tune as stage
 from nanonuclei.stages.places import PARAMS
-from nanonuclei.stages.tune import TuneOptions, tune
-from nanonuclei.stages.tune_trial import trial_data
+from nanonuclei.stages.tune.trial import trial_data
+from nanonuclei.stages.tune.tune import TuneOptions, tune
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tracking.runs import PARENT
 from nanonuclei.tune import objective

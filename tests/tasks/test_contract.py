@@ -6,23 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.conftest import TINY, TINY_TUBES
+from tests.conftest import TINY, TINY_TUBES, score_map_of
 
-from nanonuclei.config.experiment import EXPERIMENTS
 from nanonuclei.config.params import load_experiment
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.engine.evaluate import evaluate
 from nanonuclei.engine.networks import network_of
-from nanonuclei.imaging.score_maps import map_maker, predict_instances
-from nanonuclei.tasks import TASKS, Task, create_task
-from nanonuclei.tasks.base import LabelsTask, SampleTask
+from nanonuclei.tasks import create_task, task_names
+from nanonuclei.tasks.base import Task
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"nuclei": (TINY, "disc_catalog"), "nanotubes": (TINY_TUBES, "tube_catalog")}
 """Per task, settings under which everything takes seconds, and a fixture with images."""
 
 
-@pytest.fixture(params=sorted(TASKS))
+@pytest.fixture(params=sorted(task_names()))
 def task(request: pytest.FixtureRequest) -> Task:
     return create_task(load_experiment(request.param, path=ROOT / "params.yaml", settings=SMALL[request.param][0]))
 
@@ -31,10 +29,6 @@ def task(request: pytest.FixtureRequest) -> Task:
 def catalog(task: Task, request: pytest.FixtureRequest) -> Catalog:
     found: Catalog = request.getfixturevalue(SMALL[task.config.task][1])
     return found
-
-
-def test_every_experiment_has_a_task() -> None:
-    assert set(TASKS) == set(EXPERIMENTS)
 
 
 def test_training_batches_are_images_in_0_to_1_and_what_the_network_is_to_answer(task: Task, catalog: Catalog) -> None:
@@ -75,11 +69,10 @@ def test_model_is_compiled_and_takes_the_batches(task: Task, catalog: Catalog) -
 
 def test_image_has_a_score_map_of_its_size_and_objects_inside_it(task: Task, catalog: Catalog) -> None:
     network, image = network_of(task, task.build_network()), catalog.samples[0].image()
-    maps, _ = map_maker(task.config, network)
-    (score_map,) = maps([task.network_input(image)])
+    score_map = score_map_of(task, network, image)
     assert score_map.shape[:2] == image.shape[:2]
     assert score_map.dtype == np.float32
-    found = predict_instances(task, network, image)
+    found = task.instances(score_map)
     assert found.labels is not None
     assert found.labels.shape == image.shape[:2]
     assert (found.boxes[:, :2] >= 0).all()
@@ -110,15 +103,11 @@ def test_score_works_on_many_sums_at_once(task: Task, catalog: Catalog) -> None:
 
 def test_score_of_nothing_found_is_no_error(task: Task, catalog: Catalog) -> None:
     sample = catalog.samples[0]
-    maps, _ = map_maker(task.config, network_of(task, task.build_network()))
-    (score_map,) = maps([task.network_input(sample.image())])
+    score_map = score_map_of(task, network_of(task, task.build_network()), sample.image())
     nothing = np.zeros_like(score_map)
-    if isinstance(task, LabelsTask) and nothing.shape[-1] > 1:
+    if nothing.shape[-1] == 3:
         nothing[..., 0] = 1.0  # all background
     assert len(task.instances(nothing)) == 0
-    if isinstance(task, SampleTask):
-        row = task.assess(sample, nothing).statistics
-    else:
-        row = task.statistics(sample.labels(), nothing, task.instances(nothing))
+    row = task.assess(sample, nothing).statistics
     score = task.score({name: np.array([value]) for name, value in row.items()})
     assert [values[0] for name, values in score.items() if name.endswith("f1")] == [0.0]

@@ -10,7 +10,7 @@ import keras
 import pytest
 
 from nanonuclei.data.catalog import Catalog
-from nanonuclei.tasks import Task
+from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tune import objective
 from nanonuclei.tune.base import (

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from nanonuclei.data.catalog import Catalog
-from nanonuclei.tasks import Task, create_task
+from nanonuclei.tasks import create_task
+from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tune import objective
 from nanonuclei.tune.base import COMPLETE, OUT_OF_MEMORY, PRUNED, Proposal, PrunedError

@@ -44,9 +44,10 @@ class ExperimentConfig(Section):
     evaluate: EvaluateConfig
     tune: TuneConfig
 
-    def trains_on(self, modality: str) -> bool:
-        """Tells whether images of a modality are trained and validated on; all are, unless a task says otherwise."""
-        return True
+    @property
+    def trained_modality(self) -> str:
+        """The modality that is trained and validated on; ``all``, unless a task lets its settings choose."""
+        return "all"
 
 
 def experiment_names() -> tuple[str, ...]:

@@ -68,7 +68,7 @@ def as_labels(values: NDArray[np.generic]) -> UInt16Array:
     """
     if values.ndim == 3:
         if not all(np.array_equal(values[..., 0], values[..., channel]) for channel in range(1, values.shape[2])):
-            raise DataError("a mask in colours. Save it in grey: one value per nanotube, or one for all; 0 elsewhere")
+            raise DataError("a mask in colours. Save it in grey: one value per object, or one for all; 0 elsewhere")
         values = values[..., 0]
     if values.dtype.kind == "f" and not (np.isfinite(values).all() and bool((values == np.rint(values)).all())):
         raise DataError("a mask must hold whole numbers. Save it with 8 or 16 bit")
@@ -85,9 +85,9 @@ def as_labels(values: NDArray[np.generic]) -> UInt16Array:
         if shades > MAX_SHADES:
             raise DataError(
                 f"one part of the mask has {shades} values, as a soft brush leaves them. Draw with a hard one: one "
-                f"value per nanotube, or one for all"
+                f"value per object, or one for all"
             )
     if max(len(found), num_parts - 1 if len(found) == 1 else 0) > MAX_LABEL:
-        raise DataError(f"more than {MAX_LABEL:,} nanotubes. Cut the image into parts")
+        raise DataError(f"more than {MAX_LABEL:,} objects. Cut the image into parts")
     labels, _ = sequential(parts if len(found) == 1 else values.astype(np.int64))
     return labels.astype(np.uint16)

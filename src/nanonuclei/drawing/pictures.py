@@ -38,8 +38,8 @@ class Panel:
 
     Attributes:
         image: ``(height, width)`` or ``(height, width, 3)`` RGB, uint8 or uint16.
-        true: ``(height, width)`` integers, 0 background, the annotated nuclei.
-        predicted: ``(height, width)`` integers, 0 background, the predicted nuclei.
+        true: ``(height, width)`` integers, 0 background, the annotated objects.
+        predicted: ``(height, width)`` integers, 0 background, the predicted objects.
         caption: Written above the row.
     """
 
@@ -49,10 +49,16 @@ class Panel:
     caption: str
 
 
-def panels(rows: Sequence[Panel], *, title: str) -> Figure:
-    """Draws images beside their annotated and predicted nuclei and the difference between the two, a row per image.
+def panels(rows: Sequence[Panel], *, title: str, one: str, many: str) -> Figure:
+    """Draws images beside their annotated and predicted objects and the difference between the two, a row per image.
 
     Contrast is stretched to the percentiles 1 and 99.8 of each image, for display only.
+
+    Args:
+        rows: The images.
+        title: Of the figure.
+        one: What an object is called.
+        many: The plural.
 
     Raises:
         DataError: There are no rows, or an image and its label maps differ in height or width.
@@ -71,11 +77,11 @@ def panels(rows: Sequence[Panel], *, title: str) -> Figure:
     on_grey = [withStroke(linewidth=6, foreground=QUIET)]
     figure.legend(
         handles=[
-            Patch(color=_CORRECT, label="correct: nucleus in both"),
+            Patch(color=_CORRECT, label=f"correct: {one} in both"),
             Patch(color=_MISSED, label="missed: annotated only"),
             Patch(color=_FALSE, label="false: predicted only"),
-            Line2D([], [], color="white", lw=1.5, path_effects=on_grey, label="outline of annotated nuclei"),
-            Line2D([], [], color="black", lw=1.5, path_effects=on_grey, label="outline of predicted nuclei"),
+            Line2D([], [], color="white", lw=1.5, path_effects=on_grey, label=f"outline of annotated {many}"),
+            Line2D([], [], color="black", lw=1.5, path_effects=on_grey, label=f"outline of predicted {many}"),
         ],
         loc="upper left",
         bbox_to_anchor=((gap + 1.15) / width, 1 - 0.44 / height),
@@ -89,7 +95,7 @@ def panels(rows: Sequence[Panel], *, title: str) -> Figure:
     top = band
     for row, cells, caption, head in zip(rows, drawn, captions, heads, strict=True):
         write(figure, gap, top + 0.16, caption, size=TEXT, weight="bold")
-        counts = ("", f": {_count(row.true)}", f": {_count(row.predicted)}", "")
+        counts = ("", f": {_count(row.true, one, many)}", f": {_count(row.predicted, one, many)}", "")
         for column, cell in enumerate(cells):
             left = gap + column * (CELL + gap)
             write(figure, left, top + head - 0.19, _PANEL_COLUMNS[column] + counts[column], size=SMALL)
@@ -208,6 +214,6 @@ def _shape_for_display(shape: tuple[int, ...], size: int) -> tuple[int, int]:
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
-def _count(labels: Labels) -> str:
+def _count(labels: Labels, one: str, many: str) -> str:
     number = len(np.setdiff1d(labels, 0))
-    return f"{number:,} {'nucleus' if number == 1 else 'nuclei'}"
+    return f"{number:,} {one if number == 1 else many}"

@@ -25,7 +25,7 @@ class PixelLoss(keras.losses.Loss):
     absolute error in octaves / 8, averaged over the pixels of objects, times `diameter_weight`.
 
     Args:
-        kind: One of `config.experiment.LOSSES`.
+        kind: Of `config.pixels.LossConfig`.
         dice_weight: Weight of the Dice loss beside the cross-entropy; 1 is used where Dice stands alone.
         border_weight: Weight of class 2 in the sparse cross-entropy.
         diameter_weight: Weight of the error of the diameters.

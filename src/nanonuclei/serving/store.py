@@ -88,7 +88,7 @@ def log_model(model: keras.Model | Path, config: ExperimentConfig, *, folder: Pa
         artifacts={ARTIFACTS.get(path.name, path.name): str(path) for path in sorted(files.iterdir())},
         code_paths=_task_code(config.task),
         signature=takes_and_answers,
-        input_example=pd.DataFrame({"image": [base64.b64encode(_example(task)).decode("ascii")]}),
+        input_example=pd.DataFrame({"image": [base64.b64encode(example_png(task)).decode("ascii")]}),
         model_config={**REQUEST_LIMITS, TASK: f"{config.task}={task_package(config.task)}"},
         pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
     )
@@ -201,6 +201,6 @@ def load_served(uri: str, *, missing_from: Path | None = None) -> tuple[Experime
     return config, create_reader(config).with_files(network, {path.name: path for path in files.iterdir()})
 
 
-def _example(reader: Reader) -> bytes:
+def example_png(reader: Reader) -> bytes:
     """Returns the task's example as PNG."""
     return bytes(cv2.imencode(".png", reader.example())[1].tobytes())

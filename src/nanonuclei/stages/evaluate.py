@@ -99,7 +99,7 @@ def log_score(task: Task, report: Report, samples: Sequence[SampleRef], *, split
     )
     mlflow.log_metrics({name: value for name, value in report.flat(split).items() if np.isfinite(value)})
     mlflow.log_metrics({f"{split}/seconds": report.seconds, f"{split}/network_seconds": report.network_seconds})
-    mlflow.log_text(task.per_image_table(report).to_csv(index=False), f"evaluation/{split}_per_image.csv")
+    mlflow.log_text(report.per_image.to_csv(index=False), f"evaluation/{split}_per_image.csv")
     mlflow.log_text(report.objects.round(4).to_csv(index=False), f"evaluation/{split}_objects.csv")
     mlflow.log_text(report.intervals.to_csv(index=False), f"evaluation/{split}_metrics.csv")
     charted = report.intervals[report.intervals["metric"].isin(task.charted)]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from nanonuclei.config.params import load_experiment
 from nanonuclei.errors import ConfigError, nearest_name
-from nanonuclei.stages.pinned import data_state
+from nanonuclei.stages.pipeline.pinned import data_state
 from nanonuclei.stages.places import DATA, PARAMS
 from nanonuclei.tasks import create_dataset, dataset_type, task_names
 from nanonuclei.tracking.runs import stage_run

@@ -11,7 +11,7 @@ from nanonuclei.config.channels import Channel
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import load_experiment
 from nanonuclei.data.problems import problems_table
-from nanonuclei.errors import DataError
+from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.imaging.types import Image
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.tasks import create_dataset, dataset_type, task_names
@@ -84,6 +84,11 @@ def _loaded(model: str) -> tuple[ExperimentConfig, Looking]:
     from nanonuclei.tasks import create_task
 
     config, network = loaded(model, {})
+    if not dataset_type(config.task).is_labelled_in_pictures:
+        raise ConfigError(
+            f"pictures are made for tasks whose images are annotated in them, but {model} is a model of {config.task}. "
+            "Leave out the model, or name another one"
+        )
     task = create_task(config)
     scoring = network_of(task, network)
 

@@ -15,13 +15,6 @@ DATA_POINTER = Path("data.dvc")
 DVC_LOCK = Path("dvc.lock")
 PIPELINE = Path("dvc.yaml")
 """The main pipeline; a task may have one of its own below `pipelines/`."""
-LOCK = Path("dvc.lock")
-REAL_DATASETS = {"nuclei": "dsb2018", "nanotubes": "tnt"}
-"""The dataset of each task that is fetched, and not drawn by a simulator."""
-DATASETS = {"nuclei": "dsb2018"}
-"""The dataset of each task that the main pipeline, `dvc.yaml`, runs on."""
-PIPELINES = {**DATASETS, "nanotubes": "simulated"}
-"""The dataset of each task that has a pipeline; that of nanotubes is `pipelines/nanotubes/dvc.yaml`."""
 LOCK = Path("requirements.txt")
 
 

@@ -25,9 +25,9 @@ from nanonuclei.data.catalog import (
     load_catalog,
     save_catalog,
 )
+from nanonuclei.data.new_folder import being_made, is_whole, put
 from nanonuclei.data.problems import problems_table
 from nanonuclei.errors import DataError
-from nanonuclei.stages.new_folder import being_made, is_whole, put
 from nanonuclei.stages.places import DATA, prepared_folder
 from nanonuclei.tasks import create_dataset
 from nanonuclei.tasks.dataset import SIMULATED, Dataset, Dealt, Facts
@@ -75,7 +75,7 @@ def prepare(config: ExperimentConfig, *, source: Path | None, output: Path, cach
         config: The experiment.
         source: The archive or folder; None for simulated images.
         output: Folder to make; it appears when everything is written.
-        cached: Whether a folder that has appeared there meanwhile is taken, see `stages.new_folder.put`.
+        cached: Whether a folder that has appeared there meanwhile is taken, see `data.new_folder.put`.
 
     Raises:
         DataError: Samples are broken and `data.on_bad_sample` is ``fail``, none is left, or they cannot be dealt to
@@ -85,7 +85,7 @@ def prepare(config: ExperimentConfig, *, source: Path | None, output: Path, cach
     with being_made(output) as partial:
         facts, problems = _write(dataset, dataset.samples(source), partial)
         broken = problems if config.data.on_bad_sample == "fail" or not facts else []
-        dealt = dataset.deal(facts) if facts else Dealt((), ())
+        dealt = dataset.deal(facts)
         if broken or dealt.problems or not facts:
             remedy = "Mend them"
             if broken and facts:

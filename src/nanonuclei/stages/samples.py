@@ -35,11 +35,8 @@ def validation_samples(catalog: Catalog, config: ExperimentConfig) -> tuple[Samp
 
 
 def _of_modality(catalog: Catalog, config: ExperimentConfig, split: str) -> tuple[SampleRef, ...]:
-    samples = tuple(sample for sample in catalog.split(split) if config.trains_on(sample.modality))
+    wanted = config.trained_modality
+    samples = tuple(sample for sample in catalog.split(split) if wanted in ("all", sample.modality))
     if not samples:
-        there = ", ".join(sorted({sample.modality for sample in catalog.split(split)})) or "none"
-        raise DataError(
-            f"data.modality must be one that the {split} images have, got another one. They have: {there}. Take "
-            "all, or one of these"
-        )
+        raise DataError(f"data.modality must be one that the {split} images have, got {wanted}. Take all, or another")
     return samples

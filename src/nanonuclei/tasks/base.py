@@ -18,10 +18,8 @@ from numpy.typing import NDArray
 from nanonuclei.config.channels import Channel
 from nanonuclei.config.params import Scalar, flatten
 from nanonuclei.data.catalog import SampleRef
-from nanonuclei.errors import ConfigError
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.networks import Network
-from nanonuclei.imaging.normalize import grey_limits, normalize
 from nanonuclei.imaging.types import Float32Array, Image, UInt8Array
 from nanonuclei.tasks.values import EXPORT_SHAPES, Assessment, Decided, Look, MapsOf, Noun, Objects, Report, Timing
 
@@ -60,9 +58,9 @@ class Reader(ABC):
         """Which channel of an image file is read; None: the image as it is, grey or in colours."""
         return None
 
+    @abstractmethod
     def network_input(self, image: Image) -> Float32Array:
         """Returns a full image as the network takes it, ``(height, width, 3)`` float32 in 0..1."""
-        return normalize(image, grey_limits(image, self.config.normalize))
 
     @abstractmethod
     def score_maps(self, network: Network, inputs: Iterable[Float32Array]) -> Iterator[Float32Array]:
@@ -102,15 +100,9 @@ class Reader(ABC):
         return 0.5
 
     def look(self, score_map: Float32Array) -> Look:
-        """Returns what is shown to a person who annotates images.
-
-        Raises:
-            ConfigError: Images of this task are not annotated in pictures.
-        """
-        raise ConfigError(
-            f"pictures are made for tasks that are annotated in them, but the model is one of {self.config.task}. "
-            "Leave out the model, or name another one"
-        )
+        """Returns what a person who annotates images is shown of a score map: its first channel, and the objects."""
+        found = self.instances(score_map)
+        return Look(score_map[..., 0], found.boxes.astype(np.float32), found.scores)
 
 
 class Task(Reader):
@@ -225,10 +217,6 @@ class Task(Reader):
             The artifact's path, such as ``figures/test_worst.png``, and its content.
         """
         yield from ()
-
-    def per_image_table(self, report: Report) -> pd.DataFrame:
-        """Returns the statistics per image as a table to look at."""
-        return report.per_image
 
     def plots(self, report: Report) -> Mapping[str, pd.DataFrame]:
         """Returns tables that `dvc plots` draws, by name, beside precision and recall."""

@@ -16,7 +16,7 @@ from nanonuclei.data.catalog import BadSample, SampleRef, sample_digest, write_s
 from nanonuclei.data.fields import find_fields
 from nanonuclei.data.modality import guess_modality
 from nanonuclei.data.splits import split_by_field
-from nanonuclei.errors import ConfigError, DataError
+from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.imaging.types import Image
 from nanonuclei.tasks.values import Looking, Noun
 
@@ -92,7 +92,13 @@ class Dataset(ABC):
 
     @classmethod
     def locate(cls, name: str, data: Path) -> Path | None:
-        """Returns where a real dataset lies below the data folder; None where it has not been fetched."""
+        """Returns where a real dataset lies below the data folder; None where it has not been fetched.
+
+        Raises:
+            DataError: No real dataset of the task has this name.
+        """
+        if name not in cls.locations:
+            raise DataError(f"no real dataset is called {name!r}. {nearest_name(name, cls.locations)}")
         path = data / cls.locations[name]
         return path if path.exists() else None
 
@@ -153,6 +159,8 @@ class Dataset(ABC):
 
     def deal(self, facts: Sequence[Facts]) -> Dealt:
         """Finds the fields of view and deals them to the splits."""
+        if not facts:
+            return Dealt((), ())
         fields = find_fields([one.content for one in facts])
         modalities = [one.modality for one in facts]
         data = self.config.data

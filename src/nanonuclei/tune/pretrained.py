@@ -27,7 +27,7 @@ def check_weights(config: ExperimentConfig) -> None:
             network = trial_config(config, settings).network
         except ConfigError:  # legal with other values of the space only
             continue
-        if network.kind != "unet" and network.weights != "none":
+        if getattr(network, "kind", "unet") != "unet" and getattr(network, "weights", "none") != "none":
             try:
                 weights_path(network)
             except ConfigError as error:

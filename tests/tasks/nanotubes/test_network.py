@@ -13,7 +13,7 @@ from nanonuclei.data.catalog import Catalog, SampleRef
 from nanonuclei.errors import ConfigError
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
-from nanonuclei.tasks.nanotubes.lines.detection import COLUMNS
+from nanonuclei.tasks.nanotubes.lines.detection import CANDIDATE_COLUMNS
 from nanonuclei.tasks.nanotubes.network import NanotubeTask
 
 Experiment = Callable[..., NanotubeExperiment]
@@ -58,7 +58,7 @@ def test_classifier_that_is_always_wrong_finds_nothing(tube_experiment: Experime
 def test_candidate_is_reported_with_box_lengths_and_cells(tube_experiment: Experiment, tube_catalog: Catalog) -> None:
     task, sample = NanotubeTask(tube_experiment()), tube_catalog.samples[0]
     objects = task.assess(sample, ideal(task, sample)).objects
-    assert list(objects.columns) == ["matched", *COLUMNS]
+    assert list(objects.columns) == ["matched", *CANDIDATE_COLUMNS]
     (row,) = objects.to_dict("records")
     assert row["matched"] == 1.0
     assert row["score"] == pytest.approx(0.9)
@@ -76,7 +76,7 @@ def test_image_without_nanotubes_gives_an_empty_table_of_candidates(
 ) -> None:
     task, sample = NanotubeTask(tube_experiment()), tube_catalog.samples[1]
     assessed = task.assess(sample, ideal(task, sample))
-    assert list(assessed.objects.columns) == ["matched", *COLUMNS]
+    assert list(assessed.objects.columns) == ["matched", *CANDIDATE_COLUMNS]
     assert len(assessed.objects) == 0
     assert assessed.statistics["num_true"] == assessed.statistics["num_found"] == 0.0
 
@@ -101,7 +101,7 @@ def test_thresholds_left_open_are_chosen_where_they_part_right_from_wrong(
 ) -> None:
     task, samples = NanotubeTask(tube_experiment()), tube_catalog.split("val")
     assert task.window_threshold == task.min_score == 0.5
-    chosen = task.decide(samples, [ideal(task, sample, right=0.3, wrong=0.1) for sample in samples])
+    chosen = task.decide(samples, [ideal(task, sample, right=0.3, wrong=0.1) for sample in samples]).settings
     assert set(chosen) == {"tubes.window_threshold", "tubes.min_score"}
     assert 0.1 < chosen["tubes.window_threshold"] <= 0.3
     assert 0.0 <= chosen["tubes.min_score"] <= 0.3
@@ -115,7 +115,7 @@ def test_thresholds_left_open_are_chosen_where_they_part_right_from_wrong(
 def test_thresholds_that_are_given_are_kept(tube_experiment: Experiment, tube_catalog: Catalog) -> None:
     task = NanotubeTask(tube_experiment({"tubes.window_threshold": 0.4, "tubes.min_score": 0.6}))
     samples = tube_catalog.split("val")
-    assert task.decide(samples, [ideal(task, sample) for sample in samples]) == {}
+    assert task.decide(samples, [ideal(task, sample) for sample in samples]).settings == {}
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.data.samples import IMAGE, MASK, SOUND, unpacked, zipped
+from tests.tasks.nuclei.samples import IMAGE, MASK, SOUND, unpacked, zipped
 
-from nanonuclei.data import sources
 from nanonuclei.data.catalog import BadSample, Sample
+from nanonuclei.data.problems import problems_table
 from nanonuclei.errors import DataError
-from nanonuclei.tasks.nuclei.dsb2018 import DSB2018_ARCHIVE, locate_dataset, problems_table, read_dsb2018
+from nanonuclei.tasks.nuclei import dsb2018 as sources
+from nanonuclei.tasks.nuclei.dataset import NucleiDataset
+from nanonuclei.tasks.nuclei.dsb2018 import DSB2018_ARCHIVE, read_dsb2018
 
 
 def test_only_the_training_images_count_where_there_are_some(tmp_path: Path) -> None:
@@ -88,16 +90,16 @@ def test_few_samples_are_read_ahead_and_leaving_early_ends_the_threads(
 
 
 def test_a_dataset_is_located_only_where_it_has_been_fetched(tmp_path: Path) -> None:
-    assert locate_dataset("dsb2018", tmp_path) is None
+    assert NucleiDataset.locate("dsb2018", tmp_path) is None
     path = tmp_path / DSB2018_ARCHIVE
     path.parent.mkdir()
     path.write_bytes(b"")
-    assert locate_dataset("dsb2018", tmp_path) == path
+    assert NucleiDataset.locate("dsb2018", tmp_path) == path
 
 
 def test_an_unknown_dataset_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"'dsb2019'\. Did you mean dsb2018\?"):
-        locate_dataset("dsb2019", tmp_path)
+        NucleiDataset.locate("dsb2019", tmp_path)
 
 
 def test_problems_are_laid_out_in_two_aligned_columns() -> None:

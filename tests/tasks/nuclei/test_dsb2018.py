@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.data.samples import GREY, IMAGE, MASK, SOUND, Array, mask, png, unpacked, zipped
+from tests.tasks.nuclei.samples import GREY, IMAGE, MASK, SOUND, Array, mask, png, unpacked, zipped
 
-from nanonuclei.data import sources
 from nanonuclei.data.catalog import BadSample, Sample
+from nanonuclei.tasks.nuclei import dsb2018 as sources
 from nanonuclei.tasks.nuclei.dsb2018 import read_dsb2018
 
 

@@ -10,7 +10,7 @@ import kagglehub
 import pytest
 import requests
 from kagglehub.exceptions import KaggleApiHTTPError, UnauthenticatedError
-from tests.data.conftest import FILES, github_zip, left_in, packed_sha256
+from tests.tasks.nuclei.conftest import FILES, github_zip, left_in, packed_sha256
 
 from nanonuclei.data.archives import file_sha256, write_zip
 from nanonuclei.errors import DataError

@@ -8,7 +8,9 @@ from tests.conftest import disc_labels
 
 from nanonuclei.imaging.matching import matching_dataset
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
-from nanonuclei.tasks.nuclei.network import THRESHOLDS, NucleiTask, cores, near_another
+from nanonuclei.tasks.nuclei.network import NucleiTask
+from nanonuclei.tasks.nuclei.score import THRESHOLDS
+from nanonuclei.tasks.nuclei.target import cores, near_another
 
 Experiment = Callable[..., NucleiExperiment]
 
@@ -22,6 +24,16 @@ TOUCHING = np.array(
     ],
     np.uint16,
 )
+
+
+def statistics_of(task: NucleiTask, labels: np.ndarray, score_map: np.ndarray) -> dict[str, float]:
+    """What one image adds to the score; the loss as the task computes it."""
+
+    class Sample:
+        def labels(self) -> np.ndarray:
+            return labels
+
+    return task.assess(Sample(), score_map).statistics  # type: ignore[arg-type]
 
 
 def probabilities(labels: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -67,7 +79,7 @@ def test_perfect_answer_scores_perfectly(experiment: Experiment) -> None:
     task = NucleiTask(experiment({"instances.min_area": 0}))
     labels = disc_labels((64, 64), [(16, 16, 8), (16, 33, 8), (45, 40, 12)])
     score_map = probabilities(labels, task.target(labels))
-    row = task.statistics(labels, score_map, task.instances(score_map))
+    row = statistics_of(task, labels, score_map)
     score = {name: float(value[0]) for name, value in task.score({k: np.array([v]) for k, v in row.items()}).items()}
     for name in ("accuracy", "iou", "dice", "ap50_pooled", "ap50_image", "ap95_pooled", "map_pooled", "pq", "f1"):
         assert score[name] == 1.0, name
@@ -113,7 +125,7 @@ def test_metrics_of_a_case_by_hand(experiment: Experiment) -> None:
     labels[2:12, 2:12], labels[22:32, 22:32] = 1, 2
     score_map = np.full((40, 40, 1), 0.1, np.float32)
     score_map[2:12, 2:7], score_map[30:34, 2:7] = 0.9, 0.9
-    row = task.statistics(labels, score_map, task.instances(score_map))
+    row = statistics_of(task, labels, score_map)
     score = {name: float(value[0]) for name, value in task.score({k: np.array([v]) for k, v in row.items()}).items()}
     assert score["accuracy"] == pytest.approx(1 - 170 / 1600)
     assert score["iou"] == score["iou_pooled"] == pytest.approx(50 / 220)
@@ -149,7 +161,7 @@ def test_pooled_and_image_figures_are_those_of_the_matching_module(experiment: E
         moved = disc_labels((60, 60), [(y + rng.normal(0, 1), x + rng.normal(0, 1), r) for y, x, r in discs])
         score_map = (moved > 0).astype(np.float32)[..., None]
         instances = task.instances(score_map)
-        rows.append(task.statistics(labels, score_map, instances))
+        rows.append(statistics_of(task, labels, score_map))
         true.append(labels)
         found.append(instances.labels)
     score = task.score({name: np.array([sum(row[name] for row in rows)]) for name in rows[0]})

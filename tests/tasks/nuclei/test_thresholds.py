@@ -3,13 +3,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from nanonuclei.config.params import with_settings
+from nanonuclei.config.pixels import InstancesConfig
 from nanonuclei.data.catalog import Catalog
+from nanonuclei.engine.networks import network_of
 from nanonuclei.errors import DataError
 from nanonuclei.tasks import create_task
+from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
-from nanonuclei.tasks.nuclei.thresholds import CHOICES, tune_read_out
+from nanonuclei.tasks.nuclei.thresholds import CHOICES
 
 Experiment = Callable[..., NucleiExperiment]
 
@@ -21,6 +26,14 @@ class Timid:
         return np.where(batch[..., :1] > 0.5, 0.58, 0.47).astype(np.float32)
 
 
+def decided(task: Task, catalog: Catalog) -> tuple[InstancesConfig, pd.DataFrame]:
+    network = network_of(task, Timid())
+    inputs = (task.network_input(sample.image()) for sample in catalog.samples)
+    found = task.decide(catalog.samples, task.score_maps(network, inputs))
+    assert found.tried is not None
+    return with_settings(task.config, found.settings).instances, found.tried
+
+
 FOREGROUND = {"target.kind": "foreground", "loss.kind": "binary_crossentropy", "instances.min_area": 5}
 
 
@@ -30,7 +43,7 @@ def test_thresholds_are_moved_to_where_the_nuclei_are_read_rightly(
 ) -> None:
     settings = {**FOREGROUND, "instances.threshold": threshold, "instances.min_score": min_score}
     task = create_task(experiment(settings))
-    chosen, tried = tune_read_out(task, Timid(), disc_catalog.samples)
+    chosen, tried = decided(task, disc_catalog)
     assert 0.47 < chosen.threshold < 0.58
     assert chosen.min_score <= 0.58
     assert not chosen.tune
@@ -42,7 +55,7 @@ def test_thresholds_are_moved_to_where_the_nuclei_are_read_rightly(
 def test_settings_that_nothing_beats_are_kept(experiment: Experiment, disc_catalog: Catalog) -> None:
     settings = {**FOREGROUND, "instances.threshold": 0.5, "instances.min_score": 0.0, "instances.kind": "components"}
     config = experiment(settings)
-    chosen, tried = tune_read_out(create_task(config), Timid(), disc_catalog.samples)
+    chosen, tried = decided(create_task(config), disc_catalog)
     assert chosen == config.instances.model_copy(update={"tune": False})
     assert tried.iloc[0]["chosen"]
     assert set(tried["seed_threshold"]) == {config.instances.seed_threshold}  # components have no seeds
@@ -56,4 +69,4 @@ def test_values_to_choose_from_are_legal(experiment: Experiment) -> None:
 
 def test_tuning_needs_images(experiment: Experiment) -> None:
     with pytest.raises(DataError, match=r"data\.split\.val"):
-        tune_read_out(create_task(experiment()), Timid(), ())
+        create_task(experiment()).decide((), ())

@@ -33,7 +33,6 @@ from nanonuclei.tasks.nanotubes.score import (
     match,
     score,
     window_statistics,
-    without_bins,
 )
 from nanonuclei.tasks.nanotubes.sources.samples import TubeTruth, nuclei_image, tube_truth
 from nanonuclei.tasks.nanotubes.target import label_windows
@@ -159,10 +158,6 @@ class NanotubeTask(NanotubeReader, Task):
         from nanonuclei.tasks.nanotubes.figures import figures
 
         return figures(self, report, samples, maps=maps, split=split)
-
-    def per_image_table(self, report: Report) -> pd.DataFrame:
-        """Returns the statistics per image without the counts per bin of scores, which are many."""
-        return without_bins(report.per_image)
 
     def _window_statistics(self, truth: TubeTruth, score_map: Float32Array) -> Statistics:
         shape = (score_map.shape[0], score_map.shape[1])

@@ -12,6 +12,7 @@ from nanonuclei.config.channels import Channel
 from nanonuclei.errors import TrackingError
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.networks import Network, TileNetwork
+from nanonuclei.imaging.normalize import grey_limits, normalize
 from nanonuclei.imaging.scan import Scanner
 from nanonuclei.imaging.types import Float32Array, Image, Int32Array, UInt8Array
 from nanonuclei.imaging.window_geometry import read_geometry
@@ -25,7 +26,7 @@ from nanonuclei.tasks.nanotubes.lines.detection import (
     read_candidates,
     read_cells,
 )
-from nanonuclei.tasks.values import BOX, Look, Noun, Objects, Timing
+from nanonuclei.tasks.values import BOX, Noun, Objects, Timing
 
 NOUN = Noun("nanotube", "nanotubes")
 
@@ -85,6 +86,10 @@ class NanotubeReader(Reader):
     def min_score(self) -> float:
         """Score from which a candidate is reported."""
         return decided(self.config.tubes.min_score)
+
+    def network_input(self, image: Image) -> Float32Array:
+        """Returns the normalised image."""
+        return normalize(image, grey_limits(image, self.config.normalize))
 
     def score_maps(self, network: Network, inputs: Iterable[Float32Array]) -> Iterator[Float32Array]:
         """Yields, per image, the score of the nearest window and the grey value: ``(height, width, 2)``.
@@ -163,11 +168,6 @@ class NanotubeReader(Reader):
     def look_threshold(self) -> float:
         """Score of a positive window."""
         return self.window_threshold
-
-    def look(self, score_map: Float32Array) -> Look:
-        """Returns scores and candidates, for pictures that people annotate."""
-        found = self.instances(score_map)
-        return Look(score_map[..., 0], found.boxes.astype(np.float32), found.scores)
 
     def _scanning(self, network: Network) -> TileNetwork:
         if not isinstance(network, TileNetwork):

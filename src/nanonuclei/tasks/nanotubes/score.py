@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from nanonuclei.imaging import binned_scores
@@ -89,11 +88,6 @@ def window_statistics(labels: NDArray[np.int8], scores: NDArray[np.float32], *, 
     for kind, part in (("with", positive), ("without", negative)):
         figures |= dict(zip(BINS[kind], binned_scores.count(part).tolist(), strict=True))
     return figures
-
-
-def without_bins(per_image: pd.DataFrame) -> pd.DataFrame:
-    """Returns statistics per image without the counts per bin of scores."""
-    return per_image.drop(columns=[name for names in BINS.values() for name in names])
 
 
 def match(truth: TubeTruth, found: Sequence[Candidate]) -> tuple[NDArray[np.bool_], int]:

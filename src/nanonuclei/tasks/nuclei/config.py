@@ -58,9 +58,10 @@ class NucleiExperiment(ExperimentConfig):
     instances: InstancesConfig
     tune: NucleiTuneConfig
 
-    def trains_on(self, modality: str) -> bool:
-        """Tells whether `data.modality` is that modality, or all."""
-        return self.data.modality in ("all", modality)
+    @property
+    def trained_modality(self) -> str:
+        """`data.modality`."""
+        return self.data.modality
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:

@@ -30,7 +30,7 @@ def figures(
         ]
         if rows:
             title = f"{kind.capitalize()} images of the {split} split"
-            yield f"figures/{split}_{kind}.png", panels(rows, title=title)
+            yield f"figures/{split}_{kind}.png", panels(rows, title=title, one=task.noun.one, many=task.noun.many)
 
 
 def _by_threshold(report: Report) -> Figure:

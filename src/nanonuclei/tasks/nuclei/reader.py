@@ -8,9 +8,10 @@ import numpy as np
 
 from nanonuclei.imaging.instances import Instances, to_run_lengths
 from nanonuclei.imaging.networks import Network, with_views
+from nanonuclei.imaging.normalize import grey_limits, normalize
 from nanonuclei.imaging.postprocess import read_instances
 from nanonuclei.imaging.score_maps import score_maps
-from nanonuclei.imaging.types import Float32Array, UInt8Array
+from nanonuclei.imaging.types import Float32Array, Image, UInt8Array
 from nanonuclei.tasks.base import Reader
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tasks.values import BOX, Noun, Objects, Timing
@@ -42,6 +43,10 @@ class NucleiReader(Reader):
         "Grey values are scaled by percentiles of the whole image: an image without any nucleus still gives scores.",
         "Scores order objects by certainty; they are no probabilities. Not for diagnosis.",
     )
+
+    def network_input(self, image: Image) -> Float32Array:
+        """Returns the normalised image."""
+        return normalize(image, grey_limits(image, self.config.normalize))
 
     def score_maps(self, network: Network, inputs: Iterable[Float32Array]) -> Iterator[Float32Array]:
         """Yields blended answers of overlapping windows, in as many views as the config says."""

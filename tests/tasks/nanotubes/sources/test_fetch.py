@@ -12,10 +12,10 @@ import pytest
 
 from nanonuclei.errors import DataError
 from nanonuclei.tasks.nanotubes.data_config import ChannelsConfig, SimulatedNanotubesConfig
+from nanonuclei.tasks.nanotubes.dataset import NanotubeDataset
 from nanonuclei.tasks.nanotubes.sources.fetch import fetch_tnt
 from nanonuclei.tasks.nanotubes.sources.images import read_tnt, simulated_tubes
 from nanonuclei.tasks.nanotubes.sources.samples import TubeSample
-from nanonuclei.tasks.nuclei.dsb2018 import locate_dataset
 
 SIMULATED = SimulatedNanotubesConfig(
     num_images=3,
@@ -61,7 +61,7 @@ def dataset(tmp_path: Path) -> Path:
 
 def test_a_folder_becomes_a_zip_that_can_be_read(dataset, tmp_path):
     said = fetch(dataset, tmp_path / "data")
-    assert locate_dataset("tnt", tmp_path / "data") == tmp_path / "data/tnt/tnt.zip"
+    assert NanotubeDataset.locate("tnt", tmp_path / "data") == tmp_path / "data/tnt/tnt.zip"
     assert names(tmp_path / "data") == ["images/a.png", "images/b.png", "masks/a.png", "masks/b.png"]
     assert "2 images with masks" in said[-1]
     samples = list(read_tnt(tmp_path / "data/tnt/tnt.zip", ChannelsConfig(tubes=0, nuclei="none")))

@@ -10,25 +10,25 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from nanonuclei.stages.prepare_nanotubes import Wanted, prepare_nanotubes
-from nanonuclei.stages.prepared import prepare, prepared
 
 from nanonuclei.config.params import load_experiment
 from nanonuclei.data.catalog import SPLITS, load_catalog
 from nanonuclei.errors import DataError
-from nanonuclei.stages.prepare import PROBLEMS
-from nanonuclei.tasks.nanotubes.data_config import NanotubeDataConfig
+from nanonuclei.stages.prepare import PROBLEMS, prepare, prepared_dataset
+from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
 from nanonuclei.tasks.nanotubes.sources.samples import cell_labels, nuclei_image, tube_truth
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SMALL = {"num_images": 6, "size": 128, "cell_radius": 12.0, "coverage": 0.4, "tubes_per_cell": 1.0, "tile": 0}
 
 
-def wanted(window: int = 32, seed: int = 7, **changes: Any) -> Wanted:
+def wanted(window: int = 32, seed: int = 7, **changes: Any) -> NanotubeExperiment:
     """The settings of params.yaml on few and small images, changed."""
-    tree = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["nanotubes"]["data"]
-    tree["simulated"] |= SMALL
-    return Wanted(NanotubeDataConfig.model_validate({**tree, "dataset": "tnt", **changes}), seed, window)
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["nanotubes"]
+    tree["data"]["simulated"] |= SMALL
+    tree["data"] |= {"dataset": "tnt", "seed": seed, **changes}
+    tree["train"]["patch_size"] = window
+    return NanotubeExperiment.model_validate({"task": "nanotubes", **tree})
 
 
 def drawn(seed: int, *, tubes: bool = True, shape: tuple[int, int] = (64, 64)) -> tuple[np.ndarray, np.ndarray]:
@@ -59,7 +59,7 @@ def patches(folder: Path, num: int, side: int = 32) -> Path:
 
 
 def test_simulated_images_are_prepared_with_all_that_is_known(tmp_path):
-    catalog = prepare_nanotubes(wanted(dataset="simulated"), source=None, output=tmp_path / "out")
+    catalog = prepare(wanted(dataset="simulated"), source=None, output=tmp_path / "out")
     assert load_catalog(tmp_path / "out") == catalog
     assert len(catalog.samples) == 6
     for sample in catalog.samples:
@@ -75,7 +75,7 @@ def test_simulated_images_are_prepared_with_all_that_is_known(tmp_path):
 def test_the_same_dataset_gives_the_same_files_and_fingerprints(tmp_path):
     source = dataset(tmp_path / "set")
     catalogs = [
-        prepare_nanotubes(wanted(seed=seed), source=source, output=tmp_path / name)
+        prepare(wanted(seed=seed), source=source, output=tmp_path / name)
         for name, seed in (("one", 7), ("two", 7), ("three", 8))
     ]
     one, two, three = catalogs
@@ -90,7 +90,7 @@ def test_every_split_has_nanotubes_and_no_field_is_in_two(tmp_path):
     source = dataset(tmp_path / "set", 8)
     (source / "fields.csv").write_text("image,field\ns0.png,x\ns1.png,x\ns2.png,x\n")
     cv2.imwrite(str(source / "images/s7.png"), drawn(6)[0])  # as s6
-    catalog = prepare_nanotubes(wanted(), source=source, output=tmp_path / "out")
+    catalog = prepare(wanted(), source=source, output=tmp_path / "out")
     fields = {sample.sample_id: sample.field for sample in catalog.samples}
     assert fields["s0"] == fields["s1"] == fields["s2"]
     assert fields["s6"] == fields["s7"]
@@ -114,7 +114,7 @@ def overlapping(folder: Path, num: int) -> Path:
 
 
 def test_patches_that_share_pixels_are_never_in_two_splits(tmp_path):
-    catalog = prepare_nanotubes(wanted(window=32), source=overlapping(tmp_path / "set", 6), output=tmp_path / "out")
+    catalog = prepare(wanted(window=32), source=overlapping(tmp_path / "set", 6), output=tmp_path / "out")
     assert len(catalog.samples) == 6 * 15
     splits: dict[str, set[str]] = {}
     for sample in catalog.samples:
@@ -125,12 +125,12 @@ def test_patches_that_share_pixels_are_never_in_two_splits(tmp_path):
 
 def test_patches_of_too_few_images_are_refused_with_the_reason(tmp_path):
     with pytest.raises(DataError, match=r"30 images of 2 fields.*share pixels are of one field: cut them out of more"):
-        prepare_nanotubes(wanted(window=32), source=overlapping(tmp_path / "set", 2), output=tmp_path / "out")
+        prepare(wanted(window=32), source=overlapping(tmp_path / "set", 2), output=tmp_path / "out")
 
 
 def test_one_stitched_image_is_split_by_quadrants_a_window_apart(tmp_path):
     source = dataset(tmp_path / "set", 1, shape=(200, 240))
-    catalog = prepare_nanotubes(wanted(split_by="quadrant", window=40), source=source, output=tmp_path / "out")
+    catalog = prepare(wanted(split_by="quadrant", window=40), source=source, output=tmp_path / "out")
     assert sorted(sample.sample_id for sample in catalog.samples) == ["s0_ne", "s0_nw", "s0_se", "s0_sw"]
     assert {sample.split for sample in catalog.samples} == set(SPLITS)
     assert {(sample.height, sample.width) for sample in catalog.samples} == {(80, 100)}
@@ -142,11 +142,11 @@ def test_one_stitched_image_is_split_by_quadrants_a_window_apart(tmp_path):
 
 def test_patches_are_prepared_at_the_size_of_a_window_only(tmp_path):
     source = patches(tmp_path / "set", 6)
-    catalog = prepare_nanotubes(wanted(window=32), source=source, output=tmp_path / "out")
+    catalog = prepare(wanted(window=32), source=source, output=tmp_path / "out")
     assert len(catalog.samples) == 12
     assert sum(sample.num_objects for sample in catalog.samples) == 6
     with pytest.raises(DataError, match=r"a patch of 32x32 px, more than a window of 24.*train\.patch_size"):
-        prepare_nanotubes(wanted(window=24), source=source, output=tmp_path / "less")
+        prepare(wanted(window=24), source=source, output=tmp_path / "less")
 
 
 def test_all_problems_are_in_one_message_and_nothing_is_left(tmp_path):
@@ -156,7 +156,7 @@ def test_all_problems_are_in_one_message_and_nothing_is_left(tmp_path):
     cv2.imwrite(str(source / "images/s2.png"), drawn(2)[0][:20])
     cv2.imwrite(str(source / "masks/s2.png"), drawn(2)[1][:20])
     with pytest.raises(DataError) as caught:
-        prepare_nanotubes(wanted(), source=source, output=tmp_path / "out")
+        prepare(wanted(), source=source, output=tmp_path / "out")
     message = str(caught.value)
     for text in (
         "images/s0.png | not a readable image",
@@ -174,7 +174,7 @@ def test_all_problems_are_in_one_message_and_nothing_is_left(tmp_path):
 def test_broken_samples_are_left_out_and_listed_when_asked(tmp_path):
     source = dataset(tmp_path / "set", 7)
     (source / "images/s0.png").write_bytes(b"broken")
-    catalog = prepare_nanotubes(wanted(on_bad_sample="skip"), source=source, output=tmp_path / "out")
+    catalog = prepare(wanted(on_bad_sample="skip"), source=source, output=tmp_path / "out")
     assert [sample.sample_id for sample in catalog.samples] == [f"s{number}" for number in range(1, 7)]
     assert "images/s0.png" in (tmp_path / "out" / PROBLEMS).read_text()
 
@@ -190,7 +190,7 @@ def test_broken_samples_are_left_out_and_listed_when_asked(tmp_path):
 def test_what_cannot_be_dealt_out_stops_even_when_samples_may_be_skipped(tmp_path, num, options, message):
     source = dataset(tmp_path / "set", num, **options)
     with pytest.raises(DataError, match=message):
-        prepare_nanotubes(wanted(on_bad_sample="skip"), source=source, output=tmp_path / "out")
+        prepare(wanted(on_bad_sample="skip"), source=source, output=tmp_path / "out")
 
 
 def test_a_dataset_without_a_usable_image_tells_why_even_when_samples_may_be_skipped(tmp_path):
@@ -198,7 +198,7 @@ def test_a_dataset_without_a_usable_image_tells_why_even_when_samples_may_be_ski
     for number in range(3):
         (source / f"images/s{number}.png").write_bytes(b"broken")
     with pytest.raises(DataError, match=r"(?s)images/s2\.png \| not a readable image.*at least 3.*Mend them$"):
-        prepare_nanotubes(wanted(on_bad_sample="skip"), source=source, output=tmp_path / "out")
+        prepare(wanted(on_bad_sample="skip"), source=source, output=tmp_path / "out")
 
 
 @pytest.mark.usefixtures("project")
@@ -210,7 +210,7 @@ def test_prepared_data_is_used_again_until_its_settings_change(experiment):
         for changes in ({}, {"train.epochs": 60}, {"data.simulated.noise": 0.5}, {"data.split_by": "quadrant"})
     ]
     said: list[str] = []
-    first, second, third, fourth = (prepared(config, say=said.append) for config in configs)
+    first, second, third, fourth = (prepared_dataset(config, say=said.append) for config in configs)
     assert first == second
     assert "from before" in said[2]
     assert len({first[1], third[1], fourth[1]}) == 3

@@ -10,9 +10,9 @@ import mlflow
 import pandas as pd
 
 from nanonuclei.errors import NanonucleiError
-from nanonuclei.stages.children import run_child
-from nanonuclei.stages.pinned import check_cache, check_data, check_lock, pipeline_tasks
+from nanonuclei.stages.pipeline.pinned import check_cache, check_data, check_lock, pipeline_tasks
 from nanonuclei.stages.places import Build
+from nanonuclei.tracking.children import run_child
 from nanonuclei.tracking.runs import PARENT, existing_run, stage_run
 
 STAGES_TABLE = "stages.csv"

@@ -21,7 +21,7 @@ from nanonuclei.report.compare_tables import (
     score_rows,
     verdicts,
 )
-from nanonuclei.stages.compared_runs import ComparedRun
+from nanonuclei.stages.compare.runs import ComparedRun
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.base import Task
 from nanonuclei.tracking.runs import existing_run

@@ -21,8 +21,8 @@ from nanonuclei.data.versions import dataset_md5
 from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.stages.places import DATA, SCRATCH, study_folder
 from nanonuclei.stages.prepare import prepared_dataset
-from nanonuclei.stages.tune_report import best_recipe, log_search, search_table
-from nanonuclei.stages.tune_trial import TrackedObjective
+from nanonuclei.stages.tune.report import best_recipe, log_search, search_table
+from nanonuclei.stages.tune.trial import TrackedObjective
 from nanonuclei.tracking.runs import DatasetInput, existing_run, log_datasets, log_settings, stage_run
 from nanonuclei.tracking.trials import close_dead_trials
 from nanonuclei.tune.base import RUNNING, Search, Tuner, best_record, check_tuner, open_search, worker_name

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from nanonuclei.data import fetch
 from nanonuclei.data.archives import file_sha256, write_zip
+from nanonuclei.tasks.nuclei import fetch
 from nanonuclei.tasks.nuclei.fetch import PUBLIC_COMMIT, fetch_dsb2018
 
 TOP = f"kaggle-dsbowl-2018-dataset-fixes-{PUBLIC_COMMIT}"

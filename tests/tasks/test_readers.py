@@ -4,16 +4,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from nanonuclei.serving.readers import COLUMNS, PARAMETERS, READERS, WORDS, create_reader
 from tests.conftest import ROOT, TINY, TINY_TUBES, tube_sample
 
-from nanonuclei.config.experiment import EXPERIMENTS, ExperimentConfig
+from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, load_experiment
 from nanonuclei.errors import ConfigError
 from nanonuclei.imaging.instances import to_run_lengths
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.serving.model import object_columns, signature
-from nanonuclei.tasks import create_task
+from nanonuclei.tasks import create_reader, create_task, task_names
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
 from nanonuclei.tasks.nanotubes.lines.detection import candidate_row
 from nanonuclei.tasks.nanotubes.network import NanotubeTask
@@ -39,7 +38,7 @@ def score_map_of(task: str) -> Float32Array:
     return np.stack([rng.uniform(0.3, 0.9, grey.shape).astype(np.float32), grey], axis=-1)
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", CONFIGS)
 def test_reader_of_a_task_answers_as_the_task(name: str) -> None:
     rng = np.random.default_rng(0)
     config, score_map = config_of(name), score_map_of(name)
@@ -53,21 +52,21 @@ def test_reader_of_a_task_answers_as_the_task(name: str) -> None:
     np.testing.assert_array_equal(ours.boxes, theirs.boxes)
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", CONFIGS)
 def test_rows_are_the_objects_with_all_columns(name: str) -> None:
     config, score_map = config_of(name), score_map_of(name)
     reader = create_reader(config)
-    found, rows = reader.instances(score_map), reader.objects(score_map)
+    found, rows = reader.instances(score_map), reader.objects(score_map).rows
     assert len(rows) == len(found) >= 1
     for row, box, score in zip(rows, found.boxes, found.scores, strict=True):
-        assert set(row) == set(COLUMNS[name])
+        assert set(row) >= {*reader.columns, *reader.table_columns}
         assert [row[side] for side in ("y0", "x0", "y1", "x1")] == box.tolist()
         assert row["score"] == pytest.approx(float(score))
 
 
 def test_nucleus_has_its_area_and_its_pixels() -> None:
     reader = create_reader(config_of("nuclei"))
-    found, rows = reader.instances(score_map_of("nuclei")), reader.objects(score_map_of("nuclei"))
+    found, rows = reader.instances(score_map_of("nuclei")), reader.objects(score_map_of("nuclei")).rows
     assert [row["area"] for row in rows] == np.bincount(found.labels.ravel())[1:].tolist()
     assert [row["run_lengths"] for row in rows] == to_run_lengths(found)
 
@@ -76,7 +75,7 @@ def test_nanotube_is_measured_as_the_task_measures_it() -> None:
     task, score_map = create_task(config_of("nanotubes")), score_map_of("nanotubes")
     assert isinstance(task, NanotubeTask)
     candidates = task.candidates(score_map, task.cells(score_map))
-    rows = create_reader(task.config).objects(score_map)
+    rows = create_reader(task.config).objects(score_map).rows
     for row, candidate in zip(rows, candidates, strict=True):
         assert row["length"] == candidate.line.length
         assert row["width"] == candidate.line.width
@@ -85,17 +84,18 @@ def test_nanotube_is_measured_as_the_task_measures_it() -> None:
         assert row["line"] == candidate_row(candidate, None, score_map.shape[:2])[-1]
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", CONFIGS)
 def test_every_task_can_be_served_with_parameters_that_are_settings(name: str) -> None:
-    assert set(READERS) == set(PARAMETERS) == set(COLUMNS) == set(EXPERIMENTS)
+    assert set(CONFIGS) == set(task_names())
     config = config_of(name)
-    assert set(PARAMETERS[name].values()) <= set(flatten(config))
+    reader = create_reader(config)
+    assert set(reader.parameters.values()) <= set(flatten(config))
     described = signature(config)
-    assert described.outputs.input_names() == list(object_columns(name))
+    assert described.outputs.input_names() == list(object_columns(reader))
     defaults = {spec.name: spec.default for spec in described.params.params}
     assert defaults.pop("return") == "objects"
-    assert defaults == {name: flatten(config)[path] for name, path in PARAMETERS[name].items()}
-    words = {name for name, path in PARAMETERS[name].items() if path in WORDS.get(config.task, ())}
+    assert defaults == {name: flatten(config)[path] for name, path in reader.parameters.items()}
+    words = {name for name, path in reader.parameters.items() if isinstance(flatten(config)[path], str)}
     assert {spec.name for spec in described.params.params if spec.dtype.name == "string"} == {*words, "return"}
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pandas as pd
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
@@ -18,7 +19,9 @@ from nanonuclei.config.section import Role
 from nanonuclei.errors import TrackingError
 from nanonuclei.stages.places import PARAMS, run_folder
 from nanonuclei.stages.train import CONFIG
+from nanonuclei.tasks import create_task
 from nanonuclei.tasks.dataset import SIMULATED
+from nanonuclei.tasks.values import IDENTITY
 from nanonuclei.tracking.runs import existing_run
 
 PER_IMAGE = "evaluation/test_per_image.csv"
@@ -93,18 +96,31 @@ def read_run(run_id: str, *, task: str) -> ComparedRun:
             "Name a run of `mlflow run . -e train`"
         )
     per_image = pd.read_csv(_artifact(run_id, PER_IMAGE), dtype={"sample_id": str})
+    config = load_experiment(task, path=_artifact(run_id, CONFIG), missing_from=PARAMS)
+    _check_statistics(run_id, config, per_image)
     megapixels = float((per_image["height"] * per_image["width"]).sum()) / 1e6
     return ComparedRun(
         run_id=run_id,
         seed=int(run.data.params["seed"]),
         split=tags.get(SPLIT, ""),
-        config=load_experiment(task, path=_artifact(run_id, CONFIG), missing_from=PARAMS),
+        config=config,
         commit=tags.get("git.commit", ""),
         per_image=per_image,
         curves={name: _curve(run_id, name) for name in CURVES},
         train_seconds=metrics.get("train_seconds", float("nan")),
         inference_ms=1000.0 * metrics.get("test/network_seconds", float("nan")) / megapixels,
     )
+
+
+def _check_statistics(run_id: str, config: ExperimentConfig, per_image: pd.DataFrame) -> None:
+    """Makes sure that a run's table holds all statistics that its task's score needs."""
+    try:
+        create_task(config).score({name: np.ones(1) for name in per_image.columns if name not in IDENTITY})
+    except KeyError as error:
+        raise TrackingError(
+            f"run {run_id} must hold all statistics that a score is made of, but {PER_IMAGE} lacks {error}: it was "
+            "scored by an earlier version. Train anew, or compare other runs"
+        ) from error
 
 
 def decisive(settings: Mapping[str, Scalar], config: ExperimentConfig) -> dict[str, str]:

@@ -13,13 +13,13 @@ from mlflow.tracking import MlflowClient
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import with_settings
 from nanonuclei.errors import ConfigError, NanonucleiError, TrackingError
-from nanonuclei.stages.children import run_child
-from nanonuclei.stages.compare_report import log_comparison
-from nanonuclei.stages.compared_runs import ComparedRun, broken_off_run, finished_run, read_run
+from nanonuclei.stages.compare.report import log_comparison
+from nanonuclei.stages.compare.runs import ComparedRun, broken_off_run, finished_run, read_run
 from nanonuclei.stages.places import RECIPES
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.settings import Choices, resolve
 from nanonuclei.stages.train import run_name
+from nanonuclei.tracking.children import run_child
 from nanonuclei.tracking.runs import existing_run, stage_run
 
 DEFAULT = "default"

@@ -1,0 +1,1 @@
+"""Compare: which recipe is better."""

@@ -1,0 +1,1 @@
+"""Tune: the search for better settings."""
