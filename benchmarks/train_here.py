@@ -1,6 +1,6 @@
 """Trains nuclei without MLflow and DVC, where there is only Keras: on a lent GPU, say, with JAX and no network.
 
-    PYTHONPATH=src KERAS_BACKEND=jax python benchmarks/train_here.py PREPARED OUT --recipe recipes/nuclei.yaml [--set PATH=VALUE ...]
+    PYTHONPATH=src KERAS_BACKEND=jax python benchmarks/train_here.py PREPARED OUT --recipe recipes/nuclei.yaml
 
 PREPARED is a folder of prepared images as the prepare stage writes it. OUT receives the network's weights
 (`weights-N.npz`, parts of at most 14 MB, in the order of `model.get_weights()`), the config, and the history of the
@@ -40,12 +40,12 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path)
     parser.add_argument("--set", dest="settings", nargs="*", default=[])
     parser.add_argument("--workdir", type=Path, default=Path("scratch/train-here"))
-    parser.add_argument("--budget", type=float, default=0.0, help="seconds for everything: the training ends by the clock")
-    parser.add_argument("--leave-out", type=Path, help="a text file of sample ids that are not trained on, one per line")
+    parser.add_argument("--budget", type=float, default=0.0, help="seconds; the training ends by the clock")
+    parser.add_argument("--leave-out", type=Path, help="a text file: ids of samples that are not trained on")
     words = parser.parse_args()
     started = time.time()
 
-    from nanonuclei.config.params import load_experiment, parse_settings, load_recipe, to_yaml, with_settings
+    from nanonuclei.config.params import load_experiment, load_recipe, parse_settings, to_yaml, with_settings
     from nanonuclei.data.catalog import load_catalog
     from nanonuclei.engine.train import fit
     from nanonuclei.tasks import create_task
@@ -69,7 +69,9 @@ def main() -> None:
         shown = {name: round(float(value), 4) for name, value in dict(metrics).items()}  # type: ignore[call-overload]
         print(f"{time.time() - started:.1f} s epoch {epoch} {shown}", flush=True)
 
-    print(f"{time.time() - started:.1f} s to start, {len(train)} training images, {len(val)} for validation", flush=True)
+    print(
+        f"{time.time() - started:.1f} s to start, {len(train)} training images, {len(val)} for validation", flush=True
+    )
     clock = [by_the_clock(started + words.budget, rate=config.train.learning_rate)] if words.budget else []
     result = fit(create_task(config), train, val, workdir=words.workdir, on_epoch=tell, callbacks=clock)
     print(f"fit took {result.seconds:.1f} s on {result.hardware}", flush=True)

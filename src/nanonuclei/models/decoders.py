@@ -18,7 +18,8 @@ DIAMETER: dict[str, Any] = {"activation": "sigmoid", "dtype": "float32", "name":
 """The layer that tells sizes, like the scores in float32."""
 
 
-def transpose(features: Features, config: NetworkConfig, *, num_classes: int, diameter: bool = False
+def transpose(
+    features: Features, config: NetworkConfig, *, num_classes: int, diameter: bool = False
 ) -> keras.KerasTensor:
     """Doubles the size by a transpose convolution, joins the skip and convolves twice, up to the size of the image.
 
@@ -40,7 +41,8 @@ def transpose(features: Features, config: NetworkConfig, *, num_classes: int, di
     return _with_diameter(scores, layers.Conv2D(1, 1, **DIAMETER)(x)) if diameter else scores
 
 
-def pix2pix(features: Features, config: NetworkConfig, *, num_classes: int, diameter: bool = False
+def pix2pix(
+    features: Features, config: NetworkConfig, *, num_classes: int, diameter: bool = False
 ) -> keras.KerasTensor:
     """Doubles the size by one upsampling block per level; the last layer is a transpose convolution itself.
 

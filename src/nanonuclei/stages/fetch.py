@@ -11,7 +11,6 @@ from nanonuclei.stages.places import DATA, PARAMS
 from nanonuclei.tasks import create_dataset, dataset_type, task_names
 from nanonuclei.tracking.runs import stage_run
 
-
 WEIGHTS = "weights"
 """Fetched as a dataset is, but for all projects of a machine: see `models.weights`."""
 

@@ -169,12 +169,12 @@ def _predict_all(
     maps = task.score_maps(network_of(task, network), inputs)
     rows, images, submission = [], [], []
     for number, ((name, path), score_map) in enumerate(zip(paths.items(), maps, strict=True), start=1):
-        found = task.objects(score_map)
+        image = _read(path, task.channel)
+        found = task.objects(score_map, (image.shape[0], image.shape[1]))
         labels, num_objects = found.instances.pixels(), len(found.instances)
         if num_objects > np.iinfo(np.uint16).max:
             raise DataError(f"{path} has {num_objects} objects, more than a 16-bit label map holds. Cut the image")
         cv2.imwrite(str(folder / "labels" / f"{name}.png"), labels.astype(np.uint16))
-        image = _read(path, task.channel)
         drawn = outlined(for_display(image, size=max(image.shape[:2])), labels)
         cv2.imwrite(str(folder / "outlines" / f"{name}.png"), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
         rows += [

@@ -54,7 +54,7 @@ def draw_dust(field: Float32Array, rng: np.random.Generator) -> None:
     if kind < 0.5:
         cv2.circle(layer, (x, y), int(rng.integers(0, 2)), 1.0, -1)
     elif kind < 0.8:
-        points = np.cumsum(rng.normal(0.0, size / 10.0, (6, 2)), axis=0) + (x, y)
+        points = np.cumsum(rng.normal(0.0, size / 10.0, (6, 2)), axis=0) + np.array([x, y])
         cv2.polylines(layer, [points.astype(np.int32)], isClosed=False, color=1.0, thickness=int(rng.integers(1, 3)))
     else:
         radius = int(rng.integers(size // 4, size))

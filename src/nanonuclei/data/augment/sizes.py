@@ -49,7 +49,9 @@ def diameters(areas: NDArray[np.generic]) -> NDArray[np.float32]:
     return found
 
 
-def draw_zoom(sizes: NDArray[np.float32], *, config: AugmentConfig, rng: np.random.Generator) -> tuple[float, int | None]:
+def draw_zoom(
+    sizes: NDArray[np.float32], *, config: AugmentConfig, rng: np.random.Generator
+) -> tuple[float, int | None]:
     """Draws the factor by which an image is enlarged for one patch.
 
     With probability `config.size_probability` a nucleus of the image, drawn at random, gets a new diameter: in half of

@@ -15,6 +15,7 @@ from nanonuclei.data.catalog import SampleRef
 from nanonuclei.data.patches import Patches
 from nanonuclei.imaging.matching import is_matched
 from nanonuclei.imaging.networks import Network
+from nanonuclei.imaging.resizing import to_shape
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.models.as_networks import compiled
 from nanonuclei.models.encoders import load_pretrained, set_frozen
@@ -98,15 +99,17 @@ class NucleiTask(NucleiReader, Task):
 
     def decide(self, samples: Sequence[SampleRef], score_maps: Iterable[Float32Array]) -> Decided:
         """Returns the thresholds that read most nuclei rightly; see `tasks.nuclei.thresholds`."""
-        return decide_thresholds(self.config, samples, score_maps)
+        return decide_thresholds(self, samples, score_maps)
 
     def assess(self, sample: SampleRef, score_map: Float32Array) -> Assessment:
         """Scores one image by its pixels and its nuclei; a nucleus is matched where IoU is above 0.5."""
-        labels, found = sample.labels(), self.instances(score_map)
-        loss = pixel_loss(self.config.loss)(self.target(labels)[None], score_map.reshape(1, *labels.shape, -1))
+        labels = sample.labels()
+        found = self.instances(score_map, labels.shape)
+        whole = to_shape(score_map, labels.shape)
+        loss = pixel_loss(self.config.loss)(self.target(labels)[None], whole[None])
         figures = statistics(
             labels,
-            score_map,
+            self.classes(whole),
             found,
             threshold=self.config.instances.threshold,
             loss=float(keras.ops.convert_to_numpy(loss)),
