@@ -26,8 +26,8 @@ from nanonuclei.tracking.registry import CHAMPION, at_alias
 DISCS = Path(__file__).parent
 SHARED = ("normalize", "augment", "train", "evaluate", "tune")
 """Sections that the discs have as nuclei have them, but for a few values."""
-TRAIN = {"epochs": 2, "steps_per_epoch": 20, "batch_size": 4, "patch_size": 32, "learning_rate": 0.03}
-TRAIN |= {"precision": "float32", "warmup_epochs": 0, "ema_momentum": 0.0, "tensorboard": False}
+TRAIN = {"epochs": 10, "steps_per_epoch": 40, "batch_size": 4, "patch_size": 32, "learning_rate": 0.03}
+TRAIN |= {"precision": "float32", "schedule": "constant", "warmup_epochs": 0, "ema_momentum": 0.0, "tensorboard": False}
 SPACE = {"network.filters": {"type": "int", "low": 2, "high": 6, "step": 2, "log": False}}
 
 
@@ -35,6 +35,7 @@ def sections() -> dict[str, object]:
     nuclei = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["nuclei"]
     own = {name: nuclei[name] for name in SHARED}
     own["train"] |= TRAIN
+    own["augment"] |= {"intensity_probability": 0.0, "warp_probability": 0.0, "invert": 0.0}  # bright stays bright
     own["evaluate"] |= {"bootstrap": 20}
     own["tune"] |= {"metric": "val/accuracy", "epochs": 1, "num_startup_trials": 1, "space": SPACE}
     data = {"seed": 7, "dataset": "auto", "on_bad_sample": "fail", "max_train_samples": 0, "num_images": 16, "size": 96}
