@@ -81,6 +81,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--build", action="store_true", help="pipeline: train on the prepared images below build/")
     train.set_defaults(run=commands.run_train)
 
+    adopt = stages.add_parser("adopt", help="make a run of a training that took place elsewhere")
+    adopt.add_argument("folder", metavar="FOLDER", help="weights, config and history, of benchmarks/train_here.py")
+    _settings_option(adopt)
+    adopt.set_defaults(run=commands.run_adopt)
+
     evaluate = stages.add_parser("evaluate", help="score the model of a run")
     which = evaluate.add_mutually_exclusive_group(required=True)
     which.add_argument("--run", dest="run_id", metavar="RUN_ID")

@@ -101,6 +101,13 @@ def run_train(options: argparse.Namespace) -> None:
     train(config)
 
 
+def run_adopt(options: argparse.Namespace) -> None:
+    """Makes a run of a training that took place elsewhere."""
+    with native_messages_hidden():
+        from nanonuclei.stages.adopt import adopt
+    adopt(Path(options.folder), settings=[text for text in options.settings if text])
+
+
 def run_evaluate(options: argparse.Namespace) -> None:
     """Scores the model of a run, or of the pipeline."""
     with native_messages_hidden():

@@ -20,7 +20,8 @@ from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.config.params import flatten, load_experiment, read_yaml, with_settings
+from nanonuclei.config.params import flatten, with_settings
+from nanonuclei.config.stored import stored_config
 from nanonuclei.engine.runtime import load_onnx
 from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.imaging.instances import Instances
@@ -164,25 +165,6 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
             else:
                 for place, row in enumerate(reader.objects(score_map, shape).rows, start=1):
                     yield {"image": number, "object": place, **{name: row[name] for name in reader.columns}}
-
-
-def stored_config(path: Path) -> ExperimentConfig:
-    """Reads the experiment that is stored with a model."""
-    return load_experiment(stored_task(path), path=path)
-
-
-def stored_task(path: Path) -> str:
-    """Returns the task of an experiment that is stored with a model: the one section of the file.
-
-    Raises:
-        ConfigError: The file holds no such section.
-    """
-    tree = read_yaml(path)
-    if not isinstance(tree, dict) or len(tree) != 1:
-        raise ConfigError(
-            f"{path} must hold one section, that of its task, got {list(tree or ())}. Log the model again"
-        )
-    return str(next(iter(tree)))
 
 
 def limits(model_config: Mapping[str, Any]) -> dict[str, int]:
