@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -19,18 +18,14 @@ from nanonuclei.config.section import Role
 from nanonuclei.data.archives import open_files
 from nanonuclei.data.image_files import read_planes
 from nanonuclei.drawing.pictures import for_display, outlined
-from nanonuclei.engine.networks import network_of
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.imaging.instances import to_run_lengths
+from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.types import Image
-from nanonuclei.serving.store import load_stored, load_trained
+from nanonuclei.serving.named import open_model
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.settings import check_changeable
-from nanonuclei.tasks import create_task
-from nanonuclei.tracking.runs import existing_run
-
-if TYPE_CHECKING:
-    import keras
+from nanonuclei.tasks import create_reader
 
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 MOST_PROBLEMS = 20
@@ -53,7 +48,7 @@ def predict(
     image: size, number of objects, and what else the task measures).
 
     Args:
-        model: A run's id, or a model's URI such as ``models:/nuclei@champion``.
+        model: See `serving.named.find_model`. It runs on ONNX Runtime in float32, whatever `windows.precision` says.
         images: An image, or a folder that is searched with all its subfolders. Names must differ, suffixes aside.
         output: Folder to make.
         settings: Texts ``path=value`` that say how objects are read, such as ``windows.num_views=8``.
@@ -65,15 +60,19 @@ def predict(
 
     Raises:
         ConfigError: A setting is not one of those, or the output exists.
-        DataError: There are no images, some cannot be read (all of them are named), or two share a name.
-        TrackingError: There is no such run, or it holds no model.
+        DataError: There are no images, some cannot be read (all of them are named), or two share a name; or a model
+            that comes along was changed.
+        TrackingError: There is no such model.
     """
     changed = parse_settings(settings)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ConfigError(f"predictions are written to a new folder, but {output} exists. Name another, or remove it")
-    config, network = loaded(model, changed)
+    opened = open_model(model, settings=changed, missing_from=PARAMS)
+    config, network = opened.config, opened.network
     check_changeable(config, changed, roles=(Role.READING,), stage="predict")
-    paths = find_images(images, channel=create_task(config).channel)
+    for line in opened.trained_on():
+        say(line)
+    paths = find_images(images, channel=create_reader(config).channel)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f"{output.name}-partial-") as partial:
         folder = Path(partial) / output.name
@@ -147,26 +146,19 @@ def _as_it_is(path: Path) -> Image:
     return image if image.ndim == 2 else cv2.cvtColor(image[..., :3], cv2.COLOR_BGR2RGB)
 
 
-def loaded(model: str, settings: dict[str, Any]) -> tuple[ExperimentConfig, keras.Model]:
-    """Returns config and network of a run's id or of a model's URI."""
-    if ":/" in model:
-        return load_stored(model, settings=settings, missing_from=PARAMS)
-    return load_trained(existing_run(model), settings=settings, missing_from=PARAMS)
-
-
 def _predict_all(
     config: ExperimentConfig,
-    network: keras.Model,
+    network: Network,
     paths: dict[str, Path],
     *,
     folder: Path,
     say: Callable[[str], None],
 ) -> dict[str, pd.DataFrame]:
-    task = create_task(config)
+    task = create_reader(config)
     for part in ("labels", "outlines"):
         (folder / part).mkdir(parents=True)
     inputs = (task.network_input(_read(path, task.channel)) for path in paths.values())
-    maps = task.score_maps(network_of(task, network), inputs)
+    maps = task.score_maps(network, inputs)
     rows, images, submission = [], [], []
     for number, ((name, path), score_map) in enumerate(zip(paths.items(), maps, strict=True), start=1):
         image = _read(path, task.channel)
