@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nanonuclei.data.batches import MOST_THREADS, TrainBatches, ValidationBatches
+from nanonuclei.data.batches import TrainBatches, ValidationBatches
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.data.patches import Patches
+from nanonuclei.data.workers import MOST_THREADS
 from nanonuclei.tasks.nuclei.config import NucleiExperiment, TargetConfig
 from nanonuclei.tasks.nuclei.target import NucleiTarget
 
