@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.config.pixels import AugmentedExperiment
 from nanonuclei.data.augment.empty_fields import empty_field
 from nanonuclei.data.augment.geometry import random_patch
 from nanonuclei.data.augment.grey_values import jitter
@@ -49,7 +50,7 @@ class Patches:
             channels)``.
     """
 
-    def __init__(self, samples: Sequence[SampleRef], *, config: ExperimentConfig, target: Target) -> None:
+    def __init__(self, samples: Sequence[SampleRef], *, config: AugmentedExperiment, target: Target) -> None:
         self._samples = tuple(samples)
         self._config = config
         self._target = target
@@ -106,7 +107,7 @@ def sampling_weights(modalities: Sequence[str], *, balance: float) -> Float32Arr
     """
     counts = Counter(modalities)
     weights = np.array([counts[modality] ** -balance for modality in modalities], np.float64)
-    return (weights / weights.sum()).astype(np.float32)
+    return np.asarray(weights / weights.sum(), np.float32)
 
 
 def decoder(samples: Sequence[SampleRef], config: ExperimentConfig) -> Callable[[int], Decoded]:
