@@ -32,7 +32,7 @@ TEXT_ONLY = {
 """Messages, schemas, figures and types: what they hold is tracked as parameters, or decides nothing."""
 NOT_FOR = {
     "prepare": {
-        *("imaging", "stages/new_folder.py", "tasks/nuclei/fetch.py", "tasks/nuclei/reader.py"),
+        *("imaging", "data/new_folder.py", "tasks/nuclei/fetch.py", "tasks/nuclei/reader.py"),
         "tasks/nuclei/simulate.py",
     },
     "train": {
@@ -117,7 +117,7 @@ NOT_FOR_TUBES = {
         *("data/archives.py", "data/image_files.py", "data/pixel_values.py", "data/tiff_metadata.py"),
         *(f"{TUBES}/sources/{name}.py" for name in ("annotations", "fetch", "label_pictures", "label_studio")),
         *(f"{TUBES}/sources/{name}.py" for name in ("layout", "names", "overlaps")),
-        *("imaging", "stages/new_folder.py", f"{TUBES}/reader.py"),
+        *("imaging", "data/new_folder.py", f"{TUBES}/reader.py"),
     },
     "train": {
         *(f"data/augment/{name}.py" for name in ("empty_fields", "geometry", "looks", "sizes")),

@@ -98,7 +98,7 @@ class _Lent:
         self._kept = kept
         self.handed_out: list[keras.utils.PyDataset] = []
         fixed = {path: value for path, value in flatten(task.config).items() if not _free(path)}
-        self._key = str((fixed, task.config.network.dropout > 0))
+        self._key = str((fixed, getattr(task.config.network, "dropout", 0.0) > 0))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._task, name)
@@ -172,7 +172,7 @@ class _Network:
         for variable, value in zip(self._variables(), self._first, strict=True):
             variable.assign(value)
         self._numbers.weight_decay.assign(config.train.weight_decay)
-        self._numbers.dropout.assign(config.network.dropout)
+        self._numbers.dropout.assign(getattr(config.network, "dropout", 0.0))
         self._model.optimizer.learning_rate = config.train.learning_rate
         return self._model
 
