@@ -77,8 +77,13 @@ class NucleiReader(Reader):
         return np.concatenate([whole[..., :-1], whole[..., -1:] + np.float32(octaves / OCTAVES)], axis=-1)
 
     def instances(self, score_map: Float32Array, shape: tuple[int, int]) -> Instances:
-        """Returns the nuclei of a score map, in the size of the image."""
+        """Returns the nuclei of a score map, in the size of the image.
+
+        The least area is one in px of the image, also where the image was enlarged for the network.
+        """
         classes, config = self.classes(score_map), self.config.instances
+        enlarged = max(1.0, score_map.shape[0] / shape[0])
+        config = config.model_copy(update={"min_area": round(config.min_area * enlarged**2)})
         found = read_instances(classes, config)
         return instances_to_shape(found, foreground_of(classes), threshold=config.threshold, shape=shape)
 
