@@ -79,11 +79,12 @@ class NucleiReader(Reader):
     def instances(self, score_map: Float32Array, shape: tuple[int, int]) -> Instances:
         """Returns the nuclei of a score map, in the size of the image.
 
-        The least area is one in px of the image, also where the image was enlarged for the network.
+        Where the image was enlarged for the network, half of the least area in px of the image is enough.
         """
         classes, config = self.classes(score_map), self.config.instances
         enlarged = max(1.0, score_map.shape[0] / shape[0])
-        config = config.model_copy(update={"min_area": round(config.min_area * enlarged**2)})
+        least = max(config.min_area, round(config.min_area / 2 * enlarged**2))
+        config = config.model_copy(update={"min_area": least})
         found = read_instances(classes, config)
         return instances_to_shape(found, foreground_of(classes), threshold=config.threshold, shape=shape)
 
