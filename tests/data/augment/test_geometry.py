@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.data.augment.settings import STILL, changed
 
 from nanonuclei.data.augment.geometry import random_patch
-from nanonuclei.data.augment.sizes import nuclei_of
+from nanonuclei.data.augment.sizes import object_sizes
 from nanonuclei.errors import DataError
 
 TUMBLE = changed(flip=True, turn=True)
@@ -238,7 +238,7 @@ def test_areas_of_a_patch_zoomed_by_z_grow_by_its_square(rotate: float) -> None:
     rng, zooms = np.random.default_rng(0), []
     for _ in range(60):
         image = (200 * (labels > 0)).astype(np.uint8)
-        patch = random_patch(image, labels, size=256, config=config, rng=rng, nuclei=nuclei_of(labels))
+        patch = random_patch(image, labels, size=256, config=config, rng=rng, objects=object_sizes(labels))
         known = patch.labels == 1
         if known[[0, -1]].any() or known[:, [0, -1]].any() or cv2.connectedComponents(known.view(np.uint8))[0] != 2:
             continue  # cut, or mirrored at the border of the image
@@ -259,11 +259,13 @@ def test_bare_crop_and_turned_crop_are_not_zoomed() -> None:
 def test_a_shrunk_checkerboard_becomes_its_mean(zoom: float) -> None:
     image = np.uint8(200 * (np.indices((256, 256)).sum(axis=0) % 2))
     labels = nuclei_discs((128, 128, 20))
-    diameter = float(nuclei_of(labels).diameters[0])
+    diameter = float(object_sizes(labels).diameters[0])
     wanted = dict.fromkeys(("least_diameter", "usual_diameter", "largest_diameter"), diameter * zoom)
     config = SIZED.model_copy(update=wanted)
     rng = np.random.default_rng(0)
-    found = [random_patch(image, labels, size=32, config=config, rng=rng, nuclei=nuclei_of(labels)) for _ in range(20)]
+    found = [
+        random_patch(image, labels, size=32, config=config, rng=rng, objects=object_sizes(labels)) for _ in range(20)
+    ]
     assert any(patch.zoom == pytest.approx(zoom) for patch in found)
     for patch in found:
         if patch.zoom <= 0.5:
@@ -274,6 +276,7 @@ def test_most_patches_show_the_nucleus_that_they_were_zoomed_for() -> None:
     labels = nuclei_discs((40, 40, 10), side=600)
     image, rng = np.zeros(labels.shape, np.uint8), np.random.default_rng(0)
     patches = [
-        random_patch(image, labels, size=64, config=SIZED, rng=rng, nuclei=nuclei_of(labels)).labels for _ in range(100)
+        random_patch(image, labels, size=64, config=SIZED, rng=rng, objects=object_sizes(labels)).labels
+        for _ in range(100)
     ]
     assert sum(bool(patch.any()) for patch in patches) > 70  # a patch of 64 px anywhere in 600 px would show it rarely

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.conftest import disc_labels
 from tests.data.augment.settings import changed
 
-from nanonuclei.data.augment.sizes import FEWEST_PX, diameters, draw_zoom, nuclei_of
+from nanonuclei.data.augment.sizes import FEWEST_PX, diameters, draw_zoom, object_sizes
 
 CONFIG = changed(size_probability=1.0, least_diameter=8.0, usual_diameter=32.0, largest_diameter=128.0, most_zoom=8.0)
 
@@ -19,15 +19,15 @@ CONFIG = changed(size_probability=1.0, least_diameter=8.0, usual_diameter=32.0, 
 def test_nuclei_have_the_diameter_of_the_disc_of_their_area_and_their_middle() -> None:
     labels = np.zeros((50, 80), np.uint16)
     labels[10:20, 30:34], labels[41, 70] = 3, 9  # 40 px and 1 px; numbers may have gaps
-    found = nuclei_of(labels)
+    found = object_sizes(labels)
     np.testing.assert_allclose(found.diameters, [math.sqrt(160 / math.pi), math.sqrt(4 / math.pi)], rtol=1e-6)
     np.testing.assert_allclose(found.centres, [[14.5, 31.5], [41.0, 70.0]])
-    disc = nuclei_of(disc_labels((64, 64), [(30.0, 33.0, 20.0)]))
+    disc = object_sizes(disc_labels((64, 64), [(30.0, 33.0, 20.0)]))
     assert disc.diameters[0] == pytest.approx(40.0, rel=0.02)
 
 
 def test_image_without_labels_has_no_nuclei() -> None:
-    found = nuclei_of(np.zeros((5, 7), np.int32))
+    found = object_sizes(np.zeros((5, 7), np.int32))
     assert found.diameters.shape == (0,)
     assert found.centres.shape == (0, 2)
 
