@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.config.pixels import AugmentedExperiment
 from nanonuclei.data.augment.empty_fields import empty_field
 from nanonuclei.data.augment.geometry import random_patch
 from nanonuclei.data.augment.grey_values import jitter
 from nanonuclei.data.augment.looks import after_grey_values, before_grey_values, tinted
-from nanonuclei.data.augment.sizes import Nuclei, nuclei_of
+from nanonuclei.data.augment.sizes import ObjectSizes, object_sizes
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.imaging.normalize import grey_limits, normalize
 from nanonuclei.imaging.types import Float32Array, Image, Int32Array, Labels, UInt8Array
@@ -36,7 +37,7 @@ class Decoded(NamedTuple):
     labels: Labels
     limits: tuple[float, float]
     areas: NDArray[np.float32]
-    nuclei: Nuclei
+    objects: ObjectSizes
 
 
 class Patches:
@@ -49,7 +50,7 @@ class Patches:
             channels)``.
     """
 
-    def __init__(self, samples: Sequence[SampleRef], *, config: ExperimentConfig, target: Target) -> None:
+    def __init__(self, samples: Sequence[SampleRef], *, config: AugmentedExperiment, target: Target) -> None:
         self._samples = tuple(samples)
         self._config = config
         self._target = target
@@ -76,7 +77,7 @@ class Patches:
             return self._empty(size, rng)
         sample = self._decode(min(place, len(self._samples) - 1))
         image, labels, zoom = random_patch(
-            sample.image, sample.labels, size=size, config=augment, rng=rng, nuclei=sample.nuclei
+            sample.image, sample.labels, size=size, config=augment, rng=rng, objects=sample.objects
         )
         looks = self._looks(normalize(image, sample.limits), labels, rng)
         return looks, self._target(labels, sample.areas * np.float32(zoom * zoom))
@@ -106,7 +107,7 @@ def sampling_weights(modalities: Sequence[str], *, balance: float) -> Float32Arr
     """
     counts = Counter(modalities)
     weights = np.array([counts[modality] ** -balance for modality in modalities], np.float64)
-    return (weights / weights.sum()).astype(np.float32)
+    return np.asarray(weights / weights.sum(), np.float32)
 
 
 def decoder(samples: Sequence[SampleRef], config: ExperimentConfig) -> Callable[[int], Decoded]:
@@ -117,7 +118,7 @@ def decoder(samples: Sequence[SampleRef], config: ExperimentConfig) -> Callable[
     def decode(place: int) -> Decoded:
         image, labels = samples[place].image(), samples[place].labels()
         areas = np.bincount(labels.ravel()).astype(np.float32)
-        return Decoded(image, labels, grey_limits(image, config.normalize), areas, nuclei_of(labels))
+        return Decoded(image, labels, grey_limits(image, config.normalize), areas, object_sizes(labels))
 
     return decode
 

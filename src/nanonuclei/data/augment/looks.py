@@ -73,7 +73,7 @@ def restained(image: Float32Array, rng: np.random.Generator) -> Float32Array:
     offsets = rng.uniform(-0.04, 0.04, 3).astype(np.float32)
     change = hed_from_rgb @ np.diag(factors) @ rgb_from_hed
     shifted = cv2.transform(absorbed, change.T.astype(np.float32)) + (offsets @ rgb_from_hed).astype(np.float32)
-    return np.clip(np.exp(-shifted), 0.0, 1.0).astype(np.float32)
+    return np.asarray(np.clip(np.exp(-shifted), 0.0, 1.0), np.float32)
 
 
 def tinted(image: Float32Array, rng: np.random.Generator) -> Float32Array:

@@ -15,7 +15,7 @@ FEWEST_PX = 4.0
 """Diameter, px, below which the smallest tenth of the nuclei of an image is not shrunk: labels would vanish."""
 
 
-class Nuclei(NamedTuple):
+class ObjectSizes(NamedTuple):
     """Sizes and places of the labels of an image.
 
     Attributes:
@@ -27,7 +27,7 @@ class Nuclei(NamedTuple):
     centres: NDArray[np.float32]
 
 
-def nuclei_of(labels: Labels) -> Nuclei:
+def object_sizes(labels: Labels) -> ObjectSizes:
     """Measures the labels of an image.
 
     Args:
@@ -40,7 +40,7 @@ def nuclei_of(labels: Labels) -> Nuclei:
     rows, columns = np.divmod(np.arange(flat.size), labels.shape[1])
     sums = np.stack([np.bincount(flat, weights=rows), np.bincount(flat, weights=columns)], axis=1)
     centres = sums[present] / areas[present, None]
-    return Nuclei(diameters(areas)[present], centres.astype(np.float32))
+    return ObjectSizes(diameters(areas)[present], centres.astype(np.float32))
 
 
 def diameters(areas: NDArray[np.generic]) -> NDArray[np.float32]:

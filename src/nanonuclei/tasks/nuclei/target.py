@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanonuclei.data.augment.sizes import diameters
-from nanonuclei.imaging.diameters import OCTAVE
+from nanonuclei.imaging.sizing.diameters import OCTAVE
 from nanonuclei.imaging.types import Labels, UInt8Array
 from nanonuclei.tasks.nuclei.config import TargetConfig
 
@@ -73,7 +73,7 @@ def near_another(labels: Labels, *, reach: int) -> NDArray[np.bool_]:
     return near
 
 
-def near_another_by_area(labels: Labels, areas: NDArray[np.generic]) -> NDArray[np.bool_]:
+def near_another_by_area(labels: Labels, areas: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Finds pixels of an object near another, within the reach that `AREA_REACH` gives to objects of its area.
 
     Args:
@@ -99,4 +99,5 @@ def cores(labels: Labels, *, share: float) -> NDArray[np.bool_]:
     depth = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     deepest = np.zeros(int(labels.max()) + 1, np.float32)
     np.maximum.at(deepest, labels.ravel(), depth.ravel())
-    return (labels > 0) & (depth >= share * deepest[labels])
+    inner: NDArray[np.bool_] = (labels > 0) & (depth >= share * deepest[labels])
+    return inner
