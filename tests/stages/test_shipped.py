@@ -216,7 +216,7 @@ def make_newer(folder: Path) -> None:
     ("harm", "message"),
     [
         (change_network, r"network\.onnx was changed\. Restore it with `git checkout"),
-        (lambda folder: (folder / "network.onnx").unlink(), r"network\.onnx is missing\. Restore it with `git checkout"),
+        (lambda folder: (folder / "network.onnx").unlink(), r"network\.onnx is missing\. Restore it with `git"),
         (lambda folder: (folder / "config.yaml").write_text("nuclei: {}"), r"config\.yaml was changed"),
         (lambda folder: (folder / "provenance.json").unlink(), r"provenance\.json must tell.*Restore it with"),
         (lambda folder: (folder / "provenance.json").write_text('{"format": 1}'), r"is not valid: task.*Restore it"),
@@ -255,7 +255,7 @@ def test_shipped_model_becomes_the_first_champion_and_later_ones_pass_the_gate(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(register, "problem", lambda uri: "")
-    with pytest.raises(ConfigError, match="simulated images. Promote another, or give --allow-simulated"):
+    with pytest.raises(ConfigError, match=r"simulated images\. Promote another, or give --allow-simulated"):
         promote_named("nuclei", "nuclei", say=quiet)
     with pytest.raises(TrackingError, match="is a model for nuclei, not for nanotubes"):
         promote_named("nanotubes", "nuclei", say=quiet)

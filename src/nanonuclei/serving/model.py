@@ -35,9 +35,6 @@ from nanonuclei.tasks.base import Reader
 _logger = logging.getLogger(__name__)
 
 IMAGE = "image"
-UNDECIDED = "auto"
-"""Value of a setting that is chosen at the end of a training."""
-
 FORMER_NAMES = {"geometry": "geometry.json"}
 """Names that older models gave the files of their task."""
 
@@ -75,7 +72,7 @@ def signature(config: ExperimentConfig) -> ModelSignature:
     parameters = []
     for name, path in reader.parameters.items():
         value = settings[path]
-        if value == UNDECIDED:
+        if value == reader.open_settings.get(path):
             raise ConfigError(f"{path} must be a number before a model is stored, got {value!r}. Set it, or train anew")
         parameters.append(ParamSpec(name, kinds[type(value)], value))
     return ModelSignature(
