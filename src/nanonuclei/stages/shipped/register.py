@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import mlflow
 
-from nanonuclei.config.params import flatten
+from nanonuclei.config.params import flatten, to_yaml
 from nanonuclei.errors import ConfigError, TrackingError
+from nanonuclei.serving.folder import CONFIG
 from nanonuclei.serving.named import RUN_ID, NamedModel, find_model, is_uri, open_model
 from nanonuclei.serving.probe import problem
 from nanonuclei.serving.shipped.provenance import CARD, PROVENANCE, Provenance, file_sha256
@@ -91,7 +95,11 @@ def _run_holding(named: NamedModel, made: Provenance) -> str:
         log_settings(run_id, flatten(opened.config))
         scores = {s.metric if s.group == "all" else f"{s.group}/{s.metric}": s.value for s in made.scores}
         mlflow.log_metrics({f"test/{name}": value for name, value in scores.items()})
-        log_files(named.folder, opened.config)
+        with tempfile.TemporaryDirectory(prefix="nanonuclei-shipped-") as name:
+            files = Path(name) / "model"
+            shutil.copytree(named.folder, files)
+            (files / CONFIG).write_text(to_yaml(opened.config), encoding="utf-8")  # with settings younger than it
+            log_files(files, opened.config)
         log_facts(
             Facts(
                 stage="ship",

@@ -1,0 +1,131 @@
+"""The model that comes along: whole, small, told where it comes from, and right on images of known content."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from tests.conftest import ROOT
+from tests.stages.shipped_model import make_project
+
+from nanonuclei.serving.named import open_model
+from nanonuclei.serving.probe import post, served
+from nanonuclei.serving.shipped.checks import check_shipped
+from nanonuclei.serving.shipped.provenance import read_provenance
+from nanonuclei.stages.predict import predict
+from nanonuclei.stages.shipped.register import promote_named
+from nanonuclei.tasks import create_reader
+
+FOLDER = ROOT / "models" / "nuclei"
+MOST_MEGABYTES = 12.0
+NUM_NUCLEI = 14
+"""Nuclei in the reference image."""
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder as after a clone, without data and runs."""
+    folder = make_project(tmp_path / "clone")
+    (folder / "models").symlink_to(ROOT / "models")
+    monkeypatch.chdir(folder)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+    yield folder
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture
+def cases() -> Path:
+    """The folder of images whose content is known."""
+    folder = Path(os.environ.get("NANONUCLEI_SHARED", ROOT.parent / "shared")) / "cases"
+    if not (folder / "reference.png").is_file():
+        pytest.skip(f"the images are not at {folder}; NANONUCLEI_SHARED names another folder")
+    return folder
+
+
+def test_its_files_settings_and_answers_are_those_that_were_shipped() -> None:
+    _, checks = check_shipped(FOLDER, data=ROOT / "data", lock=ROOT / "requirements.txt", params=ROOT / "params.yaml")
+    assert {check.subject: check.detail for check in checks if check.verdict == "broken"} == {}
+    assert {check.subject for check in checks if check.verdict == "holds"} >= {"files", "settings", "answers"}
+
+
+def test_it_is_small_and_tells_where_it_comes_from() -> None:
+    size = sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file())
+    assert size / 1e6 <= MOST_MEGABYTES
+    made = read_provenance(FOLDER)
+    assert made.data.real
+    assert made.half_difference <= 0.002
+    assert len(made.data.md5.removesuffix(".dir")) == 32
+    assert {score.group for score in made.scores} >= {"all", "fluorescence", "stained"}
+    card = (FOLDER / "README.md").read_text(encoding="utf-8")
+    for text in ("CC0", "Apache", "EfficientNet-Lite0", "ImageNet", made.data.split, made.training.run):
+        assert text in card
+
+
+def test_examples_are_found_again_through_predict(clone: Path) -> None:
+    said: list[str] = []
+    output = predict("nuclei", FOLDER / "examples", output=clone / "found", say=said.append)
+    assert said[0].startswith("Model nuclei: trained on dsb2018")
+    assert not any("simulated images only" in line for line in said)
+    stored = json.loads((FOLDER / "answers.json").read_text(encoding="utf-8"))
+    counts = pd.read_csv(output / "images.csv").set_index("image")["num_objects"].to_dict()
+    assert counts == {name: len(boxes) for name, boxes in stored.items()}
+
+
+def test_nuclei_of_the_reference_image_are_found(cases: Path) -> None:
+    opened = open_model("nuclei")
+    reader = create_reader(opened.config)
+    image = cv2.imread(str(cases / "reference.png"), cv2.IMREAD_UNCHANGED)
+    truth = cv2.imread(str(cases / "reference_labels.png"), cv2.IMREAD_UNCHANGED)
+    (score_map,) = reader.score_maps(opened.network, [reader.network_input(image)])
+    found = reader.instances(score_map, image.shape[:2]).pixels()
+    assert found.max() == NUM_NUCLEI == len(np.unique(truth)) - 1
+    overlaps = []
+    for label in np.unique(truth)[1:]:
+        inside, others = truth == label, np.unique(found[truth == label])
+        ious = [np.sum(inside & (found == other)) / np.sum(inside | (found == other)) for other in others if other]
+        overlaps.append(max(ious, default=0.0))
+    assert np.mean(overlaps) >= 0.75
+
+
+@pytest.mark.slow
+def test_clone_without_data_predicts_in_a_process_of_its_own(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "nanonuclei", "predict", "--input", str(FOLDER / "examples"), "--output", "found"]
+    environment = {"PYTHONPATH": str(ROOT / "src"), "PATH": os.environ["PATH"]}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Model nuclei: trained on dsb2018" in done.stdout
+    assert (tmp_path / "found" / "objects.csv").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_first_champion_is_served_over_http_without_training(clone: Path, tmp_path: Path) -> None:
+    assert promote_named("nuclei", "nuclei", say=quiet)
+    model = Path(mlflow.artifacts.download_artifacts("models:/nuclei@champion", dst_path=str(tmp_path / "model")))
+    image = FOLDER / "examples" / "simulated-1.png"
+    rows = {"columns": ["image"], "data": [[base64.b64encode(image.read_bytes()).decode()]]}
+    (tmp_path / "empty").mkdir()
+    with served(model, folder=tmp_path / "empty") as server:
+        status, answer = post(f"{server.address}/invocations", json.dumps({"dataframe_split": rows}).encode())
+    assert status == 200
+    stored = json.loads((FOLDER / "answers.json").read_text(encoding="utf-8"))
+    assert len(answer["predictions"]) == len(stored["simulated-1"])
+
+
+def test_its_data_are_those_that_the_repository_pins() -> None:
+    lock = (ROOT / "dvc.lock").read_text(encoding="utf-8")
+    assert read_provenance(FOLDER).data.md5 in lock
