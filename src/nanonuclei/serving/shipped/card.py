@@ -83,11 +83,12 @@ def _making(training: Training, half_difference: float) -> str:
     hardware = training.hardware
     where = f"{hardware.get('num_devices', '1')} {hardware.get('device', '')} ({hardware.get('name', 'not known')}"
     machine = f"{where}, {hardware.get('backend', '')}, {hardware.get('precision', '')})"
-    by = "`benchmarks/train_here.py`, taken up by `adopt`" if training.elsewhere else "`train`"
     commit = f"commit `{training.commit[:12]}`" if training.commit else "a commit that is not known"
+    run = f"run `{training.run}` at {commit}"
+    by = f"`benchmarks/train_here.py`; `adopt` made {run} of its weights" if training.elsewhere else f"`train`, {run}"
     return (
-        f"Trained in {training.seconds / 60:.1f} minutes and {training.epochs} epochs on {machine} by {by}, seed "
-        f"{training.seed}; run `{training.run}`, {commit}. Thresholds were chosen on the validation images. Large "
-        f"arrays of weights are stored as float16 and computed with in float32: scores of pixels differ by "
+        f"Trained in {training.seconds / 60:.1f} minutes and {training.epochs} epochs on {machine}, seed "
+        f"{training.seed}, by {by}. Thresholds were chosen on the validation images. Large arrays of weights are stored "
+        f"as float16 and computed with in float32: scores of pixels differ by "
         f"{half_difference:.1g} at most on the images that were compared. Written by `python src/nanonuclei ship`."
     )
