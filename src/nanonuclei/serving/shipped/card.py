@@ -88,7 +88,7 @@ def _making(training: Training, half_difference: float) -> str:
     by = f"`benchmarks/train_here.py`; `adopt` made {run} of its weights" if training.elsewhere else f"`train`, {run}"
     return (
         f"Trained in {training.seconds / 60:.1f} minutes and {training.epochs} epochs on {machine}, seed "
-        f"{training.seed}, by {by}. Thresholds were chosen on the validation images. Large arrays of weights are stored "
-        f"as float16 and computed with in float32: scores of pixels differ by "
+        f"{training.seed}, by {by}. Thresholds were chosen on the validation images. Large arrays of weights are "
+        f"stored as float16 and computed with in float32: scores of pixels differ by "
         f"{half_difference:.1g} at most on the images that were compared. Written by `python src/nanonuclei ship`."
     )
