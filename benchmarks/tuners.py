@@ -48,7 +48,6 @@ from nanonuclei.stages.tune import TuneOptions, tune
 from nanonuclei.stages.tune_trial import trial_data
 from nanonuclei.tune.base import COMPLETE, Search, TrialRecord, open_search
 from nanonuclei.tune.objective import run_trial
-from nanonuclei.tune.shared_networks import SharedNetworks
 
 ROOT = Path(__file__).parents[1]
 WORKER = ROOT / "tests" / "tune" / "worker.py"
@@ -113,14 +112,12 @@ def searches(config: NucleiExperiment, *, num_seeds: int, trials: int, workdir: 
     rows, courses = [], []
     for seed in range(config.seed, config.seed + num_seeds):
         own = with_settings(config, {"seed": seed})
-        networks = SharedNetworks(own.tune.space)
-        there = _search(own, "keras-tuner", trials=trials, workdir=workdir, networks=networks)
-        networks.clear()  # each tuner pays for its own
-        here = _search(own, "optuna", trials=1, workdir=workdir, networks=networks)
+        there = _search(own, "keras-tuner", trials=trials, workdir=workdir)
+        here = _search(own, "optuna", trials=1, workdir=workdir)
         a, b = course(there, greater_is_better=greater), course(here, greater_is_better=greater)
         budget = a["epochs"].iloc[-1]
         while not _reached(a, b, greater) and b["epochs"].iloc[-1] < budget and len(here) < MOST * trials:
-            here = _search(own, "optuna", trials=len(here) + 1, workdir=workdir, networks=networks)
+            here = _search(own, "optuna", trials=len(here) + 1, workdir=workdir)
             b = course(here, greater_is_better=greater)
         courses += [a.assign(tuner="keras-tuner", seed=seed), b.assign(tuner="optuna", seed=seed)]
         spent, needed = a.iloc[-1], b.iloc[-1] if _reached(a, b, greater) else b.iloc[-1] * float("nan")
@@ -166,9 +163,7 @@ def _reached(a: pd.DataFrame, b: pd.DataFrame, greater: bool) -> bool:
     return bool(difference >= 0 if greater else difference <= 0)
 
 
-def _search(
-    config: NucleiExperiment, tuner: str, *, trials: int, workdir: Path, networks: SharedNetworks
-) -> tuple[TrialRecord, ...]:
+def _search(config: NucleiExperiment, tuner: str, *, trials: int, workdir: Path) -> tuple[TrialRecord, ...]:
     catalog, _ = prepared(config, say=lambda text: None)
     data = trial_data(catalog, config)
     name = f"{tuner}-{config.seed}"
@@ -180,9 +175,7 @@ def _search(
 
     def objective(proposal, report):
         folder, began = workdir / name / f"trial{proposal.number}", time.process_time()
-        outcome = run_trial(
-            config, proposal, data, folder=folder, report=report, on_epoch=lambda *_: None, networks=networks
-        )
+        outcome = run_trial(config, proposal, data, folder=folder, report=report, on_epoch=lambda *_: None)
         outcome = replace(outcome, figures={**outcome.figures, CPU: time.process_time() - began})
         value = "" if outcome.value is None else f" {outcome.value:.4f}"
         print(f"{name} trial {proposal.number}: {outcome.state}{value} {outcome.error}", flush=True)

@@ -137,7 +137,6 @@ class WindowsConfig(Section):
     stride: Annotated[int, Field(ge=1, le=8192)]
     batch_size: Annotated[int, Field(ge=1, le=1024)]
     num_views: Literal[1, 8]
-    magnify_below: Annotated[float, Field(ge=0.0)]
     precision: Literal["auto", "float32", "bfloat16"]
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,9 +15,16 @@ from nanonuclei.errors import ConfigError, nearest_name
 
 Scalar = bool | int | float | str
 C = TypeVar("C", bound=ExperimentConfig)
+_logger = logging.getLogger(__name__)
 
 WHOLE = ("tune.space",)
 """Settings whose value is a mapping with keys of its own, replaced as a whole."""
+
+REMOVED: Mapping[str, Scalar] = {"windows.magnify_below": 0.0}
+"""Settings of earlier versions that stored configs may hold, and the value that meant what is always done today."""
+
+REMOVED_VALUES: Mapping[str, Mapping[Scalar, Scalar]] = {"tune.optuna.sampler": {"gp": "tpe"}}
+"""Values of settings that earlier versions allowed, and the value that takes their place in a stored config."""
 
 
 def flatten(config: ExperimentConfig | Mapping[str, Any], *, above: str = "") -> dict[str, Scalar]:
@@ -51,7 +59,8 @@ def load_experiment(
         task: Name of the task, the section of the file.
         path: A `params.yaml`, or the `config.yaml` of a run.
         settings: Dotted path below the section to new value, such as ``{"train.epochs": 5}``.
-        missing_from: A `params.yaml` that settings are taken from which the file, being older, does not know.
+        missing_from: Given where `path` is the stored config of a run: a `params.yaml`, from which settings are taken
+            that the stored config, being older, lacks. Settings that exist no longer are dropped from such a config.
         may_miss: Sections or settings of which that may be so; all where None.
 
     Raises:
@@ -64,7 +73,9 @@ def load_experiment(
         raise ConfigError(f"{path} must hold a section {task!r} with the settings of that task")
     section = {"task": task, **tree[task]}
     if missing_from is not None:
-        section = _filled(section, load_experiment(task, path=missing_from), may_miss)
+        section = _filled(
+            _without_removed(section, source=str(path)), load_experiment(task, path=missing_from), may_miss
+        )
     return _validate(task, _apply(section, settings or {}), source=str(path))
 
 
@@ -151,6 +162,22 @@ def _apply(tree: dict[str, Any], settings: Mapping[str, Scalar]) -> dict[str, An
         hints = (f"unknown setting {path!r}. {nearest_path(path, known)}" for path in wrong)
         raise ConfigError("\n".join(hints))
     return _nested({**known, **settings})
+
+
+def _without_removed(section: dict[str, Any], *, source: str) -> dict[str, Any]:
+    """Returns a stored section without the settings and values that exist no longer.
+
+    A warning is logged where a dropped setting had an effect: scores can then differ from those of the stored run.
+    """
+    given = flatten(section)
+    for path, neutral in REMOVED.items():
+        value = given.pop(path, neutral)
+        if value != neutral:
+            _logger.warning("%s: %s=%s exists no longer and is ignored; scores can differ", source, path, value)
+    for path, successors in REMOVED_VALUES.items():
+        if given.get(path) in successors:
+            given[path] = successors[given[path]]
+    return _nested(given)
 
 
 def _filled(section: dict[str, Any], current: ExperimentConfig, may_miss: Sequence[str] | None) -> dict[str, Any]:
