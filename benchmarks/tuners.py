@@ -48,6 +48,7 @@ from nanonuclei.stages.tune import TuneOptions, tune
 from nanonuclei.stages.tune_trial import trial_data
 from nanonuclei.tune.base import COMPLETE, Search, TrialRecord, open_search
 from nanonuclei.tune.objective import run_trial
+from nanonuclei.writing import write_text
 
 ROOT = Path(__file__).parents[1]
 WORKER = ROOT / "tests" / "tune" / "worker.py"
@@ -203,7 +204,7 @@ def overheads(config: NucleiExperiment, url: str | None, *, trials: int, workdir
             study = f"overhead-{storage}-{int(time.time())}"
             run_id = tune(quick, options=TuneOptions("optuna", trials, storage=address, study=study))
             seconds = mlflow.get_run(run_id).data.metrics["trial_overhead_seconds"]
-            _write(path, {"storage": storage, "trials": trials, "s per trial (median)": seconds})
+            write_text(path, json.dumps({"storage": storage, "trials": trials, "s per trial (median)": seconds}))
         rows.append(json.loads(path.read_text(encoding="utf-8")))
     return pd.DataFrame(rows)
 
@@ -250,19 +251,17 @@ def load(url: str | None, *, trials: int, workdir: Path) -> pd.DataFrame:
             for note in map(json.loads, (folder / "log.jsonl").read_text(encoding="utf-8").splitlines())
             if note["event"] == "end"
         )
-        _write(
-            path,
-            {
-                "workers": NUM_WORKERS,
-                "trials": trials,
-                "ended once": sum(count == 1 for count in ended.values()),
-                "run twice": sum(count > 1 for count in ended.values()),
-                "lost": trials - len(ended),
-                "workers that failed": sum(code != 0 for code in codes),
-                "s": round(seconds, 1),
-                "s per trial and worker": round(seconds * NUM_WORKERS / trials, 3),
-            },
-        )
+        measured = {
+            "workers": NUM_WORKERS,
+            "trials": trials,
+            "ended once": sum(count == 1 for count in ended.values()),
+            "run twice": sum(count > 1 for count in ended.values()),
+            "lost": trials - len(ended),
+            "workers that failed": sum(code != 0 for code in codes),
+            "s": round(seconds, 1),
+            "s per trial and worker": round(seconds * NUM_WORKERS / trials, 3),
+        }
+        write_text(path, json.dumps(measured))
     return pd.DataFrame([json.loads(path.read_text(encoding="utf-8"))])
 
 
@@ -279,12 +278,6 @@ def _database(url: str | None) -> Iterator[str | None]:
             print(error)
             started = None
         yield started
-
-
-def _write(path: Path, content: object) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content), encoding="utf-8")
-    partial.replace(path)
 
 
 if __name__ == "__main__":

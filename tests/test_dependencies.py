@@ -18,6 +18,7 @@ ROOTS = {
 """Where a stage's own work begins; logging, figures and the command line decide no result."""
 TEXT_ONLY = {
     "errors.py",
+    "writing.py",
     "config/experiment.py",
     "config/nanotubes.py",
     "config/section.py",
@@ -26,7 +27,7 @@ TEXT_ONLY = {
     "tasks/base.py",
     "tasks/__init__.py",
 }
-"""Messages, schemas and types: what they hold is tracked as parameters, or decides nothing."""
+"""Messages, schemas, types and how files are written: it is tracked as parameters, or decides nothing."""
 NOT_FOR = {
     "prepare": {"data/simulate", "stages/new_folder.py", "stages/places.py"},
     "train": {"imaging/instances.py", "imaging/matching.py", "imaging/postprocess.py"},

@@ -15,8 +15,9 @@ from tests.conftest import ROOT
 from nanonuclei.config.params import load_experiment
 from nanonuclei.data.catalog import SUMMARY
 from nanonuclei.stages import new_folder, prepare, prepare_nanotubes
-from nanonuclei.stages.new_folder import being_made, put
+from nanonuclei.stages.new_folder import put
 from nanonuclei.stages.prepared import prepared
+from nanonuclei.writing import being_made
 
 SIMULATED = {
     "nuclei": {"num_images": 12, "size": 64},

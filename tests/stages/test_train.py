@@ -145,7 +145,7 @@ def test_run_that_another_process_trains_is_left_alone(config: NucleiExperiment)
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(to_yaml(config))
     code = (
-        "import fcntl, sys\nlock = open(sys.argv[1], 'w')\nfcntl.flock(lock, fcntl.LOCK_EX)\n"
+        "import sys\nfrom filelock import FileLock\nlock = FileLock(sys.argv[1])\nlock.acquire()\n"
         "print('held', flush=True)\nsys.stdin.read()"
     )
     words = [sys.executable, "-c", code, str(folder / LOCKED)]

@@ -13,7 +13,7 @@ import tifffile
 
 from nanonuclei.config.nanotube_data import SimulatedNanotubesConfig
 from nanonuclei.data.annotations import json_kind, load_json
-from nanonuclei.data.archives import Files, Place, file_sha256, open_files, whole_file, write_zip
+from nanonuclei.data.archives import Files, Place, file_sha256, open_files, write_zip
 from nanonuclei.data.label_studio import file_of
 from nanonuclei.data.sources import TNT_ARCHIVE, problems_table
 from nanonuclei.data.tube_layout import PARSERS, describe, find_layout
@@ -21,6 +21,7 @@ from nanonuclei.data.tube_sources import LIMITS, open_tnt, simulated_tubes
 from nanonuclei.data.tubes import TubeSample
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
+from nanonuclei.writing import whole_file
 
 SIMULATED = "simulated"
 MEMBRANES, NUCLEI = "membranes", "nuclei"

@@ -17,10 +17,10 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from nanonuclei.data.annotations import Box, Marks, Parsed, box_about, box_problem, json_kind, load_json, tube_labels
-from nanonuclei.data.archives import whole_file
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.imaging.windows import Window
+from nanonuclei.writing import write_text
 
 LABEL, FROM_NAME, TO_NAME = "TNT", "label", "image"
 """The label, and the names of its control and of the image, in `LABELLING_INTERFACE`."""
@@ -90,8 +90,7 @@ def write_tasks(
     """
     ordered = sorted(tasks, key=lambda task: 2.0 if task.score is None else abs(task.score - threshold))
     text = json.dumps([_task(task, number, model, prefix) for number, task in enumerate(ordered, start=1)], indent=1)
-    with whole_file(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+    write_text(path, text + "\n")
 
 
 def read_export(path: Path) -> Parsed:

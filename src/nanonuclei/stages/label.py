@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from nanonuclei.data.label_windows import Look, cut_pictures
 from nanonuclei.data.sources import problems_table
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.imaging.types import Image
+from nanonuclei.writing import whole_folder
 
 TASKS = "tasks.json"
 INTERFACE = "labelling-interface.xml"
@@ -50,9 +49,7 @@ def label(
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise DataError(f"{output} must be a new or empty folder, but holds files. Name another one")
     look, threshold = _looking(model) if model else (None, 0.5)
-    partial = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-    try:
-        partial.mkdir(parents=True)
+    with whole_folder(output) as partial:
         tasks, problems = cut_pictures(images, partial, channel=channel, size=size, look=look)
         if problems:
             say(problems_table(problems))
@@ -60,13 +57,6 @@ def label(
             raise DataError(f"{images} must hold an image that can be read, but none can. Mend them, see above")
         write_tasks(partial / TASKS, tasks, model=model or "", threshold=threshold)
         (partial / INTERFACE).write_text(LABELLING_INTERFACE, encoding="utf-8")
-        if output.exists():
-            output.rmdir()
-        partial.replace(output)
-    except OSError as error:
-        raise DataError(f"cannot write {output}: {error.strerror or error}. Free space or rights there") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     num_images = len({task.source for task in tasks})
     say(f"{output}: {len(tasks):,} pictures of {num_images:,} images. Import {output / TASKS} into Label Studio.")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -28,6 +26,7 @@ from nanonuclei.stages.places import PARAMS
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.nanotubes import NanotubeTask
 from nanonuclei.tracking.runs import existing_run
+from nanonuclei.writing import whole_folder
 
 if TYPE_CHECKING:
     import keras
@@ -83,17 +82,12 @@ def predict(
         raise ConfigError(f"predictions are written to a new folder, but {output} exists. Name another, or remove it")
     paths = find_images(images)
     config, network = loaded(model, changed)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f"{output.name}-partial-") as partial:
-        folder = Path(partial) / output.name
+    with whole_folder(output) as folder:
         tables = _predict_all(config, network, paths, folder=folder, say=say)
         tables["objects"].to_csv(folder / "objects.csv", index=False)
         tables["images"].to_csv(folder / "images.csv", index=False)
         if submission:
             tables["submission"].to_csv(folder / "submission.csv", index=False)
-        if output.exists():
-            output.rmdir()
-        shutil.move(folder, output)
     say(
         f"{len(tables['objects'])} objects in {len(paths)} images: {output}/objects.csv, images.csv, labels/, outlines/"
     )

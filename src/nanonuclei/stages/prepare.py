@@ -33,8 +33,9 @@ from nanonuclei.data.sources import locate_dataset, problems_table, read_dsb2018
 from nanonuclei.data.splits import split_by_field
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image, Labels
-from nanonuclei.stages.new_folder import being_made, is_whole, put
+from nanonuclei.stages.new_folder import is_whole, put
 from nanonuclei.stages.places import DATA, prepared_folder
+from nanonuclei.writing import being_made
 
 SHAPING = ("data/archives.py", "data/catalog.py", "data/fields.py", "data/modality.py", "data/sources.py")
 SHAPING += ("data/splits.py", "data/simulate", "stages/prepare.py")

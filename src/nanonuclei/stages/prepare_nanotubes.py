@@ -32,9 +32,10 @@ from nanonuclei.data.tube_splits import TubeFacts, cut_quadrants, missing_classe
 from nanonuclei.data.tubes import TubeSample, write_tube_sample
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
-from nanonuclei.stages.new_folder import being_made, is_whole, put
+from nanonuclei.stages.new_folder import is_whole, put
 from nanonuclei.stages.places import DATA, prepared_folder
 from nanonuclei.stages.prepare import PROBLEMS
+from nanonuclei.writing import being_made
 
 LAYOUT = "3"
 """Changes whenever prepared files of older code must not be used any more."""
