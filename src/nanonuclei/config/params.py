@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from nanonuclei.config.experiment import EXPERIMENTS, ExperimentConfig
+from nanonuclei.config.shipped import with_shipped
 from nanonuclei.errors import ConfigError, nearest_name
 
 Scalar = bool | int | float | str
@@ -110,9 +111,9 @@ def load_recipe(path: Path) -> dict[str, Scalar]:
     Raises:
         ConfigError: The file is missing, with the nearest recipe's name, or is not a mapping of settings.
     """
-    if not path.is_file():
+    if not with_shipped(path).is_file():
         folder = path.parent if path.parent.is_dir() else Path("recipes")
-        known = [entry.as_posix() for entry in folder.glob("*.yaml")] if folder.is_dir() else []
+        known = [(folder / entry.name).as_posix() for entry in with_shipped(folder).glob("*.yaml")]
         raise ConfigError(f"no recipe at {path}. {nearest_name(path.as_posix(), known)}")
     tree = read_yaml(path)
     if not isinstance(tree, dict) or not tree:
@@ -121,13 +122,13 @@ def load_recipe(path: Path) -> dict[str, Scalar]:
 
 
 def read_yaml(path: Path) -> Any:
-    """Reads one YAML document.
+    """Reads one YAML document; see `with_shipped` for files that the working directory lacks.
 
     Raises:
         ConfigError: The file is missing, is no text, or is not valid YAML.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(with_shipped(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
