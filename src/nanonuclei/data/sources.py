@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from tabulate import tabulate
 
 from nanonuclei.data.archives import Files, open_files, open_inner_zip
 from nanonuclei.data.catalog import BadSample, Sample
@@ -144,10 +145,9 @@ def problems_table(problems: Sequence[BadSample], *, most: int = 50) -> str:
     """
     samples = len({problem.sample_id for problem in problems})
     lines = [f"{_count(len(problems), 'problem')} in {_count(samples, 'sample')}"]
-    rows = [("file", "problem"), *((problem.file, problem.problem) for problem in problems[:most])]
+    rows = [(problem.file, problem.problem) for problem in problems[:most]]
     if problems:
-        width = max(len(file) for file, _ in rows)
-        lines += [f"{file:<{width}} | {problem}" for file, problem in rows]
+        lines.append(tabulate(rows, headers=("file", "problem"), tablefmt="simple", disable_numparse=True))
     if len(problems) > most:
         lines.append(f"... and {len(problems) - most:,} more")
     return "\n".join(lines)
