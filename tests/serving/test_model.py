@@ -14,12 +14,12 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from tests.run_lengths import from_run_lengths
 
 from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.engine.networks import keras_network
 from nanonuclei.engine.predict import predict_instances
 from nanonuclei.errors import ConfigError, TrackingError
-from nanonuclei.imaging.instances import from_run_lengths
 from nanonuclei.serving.model import LIMITS, ObjectModel, limits, object_columns
 from nanonuclei.serving.probe import bare_environment
 from nanonuclei.serving.refusal import Refused

@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+from tests.run_lengths import from_run_lengths
 from tests.serving.test_images import png_that_claims
 
 from nanonuclei.engine.evaluate import evaluate
-from nanonuclei.imaging.instances import from_run_lengths
 from nanonuclei.serving.probe import Server, post, problem, served
 from nanonuclei.tasks import create_task
 

@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 import yaml
 from mlflow.tracking import MlflowClient
+from tests.run_lengths import from_run_lengths
 
 from nanonuclei.config.experiment import NucleiExperiment
 from nanonuclei.config.nanotubes import NanotubeExperiment
 from nanonuclei.config.params import Scalar, to_yaml, with_settings
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.errors import ConfigError, DataError, TrackingError
-from nanonuclei.imaging.instances import from_run_lengths
 from nanonuclei.serving.store import example, load_trained
 from nanonuclei.stages.evaluate import evaluate_run
 from nanonuclei.stages.explore import explore

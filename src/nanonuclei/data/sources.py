@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tabulate import tabulate
+from tabulate import simple_separated_format, tabulate
 
 from nanonuclei.data.archives import Files, open_files, open_inner_zip
 from nanonuclei.data.catalog import BadSample, Sample
@@ -147,7 +147,9 @@ def problems_table(problems: Sequence[BadSample], *, most: int = 50) -> str:
     lines = [f"{_count(len(problems), 'problem')} in {_count(samples, 'sample')}"]
     rows = [(problem.file, problem.problem) for problem in problems[:most]]
     if problems:
-        lines.append(tabulate(rows, headers=("file", "problem"), tablefmt="simple", disable_numparse=True))
+        lines.append(
+            tabulate(rows, headers=("file", "problem"), tablefmt=simple_separated_format(" | "), disable_numparse=True)
+        )
     if len(problems) > most:
         lines.append(f"... and {len(problems) - most:,} more")
     return "\n".join(lines)
