@@ -1,7 +1,7 @@
 """The test command: style, types, floors, then the tests.
 
-The fast tests run on all cores; the slow ones, which measure times and memory, one after the other. Further words go to
-pytest in one run, such as `-m "not slow"`.
+The tests run on all cores, except those marked `alone`, which measure times and memory. Further words go to pytest in
+one run, such as `-m "not slow"`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def main(options: list[str]) -> int:
         checks["tests"] = [*pytest, *options]
     else:
         checks["fast tests"] = [*pytest, "-m", "not slow", "--numprocesses", "auto", "--dist", "loadfile"]
-        checks["slow tests"] = [*pytest, "-m", "slow"]
+        parallel = ["--numprocesses", "auto", "--dist", "loadgroup", "--maxschedchunk", "1"]
+        checks["slow tests"] = [*pytest, "-m", "slow and not alone", *parallel]
+        checks["tests that run alone"] = [*pytest, "-m", "alone"]
     kept = {name: value for name, value in os.environ.items() if name not in RUN_OF_CALLER}
     environment = {**kept, "PYTHONPATH": "src", "TF_CPP_MIN_LOG_LEVEL": "2"}
     failed = []
