@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 import re
+import runpy
 import subprocess
 import tomllib
 from pathlib import Path
@@ -95,3 +96,17 @@ def test_nothing_is_tracked_that_a_run_makes_but_the_small_results_of_the_pipeli
 def test_dead_ways_of_mlflow_are_not_used(dead: str) -> None:
     for path in (ROOT / "src").rglob("*.py"):
         assert dead not in path.read_text(), path
+
+
+def test_the_test_command_does_not_log_into_the_run_of_its_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    check, environments = runpy.run_path(str(ROOT / "tests" / "check.py")), []
+
+    def record(*_: object, env: dict[str, str], **__: object) -> subprocess.CompletedProcess[str]:
+        environments.append(env)
+        return subprocess.CompletedProcess([], 0)
+
+    monkeypatch.setattr(subprocess, "run", record)
+    for name in check["RUN_OF_CALLER"]:
+        monkeypatch.setenv(name, "x")
+    assert check["main"]([]) == 0
+    assert not [name for env in environments for name in env if name.startswith("MLFLOW_")]

@@ -204,6 +204,17 @@ def test_unknown_recipe_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> No
         load_recipe(Path("recipes/simulatd.yaml"))
 
 
+def test_parameters_and_recipes_come_with_the_code_where_the_working_directory_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_experiment("nuclei", path=Path("params.yaml")) == load_experiment("nuclei", path=PARAMS)
+    assert load_recipe(Path("recipes/unet.yaml")) == load_recipe(ROOT / "recipes" / "unet.yaml")
+    (tmp_path / "params.yaml").write_text("{}")
+    with pytest.raises(ConfigError, match=r"params.yaml must hold a section 'nuclei'"):
+        load_experiment("nuclei", path=Path("params.yaml"))
+
+
 def test_the_recipe_of_the_default_changes_nothing() -> None:
     settings = load_recipe(ROOT / "recipes" / "unet-instances.yaml")
     assert load_experiment("nuclei", path=PARAMS, settings=settings) == load_experiment("nuclei", path=PARAMS)
