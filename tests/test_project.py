@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.clones import environment, runs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -31,12 +32,6 @@ def clone(copy_project: Callable[[Path], Path], tmp_path: Path) -> Path:
     return copy_project(tmp_path / "clone")
 
 
-def environment(clone: Path, **more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
-    return {**kept, "PATH": path, "PYTHONPATH": str(clone / "src"), "PYTHONUNBUFFERED": "1", **more}
-
-
 def mlflow_run(clone: Path, entry: str, *parameters: str) -> subprocess.CompletedProcess[str]:
     words = [word for parameter in parameters for word in ("-P", parameter)]
     return subprocess.run(
@@ -48,15 +43,6 @@ def mlflow_run(clone: Path, entry: str, *parameters: str) -> subprocess.Complete
         timeout=400,
         check=False,
     )
-
-
-def runs(clone: Path) -> dict[str, dict[str, str]]:
-    """Returns the tags of every run, with its state, read straight from the database."""
-    with sqlite3.connect(clone / "mlflow.db") as database:
-        found = {row[0]: {"state": row[1]} for row in database.execute("select run_uuid, status from runs")}
-        for run_id, key, value in database.execute("select run_uuid, key, value from tags"):
-            found[run_id][key] = value
-    return found
 
 
 def steps(database: Path, run_id: str, metric: str) -> list[int]:
