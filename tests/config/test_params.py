@@ -190,7 +190,8 @@ def test_settings_that_exist_no_longer_are_dropped_from_stored_configs(
     path = stored_config(tmp_path, magnify_below=magnify_below)
     config = load_experiment("nuclei", path=path, missing_from=PARAMS)
     assert config == load_experiment("nuclei", path=PARAMS)
-    assert [record.message.count("windows.magnify_below=200.0") for record in caplog.records] == [1] * num_warnings
+    assert load_experiment("nuclei", path=path, stored=True) == config
+    assert [record.message.count("windows.magnify_below=200.0") for record in caplog.records] == [1] * num_warnings * 2
 
 
 def test_settings_that_exist_no_longer_are_unknown_in_the_parameters(tmp_path: Path) -> None:

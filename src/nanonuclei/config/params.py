@@ -53,6 +53,7 @@ def load_experiment(
     settings: Mapping[str, Scalar] | None = None,
     missing_from: Path | None = None,
     may_miss: Sequence[str] | None = None,
+    stored: bool = False,
 ) -> ExperimentConfig:
     """Reads the section of one task and applies settings to it.
 
@@ -60,9 +61,10 @@ def load_experiment(
         task: Name of the task, the section of the file.
         path: A `params.yaml`, or the `config.yaml` of a run.
         settings: Dotted path below the section to new value, such as ``{"train.epochs": 5}``.
-        missing_from: Given where `path` is the stored config of a run: a `params.yaml`, from which settings are taken
-            that the stored config, being older, lacks. Settings that exist no longer are dropped from such a config.
+        missing_from: A `params.yaml` from which settings are taken that a stored config, being older, lacks.
         may_miss: Sections or settings of which that may be so; all where None.
+        stored: Whether `path` is the stored config of a run or model, from which settings are dropped that exist no
+            longer; `missing_from` implies it.
 
     Raises:
         ConfigError: The file, the section, a path or a value is not valid; all problems in one message.
@@ -73,10 +75,10 @@ def load_experiment(
     if not isinstance(tree, dict) or not isinstance(tree.get(task), dict):
         raise ConfigError(f"{path} must hold a section {task!r} with the settings of that task")
     section = {"task": task, **tree[task]}
+    if stored or missing_from is not None:
+        section = _without_removed(section, source=str(path))
     if missing_from is not None:
-        section = _filled(
-            _without_removed(section, source=str(path)), load_experiment(task, path=missing_from), may_miss
-        )
+        section = _filled(section, load_experiment(task, path=missing_from), may_miss)
     return _validate(task, _apply(section, settings or {}), source=str(path))
 
 
