@@ -21,6 +21,7 @@ TEXT_ONLY = {
     "data/problems.py",
     "drawing",
     "errors.py",
+    "writing.py",
     "imaging/types.py",
     "stages/places.py",
     "tasks/base.py",
@@ -29,7 +30,7 @@ TEXT_ONLY = {
     "tasks/nuclei/config.py",
     "tasks/nuclei/figures.py",
 }
-"""Messages, schemas, figures and types: what they hold is tracked as parameters, or decides nothing."""
+"""Messages, schemas, figures, types and how files are written: it is tracked as parameters, or decides nothing."""
 NOT_FOR = {
     "prepare": {
         *("imaging", "stages/new_folder.py", "tasks/nuclei/fetch.py", "tasks/nuclei/reader.py"),

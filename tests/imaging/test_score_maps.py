@@ -20,7 +20,6 @@ from nanonuclei.imaging.matching import matching
 from nanonuclei.imaging.networks import TileNetwork, timed, with_views
 from nanonuclei.imaging.score_maps import (
     fitted,
-    is_small_and_crowded,
     score_maps,
 )
 from nanonuclei.imaging.window_geometry import WindowGeometry
@@ -50,7 +49,7 @@ def test_map_of_an_echo_is_the_image(stride: int) -> None:
     rng = np.random.default_rng(0)
     images = [rng.random((*shape, 3), np.float32) for shape in ((16, 16), (40, 23), (7, 50), (33, 33))]
     network = Echo()
-    config = WindowsConfig(size=16, stride=stride, batch_size=3, num_views=1, magnify_below=0.0, precision="float32")
+    config = WindowsConfig(size=16, stride=stride, batch_size=3, num_views=1, precision="float32")
     for image, score_map in zip(images, score_maps(network, images, config=config, step=STEP), strict=True):
         np.testing.assert_allclose(score_map, image[..., :1], atol=1e-6)
     for count, height, width, _ in network.shapes:
@@ -97,7 +96,7 @@ class Noise:
 @pytest.mark.parametrize("stride", [16, 11, 3])
 def test_map_blended_band_by_band_is_that_of_all_windows_at_once(shape: tuple[int, int], stride: int) -> None:
     network, image = Noise(), np.zeros((*shape, 3), np.float32)
-    config = WindowsConfig(size=16, stride=stride, batch_size=3, num_views=1, magnify_below=0.0, precision="float32")
+    config = WindowsConfig(size=16, stride=stride, batch_size=3, num_views=1, precision="float32")
     (score_map,) = score_maps(network, [image], config=config, step=STEP)
     sizes = [fitted(extent, 16, overlap=16 - stride, step=STEP) for extent in shape]
     windows = cover(shape, (sizes[0], sizes[1]), (max(1, sizes[0] - 16 + stride), max(1, sizes[1] - 16 + stride)))
@@ -106,7 +105,7 @@ def test_map_blended_band_by_band_is_that_of_all_windows_at_once(shape: tuple[in
 
 
 def test_batches_hold_windows_of_one_shape_within_both_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = WindowsConfig(size=32, stride=32, batch_size=3, num_views=1, magnify_below=0.0, precision="float32")
+    config = WindowsConfig(size=32, stride=32, batch_size=3, num_views=1, precision="float32")
     images = [np.zeros((*shape, 3), np.float32) for shape in [(8, 8)] * 4 + [(8, 10)] + [(64, 32)] + [(32, 32)] * 3]
     for most, sizes in ((10_000, [3, 1, 1, 3, 2]), (2048, [3, 1, 1, 2, 2, 1]), (10, [1] * 10)):
         monkeypatch.setattr(module, "MOST_PIXELS", most)
@@ -123,69 +122,6 @@ def test_network_that_compiles_per_shape_is_called_with_few_of_them() -> None:
     assert {shape[0] for shape in network.shapes} == {1, 2, 4, 8}
 
 
-def discs_on_a_grid(shape: tuple[int, int], *, spacing: int, radius: int) -> np.ndarray:
-    """Returns an image ``(height, width, 3)`` with discs of brightness 1."""
-    y, x = np.mgrid[: shape[0], : shape[1]]
-    disc = np.hypot(y % spacing - spacing // 2, x % spacing - spacing // 2) <= radius
-    return np.repeat(disc[..., None], 3, axis=2).astype(np.float32)
-
-
-@pytest.mark.parametrize(
-    ("spacing", "radius", "below", "looks"),
-    [(20, 6, 200.0, 2), (20, 6, 100.0, 1), (20, 6, 0.0, 1), (20, 9, 200.0, 1), (64, 6, 200.0, 1), (20, 0, 0.0, 1)],
-)
-def test_images_of_small_and_crowded_objects_are_looked_at_again_enlarged(
-    spacing: int, radius: int, below: float, looks: int
-) -> None:
-    image = discs_on_a_grid((80, 128), spacing=spacing, radius=radius)
-    config = WindowsConfig(size=32, stride=24, batch_size=4, num_views=1, magnify_below=below, precision="float32")
-    network = Echo()
-    (score_map,) = score_maps(network, [image], config=config, step=STEP)
-    seen = sum(shape[0] for shape in network.shapes)
-    assert seen == sum(len(cover((80, 128), 32 // zoom, 24 // zoom)) for zoom in (1, 2)[:looks])
-    assert score_map.shape == (80, 128, 1)
-    np.testing.assert_allclose(score_map, image[..., :1], atol=0.0 if looks == 1 else 0.4)
-    np.testing.assert_array_equal(score_map >= 0.5, image[..., :1] >= 0.5)
-
-
-def test_second_look_shows_the_network_objects_of_twice_the_size() -> None:
-    image = discs_on_a_grid((80, 120), spacing=20, radius=6)
-    areas = []
-
-    def network(batch: np.ndarray) -> np.ndarray:
-        sizes = [cv2.connectedComponentsWithStats(np.uint8(window >= 0.5))[2][1:, 4].max() for window in batch[..., 0]]
-        areas.append(float(np.max(sizes)))
-        return batch[..., :1]
-
-    config = WindowsConfig(size=48, stride=48, batch_size=64, num_views=1, magnify_below=200.0, precision="float32")
-    list(score_maps(network, [image], config=config, step=STEP))
-    assert areas[1] / areas[0] == pytest.approx(4.0, rel=0.1)
-
-
-def test_order_of_images_survives_second_looks() -> None:
-    shapes = ((40, 40), (90, 60), (32, 32), (33, 70), (64, 64))
-    images = [discs_on_a_grid(s, spacing=20, radius=6 if n % 2 else 9) for n, s in enumerate(shapes)]
-    config = WindowsConfig(size=32, stride=32, batch_size=3, num_views=1, magnify_below=200.0, precision="float32")
-    for image, score_map in zip(images, score_maps(Echo(), images, config=config, step=STEP), strict=True):
-        np.testing.assert_array_equal(score_map >= 0.5, image[..., :1] >= 0.5)
-
-
-@pytest.mark.parametrize(
-    ("foreground", "body", "expected"),
-    [(100, 50, True), (199, 100, True), (250, 100, False), (100, 0, False)],
-)
-def test_objects_are_counted_by_their_parts(foreground: int, body: int, expected: bool) -> None:
-    """Of 10 objects on 100 x 100 px: their pixels, and those of their bodies."""
-    score_map = np.zeros((100, 100, 3), np.float32)
-    score_map[..., 0] = 1.0
-    for number in range(10):
-        score_map[10 * number, :foreground, 0] = 0.0
-        score_map[10 * number, :body, 1] = 1.0
-        score_map[10 * number + 1, : max(0, foreground - 100), 0] = 0.0
-        score_map[10 * number + 2, : max(0, foreground - 200), 0] = 0.0
-    assert is_small_and_crowded(score_map, below=200.0) is expected
-
-
 def test_images_are_read_as_they_are_needed() -> None:
     read = []
 
@@ -194,13 +130,13 @@ def test_images_are_read_as_they_are_needed() -> None:
             read.append(number)
             yield np.zeros((8, 8, 3), np.float32)
 
-    config = WindowsConfig(size=16, stride=16, batch_size=2, num_views=1, magnify_below=0.0, precision="float32")
+    config = WindowsConfig(size=16, stride=16, batch_size=2, num_views=1, precision="float32")
     next(score_maps(Echo(), images(), config=config, step=STEP))
     assert len(read) <= 3
 
 
 def test_no_image_gives_no_map() -> None:
-    config = WindowsConfig(size=16, stride=16, batch_size=2, num_views=1, magnify_below=0.0, precision="float32")
+    config = WindowsConfig(size=16, stride=16, batch_size=2, num_views=1, precision="float32")
     assert list(score_maps(Echo(), [], config=config, step=STEP)) == []
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.conftest import disc_labels, tube_sample
+from tests.run_lengths import from_run_lengths
 
 from nanonuclei.errors import ConfigError, DataError
-from nanonuclei.imaging.instances import from_run_lengths
 from nanonuclei.stages import predict as stage
 from nanonuclei.stages.predict import find_images, predict
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment

@@ -96,7 +96,6 @@ class WindowsConfig(InferenceConfig):
     stride: Annotated[int, Field(ge=1, le=8192)]
     batch_size: Annotated[int, Field(ge=1, le=1024)]
     num_views: Literal[1, 8]
-    magnify_below: Annotated[float, Field(ge=0.0)]
 
     @model_validator(mode="after")
     def _windows_cover(self) -> Self:

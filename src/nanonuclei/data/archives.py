@@ -217,27 +217,6 @@ def write_zip(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
         os.fsync(stream.fileno())
 
 
-@contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Gives a temporary name beside `path` to write to; it becomes `path` at the end, or vanishes on any failure.
-
-    Raises:
-        DataError: The disk is full or the folder cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise DataError(
-            f"cannot write {path}: {error.strerror or error}. Free space or rights in {path.parent}"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-
-
 def file_sha256(path: Path) -> str:
     """Returns the SHA-256 of a file's content, 64 hex digits."""
     with path.open("rb") as stream:

@@ -161,7 +161,7 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
 
 def stored_config(path: Path) -> ExperimentConfig:
     """Reads the experiment that is stored with a model."""
-    return load_experiment(stored_task(path), path=path)
+    return load_experiment(stored_task(path), path=path, stored=True)
 
 
 def stored_task(path: Path) -> str:

