@@ -13,7 +13,8 @@ import tifffile
 
 from nanonuclei.config.nanotube_data import SimulatedNanotubesConfig
 from nanonuclei.data.annotations import json_kind, load_json
-from nanonuclei.data.archives import Files, Place, file_sha256, open_files, whole_file, write_zip
+from nanonuclei.data.archives import Files, file_sha256, open_files, whole_file, write_zip
+from nanonuclei.data.files.content import Place
 from nanonuclei.data.label_studio import file_of
 from nanonuclei.data.sources import TNT_ARCHIVE, problems_table
 from nanonuclei.data.tube_layout import PARSERS, describe, find_layout

@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 
 from nanonuclei.config.nanotube_data import Channel
-from nanonuclei.data.archives import Files, open_files
+from nanonuclei.data.archives import Files, content_of, open_files
 from nanonuclei.data.catalog import BadSample
-from nanonuclei.data.image_files import is_image, read_planes
+from nanonuclei.data.files.listing import is_image
+from nanonuclei.data.files.reading import read_channels
 from nanonuclei.data.label_studio import WindowTask
 from nanonuclei.data.tube_names import sample_ids
 from nanonuclei.data.tube_sources import LIMITS
@@ -70,7 +71,7 @@ def cut_pictures(
     tasks: list[WindowTask] = []
     problems: list[BadSample] = []
     with open_files(path, limits=LIMITS) as files:
-        names = [name for name in files.names if is_image(name) and not _hidden(name)]
+        names = [name for name in files.names if is_image(name)]
         if not names:
             raise DataError(f"{path} must hold images, PNG, JPEG or TIFF, but holds none. Give another folder")
         (folder / PICTURES).mkdir(parents=True, exist_ok=True)
@@ -108,7 +109,7 @@ def _cut(
     size: int,
     look: Callable[[Image], Look] | None,
 ) -> list[WindowTask]:
-    image = read_planes(files, name, [channel]).images[0]
+    image = read_channels(content_of(files, name), [channel]).images[0]
     seen = look(image) if look else None
     picture = _stretched(image)
     tasks = []
@@ -140,7 +141,3 @@ def _stretched(image: Image) -> UInt8Array:
     table = np.clip(np.rint((values - np.float32(low)) * np.float32(255.0 / max(high - low, 1.0))), 0, 255)
     stretched: UInt8Array = table.astype(np.uint8)[image]
     return stretched
-
-
-def _hidden(name: str) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))

@@ -31,7 +31,8 @@ from nanonuclei.data.annotations import (
 )
 from nanonuclei.data.archives import Files
 from nanonuclei.data.catalog import BadSample
-from nanonuclei.data.image_files import is_image, stem
+from nanonuclei.data.files.listing import is_image
+from nanonuclei.data.files.reading import stem
 from nanonuclei.data.label_studio import file_of, parse_label_studio
 from nanonuclei.data.tube_names import beside, by_base_name, match_image, sample_ids
 from nanonuclei.errors import DataError
@@ -156,8 +157,6 @@ def _sort(files: Files) -> _Found:
     found = _Found()
     for name in files.names:
         parts = name.split("/")
-        if any(part.startswith(".") or part == "__MACOSX" for part in parts):
-            continue
         folder = parts[-2].lower() if len(parts) > 1 else ""
         if is_image(name):
             if folder in (_MASKS, _CELLS):

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from nanonuclei.config.nanotube_data import NO_CHANNEL, ChannelsConfig, SimulatedNanotubesConfig
 from nanonuclei.data.annotations import Marks
-from nanonuclei.data.archives import Files, Limits, open_files
+from nanonuclei.data.archives import Files, Limits, content_of, open_files
 from nanonuclei.data.catalog import BadSample
-from nanonuclei.data.image_files import Planes, read_planes, read_values
-from nanonuclei.data.pixel_values import as_labels
+from nanonuclei.data.files.masks import as_labels
+from nanonuclei.data.files.reading import Channels, read_channels, read_values
 from nanonuclei.data.simulate.nanotubes import MEMBRANE, NUCLEI, NanotubeSettings, simulate_nanotubes
 from nanonuclei.data.tube_layout import ImageEntry, Layout, find_layout
 from nanonuclei.data.tubes import TubeSample, TubeTruth
@@ -125,7 +125,7 @@ def _read_entry(
 
     def labels_of(file: str, shape: tuple[int, ...] | None) -> UInt16Array | None:
         try:
-            labels = as_labels(read_values(files, file))
+            labels = as_labels(read_values(content_of(files, file)))
         except DataError as error:
             found(file, str(error))
             return None
@@ -159,10 +159,10 @@ def _read_entry(
     return TubeSample(entry.sample_id, image, truth, entry.group, nuclei, cells, entry.file)
 
 
-def _planes(files: Files, entry: ImageEntry, channels: ChannelsConfig, problems: list[BadSample]) -> Planes | None:
+def _planes(files: Files, entry: ImageEntry, channels: ChannelsConfig, problems: list[BadSample]) -> Channels | None:
     wanted = [channels.tubes] if channels.nuclei == NO_CHANNEL else [channels.tubes, channels.nuclei]
     try:
-        return read_planes(files, entry.file, wanted)
+        return read_channels(content_of(files, entry.file), wanted)
     except DataError as error:
         problems.append(BadSample(entry.sample_id, entry.file, str(error)))
         return None
