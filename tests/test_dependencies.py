@@ -34,6 +34,7 @@ NOT_FOR = {
 }
 """Imported by a stage's modules, but not used by that stage: simulation, read-out, training."""
 NANOTUBES_ONLY = {
+    "data/files/masks.py",
     "imaging/binned_scores.py",
     "imaging/cell_bodies.py",
     "imaging/cutting.py",
@@ -92,12 +93,12 @@ TUBE_ROOTS = {
 TUBE_TEXT_ONLY = TEXT_ONLY | {"config/nanotube_data.py", "config/params.py", "config/tune.py"}
 NOT_FOR_TUBES = {
     "prepare": {  # the pipeline draws its images: no archive, no label file, no other image format
-        *("data/annotations.py", "data/archives.py", "data/image_files.py", "data/label_studio.py"),
+        *("data/annotations.py", "data/archives.py", "data/files", "data/label_studio.py"),
         *(
             "data/overlaps.py",
-            "data/pixel_values.py",
+            "data/mask_files.py",
+            "data/sample_files.py",
             "data/sources.py",
-            "data/tiff_metadata.py",
             "data/tube_layout.py",
         ),
         *("imaging/instances.py", "imaging/windows.py", "stages/new_folder.py", "stages/places.py"),

@@ -92,7 +92,7 @@ UNSAFE_NAMES = [
     "a/..",
     "C:/windows.png",
     "d:x.png",
-    "a\\b.png",
+    "\\up.png",
     "..\\up.png",
     "a/\x1b[31m.png",
 ]

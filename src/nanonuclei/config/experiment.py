@@ -47,6 +47,7 @@ class NucleiDataConfig(Section):
     seed: Seed
     dataset: Literal["auto", "dsb2018", "simulated"]
     on_bad_sample: Literal["fail", "skip"]
+    masks: Literal["one_per_nucleus", "labels", "connected"]
     modality: Literal["all", "fluorescence", "stained", "brightfield"]
     max_train_samples: Annotated[int, Field(ge=0)]
     split: SplitConfig

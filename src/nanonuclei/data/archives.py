@@ -254,7 +254,9 @@ def _name_of(entry: zipfile.ZipInfo) -> str:
 def _check_entry(path: Path, entry: zipfile.ZipInfo, limits: Limits) -> None:
     name = _name_of(entry)
     if name.startswith("/") or _DRIVE.match(name) or ".." in name.split("/"):
-        raise DataError(f"{path} holds {entry.orig_filename!r}, a path that leads out of the archive. Do not use this zip")
+        raise DataError(
+            f"{path} holds {entry.orig_filename!r}, a path that leads out of the archive. Do not use this zip"
+        )
     if not name.isprintable():
         raise DataError(f"{path} holds {name!r}, a name with control characters. Do not use this zip")
     if stat.S_ISLNK(entry.external_attr >> 16):

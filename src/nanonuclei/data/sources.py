@@ -3,65 +3,44 @@
 from __future__ import annotations
 
 import contextlib
-import struct
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from nanonuclei.data.archives import Files, open_files, open_inner_zip
 from nanonuclei.data.catalog import BadSample, Sample
+from nanonuclei.data.files.limits import ImageLimits
+from nanonuclei.data.files.reading import read_single, read_values
+from nanonuclei.data.mask_files import MAX_OBJECTS, MaskKind, Painting, objects_of
+from nanonuclei.data.sample_files import FORMS, IMAGES, MASKS, TRAIN, SampleFiles, below_train, group
 from nanonuclei.errors import DataError, nearest_name
-from nanonuclei.imaging.types import Image, UInt16Array
+from nanonuclei.imaging.types import Image
 
 DSB2018_ARCHIVE = "dsb2018/stage1_train.zip"
 """Where the Data Science Bowl 2018 lies below the data folder."""
 TNT_ARCHIVE = "tnt/tnt.zip"
 """Where images of nanotubes lie below the data folder; `tube_sources.py` reads them."""
-MAX_OVERLAP = 0.10
-"""Most of the smaller of two masks that both may claim; above it one is taken to be a mistake. The corrected set
-shares 9 px in all, so the figure separates slips of the brush from nuclei that were outlined twice."""
-MAX_OBJECTS = 65_535
-"""Most masks per image: what a uint16 label map can number."""
-MAX_PIXELS = 2**26
-"""Largest image that is decoded, px."""
+LIMITS = ImageLimits(num_pixels=2**26)
+"""Largest image that is decoded."""
+MAX_RATIO = 200
+"""Most bytes of images and labels that one byte of an image file may become; the Data Science Bowl is near 10."""
+RATIO_FLOOR = 256 * 2**20
+"""Images and labels below this many bytes may have any ratio."""
 
 _DATASETS = {"dsb2018": DSB2018_ARCHIVE, "tnt": TNT_ARCHIVE}
-_TRAIN = "stage1_train"
-_TRAIN_ZIP = f"{_TRAIN}.zip"
-_IMAGES = "images"
-_MASKS = "masks"
+_TRAIN_ZIP = f"{TRAIN}.zip"
 _NUM_THREADS = 4
 _LOOK_AHEAD = 2 * _NUM_THREADS
-_PNG_HEADER = struct.Struct(">16x2I")
-
-
-@dataclass
-class SampleFiles:
-    """Which files make up one sample of the Data Science Bowl.
-
-    Attributes:
-        folder: Folder of the sample within the dataset.
-        images: Paths within the dataset, sorted; one in a sound dataset.
-        masks: Paths within the dataset, sorted; one per object.
-    """
-
-    folder: str
-    images: list[str] = field(default_factory=list)
-    masks: list[str] = field(default_factory=list)
 
 
 @contextlib.contextmanager
 def open_dsb2018(path: Path) -> Iterator[tuple[Files, dict[str, SampleFiles]]]:
-    """Opens a dataset laid out as Kaggle does: ``.../<id>/images/*.png`` and ``.../<id>/masks/*.png``.
+    """Opens a dataset of images and masks; `sample_files.group` says in which layouts.
 
-    Where some of it lies below a folder ``stage1_train``, only that counts. Where a ``stage1_train.zip`` lies inside
-    instead, as in the zip of the whole competition, that is opened. Hidden files and those of macOS are passed over.
+    Where a ``stage1_train.zip`` lies inside, as in the zip of the whole competition, that is opened. Leftovers of
+    operating systems are passed over.
 
     Args:
         path: A zip or a folder.
@@ -75,42 +54,46 @@ def open_dsb2018(path: Path) -> Iterator[tuple[Files, dict[str, SampleFiles]]]:
     with contextlib.ExitStack() as stack:
         files = stack.enter_context(open_files(path))
         inner = [name for name in files.names if name.split("/")[-1] == _TRAIN_ZIP]
-        if inner and not any(_below_train(name) for name in files.names):
+        if inner and not any(below_train(name) for name in files.names):
             files = stack.enter_context(open_inner_zip(files, inner[0]))
-        samples = _group(files.names)
+        samples = group(files.names)
         if not samples:
             raise DataError(
-                f"{path} must hold <id>/images/<id>.png and <id>/masks/*.png, but holds {len(files.names):,} files and "
-                f"no sample. Take stage1_train.zip of the Data Science Bowl 2018, or run: fetch dsb2018 --source public"
+                f"{path} must hold {FORMS}, but holds {len(files.names):,} files and no sample. Take stage1_train.zip "
+                f"of the Data Science Bowl 2018, or run: fetch dsb2018 --source public"
             )
         yield files, samples
 
 
-def read_dsb2018(path: Path) -> Iterator[Sample | BadSample]:
+def read_dsb2018(path: Path, *, masks: MaskKind = "one_per_nucleus") -> Iterator[Sample | BadSample]:
     """Reads the Data Science Bowl 2018, or a dataset laid out like it, sample by sample.
 
     Images of 8 or 16 bit come as ``(height, width)`` where they are grey, whatever the file says, else as RGB; an alpha
-    channel is dropped. Every nonzero pixel of a mask belongs to its object; objects are numbered by the sorted names of
-    their masks. A pixel claimed twice goes to the first mask, which is a problem only above `MAX_OVERLAP`.
+    channel is dropped. Numbers of other types become 16 bit. `mask_files.objects_of` says what a mask file is; objects
+    are numbered by the sorted names of their masks. A pixel claimed twice goes to the first mask, which is a problem
+    only above `mask_files.MAX_OVERLAP`.
 
     Args:
         path: A zip or a folder, see `open_dsb2018`.
+        masks: What a mask file is.
 
     Yields:
         In order of the sample ids, either the sample, or a row for each of its problems.
 
     Raises:
-        DataError: The dataset as a whole cannot be read, or holds no sample. Raised with the first item.
+        DataError: The dataset as a whole cannot be read, holds no sample, or becomes more than `MAX_RATIO` times as
+            large in memory as it is on disk.
     """
     with open_dsb2018(path) as (files, samples), ThreadPoolExecutor(_NUM_THREADS) as pool:
-        waiting: deque[Future[Sample | list[BadSample]]] = deque()
+        waiting: deque[Future[_Read]] = deque()
+        guard = _Guard(path)
         try:
             for sample_id, parts in samples.items():
-                waiting.append(pool.submit(_read_sample, files, sample_id, parts))
+                waiting.append(pool.submit(_read_sample, files, sample_id, parts, masks))
                 if len(waiting) > _LOOK_AHEAD:
-                    yield from _rows(waiting.popleft().result())
+                    yield from _rows(guard.passed(waiting.popleft().result()))
             while waiting:
-                yield from _rows(waiting.popleft().result())
+                yield from _rows(guard.passed(waiting.popleft().result()))
         finally:
             for future in waiting:
                 future.cancel()
@@ -157,27 +140,23 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _below_train(name: str) -> bool:
-    parts = name.split("/")
-    return _is_part_of_sample(parts) and _TRAIN in parts[:-3]
+class _Guard:
+    """Refuses datasets that are small on disk and huge in memory."""
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._packed = self._unpacked = 0
 
-def _is_part_of_sample(parts: Sequence[str]) -> bool:
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-    return len(parts) >= 3 and parts[-2] in (_IMAGES, _MASKS) and not hidden
-
-
-def _group(names: Sequence[str]) -> dict[str, SampleFiles]:
-    wanted = [name for name in names if _below_train(name)]
-    samples: dict[str, SampleFiles] = {}
-    for name in wanted or names:
-        parts = name.split("/")
-        if not _is_part_of_sample(parts):
-            continue
-        sample = samples.setdefault(parts[-3], SampleFiles("/".join(parts[:-2])))
-        if name.lower().endswith(".png"):
-            (sample.images if parts[-2] == _IMAGES else sample.masks).append(name)
-    return dict(sorted(samples.items()))
+    def passed(self, read: _Read) -> Sample | list[BadSample]:
+        """Counts a sample and returns it."""
+        self._packed += read.packed
+        self._unpacked += read.unpacked
+        if self._unpacked > max(RATIO_FLOOR, MAX_RATIO * self._packed):
+            raise DataError(
+                f"{self._path} unpacks from {self._packed:,} to more than {self._unpacked:,} bytes of images and "
+                f"labels, more than {MAX_RATIO} times. Do not use this dataset"
+            )
+        return read.result
 
 
 def _rows(result: Sample | list[BadSample]) -> Iterator[Sample | BadSample]:
@@ -187,120 +166,73 @@ def _rows(result: Sample | list[BadSample]) -> Iterator[Sample | BadSample]:
         yield from result
 
 
-def _read_sample(files: Files, sample_id: str, parts: SampleFiles) -> Sample | list[BadSample]:
+@dataclass(frozen=True)
+class _Read:
+    """What reading one sample gave.
+
+    Attributes:
+        result: The sample, or its problems.
+        packed: Size of its image's file, bytes.
+        unpacked: Size of its image and labels, bytes.
+    """
+
+    result: Sample | list[BadSample]
+    packed: int
+    unpacked: int
+
+
+def _read_sample(files: Files, sample_id: str, parts: SampleFiles, masks: MaskKind) -> _Read:
     problems: list[BadSample] = []
+    packed = 0
 
     def found(file: str, problem: str) -> None:
         problems.append(BadSample(sample_id, file, problem))
 
-    def decoded(name: str) -> Image | None:
+    def content(name: str) -> bytes | None:
         try:
-            return _decode(files.read(name))
+            return files.read(name)
         except DataError as error:
             found(name, f"cannot be read: {error.__cause__ or error}")
-        except ValueError as error:
-            found(name, str(error))
         return None
+
+    def where(folder: str) -> str:
+        return f"{parts.folder}/{folder}".lstrip("/")
 
     image: Image | None = None
     if len(parts.images) == 1:
-        image = decoded(parts.images[0])
+        (name,) = parts.images
+        data = content(name)
+        packed = len(data or b"")
+        try:
+            image = read_single(data, limits=LIMITS) if data is not None else None
+        except DataError as error:
+            found(name, str(error))
     elif parts.images:
-        found(f"{parts.folder}/{_IMAGES}", f"{len(parts.images)} images where one is expected")
+        found(where(IMAGES), f"{len(parts.images)} images where one is expected")
     else:
-        found(f"{parts.folder}/{_IMAGES}", "no PNG image")
+        found(where(IMAGES), "no image")
     if not parts.masks:
-        found(f"{parts.folder}/{_MASKS}", "no PNG mask")
+        found(where(MASKS), "no mask")
     too_many = len(parts.masks) > MAX_OBJECTS
     if too_many:
-        found(f"{parts.folder}/{_MASKS}", f"{len(parts.masks):,} masks, more than the {MAX_OBJECTS:,} that fit")
+        found(where(MASKS), f"{len(parts.masks):,} masks, more than the {MAX_OBJECTS:,} that fit")
 
-    painting = None if image is None or too_many else _Painting(image.shape[:2])
+    painting = None if image is None or too_many else Painting(image.shape[:2])
     for name in parts.masks:
-        mask = decoded(name)
-        if mask is None:
+        data = content(name)
+        if data is None:
             continue
-        inside = _is_set(mask)
-        if not inside.any():
+        try:
+            objects = objects_of(read_values(data, limits=LIMITS), masks, alone=len(parts.masks) == 1)
+        except DataError as error:
+            found(name, str(error))
+            continue
+        if not objects.any():
             found(name, "empty mask: no pixel is set")
         elif painting is not None:
-            for problem in painting.add(name, inside):
+            for problem in painting.add(name, objects):
                 found(name, problem)
+    unpacked = 0 if image is None else image.nbytes + 2 * image.shape[0] * image.shape[1]
     if problems or image is None or painting is None:
-        return problems
-    return Sample(sample_id, _as_stored(image), painting.labels)
-
-
-class _Painting:
-    """The label map of one image while its masks are painted into it, first come, first served."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.labels: UInt16Array = np.zeros(shape, np.uint16)
-        self._names: list[str] = []
-        self._areas: list[int] = []
-
-    def add(self, name: str, mask: NDArray[np.bool_]) -> Iterator[str]:
-        """Paints one mask and yields its problems."""
-        if mask.shape != self.labels.shape:
-            yield f"mask has {_size(mask.shape)} px, its image {_size(self.labels.shape)} px (width x height)"
-            return
-        pixels = np.flatnonzero(mask)
-        flat = self.labels.reshape(-1)
-        taken = flat[pixels]
-        free = pixels[taken == 0]
-        self._names.append(name)
-        self._areas.append(len(pixels))
-        flat[free] = len(self._names)
-        if len(free) == len(pixels):
-            return
-        too_much = list(self._overlaps(taken, area=len(pixels)))
-        yield from too_much
-        if not too_much and not len(free):
-            yield "covered by other masks: no pixel is left"
-
-    def _overlaps(self, taken: UInt16Array, *, area: int) -> Iterator[str]:
-        shared = np.bincount(taken)
-        for other in np.flatnonzero(shared[1:]):
-            share = int(shared[other + 1]) / min(area, self._areas[other])
-            if share > MAX_OVERLAP:
-                yield (
-                    f"shares {shared[other + 1]:,} px with {self._names[other].split('/')[-1]}, "
-                    f"{share:.0%} of the smaller mask; at most {MAX_OVERLAP:.0%} are taken for a slip"
-                )
-
-
-def _size(shape: Sequence[int]) -> str:
-    return f"{shape[1]}x{shape[0]}"
-
-
-def _decode(content: bytes) -> Image:
-    """Decodes an image file as it is; colour in the order of OpenCV. A ValueError says in a few words why it cannot."""
-    if len(content) < _PNG_HEADER.size:
-        raise ValueError(f"not an image: {len(content)} bytes")
-    width, height = _PNG_HEADER.unpack_from(content)
-    if content.startswith(b"\x89PNG") and width * height > MAX_PIXELS:
-        raise ValueError(f"{width}x{height} px, more than the {MAX_PIXELS:,} px that are decoded")
-    try:
-        image: Image | None = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise ValueError(f"not a readable image: {error.err}") from error
-    if image is None:
-        raise ValueError("not a readable image: damaged, cut short or of another format")
-    if image.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"pixels of type {image.dtype}; 8 or 16 bit are read")
-    return image
-
-
-def _is_set(mask: Image) -> NDArray[np.bool_]:
-    inside: NDArray[np.bool_] = mask != 0
-    return inside if inside.ndim == 2 else np.any(inside[..., :3], axis=-1)
-
-
-def _as_stored(image: Image) -> Image:
-    """Turns what OpenCV decodes into grey where the channels agree, else into RGB."""
-    if image.ndim == 2:
-        return image
-    blue, green, red = (image[..., channel] for channel in range(3))
-    if np.array_equal(blue, green) and np.array_equal(green, red):
-        return np.ascontiguousarray(blue)
-    return np.ascontiguousarray(image[..., 2::-1])
+        return _Read(problems, packed, unpacked)
+    return _Read(Sample(sample_id, image, painting.labels), packed, unpacked)

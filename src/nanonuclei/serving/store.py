@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     import keras
 
 REQUIREMENTS = (
+    "imagecodecs",
     "mlflow",
     "numpy",
     "onnxruntime",
     "opencv-python-headless",
     "pandas",
+    "pillow",
     "pydantic",
     "pyyaml",
     "scikit-image",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from nanonuclei.config.nanotubes import NanotubeExperiment
+from nanonuclei.config.experiment import NanotubeExperiment, NucleiExperiment
 from nanonuclei.config.params import load_experiment
 from nanonuclei.data.fetch import fetch_dsb2018
 from nanonuclei.data.fetch_tnt import fetch_tnt
@@ -22,7 +22,14 @@ def _fetch_tnt(source: str, data: Path, *, report: Callable[[str], None]) -> Pat
     return fetch_tnt(source, data, simulated=config.data.simulated, seed=config.data.seed, report=report)
 
 
-FETCHED = {"dsb2018": fetch_dsb2018, "tnt": _fetch_tnt}
+def _fetch_dsb2018(source: str, data: Path, *, report: Callable[[str], None]) -> Path:
+    config = load_experiment("nuclei", path=PARAMS)
+    if not isinstance(config, NucleiExperiment):
+        raise ConfigError(f"the section nuclei of {PARAMS} must hold a nuclei experiment. Restore it from git")
+    return fetch_dsb2018(source, data, masks=config.data.masks, report=report)
+
+
+FETCHED = {"dsb2018": _fetch_dsb2018, "tnt": _fetch_tnt}
 """How each dataset gets below `data/`."""
 
 

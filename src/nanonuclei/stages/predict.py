@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ import pandas as pd
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import parse_settings
+from nanonuclei.data.files.axes import Plane
+from nanonuclei.data.files.listing import list_images
+from nanonuclei.data.files.reading import iter_image_file
 from nanonuclei.engine.networks import network_of
 from nanonuclei.engine.predict import map_maker
 from nanonuclei.errors import ConfigError, DataError
@@ -32,7 +36,6 @@ from nanonuclei.tracking.runs import existing_run
 if TYPE_CHECKING:
     import keras
 
-SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 CHANGEABLE = ("windows", "instances", "tubes")
 """Sections that say how a trained model is used; instances are of nuclei, tubes of nanotubes."""
 
@@ -61,7 +64,8 @@ def predict(
 
     Args:
         model: A run's id, or a model's URI such as ``models:/nuclei@champion``.
-        images: An image, or a folder that is searched with all its subfolders. Names must differ, suffixes aside.
+        images: An image, or a folder that is searched with all its subfolders, which the output mirrors. Of a file
+            with several times or recordings each is an image of its own.
         output: Folder to make.
         settings: Texts ``path=value`` below windows, instances or tubes, such as ``windows.num_views=8``.
         submission: Also write ``submission.csv`` as the Data Science Bowl 2018 took it.
@@ -72,7 +76,7 @@ def predict(
 
     Raises:
         ConfigError: A setting is not one of those, or the output exists.
-        DataError: There are no images, some cannot be read (all of them are named), or two share a name.
+        DataError: There are no images, or some cannot be read (all of them are named).
         TrackingError: There is no such run, or it holds no model.
     """
     changed = parse_settings(settings)
@@ -101,47 +105,44 @@ def predict(
 
 
 def find_images(place: Path) -> dict[str, Path]:
-    """Returns the images of a folder and of its subfolders by name, sorted; all of them can be read.
+    """Returns the images of a folder and of its subfolders by name, see `list_images`; all of them can be read.
+
+    Args:
+        place: A folder, an image, or a pattern.
 
     Raises:
-        DataError: There is none, two share a name, or some cannot be read.
+        DataError: There is none, or some cannot be read.
     """
-    found = [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES)
-    if not found:
-        raise DataError(f"{place} holds no image ({', '.join(SUFFIXES)}). Name a folder of images, or one image")
-    paths: dict[str, Path] = {}
-    for path in found:
-        if path.stem in paths:
-            raise DataError(f"images need different names, but {paths[path.stem]} and {path} share one. Rename one")
-        paths[path.stem] = path
-    broken = [f"{path}: {problem}" for path in found if (problem := _problem(path))]
+    paths = list_images(place)
+    broken = [problem for path in paths.values() if (problem := _problem(path))]
     if broken:
         more = [f"... and {len(broken) - MOST_PROBLEMS} more"] if len(broken) > MOST_PROBLEMS else []
         listed = "\n  ".join([*broken[:MOST_PROBLEMS], *more])
-        raise DataError(f"{len(broken)} of {len(found)} images cannot be read. Remove or replace them:\n  {listed}")
+        raise DataError(f"{len(broken)} of {len(paths)} images cannot be read. Remove or replace them:\n  {listed}")
     return paths
 
 
 def _problem(path: Path) -> str:
     try:
-        _read(path)
+        for _ in iter_image_file(path):
+            pass
     except DataError as error:
         return str(error)
     return ""
 
 
-def _read(path: Path) -> Image:
-    try:
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    except (cv2.error, OSError):
-        image = None
-    if image is None:
-        raise DataError("no image that can be decoded")
-    if image.dtype not in (np.uint8, np.uint16):
-        raise DataError(f"8 or 16 bit expected, got {image.dtype}")
-    if image.ndim == 3 and image.shape[2] not in (3, 4):
-        raise DataError(f"1, 3 or 4 channels expected, got {image.shape[2]}")
-    return image if image.ndim == 2 else cv2.cvtColor(image[..., :3], cv2.COLOR_BGR2RGB)
+def _read_planes(paths: dict[str, Path], waiting: deque[tuple[str, Plane]]) -> Iterator[Image]:
+    """Yields the image of each plane of each file; name and plane are appended to `waiting`."""
+    for name, path in paths.items():
+        for plane in iter_image_file(path):
+            waiting.append((f"{name}{plane.suffix}", plane))
+            yield plane.image
+
+
+def _write_image(path: Path, image: Image) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), image):
+        raise DataError(f"cannot write {path}. Free space or rights there")
 
 
 def loaded(model: str, settings: dict[str, Any]) -> tuple[ExperimentConfig, keras.Model]:
@@ -162,10 +163,12 @@ def _predict_all(
     task = create_task(config)
     for part in ("labels", "outlines"):
         (folder / part).mkdir(parents=True)
-    inputs = (task.network_input(_read(path)) for path in paths.values())
+    waiting: deque[tuple[str, Plane]] = deque()
+    inputs = (task.network_input(image) for image in _read_planes(paths, waiting))
     maps, _ = map_maker(config, network_of(task, network))
     objects, images, submission = [], [], []
-    for number, ((name, path), score_map) in enumerate(zip(paths.items(), maps(inputs), strict=True), start=1):
+    for number, score_map in enumerate(maps(inputs), start=1):
+        name, plane = waiting.popleft()
         more: list[dict[str, Any]] = []
         counts: dict[str, float] = {}
         if isinstance(task, NanotubeTask):
@@ -174,16 +177,15 @@ def _predict_all(
             found = task.instances(score_map)
         labels = found.labels
         if len(found) > np.iinfo(np.uint16).max:
-            raise DataError(f"{path} has {len(found)} objects, more than a 16-bit label map holds. Cut the image")
-        cv2.imwrite(str(folder / "labels" / f"{name}.png"), labels.astype(np.uint16))
-        image = _read(path)
-        drawn = outlined(for_display(image, size=max(image.shape[:2])), labels)
-        cv2.imwrite(str(folder / "outlines" / f"{name}.png"), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+            raise DataError(f"{name} has {len(found)} objects, more than a 16-bit label map holds. Cut the image")
+        _write_image(folder / "labels" / f"{name}.png", labels.astype(np.uint16))
+        drawn = outlined(for_display(plane.image, size=max(labels.shape)), labels)
+        _write_image(folder / "outlines" / f"{name}.png", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
         objects += [row | extra for row, extra in zip_longest(_rows(name, found), more, fillvalue={})]
         size = {"height": labels.shape[0], "width": labels.shape[1]}
         images.append({"image": name, **size, "num_objects": len(found), **counts})
         submission += [{"ImageId": name, "EncodedPixels": text} for text in to_run_lengths(found) or [""]]
-        say(f"[{number}/{len(paths)}] {name}: {len(found)} objects")
+        say(f"[{number}] {name}: {len(found)} objects" + (f", {plane.choice}" if plane.choice else ""))
     columns = ["image", "object", "y0", "x0", "y1", "x1", "area", "score"]
     if isinstance(task, NanotubeTask):
         columns += MEASURES

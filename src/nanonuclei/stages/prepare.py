@@ -36,7 +36,8 @@ from nanonuclei.imaging.types import Image, Labels
 from nanonuclei.stages.new_folder import being_made, is_whole, put
 from nanonuclei.stages.places import DATA, prepared_folder
 
-SHAPING = ("data/archives.py", "data/catalog.py", "data/fields.py", "data/modality.py", "data/sources.py")
+SHAPING = ("data/archives.py", "data/catalog.py", "data/fields.py", "data/files", "data/mask_files.py")
+SHAPING += ("data/modality.py", "data/sample_files.py", "data/sources.py")
 SHAPING += ("data/splits.py", "data/simulate", "stages/prepare.py")
 """Code that decides what is prepared, below the package: files of another version of it are not used any more."""
 
@@ -98,7 +99,7 @@ def _read(config: ExperimentConfig, source: Path | None) -> Iterable[Sample | Ba
     if source is None:
         simulated = config.data.simulated
         return simulate_nuclei(simulated.num_images, size=simulated.size, seed=config.data.seed)
-    return read_dsb2018(source)
+    return read_dsb2018(source, masks=config.data.masks)
 
 
 def _write(
@@ -166,4 +167,5 @@ def _key(config: ExperimentConfig, source: Path | None) -> str:
     else:
         stat = source.stat()
         parts |= {"source": [source.name, stat.st_size, stat.st_mtime_ns], "bad": data.on_bad_sample}
+        parts["masks"] = data.masks
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,7 @@ class Plane:
     """
 
     image: Image
-    channels: NDArray[np.generic]
+    channels: NDArray[Any]
     channel_names: tuple[str, ...]
     choice: str
     pixel_size: float | None
@@ -122,14 +123,11 @@ def planes(scene: Scene, choice: Choice, *, limits: ImageLimits, number: int | N
             image = grey_if_equal(as_light(np.moveaxis(channels, 0, -1)))
         else:
             image = brightness(np.moveaxis(channels, 0, -1))
+        shown: tuple[str, ...] = names
         if image.ndim == 2 and scene.colour and choice.channel is None:
             channels, shown = channels[:1], (GREY,)
-        else:
-            shown = names
         several = extents.get("T", 1) > 1
-        yield Plane(
-            image, channels, shown, said, scene.pixel_size, scene.axes, time if several else None, number
-        )
+        yield Plane(image, channels, shown, said, scene.pixel_size, scene.axes, time if several else None, number)
 
 
 def with_known_axes(scene: Scene, axes: str | None = None) -> Scene:
@@ -195,7 +193,12 @@ def _renamed(scene: Scene, letters: str) -> Scene:
 
 
 def channel_index(
-    names: Sequence[str], channel: int | str | None, *, stains: Sequence[str] = (), colour: bool = False
+    names: Sequence[str],
+    channel: int | str | None,
+    *,
+    stains: Sequence[str] = (),
+    colour: bool = False,
+    setting: str = "the channel",
 ) -> int | None:
     """Finds a channel by its number or its name, whatever the case of its letters.
 
@@ -204,6 +207,7 @@ def channel_index(
         channel: Number from 0, or name; None: the only one, or the one that `stains` names.
         stains: Regular expressions, in order of preference.
         colour: Whether the channels are red, green and blue of one image.
+        setting: What the user changes to choose another one.
 
     Returns:
         Its number; None stands for the colour image as a whole, or for its brightness where `grey` was asked for.
@@ -233,10 +237,10 @@ def channel_index(
         lower = [name.lower() for name in names]
         if lower.count(channel.lower()) == 1:
             return lower.index(channel.lower())
-    raise DataError(f"no channel {channel!r}; there are: {known}. Change the channel")
+    raise DataError(f"no channel {channel!r}; there are: {known}. Change {setting}")
 
 
-def brightness(colours: NDArray[np.generic]) -> Image:
+def brightness(colours: NDArray[Any]) -> Image:
     """Returns the brightness of a colour image, ``(height, width)`` of its own type.
 
     Raises:
@@ -247,7 +251,7 @@ def brightness(colours: NDArray[np.generic]) -> Image:
     return np.rint(colours.astype(np.float64) @ _LUMINANCE).astype(colours.dtype)
 
 
-def _projected(scene: Scene, time: int, channel: int, choice: Choice) -> NDArray[np.generic]:
+def _projected(scene: Scene, time: int, channel: int, choice: Choice) -> NDArray[Any]:
     """Returns one channel of one time, ``(height, width)``, a focal plane or a projection over them."""
     samples = "S" if scene.colour or "C" not in scene.extents else "C"
     at = {"T": time}
@@ -260,12 +264,12 @@ def _projected(scene: Scene, time: int, channel: int, choice: Choice) -> NDArray
     if choice.z == "max":
         for place in range(1, num):
             result = np.maximum(result, measurable(scene.read({**at, "Z": place})))
-        return result
+        return np.asarray(result)
     total = result.astype(np.float64)
     for place in range(1, num):
-        total += measurable(scene.read({**at, "Z": place}))  # type: ignore[arg-type]
+        total += measurable(scene.read({**at, "Z": place}))
     mean = total / num
-    return mean.astype(result.dtype) if result.dtype.kind == "f" else np.rint(mean).astype(result.dtype)
+    return np.asarray(mean if result.dtype.kind == "f" else np.rint(mean), result.dtype)
 
 
 def _check_z(z: int | str, num: int) -> None:

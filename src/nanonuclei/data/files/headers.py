@@ -66,6 +66,17 @@ def read_header(head: bytes) -> Header:
         raise DataError("not a readable image: its header is damaged or cut short. Save it again") from error
 
 
+def is_cut_short(content: bytes) -> bool:
+    """Returns whether a PNG or JPEG lacks its end; of other formats their decoders tell.
+
+    Args:
+        content: The whole file.
+    """
+    if content.startswith(PNG):
+        return b"IEND" not in content[-1024:]
+    return content.startswith(JPEG) and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
+
+
 def _header(head: bytes) -> Header:
     if head.startswith(TIFF):
         return Header("TIFF")

@@ -90,7 +90,9 @@ def check_inside(file: Path, folder: Path) -> None:
 
 def _walk(folder: Path, *, zarr: bool = False) -> Iterator[str]:
     def refuse(error: OSError) -> None:
-        raise DataError(f"cannot list {error.filename}: {error.strerror}. Give yourself the right to read it") from error
+        raise DataError(
+            f"cannot list {error.filename}: {error.strerror}. Give yourself the right to read it"
+        ) from error
 
     for parent, folders, names in os.walk(folder, onerror=refuse):
         base = Path(parent)

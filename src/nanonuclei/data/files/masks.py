@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,7 @@ MAX_SHADES = 20
 """Most labels in one connected part of a mask. Crossing nanotubes share a part; a soft brush leaves hundreds."""
 
 
-def as_labels(values: NDArray[np.generic]) -> UInt16Array:
+def as_labels(values: NDArray[Any]) -> UInt16Array:
     """Turns the numbers of a mask into labels.
 
     Where all pixels but the background have one value, the connected parts (along edges and corners) are the objects;

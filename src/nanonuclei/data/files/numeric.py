@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +14,7 @@ DEEPEST = 65_535
 """Largest value of 16 bits."""
 
 
-def measurable(values: NDArray[np.generic]) -> NDArray[np.generic]:
+def measurable(values: NDArray[Any]) -> NDArray[Any]:
     """Returns the values with a number in every pixel, in the byte order of this machine.
 
     Args:
@@ -40,10 +42,10 @@ def measurable(values: NDArray[np.generic]) -> NDArray[np.generic]:
         raise DataError("no pixel holds a number, all are NaN or infinite. Save it again")
     numbers = values[finite]
     low, high = numbers.min(), numbers.max()
-    return np.nan_to_num(values, nan=low, neginf=low, posinf=high)
+    return np.asarray(np.nan_to_num(values, nan=low, neginf=low, posinf=high))
 
 
-def as_light(values: NDArray[np.generic]) -> Image:
+def as_light(values: NDArray[Any]) -> Image:
     """Turns values into an image that a network can be shown.
 
     Values of 8 or 16 bit stay as they are, whole numbers from 0 to 65,535 become 16 bit, and all others are stretched
@@ -61,8 +63,8 @@ def as_light(values: NDArray[np.generic]) -> Image:
     values = measurable(values)
     if values.dtype in (np.uint8, np.uint16):
         return np.ascontiguousarray(values)
-    low, high = float(values.min()), float(values.max())  # type: ignore[attr-defined]
-    whole = values.dtype.kind in "ui" or bool((values == np.rint(values)).all())  # type: ignore[call-overload]
+    low, high = float(values.min()), float(values.max())
+    whole = values.dtype.kind in "ui" or bool((values == np.rint(values)).all())
     if low >= 0 and 1 < high <= DEEPEST and whole:
         return values.astype(np.uint16)
     if low == high:
@@ -72,7 +74,7 @@ def as_light(values: NDArray[np.generic]) -> Image:
     return ((halves - low / 2) / (high / 2 - low / 2)).astype(np.float32)
 
 
-def as_stored(values: NDArray[np.generic]) -> Image:
+def as_stored(values: NDArray[Any]) -> Image:
     """Turns values into an image of 8 or 16 bit, as prepared datasets hold them; floats from 0 to 1 fill 16 bit.
 
     Args:
@@ -87,6 +89,10 @@ def as_stored(values: NDArray[np.generic]) -> Image:
 
 def grey_if_equal(image: Image) -> Image:
     """Returns ``(height, width)`` of a colour image whose channels agree, else the image."""
-    if image.ndim == 3 and np.array_equal(image[..., 0], image[..., 1]) and np.array_equal(image[..., 0], image[..., 2]):
+    if (
+        image.ndim == 3
+        and np.array_equal(image[..., 0], image[..., 1])
+        and np.array_equal(image[..., 0], image[..., 2])
+    ):
         return np.ascontiguousarray(image[..., 0])
     return image

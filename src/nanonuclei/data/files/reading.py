@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,9 +57,7 @@ def iter_image_file(
     try:
         for scenes in _scenes(content, limits):
             for number, scene in enumerate(scenes):
-                yield from planes(
-                    scene, choice or Choice(), limits=limits, number=number if len(scenes) > 1 else None
-                )
+                yield from planes(scene, choice or Choice(), limits=limits, number=number if len(scenes) > 1 else None)
     except DataError as error:
         raise DataError(f"{called or 'the image'}: {error}") from error
 
@@ -114,7 +113,7 @@ def read_single(content: Content, *, limits: ImageLimits = STANDARD) -> Image:
     return grey_if_equal(as_stored(values))
 
 
-def read_values(content: Content, *, limits: ImageLimits = STANDARD) -> NDArray[np.generic]:
+def read_values(content: Content, *, limits: ImageLimits = STANDARD) -> NDArray[Any]:
     """Reads the numbers of the only image of a file, which may stand for something else than light, such as a mask.
 
     Returns:
@@ -155,9 +154,9 @@ def read_channels(content: Content, channels: Sequence[int | str], *, limits: Im
         axis = "C" if "C" in scene.extents else "S"
         images = []
         for channel in channels:
-            index = channel_index(names, channel, colour=scene.colour)
+            index = channel_index(names, channel, colour=scene.colour, setting="data.channels")
             if index is None:
-                values: NDArray[np.generic] = brightness(scene.read({}))
+                values: NDArray[Any] = brightness(scene.read({}))
             else:
                 values = scene.read({axis: index} if axis in scene.extents else {})
             images.append(_visible(values))
@@ -209,7 +208,7 @@ def _num_channels(scene: Scene) -> int:
     return scene.extents.get("C", scene.extents.get("S", 1))
 
 
-def _visible(values: NDArray[np.generic]) -> Image:
+def _visible(values: NDArray[Any]) -> Image:
     image = as_stored(values)
     low, high = image.min(), image.max()
     if low == high:

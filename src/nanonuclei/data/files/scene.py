@@ -41,7 +41,7 @@ class Scene:
     colour: bool
     channel_names: tuple[str, ...]
     pixel_size: float | None
-    read: Callable[[Mapping[str, int]], NDArray[np.generic]]
+    read: Callable[[Mapping[str, int]], NDArray[Any]]
 
     @property
     def extents(self) -> dict[str, int]:

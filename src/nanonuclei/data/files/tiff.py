@@ -47,7 +47,8 @@ def open_tiff(content: Content, limits: ImageLimits) -> Iterator[list[Scene]]:
         logger.addHandler(logging.NullHandler())  # what tifffile logs about damaged files is raised as an error here
     with contextlib.ExitStack() as stack:
         with decoding("TIFF"):
-            source = stack.enter_context(handle(content))
+            source = handle(content)
+            stack.enter_context(source)
             tiff = stack.enter_context(tifffile.TiffFile(source, _multifile=False))
             series = list(enumerate(tiff.series))
             series = [(number, one) for number, one in series if not _is_side_image(one)] or series[:1]
@@ -100,7 +101,7 @@ def _scene(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int
 
 def _reader(
     tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, palette: NDArray[Any] | None, *, limits: ImageLimits
-) -> Callable[[Mapping[str, int]], NDArray[np.generic]]:
+) -> Callable[[Mapping[str, int]], NDArray[Any]]:
     """Returns what reads one plane, see `Scene.read`."""
     extents = dict(zip(series.axes, series.shape, strict=True))
     outer = [letter for letter in series.axes if letter not in "YXS"]
@@ -111,15 +112,15 @@ def _reader(
         outer, separate, per_page = [*outer, "S"], False, True
     page = series.keyframe
     white = page.photometric == _MINISWHITE and not tiff.is_imagej and series.dtype.kind in "ub"
-    alone: list[NDArray[np.generic]] = []
+    alone: list[NDArray[Any]] = []
 
-    def stored(index: Mapping[str, int]) -> NDArray[np.generic]:
+    def stored(index: Mapping[str, int]) -> NDArray[Any]:
         """The axes Y, X and S of one place, in the order of the file."""
         if per_page:
-            place = 0
+            number = 0
             for letter in outer:
-                place = place * extents[letter] + index.get(letter, 0)
-            return _page(series.pages[place], limits)
+                number = number * extents[letter] + index.get(letter, 0)
+            return _page(series.pages[number], limits)
         if not alone:
             _check_segments(page, limits)
             if series.dataoffset is None and series.size * series.dtype.itemsize > limits.num_bytes:
@@ -129,7 +130,7 @@ def _reader(
         place = tuple(index.get(letter, 0) if letter in outer else slice(None) for letter in series.axes)
         return np.asarray(alone[0][place])
 
-    def read(index: Mapping[str, int]) -> NDArray[np.generic]:
+    def read(index: Mapping[str, int]) -> NDArray[Any]:
         with decoding("TIFF"):
             if "S" in outer and "S" not in index:
                 values = np.stack([stored({**index, "S": sample}) for sample in range(extents["S"])], axis=-1)
@@ -149,20 +150,18 @@ def _reader(
     return read
 
 
-def _upright(values: NDArray[np.generic], *, white: bool) -> NDArray[np.generic]:
+def _upright(values: NDArray[Any], *, white: bool) -> NDArray[Any]:
     """Turns values of which 0 is white into values of which 0 is black."""
     if not white:
         return values
-    return ~values if values.dtype.kind == "b" else np.iinfo(values.dtype).max - values  # type: ignore[operator]
+    return ~values if values.dtype.kind == "b" else np.iinfo(values.dtype).max - values
 
 
-def _coloured(
-    values: NDArray[np.generic], page: tifffile.TiffPage, palette: NDArray[Any] | None
-) -> NDArray[np.generic]:
+def _coloured(values: NDArray[Any], page: Any, palette: NDArray[Any] | None) -> NDArray[Any]:
     """Applies a palette, converts CMYK to RGB, and drops alpha."""
     if palette is not None:
         table = (palette.T >> 8).astype(np.uint8) if palette.max() > 255 else palette.T.astype(np.uint8)
-        return table[np.minimum(values, len(table) - 1)]  # type: ignore[index]
+        return np.asarray(table[np.minimum(values, len(table) - 1)])
     if values.ndim == 3 and page.photometric == _SEPARATED and values.shape[2] == 4:
         most = np.iinfo(values.dtype).max
         light = (most - values.astype(np.float64)) / most
@@ -174,7 +173,7 @@ def _coloured(
     return values
 
 
-def _page(page: tifffile.TiffPage | tifffile.TiffFrame | None, limits: ImageLimits) -> NDArray[np.generic]:
+def _page(page: Any, limits: ImageLimits) -> NDArray[Any]:
     if page is None:
         raise DataError("a page of the image is missing. Save it again as one file")
     _check_segments(page, limits)
@@ -190,7 +189,7 @@ def _page(page: tifffile.TiffPage | tifffile.TiffFrame | None, limits: ImageLimi
         raise
 
 
-def _check_segments(page: tifffile.TiffPage | tifffile.TiffFrame, limits: ImageLimits) -> None:
+def _check_segments(page: Any, limits: ImageLimits) -> None:
     """Refuses a page of which strips or tiles are missing, beyond the end of the file, cut short or bombs."""
     keyframe = page.keyframe
     end = page.parent.filehandle.size

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nanonuclei.data.pixel_values import as_labels
+from nanonuclei.data.files.masks import as_labels
 from nanonuclei.errors import DataError
 
 
