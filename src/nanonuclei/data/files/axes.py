@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,9 +31,6 @@ MAX_UNNAMED = 8
 
 GREY = "grey"
 """Name of the only channel of a grey image, and of the brightness of a colour image."""
-
-_LUMINANCE = np.array([0.299, 0.587, 0.114])
-"""Weights of red, green and blue in the brightness (ITU-R BT.601)."""
 
 
 @dataclass(frozen=True)
@@ -248,7 +246,7 @@ def brightness(colours: NDArray[Any]) -> Image:
     """
     if colours.dtype not in (np.uint8, np.uint16):
         raise DataError(f"brightness of colours of type {colours.dtype} is not defined. Name red, green or blue")
-    return np.rint(colours.astype(np.float64) @ _LUMINANCE).astype(colours.dtype)
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(colours), cv2.COLOR_RGB2GRAY))
 
 
 def _projected(scene: Scene, time: int, channel: int, choice: Choice) -> NDArray[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -50,12 +51,29 @@ def open_tiff(content: Content, limits: ImageLimits) -> Iterator[list[Scene]]:
             source = handle(content)
             stack.enter_context(source)
             tiff = stack.enter_context(tifffile.TiffFile(source, _multifile=False))
+            _check_chain(tiff)
             series = list(enumerate(tiff.series))
             series = [(number, one) for number, one in series if not _is_side_image(one)] or series[:1]
             if not series:
                 raise DataError("holds no image. Save it again")
             scenes = [_scene(tiff, one, number, limits=limits) for number, one in series]
         yield scenes
+
+
+def _check_chain(tiff: tifffile.TiffFile) -> None:
+    """Refuses a file of which pages are missing: the last one refers to a next one, or ImageJ counts more."""
+    place = tiff.pages.next_page_offset
+    if place is not None:
+        tiff.filehandle.seek(place)
+        if any(tiff.filehandle.read(tiff.tiff.offsetsize)):
+            raise DataError("not a readable TIFF: it is cut short, some of its pages are missing. Save it again")
+    num_planes = (tiff.imagej_metadata or {}).get("images", 1)
+    if isinstance(num_planes, int) and num_planes > sum(_num_planes(series) for series in tiff.series):
+        raise DataError("not a readable TIFF: ImageJ counts more planes than it holds. Save it again")
+
+
+def _num_planes(series: tifffile.TiffPageSeries) -> int:
+    return math.prod(extent for axis, extent in zip(series.axes, series.shape, strict=True) if axis not in "YXS")
 
 
 def _is_side_image(series: tifffile.TiffPageSeries) -> bool:
@@ -105,13 +123,14 @@ def _reader(
     """Returns what reads one plane, see `Scene.read`."""
     extents = dict(zip(series.axes, series.shape, strict=True))
     outer = [letter for letter in series.axes if letter not in "YXS"]
-    num_planes = int(np.prod([extents[letter] for letter in outer]))
+    num_planes = _num_planes(series)
     per_page = len(series.pages) == num_planes
     separate = "S" in extents and series.axes.index("S") < series.axes.index("Y")
     if not per_page and len(series.pages) == num_planes * extents.get("S", 1) and separate:
         outer, separate, per_page = [*outer, "S"], False, True
     page = series.keyframe
-    white = page.photometric == _MINISWHITE and not tiff.is_imagej and series.dtype.kind in "ub"
+    # Programs write true and false as "white is zero" without inverting them, and ImageJ any image as it is shown.
+    white = page.photometric == _MINISWHITE and not tiff.is_imagej and series.dtype.kind == "u"
     alone: list[NDArray[Any]] = []
 
     def stored(index: Mapping[str, int]) -> NDArray[Any]:
@@ -154,7 +173,7 @@ def _upright(values: NDArray[Any], *, white: bool) -> NDArray[Any]:
     """Turns values of which 0 is white into values of which 0 is black."""
     if not white:
         return values
-    return ~values if values.dtype.kind == "b" else np.iinfo(values.dtype).max - values
+    return np.asarray(np.iinfo(values.dtype).max - values)
 
 
 def _coloured(values: NDArray[Any], page: Any, palette: NDArray[Any] | None) -> NDArray[Any]:
