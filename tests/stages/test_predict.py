@@ -97,6 +97,19 @@ def test_what_is_in_the_way_is_told(images: Path, tmp_path: Path) -> None:
         predict("run", images, output=tmp_path / "found", settings=["train.epochs=3"], say=quiet)
 
 
+def test_every_time_of_a_film_is_an_image_and_wells_keep_their_names(images: Path, tmp_path: Path) -> None:
+    labels = disc_labels((80, 70), DISCS)
+    film = np.stack([np.where(labels > 0, 60000, 500), np.where(labels == 1, 60000, 500)]).astype(np.uint16)
+    for well in ("A01", "A02"):
+        (tmp_path / "plate" / well).mkdir(parents=True)
+        tifffile.imwrite(tmp_path / "plate" / well / "site1.tif", film, imagej=True, metadata={"axes": "TYX"})
+    output = predict("run", tmp_path / "plate", output=tmp_path / "found", say=quiet)
+    counts = pd.read_csv(output / "images.csv").set_index("image")["num_objects"].to_dict()
+    names = {f"{well}/site1_t{time:03}": (3, 1)[time] for well in ("A01", "A02") for time in (0, 1)}
+    assert counts == names
+    assert all((output / "labels" / f"{name}.png").is_file() for name in names)
+
+
 def test_one_image_is_enough(images: Path, tmp_path: Path) -> None:
     output = predict("run", images / "discs.png", output=tmp_path / "found", say=quiet)
     assert pd.read_csv(output / "images.csv")["image"].tolist() == ["discs"]
