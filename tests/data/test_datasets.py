@@ -71,9 +71,9 @@ def test_few_samples_are_read_ahead_and_leaving_early_ends_the_threads(
     read: list[str] = []
     original = sources._read_sample
 
-    def counted(files: Any, sample_id: str, parts: Any) -> Any:
+    def counted(files: Any, sample_id: str, *others: Any) -> Any:
         read.append(sample_id)
-        return original(files, sample_id, parts)
+        return original(files, sample_id, *others)
 
     monkeypatch.setattr(sources, "_read_sample", counted)
     files = {}

@@ -41,7 +41,7 @@ def test_masks_of_each_kind_give_their_nuclei(values: np.ndarray, kind: MaskKind
 
 def test_one_of_several_masks_is_one_nucleus_whatever_its_values() -> None:
     soft = np.where(LABELS == 1, 200, np.where(LABELS == 2, 100, 0))
-    assert objects_of(soft, "one_per_nucleus", alone=False).max() == 1
+    assert objects_of(soft, "one_per_nucleus", alone=False).sum() == (soft > 0).sum()
     assert objects_of(soft, "labels", alone=False).max() == 2
 
 
@@ -65,12 +65,7 @@ def test_a_speck_beside_a_nucleus_is_no_second_one() -> None:
         (-LABELS, "labels", "must hold whole numbers from 0"),
     ],
 )
-def test_what_could_be_either_is_refused_with_the_remedy(
-    values: np.ndarray, kind: MaskKind, message: str | None
-) -> None:
-    if message is None:
-        assert objects_of(values, kind, alone=True).max() == 1
-        return
+def test_what_could_be_either_is_refused_with_the_remedy(values: np.ndarray, kind: MaskKind, message: str) -> None:
     with pytest.raises(DataError, match=message):
         objects_of(values, kind, alone=True)
 

@@ -34,7 +34,7 @@ _PARTS_PER_LABEL = 3
 _CONNECTED = "Set data.masks=connected if each part is a nucleus"
 
 
-def objects_of(values: NDArray[Any], kind: MaskKind, *, alone: bool) -> Int32Array:
+def objects_of(values: NDArray[Any], kind: MaskKind, *, alone: bool) -> NDArray[np.bool_] | Int32Array:
     """Returns the objects of a mask file.
 
     Args:
@@ -44,7 +44,8 @@ def objects_of(values: NDArray[Any], kind: MaskKind, *, alone: bool) -> Int32Arr
         alone: Whether it is the only mask of its image.
 
     Returns:
-        ``(height, width)`` int32, 0 background, 1..n the objects; n = 0 for an empty mask.
+        ``(height, width)``: int32, 0 background, 1..n the objects, n = 0 for an empty mask; bool where the file is one
+        object whatever its values.
 
     Raises:
         DataError: The values are no whole numbers, or the mask holds several nuclei as separate parts where one is
@@ -52,7 +53,7 @@ def objects_of(values: NDArray[Any], kind: MaskKind, *, alone: bool) -> Int32Arr
     """
     if kind == "one_per_nucleus" and not alone:
         inside = values != 0
-        return np.asarray(inside if inside.ndim == 2 else inside.any(axis=-1), np.int32)
+        return inside if inside.ndim == 2 else np.asarray(inside.any(axis=-1))
     plane = _whole_numbers(values)
     found, counts = np.unique(plane[plane != 0], return_counts=True)
     if not len(found):
@@ -90,19 +91,21 @@ class Painting:
         self._names: list[str] = []
         self._areas: list[int] = []
 
-    def add(self, name: str, objects: Int32Array) -> Iterator[str]:
+    def add(self, name: str, objects: NDArray[np.bool_] | Int32Array) -> Iterator[str]:
         """Paints the objects of one mask and yields its problems, a few words each."""
         if objects.shape != self.labels.shape:
             yield f"mask has {_size(objects.shape)} px, its image {_size(self.labels.shape)} px (width x height)"
             return
         flat = objects.ravel()
-        pixels = np.flatnonzero(flat)
-        order = np.argsort(flat[pixels], kind="stable")
+        pixels = np.flatnonzero(flat != 0)  # many times as fast on true and false
         ends = np.cumsum(np.bincount(flat[pixels])[1:])
         if len(self._names) + len(ends) > MAX_OBJECTS:
             yield f"{len(self._names) + len(ends):,} objects, more than the {MAX_OBJECTS:,} that fit. Cut the image"
             return
-        for one in np.split(pixels[order], ends[:-1]):
+        if len(ends) == 1:
+            yield from self._paint(name, pixels)
+            return
+        for one in np.split(pixels[np.argsort(flat[pixels], kind="stable")], ends[:-1]):
             yield from self._paint(name, one)
 
     def _paint(self, name: str, pixels: NDArray[np.intp]) -> Iterator[str]:

@@ -48,7 +48,7 @@ def group(names: Sequence[str]) -> dict[str, SampleFiles]:
     Read are Kaggle's layout, ``<id>/images/<id>.png`` with a mask per nucleus in ``<id>/masks/``; folders ``images/``
     and ``masks/`` with one mask per image under the same name, or with one of `MASK_ENDINGS`; and, where there are no
     such folders, masks beside their images. Where some of the dataset lies below a folder ``stage1_train``, only that
-    counts.
+    counts. Samples below hidden folders are passed over, but the name of a sample may begin with a dot.
 
     Args:
         names: Paths within the dataset.
@@ -56,6 +56,7 @@ def group(names: Sequence[str]) -> dict[str, SampleFiles]:
     Returns:
         The samples by sorted id.
     """
+    names = [name for name in names if not _is_below_hidden(name)]
     wanted = [name for name in names if below_train(name)] or names
     folders: dict[str, SampleFiles] = {}
     for name in wanted:
@@ -78,6 +79,12 @@ def below_train(name: str) -> bool:
     """Returns whether a file belongs to a sample below a folder ``stage1_train``."""
     parts = name.split("/")
     return len(parts) >= 3 and parts[-2].lower() in (IMAGES, MASKS) and TRAIN in parts[:-3]
+
+
+def _is_below_hidden(name: str) -> bool:
+    parts = name.split("/")
+    above = parts[:-3] if len(parts) > 1 and parts[-2].lower() in (IMAGES, MASKS) else parts[:-1]
+    return any(part.startswith(".") for part in above)
 
 
 def _pairs(files: SampleFiles) -> list[tuple[str, SampleFiles]]:

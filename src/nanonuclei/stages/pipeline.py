@@ -38,7 +38,7 @@ from nanonuclei.tracking.runs import log_settings, stage_run
 
 SHAPING = {
     "nuclei": {
-        "prepare": ("data.seed", "data.dataset", "data.on_bad_sample", "data.split"),
+        "prepare": ("data.seed", "data.dataset", "data.masks", "data.on_bad_sample", "data.split"),
         "evaluate": ("seed", "data.modality", "windows", "instances", "evaluate"),
     },
     "nanotubes": {

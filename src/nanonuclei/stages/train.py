@@ -35,7 +35,7 @@ from nanonuclei.tracking.runs import DatasetInput, existing_run, log_datasets, l
 
 CONFIG = "config.yaml"
 LOCKED = "lock"
-NOT_OF_THE_TRAINING = ("data.seed", "windows", "instances", "tubes", "evaluate", "tune")
+NOT_OF_THE_TRAINING = ("data.seed", "data.masks", "windows", "instances", "tubes", "evaluate", "tune")
 """Settings that the config of an older run may lack and its training still be gone on with."""
 
 

@@ -38,7 +38,7 @@ def read_flat(content: bytes, header: Header, limits: ImageLimits) -> Scene:
     Raises:
         DataError: It is too large, damaged or cut short.
     """
-    limits.check(header.height, header.width, bytes_per_pixel=header.bytes_per_pixel)
+    limits.check(header.height, header.width, bytes_per_pixel=header.bytes_per_pixel, packed=len(content))
     if header.format in ("GIF", "WebP", "BMP"):
         if header.height * header.width > MAX_FRAMES_PIXELS:
             raise DataError(

@@ -89,9 +89,10 @@ def _scene(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int
     if page.imagedepth != 1:
         raise DataError(f"holds {page.imagedepth} planes in one page. Save them as pages")
     samples = extents.get("S", 1)
-    limits.check(extents["Y"], extents["X"], bytes_per_pixel=samples * series.dtype.itemsize)
+    per_pixel, packed = samples * series.dtype.itemsize, tiff.filehandle.size
+    limits.check(extents["Y"], extents["X"], bytes_per_pixel=per_pixel, packed=packed)
     if page.is_tiled:
-        limits.check(page.tilelength, page.tilewidth, bytes_per_pixel=samples * series.dtype.itemsize)
+        limits.check(page.tilelength, page.tilewidth, bytes_per_pixel=per_pixel, packed=packed)
     alpha = bool(page.extrasamples) and page.extrasamples[-1] in _ALPHA
     colour = page.photometric in (_RGB, _YCBCR, _SEPARATED) and samples in (3, 4)
     colour = colour or (samples == 3 and series.dtype == np.uint8)
