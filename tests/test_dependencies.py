@@ -33,7 +33,7 @@ TEXT_ONLY = {
 """Messages, schemas, figures, types and how files are written: it is tracked as parameters, or decides nothing."""
 NOT_FOR = {
     "prepare": {
-        *("imaging", "stages/new_folder.py", "tasks/nuclei/fetch.py", "tasks/nuclei/reader.py"),
+        *("data/new_folder.py", "imaging", "tasks/nuclei/reader.py", "tasks/nuclei/sources/fetch.py"),
         "tasks/nuclei/simulate.py",
     },
     "train": {
@@ -102,10 +102,10 @@ TUBE_ROOTS = {
 TUBE_TEXT_ONLY = TEXT_ONLY | {f"{TUBES}/{name}" for name in ("config.py", "data_config.py", "figures")}
 NOT_FOR_TUBES = {
     "prepare": {  # the pipeline draws its images: no archive, no label file, no other image format
-        *("data/archives.py", "data/image_files.py", "data/pixel_values.py", "data/tiff_metadata.py"),
+        *("data/archives.py", "data/files"),
         *(f"{TUBES}/sources/{name}.py" for name in ("annotations", "fetch", "label_pictures", "label_studio")),
-        *(f"{TUBES}/sources/{name}.py" for name in ("layout", "names", "overlaps")),
-        *("imaging", "stages/new_folder.py", f"{TUBES}/reader.py"),
+        *(f"{TUBES}/sources/{name}.py" for name in ("layout", "masks", "names", "overlaps")),
+        *("data/new_folder.py", "imaging", f"{TUBES}/reader.py"),
     },
     "train": {
         *("imaging/binned_scores.py", "imaging/instances.py", "imaging/networks.py", "imaging/scan.py"),

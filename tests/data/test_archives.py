@@ -91,7 +91,7 @@ UNSAFE_NAMES = [
     "a/..",
     "C:/windows.png",
     "d:x.png",
-    "a\\b.png",
+    "\\up.png",
     "..\\up.png",
     "a/\x1b[31m.png",
 ]
@@ -103,6 +103,23 @@ def test_a_name_that_leads_out_of_the_archive_is_refused_and_named(tmp_path: Pat
     with pytest.raises(DataError) as caught, open_files(path):
         pass
     assert repr(name) in str(caught.value)
+
+
+def test_a_name_with_backslashes_is_a_path(tmp_path: Path) -> None:
+    entry = zipfile.ZipInfo()
+    entry.filename = entry.orig_filename = "a\\b\\x.png"
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(entry, b"1")
+    with open_files(tmp_path / "a.zip") as files:
+        assert files.names == ("a/b/x.png",)
+        assert files.read("a/b/x.png") == b"1"
+
+
+def test_a_link_that_leads_out_of_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "passwords.png").symlink_to("/etc/passwd")
+    with pytest.raises(DataError, match=r"passwords\.png is a link that leads out"), open_files(tmp_path / "in"):
+        pass
 
 
 @pytest.mark.parametrize("name", ["a..b/x.png", "a/b...png", "ab:c.png", "a/ü.png"])

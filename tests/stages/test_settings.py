@@ -7,7 +7,7 @@ import pytest
 from nanonuclei.config.params import load_experiment, load_recipe
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.stages.settings import Choices, resolve
-from nanonuclei.tasks.nuclei.dsb2018 import DSB2018_ARCHIVE
+from nanonuclei.tasks.nuclei.sources.dsb2018 import DSB2018_ARCHIVE
 
 pytestmark = pytest.mark.usefixtures("project")
 

@@ -36,7 +36,7 @@ from nanonuclei.writing import write_text
 CONFIG = "config.yaml"
 LOCKED = "lock"
 NOT_OF_THE_TRAINING = (Role.READING, Role.SCORING, Role.SEARCH)
-LATER_SETTINGS = ("data.seed",)
+LATER_SETTINGS = ("data.seed", "data.masks")
 """Roles, and single settings, that the config of an older run may lack and its training still be resumed."""
 
 
