@@ -34,11 +34,12 @@ from perturbations import EMPTY_FIELDS, PERTURBATIONS, Perturbation, centre, unc
 
 from nanonuclei.data.catalog import SampleRef, load_catalog
 from nanonuclei.data.modality import MODALITIES
-from nanonuclei.errors import ConfigError, DataError, NanonucleiError, nearest_name
+from nanonuclei.errors import ConfigError, DataError, NanonucleiError, TrackingError, nearest_name
 from nanonuclei.imaging.matching import MatchCounts, match_counts
 from nanonuclei.imaging.types import Image, Labels
 from nanonuclei.report.compare_tables import as_markdown
 from nanonuclei.report.pictures import for_display, outlined
+from nanonuclei.report.summary import MISSING
 from nanonuclei.stages.prepare import prepared
 from nanonuclei.stages.settings import Choices, resolve
 
@@ -62,6 +63,8 @@ def finder(model: str) -> Finder:
         ConfigError: It is not a model of nuclei.
         TrackingError: There is no such run or model.
     """
+    from mlflow.exceptions import MlflowException
+
     from nanonuclei.engine.predict import map_maker
     from nanonuclei.serving.readers import create_reader
     from nanonuclei.serving.store import load_served, model_uri
@@ -69,7 +72,10 @@ def finder(model: str) -> Finder:
     from nanonuclei.tracking.runs import existing_run
 
     uri = model if ":/" in model or Path(model).is_dir() else model_uri(existing_run(model))
-    config, network = load_served(uri, missing_from=PARAMS)
+    try:
+        config, network = load_served(uri, missing_from=PARAMS)
+    except (MlflowException, OSError) as error:
+        raise TrackingError(f"no model {uri!r} can be loaded. Check its name and version, or the folder") from error
     if config.task != "nuclei":
         raise ConfigError(f"the model must be one of nuclei, but {model} is one of {config.task}. Name another model")
     reader = create_reader(config)
@@ -164,7 +170,7 @@ def markdown(table: pd.DataFrame) -> str:
     header = ["change", "images", "nuclei", "AP50", "recall", "precision", "count ratio", "share of unchanged"]
     columns = ("ap50", "recall", "precision", "count_ratio", "share")
     cells = [
-        [row["name"], str(row["images"]), str(row["true"]), *(f"{row[column]:.3f}" for column in columns)]
+        [row["name"], str(row["images"]), str(row["true"]), *(_number(row[column]) for column in columns)]
         for row in table.to_dict("records")
     ]
     return as_markdown((header, cells))
@@ -190,6 +196,10 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     partial = path.with_name(f".{path.name}.partial")
     table.to_csv(partial, index=False)
     partial.replace(path)
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if np.isfinite(value) else MISSING
 
 
 def _reference(crop: int) -> str:

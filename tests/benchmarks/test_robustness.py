@@ -134,3 +134,17 @@ def test_counts_of_no_nuclei_give_no_ratio(samples: list[SampleRef], tmp_path: P
     bare = dataclasses.replace(samples[0], labels_path=tmp_path / "none.png")
     table = changes_table(threshold, [bare], names=["unchanged"], seed=0)
     assert table[["count_ratio", "share"]].isna().all(axis=None)
+    assert "| unchanged | 1 | 0 | 0.000 | 0.000 | 0.000 | - | - |" in markdown(table)
+
+
+def test_a_model_that_is_not_there_ends_with_one_line(
+    samples: list[SampleRef], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_catalog(Catalog("dsb2018", "0" * 32, tuple(samples)), tmp_path)
+    (tmp_path / "no-model").mkdir()
+    words = ["--model", str(tmp_path / "no-model"), "--prepared", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["robustness.py", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "no-model" in capsys.readouterr().err
