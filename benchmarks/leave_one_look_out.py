@@ -15,7 +15,8 @@ remember a tenth of the steps at most, warm-up is one epoch at most, and nothing
 those of `params.yaml`, or the folder of `--prepared`, for all arms.
 
 Each finished training is a JSON file in the folder of `--out`, and is not repeated while recipe, seed, steps and images
-stay the same; one that was cut off goes on from its last epoch. So the command can be stopped at any time. The table
+stay the same; one that was cut off goes on from its last epoch. So the command can be stopped at any time. A result
+does not know of changes in the code: name another folder after those. The table
 (AP at IoU 0.5, pooled; differences to the first arm; means over the looks that all arms have) is printed and written as
 `looks.csv`. `KERAS_BACKEND=jax` trains on JAX, which needs no TensorFlow.
 """
