@@ -28,7 +28,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import mlflow
 import numpy as np
-from nanonuclei.stages.prepare_nanotubes import Wanted, prepare_nanotubes
 from neuron_windows import SCALE, SOMA, image_of, write_images, write_windows
 from overfitting_arms import ARMS, COMMON, Arm
 from overfitting_tables import curves_figure, markdown, summary
@@ -39,10 +38,11 @@ from nanonuclei.config.shared import SplitConfig
 from nanonuclei.data.catalog import SPLITS, SUMMARY, Catalog, SampleRef, load_catalog
 from nanonuclei.data.splits import split_by_field
 from nanonuclei.errors import NanonucleiError
-from nanonuclei.imaging import binned_scores
 from nanonuclei.stages.places import PARAMS
+from nanonuclei.stages.prepare import prepare
 from nanonuclei.stages.train import CONFIG, run_fit
 from nanonuclei.tasks import create_task
+from nanonuclei.tasks.nanotubes import binned_scores
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
 from nanonuclei.tracking.runs import DatasetInput, log_datasets, log_settings, stage_run
 
@@ -115,8 +115,7 @@ def _prepared(name: str, config: NanotubeExperiment) -> Catalog:
     output = FOLDER / "prepared" / name
     if (output / SUMMARY).is_file():
         return load_catalog(output)
-    wanted = Wanted(config.data, config.data.seed, config.train.patch_size)
-    return prepare_nanotubes(wanted, source=FOLDER / "datasets" / name, output=output)
+    return prepare(config, source=FOLDER / "datasets" / name, output=output)
 
 
 def _joined(catalog: Catalog, parts: Mapping[str, Sequence[SampleRef]]) -> Catalog:

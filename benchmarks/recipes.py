@@ -107,15 +107,15 @@ def seconds_taken(config: NucleiExperiment) -> tuple[float, float]:
     """Trains a few batches of the slowest phase, validates once, and returns what a batch and a validation take."""
     import keras
 
-    from nanonuclei.engine.devices import detect, prepared
-    from nanonuclei.stages.prepare import prepared as prepared_data
+    from nanonuclei.engine.devices import detect, seeded_devices
+    from nanonuclei.stages.prepare import prepared_dataset as prepared_data
     from nanonuclei.stages.samples import training_samples, validation_samples
     from nanonuclei.tasks import create_task
 
     keras.backend.clear_session()
     catalog, _ = prepared_data(config, say=lambda _: None)
     task = create_task(config)
-    with prepared(detect(config.train), seed=config.seed, deterministic=False):
+    with seeded_devices(detect(config.train), seed=config.seed, deterministic=False):
         model = task.build_model()
         if config.train.encoder == "frozen_then_unfrozen":  # the longer and slower phase
             from nanonuclei.models.phases import phases
@@ -170,7 +170,7 @@ def facts(run_id: str, config: NucleiExperiment) -> Result:
     """Reads a run's figures: validation at the kept epoch, test scores, time, size."""
     from mlflow.tracking import MlflowClient
 
-    from nanonuclei.stages.prepare import prepared
+    from nanonuclei.stages.prepare import prepared_dataset
     from nanonuclei.tasks import create_task
 
     client = MlflowClient()
@@ -180,7 +180,7 @@ def facts(run_id: str, config: NucleiExperiment) -> Result:
         f"kept/{name}": next(m.value for m in client.get_metric_history(run_id, name) if m.step == kept)
         for name in ("train/accuracy", "train/loss", "val/accuracy", "val/loss", "val/iou")
     }
-    catalog, _ = prepared(config, say=lambda _: None)
+    catalog, _ = prepared_dataset(config, say=lambda _: None)
     megapixels = sum(sample.height * sample.width for sample in catalog.split("test")) / 1e6
     return {
         "run": run_id,

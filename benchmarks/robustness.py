@@ -81,7 +81,7 @@ def finder(model: str) -> Finder:
 
     def find(image: Image) -> Labels:
         score_map = next(reader.score_maps(network, [reader.network_input(image)]))
-        return reader.instances(score_map).pixels()
+        return reader.instances(score_map, (image.shape[0], image.shape[1])).pixels()
 
     return find
 

@@ -20,10 +20,11 @@ import numpy as np
 
 from nanonuclei.config.params import load_experiment, parse_settings, with_settings
 from nanonuclei.engine.devices import detect
-from nanonuclei.engine.networks import inference_precision, tile_network
-from nanonuclei.imaging.cutting import cut
+from nanonuclei.engine.networks import inference_precision, network_of
 from nanonuclei.imaging.normalize import grey_limits, normalize
 from nanonuclei.imaging.scan import Scanner
+from nanonuclei.imaging.windows import cut
+from nanonuclei.tasks import create_task
 from nanonuclei.tasks.nanotubes.classifier import window_classifier
 from nanonuclei.tasks.nanotubes.simulate.images import NanotubeSettings, simulate_nanotubes
 
@@ -46,7 +47,7 @@ def main() -> None:
         f"{hardware.backend}"
     )
 
-    scanner = Scanner(tile_network(model, config), config.windows.tile)
+    scanner = Scanner(network_of(create_task(config), model), config.windows.tile)
     geometry = scanner.geometry
     side = min(options.size, config.windows.tile)
     scanner.scores(image[:side, :side])  # compiles, and takes the memory that the tiles need
@@ -76,7 +77,7 @@ def main() -> None:
     print(f"largest difference of the scores of {len(patches)} windows: {_difference(scores, places, single):.2e}")
     if inference_precision(config) != "float32":
         full = with_settings(config, {"windows.precision": "float32"})
-        exact = Scanner(tile_network(model, full), full.windows.tile).scores(image)
+        exact = Scanner(network_of(create_task(full), model), full.windows.tile).scores(image)
         print(
             f"bfloat16 against float32: largest difference {np.abs(scores - exact).max():.2e}, mean "
             f"{np.abs(scores - exact).mean():.2e}; float32 against window by window: "

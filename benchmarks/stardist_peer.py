@@ -26,7 +26,7 @@ import numpy as np
 
 from nanonuclei.data.catalog import Catalog, SampleRef
 from nanonuclei.imaging.matching import matching, matching_dataset
-from nanonuclei.stages.prepare import prepared
+from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.settings import Choices, resolve
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
@@ -73,7 +73,7 @@ def ours(run: str, samples: Sequence[SampleRef]) -> tuple[list[np.ndarray], dict
     """Predicts one image after the other with a run's model, as `predict` does; returns labels, minutes, speed."""
     from nanonuclei.config.params import flatten, load_experiment
     from nanonuclei.engine.networks import inference_precision, network_of
-    from nanonuclei.imaging.score_maps import predict_instances
+    from nanonuclei.imaging.instances import Instances
     from nanonuclei.serving.store import load_trained
     from nanonuclei.stages.places import PARAMS
     from nanonuclei.tasks import create_task
@@ -85,13 +85,17 @@ def ours(run: str, samples: Sequence[SampleRef]) -> tuple[list[np.ndarray], dict
     print(f"run {run[:8]} predicts in {inference_precision(config)}")
     task = create_task(config)
     network = network_of(task, model)
+
+    def found_in(image: np.ndarray) -> Instances:
+        return task.instances(next(iter(task.score_maps(network, [task.network_input(image)]))))
+
     images = [sample.image() for sample in samples]
     for image in {image.shape: image for image in images}.values():
-        predict_instances(task, network, image)  # what is made once per shape is made here
+        found_in(image)  # what is made once per shape is made here
     found, seconds = [], 0.0
     for image in images:
         started = time.perf_counter()
-        found.append(np.asarray(predict_instances(task, network, image).labels))
+        found.append(np.asarray(found_in(image).labels))
         seconds += time.perf_counter() - started
     megapixels = sum(image.shape[0] * image.shape[1] for image in images) / 1e6
     fitted = existing_run(trained.data.tags.get("lineage.upstream.train", run))
@@ -153,7 +157,7 @@ def main() -> None:
     if options.check:
         print(check())
         return
-    catalog, _ = prepared(resolve(Choices("nuclei", "dsb2018")))
+    catalog, _ = prepared_dataset(resolve(Choices("nuclei", "dsb2018")))
     samples = chosen(catalog, "test")
     truth = [sample.labels().astype(np.int32) for sample in samples]
     lines = []

@@ -30,10 +30,10 @@ import tensorflow as tf
 
 from nanonuclei.config.params import load_experiment
 from nanonuclei.data.catalog import Catalog
-from nanonuclei.engine.devices import detect, prepared
+from nanonuclei.engine.devices import detect, seeded_devices
 from nanonuclei.engine.train import fit
 from nanonuclei.stages.places import PARAMS
-from nanonuclei.stages.prepare import prepared as prepared_data
+from nanonuclei.stages.prepare import prepared_dataset as prepared_data
 from nanonuclei.stages.settings import Choices, resolve
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tasks.nuclei.network import NucleiTask
@@ -134,7 +134,7 @@ def everything_on(config: NucleiExperiment, catalog: Catalog) -> float:
 def bare(config: NucleiExperiment, train: keras.utils.PyDataset, val: keras.utils.PyDataset) -> float:
     """Arm c."""
     clock = Clock()
-    with prepared(detect(config.train), seed=config.seed, deterministic=False):
+    with seeded_devices(detect(config.train), seed=config.seed, deterministic=False):
         model = NucleiTask(config).build_model()
         model.fit(
             train,

@@ -15,8 +15,6 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from nanonuclei.stages.prepared import prepared
-
 from nanonuclei.config.params import with_settings
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.engine.evaluate import evaluate_network
@@ -24,6 +22,7 @@ from nanonuclei.engine.networks import network_of
 from nanonuclei.report.compare_tables import as_markdown
 from nanonuclei.serving.store import load_trained
 from nanonuclei.stages.places import PARAMS
+from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.tasks import create_task
 from nanonuclei.tracking.runs import existing_run
 
@@ -48,7 +47,7 @@ def main() -> None:
         drawn = {"seed": options.seed, "dataset": "simulated"}
         simulated = {"simulated.num_images": options.images, "simulated.coverage": coverage}
         wanted = with_settings(config, {f"data.{name}": value for name, value in {**drawn, **simulated}.items()})
-        catalog, _ = prepared(wanted, say=lambda _: None)
+        catalog, _ = prepared_dataset(wanted, say=lambda _: None)
         seen += catalog.samples
         rows.append([f"{coverage:g}", *_scores(evaluate_network(task, network, catalog.samples).metrics)])
     rows.append(["all", *_scores(evaluate_network(task, network, seen).metrics)])

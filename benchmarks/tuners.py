@@ -41,7 +41,7 @@ from nanonuclei.config.params import flatten, with_settings
 from nanonuclei.errors import NanonucleiError
 from nanonuclei.report.compare_tables import as_markdown
 from nanonuclei.stages.places import PARAMS
-from nanonuclei.stages.prepare import prepared
+from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.settings import Choices, resolve
 from nanonuclei.stages.tune.trial import trial_data
 from nanonuclei.stages.tune.tune import TuneOptions, tune
@@ -165,7 +165,7 @@ def _reached(a: pd.DataFrame, b: pd.DataFrame, greater: bool) -> bool:
 
 
 def _search(config: NucleiExperiment, tuner: str, *, trials: int, workdir: Path) -> tuple[TrialRecord, ...]:
-    catalog, _ = prepared(config, say=lambda text: None)
+    catalog, _ = prepared_dataset(config, say=lambda text: None)
     data = trial_data(catalog, config)
     name = f"{tuner}-{config.seed}"
     same = {path: value for path, value in flatten(config).items() if not path.startswith("tune.")}

@@ -20,10 +20,9 @@ import numpy as np
 from nanonuclei.config.params import with_settings
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.engine.networks import network_of
-from nanonuclei.imaging.score_maps import predict_instances
 from nanonuclei.serving.store import load_trained
 from nanonuclei.stages.places import PARAMS
-from nanonuclei.stages.prepare import prepared
+from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.base import Task
 from nanonuclei.tracking.runs import existing_run
@@ -53,14 +52,16 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=4096, help="of the mosaic, px (%(default)s)")
     options = parser.parse_args()
     config, model = load_trained(existing_run(options.run), missing_from=PARAMS)
-    catalog, _ = prepared(with_settings(config, {"data.dataset": "dsb2018"}))
+    catalog, _ = prepared_dataset(with_settings(config, {"data.dataset": "dsb2018"}))
     samples = [sample for sample in catalog.split("test") if sample.modality == "fluorescence"]
     image = mosaic(create_task(config), samples, size=options.size)
     counts = []
     for size, stride in GRIDS:
         task = create_task(with_settings(config, {"windows.size": size, "windows.stride": stride}))
         started = time.perf_counter()
-        counts.append(len(predict_instances(task, network_of(task, model), image)))
+        counts.append(
+            len(task.instances(next(iter(task.score_maps(network_of(task, model), [task.network_input(image)])))))
+        )
         seconds = time.perf_counter() - started
         print(f"windows of {size} px every {stride} px: {counts[-1]} nuclei, {seconds:.0f} s")
     apart = (max(counts) - min(counts)) / np.mean(counts)

@@ -47,8 +47,6 @@ NOT_FOR = {
 }
 """Imported by a stage's modules, but not used by that stage: simulation, reading, training."""
 NANOTUBES_ONLY = {
-    "imaging/binned_scores.py",
-    "imaging/cutting.py",
     "imaging/scan.py",
     "imaging/window_geometry.py",
     "models/receptive_field.py",
@@ -108,7 +106,7 @@ NOT_FOR_TUBES = {
         *("data/new_folder.py", "imaging", f"{TUBES}/reader.py"),
     },
     "train": {
-        *("imaging/binned_scores.py", "imaging/instances.py", "imaging/networks.py", "imaging/scan.py"),
+        *(f"{TUBES}/binned_scores.py", "imaging/instances.py", "imaging/networks.py", "imaging/scan.py"),
         *(f"{TUBES}/lines", f"{TUBES}/reader.py", f"{TUBES}/score.py"),
     },
     "evaluate": {

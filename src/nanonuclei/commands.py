@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 
 
 def run_fetch(options: argparse.Namespace) -> None:
-    """Puts a real dataset below data/."""
-    from nanonuclei.stages.fetch import fetch
+    """Puts a real dataset below data/, or pretrained weights in place."""
+    from nanonuclei.stages.fetch import WEIGHTS, fetch
+
+    if options.dataset == WEIGHTS:
+        with native_messages_hidden():
+            import nanonuclei.models.weights  # noqa: F401
 
     fetch(options.dataset, source=options.source)
 

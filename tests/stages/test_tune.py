@@ -17,8 +17,8 @@ from nanonuclei.cli import _parser
 from nanonuclei.config.params import load_experiment, load_recipe
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.errors import ConfigError, NanonucleiError, TrackingError
-from nanonuclei.stages import tune as stage
 from nanonuclei.stages.places import PARAMS
+from nanonuclei.stages.tune import tune as stage
 from nanonuclei.stages.tune.trial import trial_data
 from nanonuclei.stages.tune.tune import TuneOptions, tune
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
@@ -48,7 +48,7 @@ def simulated(catalog: Catalog) -> Catalog:
 def config(
     project: Path, disc_catalog: Catalog, monkeypatch: pytest.MonkeyPatch, experiment: Callable[..., NucleiExperiment]
 ) -> NucleiExperiment:
-    monkeypatch.setattr(stage, "prepared", lambda config, say: (simulated(disc_catalog), Path("images.zip")))
+    monkeypatch.setattr(stage, "prepared_dataset", lambda config, say: (simulated(disc_catalog), Path("images.zip")))
     return experiment(SETTINGS)
 
 
@@ -184,7 +184,7 @@ def test_search_does_not_go_on_with_other_data(
 ) -> None:
     tune(config, options=TuneOptions("optuna", trials=1), say=lambda text: None)
     fewer = dataclasses.replace(simulated(disc_catalog), samples=disc_catalog.samples[1:])
-    monkeypatch.setattr(stage, "prepared", lambda config, say: (fewer, Path("images.zip")))
+    monkeypatch.setattr(stage, "prepared_dataset", lambda config, say: (fewer, Path("images.zip")))
     with pytest.raises(TrackingError, match="the data is not that of the search so far"):
         tune(config, options=TuneOptions("optuna", trials=2), say=lambda text: None)
 

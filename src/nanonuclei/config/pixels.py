@@ -6,11 +6,12 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.section import Fraction, Probability, Role, Section
 from nanonuclei.config.shared import IMAGENET_ALPHAS, InferenceConfig
 
 ENCODER_DEPTH = 5
-"""Keras's image networks halve the image five times."""
+"""Image networks halve the image five times."""
 
 
 class JitterConfig(Section):
@@ -20,7 +21,7 @@ class JitterConfig(Section):
     intensity_probability: Probability
     gain: Annotated[float, Field(ge=0.0, lt=1.0)]
     offset: Fraction
-    gamma: Annotated[float, Field(ge=0.0, lt=1.0)]
+    gamma: Annotated[float, Field(ge=0.0, le=4.0)]
     noise: Fraction
 
 
@@ -35,13 +36,37 @@ class AugmentConfig(JitterConfig):
     elastic: Annotated[float, Field(ge=0.0, le=50.0)]
     invert: Probability
     colour: Probability
+    size_probability: Probability
+    least_diameter: Annotated[float, Field(ge=4.0, le=1000.0)]
+    largest_diameter: Annotated[float, Field(ge=4.0, le=1000.0)]
+    usual_diameter: Annotated[float, Field(ge=4.0, le=1000.0)]
+    most_zoom: Annotated[float, Field(ge=1.0, le=8.0)]
+    stain: Probability
+    tint: Probability
+    dim: Probability
+    blur: Probability
+    shade: Probability
+    camera: Probability
+    hot_pixels: Probability
+    compress: Probability
+    stretch: Probability
+    empty: Probability
+
+    @model_validator(mode="after")
+    def _sizes_in_order(self) -> Self:
+        if not self.least_diameter <= self.usual_diameter <= self.largest_diameter:
+            raise ValueError(
+                f"least_diameter <= usual_diameter <= largest_diameter must hold, got {self.least_diameter:g}, "
+                f"{self.usual_diameter:g} and {self.largest_diameter:g}"
+            )
+        return self
 
 
 class NetworkConfig(Section):
-    """The U-Net: its downsampling path, from scratch or one of Keras's image networks, and its decoder."""
+    """The U-Net: its downsampling path, from scratch or an image network, and its decoder."""
 
     role: ClassVar[Role | None] = Role.NETWORK
-    kind: Literal["unet", "mobilenetv2", "resnet50", "vgg16", "efficientnetb0"]
+    kind: Literal["unet", "mobilenetv2", "resnet50", "vgg16", "efficientnetb0", "efficientnetlite0"]
     depth: Annotated[int, Field(ge=1, le=6)]
     base_filters: Annotated[int, Field(ge=1, le=256)]
     decoder: Literal["transpose", "pix2pix"]
@@ -87,6 +112,7 @@ class LossConfig(Section):
     ]
     dice_weight: Annotated[float, Field(ge=0.0, le=100.0)]
     border_weight: Annotated[float, Field(ge=1.0, le=100.0)]
+    diameter_weight: Annotated[float, Field(ge=0.0, le=100.0)]
 
 
 class WindowsConfig(InferenceConfig):
@@ -96,6 +122,8 @@ class WindowsConfig(InferenceConfig):
     stride: Annotated[int, Field(ge=1, le=8192)]
     batch_size: Annotated[int, Field(ge=1, le=1024)]
     num_views: Literal[1, 8]
+    diameter: Annotated[float, Field(gt=0.0, le=10_000.0)] | Literal["auto", "none"]
+    best_diameter: Annotated[float, Field(ge=4.0, le=1000.0)]
 
     @model_validator(mode="after")
     def _windows_cover(self) -> Self:
@@ -118,3 +146,9 @@ class InstancesConfig(Section):
     min_area: Annotated[int, Field(ge=0)]
     min_score: Fraction
     tune: bool
+
+
+class PixelExperiment(ExperimentConfig):
+    """An experiment whose network learns from augmented patches of images and labels."""
+
+    augment: AugmentConfig

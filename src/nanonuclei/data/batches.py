@@ -1,61 +1,56 @@
-"""Batches for training and validation as `keras.utils.PyDataset`s: read, cut, augment, normalise, build the target.
+"""Batches for training and validation as `keras.utils.PyDataset`s; what they hold is made elsewhere, such as `patches`.
 
-Which patches a batch holds depends on the seed and the batch's number alone, never on threads or on global random
-state. Training is one endless stream, so a run that was cut off goes on with exactly the batches it would have seen.
+Training is one endless stream, in which a batch depends on the seed and its number alone, never on threads or on global
+random state. So a run that was cut off goes on with exactly the batches it would have seen.
 """
 
 from __future__ import annotations
 
-import functools
-from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from typing import Any, Protocol
 
+import cv2
 import keras
 import numpy as np
 
-from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.data.augment import jitter, random_patch
+from nanonuclei.config.pixels import PixelExperiment
 from nanonuclei.data.catalog import SampleRef
-from nanonuclei.imaging.normalize import grey_limits, normalize
-from nanonuclei.imaging.types import Float32Array, Image, Labels, UInt8Array
+from nanonuclei.data.patches import Target, decoder
+from nanonuclei.imaging.normalize import normalize
+from nanonuclei.imaging.types import Float32Array, UInt8Array
 from nanonuclei.imaging.windows import Window, cover, extract
 
-Target = Callable[[Labels], UInt8Array]
 Batch = tuple[Float32Array, UInt8Array]
-CACHE_BYTES = 4 * 2**30
-"""Decoded samples are kept in memory up to this size."""
+
+MOST_THREADS = 2
+"""Workers up to this number are threads; more are processes, since Python's lock would let threads wait."""
 
 
-class _Decoded(NamedTuple):
-    image: Image
-    labels: Labels
-    limits: tuple[float, float]
+class Stream(Protocol):
+    """An endless numbered stream of batches; it can be sent to other processes."""
+
+    def batch(self, number: int) -> tuple[Any, ...]:
+        """Returns batch `number`, images first: uint8, where 255 stands for 1, or float32."""
 
 
 class TrainBatches(keras.utils.PyDataset):
-    """An endless stream of augmented random patches.
+    """A stream of batches that workers prepare ahead.
 
-    Batch i is ``(image, target)``: ``(batch_size, patch_size, patch_size, 3)`` float32 in 0..1 and
-    ``(batch_size, patch_size, patch_size, 1)`` uint8.
+    Batch i is what the stream gives, with the images ``(batch_size, height, width, 3)`` float32 in 0..1.
 
     Args:
-        samples: The training images.
-        config: The experiment; seed, normalize, augment and train are read.
-        target: From a patch's labels ``(height, width)`` to its target ``(height, width, 1)``; None where a subclass
-            makes its own batches.
+        stream: What the batches are.
+        workers: Threads, or processes where there are more than `MOST_THREADS`.
     """
 
-    def __init__(self, samples: Sequence[SampleRef], *, config: ExperimentConfig, target: Target | None = None) -> None:
+    def __init__(self, stream: Stream, *, workers: int) -> None:
         super().__init__()
-        self._samples = tuple(samples)
-        self._config = config
-        self._target = target
-        self._cumulative = np.cumsum(sampling_weights([s.modality for s in samples], balance=config.train.balance))
-        self._decode = _decoder(self._samples, config)
-        self._threads = ThreadPoolExecutor(config.train.workers, thread_name_prefix="patches")
-        self._ahead: dict[int, Future[Batch]] = {}
+        self._stream = stream
+        self._num_workers = workers
+        self._pool = _pool(stream, workers)
+        self._ahead: dict[int, Future[tuple[Any, ...]]] = {}
         self._first = 0
 
     def start_at(self, batch: int) -> None:
@@ -67,48 +62,49 @@ class TrainBatches(keras.utils.PyDataset):
         """None: the stream is endless."""
         return None
 
-    def __getitem__(self, index: int) -> Batch:
-        """Returns batch `index` of the stream, and lets threads prepare those behind it."""
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        """Returns batch `index` of the stream, and lets the workers prepare those behind it."""
         number = self._first + index
-        for later in range(number, number + self._config.train.workers + 2):
+        for later in range(number, number + self._num_workers + 2):
             if later not in self._ahead:
-                self._ahead[later] = self._threads.submit(self._batch, later)
-        return self._ahead.pop(number).result()
+                self._ahead[later] = self._submitted(later)
+        images, *rest = self._ahead.pop(number).result()
+        if images.dtype == np.uint8:
+            images = np.multiply(images, np.float32(1.0 / 255.0), dtype=np.float32)
+        return (images, *rest)
 
     def close(self) -> None:
-        """Ends the threads."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        """Ends the workers."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _batch(self, number: int) -> Batch:
-        rng = np.random.default_rng([self._config.seed, number])
-        patches = [self._patch(rng) for _ in range(self._config.train.batch_size)]
-        return np.stack([image for image, _ in patches]), np.stack([target for _, target in patches])
-
-    def _patch(self, rng: np.random.Generator) -> tuple[Float32Array, UInt8Array]:
-        place = int(np.searchsorted(self._cumulative, rng.random(), side="right"))
-        sample = self._decode(min(place, len(self._samples) - 1))
-        size, augment = self._config.train.patch_size, self._config.augment
-        image, labels = random_patch(sample.image, sample.labels, size=size, config=augment, rng=rng)
-        return jitter(normalize(image, sample.limits), config=augment, rng=rng), self._target(labels)
+    def _submitted(self, number: int) -> Future[tuple[Any, ...]]:
+        if isinstance(self._pool, ProcessPoolExecutor):
+            return self._pool.submit(_batch_of_process, number)
+        return self._pool.submit(self._stream.batch, number)
 
 
 class ValidationBatches(keras.utils.PyDataset):
     """All of a split, cut into windows of the patch size side by side: the same patches in every epoch.
 
-    Batches are as in `TrainBatches`, the last one smaller.
+    Batch i is ``(image, target)``: ``(batch_size, patch_size, patch_size, 3)`` float32 in 0..1 and
+    ``(batch_size, patch_size, patch_size, channels)`` uint8. Where a batch size between a half and the whole of
+    `train.batch_size` divides the number of patches, it is taken: one shape is compiled once. Else the last batch is
+    smaller.
     """
 
-    def __init__(self, samples: Sequence[SampleRef], *, config: ExperimentConfig, target: Target | None = None) -> None:
+    def __init__(self, samples: Sequence[SampleRef], *, config: PixelExperiment, target: Target | None = None) -> None:
         super().__init__()
         size = config.train.patch_size
-        self._batch_size = config.train.batch_size
         self._target = target
         self._patches: list[tuple[int, Window]] = [
             (place, window)
             for place, sample in enumerate(samples)
             for window in cover((sample.height, sample.width), size, size)
         ]
-        self._decode = _decoder(tuple(samples), config)
+        most = config.train.batch_size
+        sizes = range(most, most // 2, -1)
+        self._batch_size = next((size for size in sizes if len(self._patches) % size == 0), most)
+        self._decode = decoder(tuple(samples), config)
 
     @property
     def num_batches(self) -> int:
@@ -121,27 +117,27 @@ class ValidationBatches(keras.utils.PyDataset):
         for place, window in self._patches[index * self._batch_size : (index + 1) * self._batch_size]:
             sample = self._decode(place)
             images.append(normalize(extract(sample.image, [window])[0], sample.limits))
-            targets.append(self._target(extract(sample.labels, [window])[0, ..., 0].astype(np.int32)))
+            assert self._target is not None
+            targets.append(self._target(extract(sample.labels, [window])[0, ..., 0].astype(np.int32), None))
         return np.stack(images), np.stack(targets)
 
 
-def sampling_weights(modalities: Sequence[str], *, balance: float) -> Float32Array:
-    """Returns the chance of each sample, summing to 1.
-
-    A modality with n of the samples is drawn in proportion to ``n ** (1 - balance)``, its samples alike.
-    """
-    counts = Counter(modalities)
-    weights = np.array([counts[modality] ** -balance for modality in modalities], np.float64)
-    return (weights / weights.sum()).astype(np.float32)
+_stream_of_process: Stream | None = None
 
 
-def _decoder(samples: Sequence[SampleRef], config: ExperimentConfig) -> Callable[[int], _Decoded]:
-    """Returns a function that reads sample i, keeping as many samples in memory as `CACHE_BYTES` holds."""
-    mean_bytes = max(1.0, float(np.mean([s.height * s.width * 4 for s in samples])))
+def _pool(stream: Stream, workers: int) -> Executor:
+    if workers <= MOST_THREADS:
+        return ThreadPoolExecutor(workers, thread_name_prefix="patches")
+    context = multiprocessing.get_context("spawn")  # a fork would copy the locks of the network's threads
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_process, initargs=(stream,))
 
-    @functools.lru_cache(maxsize=max(1, int(CACHE_BYTES / mean_bytes)))
-    def decode(place: int) -> _Decoded:
-        image = samples[place].image()
-        return _Decoded(image, samples[place].labels(), grey_limits(image, config.normalize))
 
-    return decode
+def _begin_process(stream: Stream) -> None:
+    global _stream_of_process  # noqa: PLW0603 - a process of the pool serves one stream
+    cv2.setNumThreads(1)
+    _stream_of_process = stream
+
+
+def _batch_of_process(number: int) -> tuple[Any, ...]:
+    assert _stream_of_process is not None
+    return _stream_of_process.batch(number)

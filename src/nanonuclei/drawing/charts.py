@@ -1,6 +1,6 @@
 """Charts of a training and of an evaluation, and the look that all figures share.
 
-Images are drawn in `report.pictures`, a dataset in `report.explore`.
+Images are drawn in `drawing.pictures`, a dataset in `report.explore`.
 
 Everything is drawn through `matplotlib.figure.Figure`: no pyplot, no global settings, no display.
 """

@@ -1,6 +1,6 @@
 """Images in figures: as the eye sees them, instances outlined, annotation and prediction side by side.
 
-Everything is placed by hand, pixel for pixel, in inches from the upper left corner; charts are in `report.figures`.
+Everything is placed by hand, pixel for pixel, in inches from the upper left corner; charts are in `drawing.charts`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Plain text tables for the terminal; the figures of the same numbers are drawn in `report.figures`."""
+"""Plain text tables for the terminal; the figures of the same numbers are drawn in `drawing.charts`."""
 
 from __future__ import annotations
 

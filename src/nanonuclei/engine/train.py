@@ -24,6 +24,9 @@ from nanonuclei.tasks.base import Task
 OnEpoch = Callable[[int, Mapping[str, float]], None]
 """Called after each epoch with its number, from 1, and its metrics such as ``val/loss``."""
 
+LOOK_EVERY = 20
+"""Batches between two looks at the loss."""
+
 
 @dataclass(frozen=True)
 class FitResult:
@@ -120,11 +123,20 @@ class StopOnNaN(keras.callbacks.Callback):
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Looks at the loss."""
+        """Looks at the loss, the mean since the epoch began, now and then: each look waits for the device."""
+        if (batch + 1) % LOOK_EVERY == 0:
+            self._look(batch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Looks once more, before the weights are kept."""
+        self._look(-1, logs)
+
+    def _look(self, batch: int, logs: Mapping[str, float] | None) -> None:
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):
             raise NanonucleiError(
-                f"the training loss must be a finite number, got {loss} in epoch {self._epoch + 1}, batch {batch + 1}. "
+                f"the training loss must be a finite number, got {loss} in epoch {self._epoch + 1}"
+                f"{f', up to batch {batch + 1}' if batch >= 0 else ''}. "
                 "Lower train.learning_rate, set train.clip_norm=1.0 or train.precision=float32"
             )
 

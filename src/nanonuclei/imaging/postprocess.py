@@ -41,14 +41,8 @@ def read_instances(score_map: Float32Array, config: InstancesConfig) -> Instance
             f"a score map must be (height, width) or (height, width, classes), got shape {score_map.shape}. "
             f"Blend the answers of the windows first"
         )
-    body = None
-    if score_map.ndim == 2:
-        foreground = score_map
-    elif score_map.shape[2] == 1:
-        foreground = score_map[..., 0]
-    else:
-        foreground = np.float32(1.0) - score_map[..., 0]
-        body = score_map[..., 1] if score_map.shape[2] == 3 else None
+    foreground = score_map if score_map.ndim == 2 else foreground_of(score_map)
+    body = score_map[..., 1] if score_map.ndim == 3 and score_map.shape[2] == 3 else None
     if config.kind == "components":
         labels = components(foreground, threshold=config.threshold, min_area=config.min_area)
     else:
@@ -56,6 +50,11 @@ def read_instances(score_map: Float32Array, config: InstancesConfig) -> Instance
     found = from_labels(labels, foreground)
     good = np.concatenate([[False], found.scores >= config.min_score])
     return found if good[1:].all() else from_labels(_keep(labels, good), foreground)
+
+
+def foreground_of(score_map: Float32Array) -> Float32Array:
+    """Returns ``(height, width)`` of a map ``(height, width, classes)``: its one score, or 1 - background."""
+    return score_map[..., 0] if score_map.shape[-1] == 1 else np.float32(1.0) - score_map[..., 0]
 
 
 def components(score_map: Float32Array, *, threshold: float, min_area: int) -> Int32Array:

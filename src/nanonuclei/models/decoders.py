@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 from keras import layers
@@ -13,27 +14,36 @@ from nanonuclei.models.blocks import block, filters_at, normalised, score_option
 Features = Mapping[int, keras.KerasTensor]
 """Level to ``(batch, height / 2**level, width / 2**level, channels)``; `config.depth` is the lowest level."""
 
+DIAMETER: dict[str, Any] = {"activation": "sigmoid", "dtype": "float32", "name": "diameter"}
+"""The layer that tells sizes, like the scores in float32."""
 
-def transpose(features: Features, config: NetworkConfig, *, num_classes: int) -> keras.KerasTensor:
+
+def transpose(
+    features: Features, config: NetworkConfig, *, num_classes: int, diameter: bool = False
+) -> keras.KerasTensor:
     """Doubles the size by a transpose convolution, joins the skip and convolves twice, up to the size of the image.
 
     Args:
         features: All levels from `config.depth` on; a level without features has no skip.
         config: Depth, filters, normalisation, dropout.
         num_classes: Channels of the scores.
+        diameter: Whether the diameter follows as one more channel.
 
     Returns:
-        Scores ``(batch, height, width, num_classes)``.
+        Scores ``(batch, height, width, num_classes)``, or with the diameter behind them.
     """
     x = features[config.depth]
     for level in reversed(range(config.depth)):
         x = layers.Conv2DTranspose(filters_at(level, config), 2, strides=2, padding="same", name=f"rise{level}")(x)
         x = _joined(x, features, level)
         x = block(x, config, level=level, name=f"up{level}")
-    return layers.Conv2D(num_classes, 1, **score_options(num_classes))(x)
+    scores = layers.Conv2D(num_classes, 1, **score_options(num_classes))(x)
+    return _with_diameter(scores, layers.Conv2D(1, 1, **DIAMETER)(x)) if diameter else scores
 
 
-def pix2pix(features: Features, config: NetworkConfig, *, num_classes: int) -> keras.KerasTensor:
+def pix2pix(
+    features: Features, config: NetworkConfig, *, num_classes: int, diameter: bool = False
+) -> keras.KerasTensor:
     """Doubles the size by one upsampling block per level; the last layer is a transpose convolution itself.
 
     A block is transpose convolution, normalisation, dropout, ReLU (the decoder of Isola et al. 2017, arXiv 1611.07004,
@@ -44,9 +54,10 @@ def pix2pix(features: Features, config: NetworkConfig, *, num_classes: int) -> k
         features: As for `transpose`; of levels 0 and 1, level 1 alone may be the largest.
         config: Depth, filters, normalisation, dropout.
         num_classes: Channels of the scores.
+        diameter: Whether the diameter follows as one more channel.
 
     Returns:
-        Scores ``(batch, height, width, num_classes)``.
+        Scores ``(batch, height, width, num_classes)``, or with the diameter behind them.
     """
     x = features[config.depth]
     largest = 0 if 0 in features else 1
@@ -65,11 +76,17 @@ def pix2pix(features: Features, config: NetworkConfig, *, num_classes: int) -> k
             x = layers.Dropout(config.dropout, name=f"rise{level}_drop")(x)
         x = layers.ReLU(name=f"rise{level}_relu")(x)
         x = _joined(x, features, level)
-    return layers.Conv2DTranspose(num_classes, 3, strides=2**largest, padding="same", **score_options(num_classes))(x)
+    options: dict[str, Any] = {"strides": 2**largest, "padding": "same"}
+    scores = layers.Conv2DTranspose(num_classes, 3, **options, **score_options(num_classes))(x)
+    return _with_diameter(scores, layers.Conv2DTranspose(1, 3, **options, **DIAMETER)(x)) if diameter else scores
 
 
 DECODERS: dict[str, Callable[..., keras.KerasTensor]] = {"transpose": transpose, "pix2pix": pix2pix}
 """Decoder per value of `network.decoder`."""
+
+
+def _with_diameter(scores: keras.KerasTensor, size: keras.KerasTensor) -> keras.KerasTensor:
+    return layers.Concatenate(name="score_and_diameter", dtype="float32")([scores, size])
 
 
 def _joined(x: keras.KerasTensor, features: Features, level: int) -> keras.KerasTensor:

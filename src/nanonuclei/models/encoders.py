@@ -1,12 +1,12 @@
-"""Image networks of Keras as the downsampling path of a U-Net, and where their pretrained weights come from."""
+"""Image networks as the downsampling path of a U-Net, and where their pretrained weights come from."""
 
 from __future__ import annotations
 
-import os
+import functools
 import warnings
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from keras import layers
 
 from nanonuclei.config.pixels import NetworkConfig
 from nanonuclei.errors import ConfigError
+from nanonuclei.models import efficientnet_lite
+from nanonuclei.models.weights import PUBLISHED, published_path, weights_folder
 
 ENCODER = "encoder"
 """Name of the layer of a U-Net that holds the image network."""
@@ -29,15 +31,17 @@ STORAGE = "https://storage.googleapis.com/"
 
 @dataclass(frozen=True)
 class Encoder:
-    """An image network of Keras.
+    """An image network.
 
     Attributes:
-        network: Function of `keras.applications`.
+        network: Builds it without its classifier and with random weights, given `input_shape` and, for MobileNetV2,
+            `alpha`.
         mode: How its images were preprocessed, see `Preprocess`.
         features: Layer whose answer is taken, per level.
         weights: Name of the file of its ImageNet weights without the classifier; `{alpha}` stands for the width.
-        url: Folder that Keras downloads it from.
+        url: Folder that Keras downloads it from; empty where `weights.fetch_weights` puts it in place.
         md5: Of the file, as Keras checks it; None where Keras does not.
+        deviations: Standard deviation of a level's feature under pretrained weights, where it is far from 1.
     """
 
     network: Callable[..., keras.Model]
@@ -46,11 +50,16 @@ class Encoder:
     weights: str
     url: str
     md5: str | None
+    deviations: Mapping[int, float] = field(default_factory=dict)
+
+
+def _of_keras(network: Callable[..., keras.Model]) -> Callable[..., keras.Model]:
+    return functools.partial(network, include_top=False, weights=None)
 
 
 ENCODERS = {
     "mobilenetv2": Encoder(
-        network=keras.applications.MobileNetV2,
+        network=_of_keras(keras.applications.MobileNetV2),
         mode="tf",
         features={
             1: "block_1_expand_relu",
@@ -64,7 +73,7 @@ ENCODERS = {
         md5=None,
     ),
     "resnet50": Encoder(
-        network=keras.applications.ResNet50,
+        network=_of_keras(keras.applications.ResNet50),
         mode="caffe",
         features={
             1: "conv1_relu",
@@ -78,7 +87,7 @@ ENCODERS = {
         md5="4d473c1dd8becc155b73f8504c6f6626",
     ),
     "vgg16": Encoder(
-        network=keras.applications.VGG16,
+        network=_of_keras(keras.applications.VGG16),
         mode="caffe",
         features={
             0: "block1_conv2",
@@ -93,7 +102,7 @@ ENCODERS = {
         md5="6d6bbae143d832006294945121d1f1fc",
     ),
     "efficientnetb0": Encoder(
-        network=keras.applications.EfficientNetB0,
+        network=_of_keras(keras.applications.EfficientNetB0),
         mode="bytes",
         features={
             1: "block2a_expand_activation",
@@ -106,6 +115,15 @@ ENCODERS = {
         url=f"{STORAGE}keras-applications/",
         md5="50bc09e76180e00e4465e1a485ddc09d",
     ),
+    "efficientnetlite0": Encoder(
+        network=efficientnet_lite.efficientnet_lite0,
+        mode="lite",
+        features=efficientnet_lite.FEATURES,
+        weights=PUBLISHED["efficientnetlite0", "imagenet"].file,
+        url="",
+        md5=None,
+        deviations=efficientnet_lite.DEVIATIONS,
+    ),
 }
 """Image network per value of `network.kind`; MobileNetV2's layers are those of TensorFlow's segmentation tutorial."""
 
@@ -115,7 +133,8 @@ class Preprocess(layers.Layer):
     """From images in 0..1 to what an image network was trained on.
 
     Args:
-        mode: ``tf``: -1..1; ``caffe``: BGR in 0..255 less ImageNet's mean; ``bytes``: 0..255, the network does more.
+        mode: ``tf``: -1..1; ``caffe``: BGR in 0..255 less ImageNet's mean; ``bytes``: 0..255, the network does more;
+            ``lite``: 0..255 less 127, divided by 128.
     """
 
     def __init__(self, mode: str, **options: Any) -> None:
@@ -127,6 +146,8 @@ class Preprocess(layers.Layer):
         image = 255.0 * image
         if self.mode == "bytes":
             return image
+        if self.mode == "lite":
+            return (image - 127.0) / 128.0
         return keras.applications.imagenet_utils.preprocess_input(image, data_format="channels_last", mode=self.mode)
 
     def get_config(self) -> dict[str, Any]:
@@ -143,7 +164,8 @@ def encoded(inputs: keras.KerasTensor, config: NetworkConfig) -> dict[int, keras
 
     Returns:
         Features per level as `models.decoders.Features`, down to `config.depth`. At level 0 a transpose decoder gets
-        the image itself from encoders that begin by halving it.
+        the image itself from encoders that begin by halving it. Pretrained features have been divided by the
+        deviations of the encoder, so that a decoder begins with features of similar scales.
     """
     known = ENCODERS[config.kind]
     network = _network(config)
@@ -158,6 +180,9 @@ def encoded(inputs: keras.KerasTensor, config: NetworkConfig) -> dict[int, keras
             layer.finalize_state()
     answers = encoder(Preprocess(known.mode, name="preprocess")(inputs))
     features = dict(zip(levels, answers if isinstance(answers, list) else [answers], strict=True))
+    if config.weights != "none":
+        for level in known.deviations.keys() & features.keys():
+            features[level] = layers.Rescaling(1.0 / known.deviations[level], name=f"scale{level}")(features[level])
     if config.decoder == "transpose":
         features.setdefault(0, inputs)
     return features
@@ -217,26 +242,30 @@ def weights_path(config: NetworkConfig) -> Path:
     """Returns the file of the pretrained weights, downloaded where it has to be.
 
     Raises:
-        ConfigError: It is not there, or cannot be downloaded.
+        ConfigError: It is not there, has not been fetched, or cannot be downloaded.
     """
+    if (config.kind, config.weights) in PUBLISHED:
+        return published_path(config.kind, config.weights)
     if config.weights != "imagenet":
         path = Path(config.weights)
         if not path.is_file():
+            words = {"imagenet", *(weights for kind, weights in PUBLISHED if kind == config.kind)}
             raise ConfigError(
-                f"network.weights must be imagenet, none or a file that exists, got {config.weights!r}. Check the path"
+                f"network.weights must be {', '.join(sorted(words, reverse=True))}, none or a file that exists, "
+                f"got {config.weights!r}. Check the path"
             )
         return path
     known = ENCODERS[config.kind]
     name = known.weights.format(alpha=float(config.alpha))
-    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
-    if (home / "models" / name).is_file():  # also where the folder is read-only, which Keras passes by
-        return home / "models" / name
+    folder = weights_folder()
+    if (folder / name).is_file():  # also where the folder is read-only, which Keras passes by
+        return folder / name
     try:
-        place = {"cache_subdir": "models", "cache_dir": str(home)}
+        place = {"cache_subdir": folder.name, "cache_dir": str(folder.parent)}
         return Path(keras.utils.get_file(name, known.url + name, file_hash=known.md5, **place))
     except Exception as error:  # Keras raises nothing more special when it cannot download
         raise ConfigError(
-            f"the ImageNet weights of {_described(config)} must be in {home / 'models' / name} or be downloadable, but "
+            f"the ImageNet weights of {_described(config)} must be in {folder / name} or be downloadable, but "
             f"{known.url + name} cannot be had ({error}). Put the file there, name another folder with KERAS_HOME, "
             f"or set network.weights to the path of a file, or to none (random weights, with train.encoder=unfrozen)"
         ) from error
@@ -245,7 +274,7 @@ def weights_path(config: NetworkConfig) -> Path:
 def _network(config: NetworkConfig) -> keras.Model:
     """Returns the whole image network but its classifier, with random weights."""
     width = {"alpha": config.alpha} if config.kind == "mobilenetv2" else {}
-    return ENCODERS[config.kind].network(include_top=False, weights=None, input_shape=(None, None, 3), **width)
+    return ENCODERS[config.kind].network(input_shape=(None, None, 3), **width)
 
 
 def _described(config: NetworkConfig) -> str:

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from nanonuclei.config.pixels import LossConfig
+from nanonuclei.imaging.diameters import OCTAVE
 
 SMOOTH = 1.0
 """Added to both sides of the Dice ratio: a patch without objects has a loss near 0 instead of 0 / 0."""
@@ -20,20 +21,38 @@ class PixelLoss(keras.losses.Loss):
     The Dice loss is ``1 - (2 sum(t p) + s) / (sum(t) + sum(p) + s)`` per class over the batch (Milletari et al. 2016,
     arXiv 1606.04797, with plain sums), averaged over the classes but the background.
 
+    Where the target has a second channel, the diameters, the last channel of the answer is measured against it: the
+    absolute error in octaves / 8, averaged over the pixels of objects, times `diameter_weight`.
+
     Args:
         kind: Of `config.pixels.LossConfig`.
         dice_weight: Weight of the Dice loss beside the cross-entropy; 1 is used where Dice stands alone.
         border_weight: Weight of class 2 in the sparse cross-entropy.
+        diameter_weight: Weight of the error of the diameters.
     """
 
-    def __init__(self, kind: str, dice_weight: float, border_weight: float, name: str = "pixel_loss") -> None:
+    def __init__(
+        self,
+        kind: str,
+        dice_weight: float,
+        border_weight: float,
+        diameter_weight: float = 1.0,
+        name: str = "pixel_loss",
+    ) -> None:
         super().__init__(name=name, reduction="sum_over_batch_size")
         self.kind = kind
         self.dice_weight = dice_weight
         self.border_weight = border_weight
+        self.diameter_weight = diameter_weight
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns ``(batch, height, width)`` from classes ``(..., 1)`` and scores ``(..., classes)``."""
+        """Returns ``(batch, height, width)`` from targets ``(..., 1 or 2)`` and answers ``(..., channels)``."""
+        if y_true.shape[-1] == 1:
+            return self._of_classes(y_true, y_pred)
+        loss = self._of_classes(y_true[..., :1], y_pred[..., :-1])
+        return loss + self.diameter_weight * diameter_error(y_true[..., 1], y_pred[..., -1])
+
+    def _of_classes(self, y_true: Any, y_pred: Any) -> Any:
         parts = self.kind.split("+")
         loss: Any = 0.0
         if "binary_crossentropy" in parts:
@@ -50,8 +69,8 @@ class PixelLoss(keras.losses.Loss):
 
     def get_config(self) -> dict[str, Any]:
         """Returns what the constructor takes."""
-        settings = {"kind": self.kind, "dice_weight": self.dice_weight, "border_weight": self.border_weight}
-        return {**settings, "name": self.name}
+        names = ("kind", "dice_weight", "border_weight", "diameter_weight", "name")
+        return {name: getattr(self, name) for name in names}
 
 
 def dice_loss(y_true: Any, y_pred: Any) -> Any:
@@ -66,9 +85,22 @@ def dice_loss(y_true: Any, y_pred: Any) -> Any:
     return ops.mean(1.0 - (2.0 * shared + SMOOTH) / (total + SMOOTH))
 
 
+def diameter_error(y_true: Any, y_pred: Any) -> Any:
+    """Returns the mean absolute error of diameters over the pixels of objects, in octaves / 8; 0 without objects.
+
+    Args:
+        y_true: ``(batch, height, width)``: `OCTAVE` steps of ``log2(diameter)``, 0 in the background.
+        y_pred: The same shape: ``log2(diameter) / 8``.
+    """
+    steps = ops.cast(y_true, y_pred.dtype)
+    inside = ops.cast(steps > 0, y_pred.dtype)
+    error = ops.abs(y_pred - steps / (8.0 * OCTAVE)) * inside
+    return ops.sum(error) / ops.maximum(ops.sum(inside), 1.0)
+
+
 def pixel_loss(config: LossConfig) -> PixelLoss:
     """Builds the loss that a config names."""
-    return PixelLoss(config.kind, config.dice_weight, config.border_weight)
+    return PixelLoss(config.kind, config.dice_weight, config.border_weight, config.diameter_weight)
 
 
 def foreground_score(y_pred: Any) -> Any:
@@ -85,7 +117,7 @@ class ForegroundAccuracy(keras.metrics.Mean):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds a batch."""
-        right = (foreground_score(y_pred) >= 0.5) == (y_true > 0)
+        right = (foreground_score(y_pred) >= 0.5) == (y_true[..., :1] > 0)
         super().update_state(ops.cast(right, "float32"), sample_weight=sample_weight)
 
 
@@ -100,7 +132,7 @@ class ForegroundIoU(keras.metrics.Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds a batch."""
-        found, true = foreground_score(y_pred) >= 0.5, y_true > 0
+        found, true = foreground_score(y_pred) >= 0.5, y_true[..., :1] > 0
         self.shared.assign_add(ops.sum(ops.cast(ops.logical_and(found, true), "float32")))
         self.either.assign_add(ops.sum(ops.cast(ops.logical_or(found, true), "float32")))
 

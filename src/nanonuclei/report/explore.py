@@ -1,4 +1,4 @@
-"""Figures of a dataset before any training; charts of a training and an evaluation are in `report.figures`."""
+"""Figures of a dataset before any training; charts of a training and an evaluation are in `drawing.charts`."""
 
 from __future__ import annotations
 

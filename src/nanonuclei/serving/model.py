@@ -6,7 +6,7 @@ import base64
 import logging
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -150,12 +150,19 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
 
     def _answers(self, images: Sequence[Encoded], config: ExperimentConfig, wanted: str) -> Iterator[dict[str, Any]]:
         reader = create_reader(config)
-        inputs: Iterable[Float32Array] = (reader.network_input(image) for image in decoded(images))
-        for number, score_map in enumerate(reader.score_maps(self._network, inputs)):
+        shapes: list[tuple[int, int]] = []
+
+        def inputs() -> Iterator[Float32Array]:
+            for image in decoded(images):
+                shapes.append((image.shape[0], image.shape[1]))
+                yield reader.network_input(image)
+
+        for number, score_map in enumerate(reader.score_maps(self._network, inputs())):
+            shape = shapes[number]
             if wanted == LABELS:
-                yield _label_row(number, reader.instances(score_map), (score_map.shape[0], score_map.shape[1]))
+                yield _label_row(number, reader.instances(score_map, shape), shape)
             else:
-                for place, row in enumerate(reader.objects(score_map).rows, start=1):
+                for place, row in enumerate(reader.objects(score_map, shape).rows, start=1):
                     yield {"image": number, "object": place, **{name: row[name] for name in reader.columns}}
 
 

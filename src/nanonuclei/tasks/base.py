@@ -20,6 +20,7 @@ from nanonuclei.config.params import Scalar, flatten
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.networks import Network
+from nanonuclei.imaging.resizing import to_shape
 from nanonuclei.imaging.types import Float32Array, Image, UInt8Array
 from nanonuclei.tasks.values import EXPORT_SHAPES, Assessment, Decided, Look, MapsOf, Noun, Objects, Report, Timing
 
@@ -71,16 +72,21 @@ class Reader(ABC):
             inputs: Of `network_input`, of any sizes; read as needed, not all at once.
 
         Yields:
-            ``(height, width, channels)`` float32 per image, in order.
+            ``(height, width, channels)`` float32 per image, in order; not always as large as the image.
         """
 
     @abstractmethod
-    def objects(self, score_map: Float32Array) -> Objects:
-        """Reads objects and all that is told of them off the score map of a full image."""
+    def objects(self, score_map: Float32Array, shape: tuple[int, int]) -> Objects:
+        """Reads objects and all that is told of them off the score map of a full image.
 
-    def instances(self, score_map: Float32Array) -> Instances:
-        """Reads objects off the score map of a full image."""
-        return self.objects(score_map).instances
+        Args:
+            score_map: Of `score_maps`.
+            shape: Height and width of the image, px, in which objects are told.
+        """
+
+    def instances(self, score_map: Float32Array, shape: tuple[int, int]) -> Instances:
+        """Reads objects off the score map of a full image of that height and width."""
+        return self.objects(score_map, shape).instances
 
     def with_files(self, network: Network, files: Mapping[str, Path]) -> Network:
         """Returns a network that was loaded from a file, with what else `Task.network_files` stored beside it."""
@@ -99,10 +105,10 @@ class Reader(ABC):
         """Score from which a place in an image counts as positive."""
         return 0.5
 
-    def look(self, score_map: Float32Array) -> Look:
+    def look(self, score_map: Float32Array, shape: tuple[int, int]) -> Look:
         """Returns what a person who annotates images is shown of a score map: its first channel, and the objects."""
-        found = self.instances(score_map)
-        return Look(score_map[..., 0], found.boxes.astype(np.float32), found.scores)
+        found = self.instances(score_map, shape)
+        return Look(to_shape(score_map[..., 0], shape), found.boxes.astype(np.float32), found.scores)
 
 
 class Task(Reader):

@@ -7,20 +7,20 @@ the batch's number alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nanonuclei.data.augment import jitter
+from nanonuclei.data.augment.grey_values import jitter
 from nanonuclei.data.batches import TrainBatches, ValidationBatches
 from nanonuclei.data.catalog import SampleRef
+from nanonuclei.data.patches import Decoded, decoder
 from nanonuclei.errors import DataError
-from nanonuclei.imaging.cutting import cut
 from nanonuclei.imaging.normalize import normalize
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.imaging.window_geometry import WindowGeometry
-from nanonuclei.imaging.windows import Window, cover
+from nanonuclei.imaging.windows import Window, cover, cut
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
 from nanonuclei.tasks.nanotubes.data_config import WindowLabelsConfig
 from nanonuclei.tasks.nanotubes.sources.samples import tube_truth
@@ -36,6 +36,13 @@ WindowBatch = tuple[Float32Array, Float32Array, Float32Array]
 
 
 class WindowTrainBatches(TrainBatches):
+    """The batches of `WindowTiles`, prepared ahead by workers."""
+
+    def __init__(self, samples: Sequence[SampleRef], *, config: NanotubeExperiment, geometry: WindowGeometry) -> None:
+        super().__init__(WindowTiles(samples, config=config, geometry=geometry), workers=config.train.workers)
+
+
+class WindowTiles:
     """An endless stream of augmented tiles, each drawn for one of its windows, so that both classes come up.
 
     Batch i is ``(image, label, weight)``: ``(batch_size, side, side, 3)`` float32 in 0..1; ``(batch_size, n, n, 1)``
@@ -51,7 +58,8 @@ class WindowTrainBatches(TrainBatches):
     """
 
     def __init__(self, samples: Sequence[SampleRef], *, config: NanotubeExperiment, geometry: WindowGeometry) -> None:
-        super().__init__(samples, config=config)
+        self._samples, self._config = tuple(samples), config
+        self._decode: Callable[[int], Decoded] | None = None
         self._geometry, self._number = geometry, config.train.tile_windows
         self._labels = [window_labels(sample, geometry, config.data.labels) for sample in samples]
         counts = check_classes(self._labels, split="train")
@@ -59,7 +67,14 @@ class WindowTrainBatches(TrainBatches):
         chances = counts.sum(axis=1) ** (1.0 - config.train.balance)  # as in `sampling_weights`
         self._positive = float(chances[1] / chances.sum())
 
-    def _batch(self, number: int) -> WindowBatch:  # type: ignore[override]
+    def __getstate__(self) -> dict[str, object]:
+        """Leaves the decoded images behind: every process reads its own."""
+        return {**self.__dict__, "_decode": None}
+
+    def batch(self, number: int) -> WindowBatch:
+        """Returns batch `number`."""
+        if self._decode is None:
+            self._decode = decoder(self._samples, self._config)
         rng = np.random.default_rng([self._config.seed, number])
         return _batch_of([self._drawn(rng) for _ in range(self._config.train.batch_size)])
 
@@ -79,6 +94,7 @@ class WindowTrainBatches(TrainBatches):
             int(np.clip(at - rng.integers(self._number), 0, max(0, length - self._number)))
             for at, length in zip(window, known.shape, strict=True)
         ]
+        assert self._decode is not None
         decoded = self._decode(sample)
         image = normalize(_tile_image(decoded.image, first, self._geometry, self._number), decoded.limits)
         turns = int(rng.integers(4)) if self._config.augment.turn else 0

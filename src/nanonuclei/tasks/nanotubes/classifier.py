@@ -56,7 +56,7 @@ def trunk_network(config: ClassifierConfig) -> keras.Model:
         ConfigError: There is no such layer.
     """
     width = {"alpha": config.alpha} if config.kind == "mobilenetv2" else {}
-    whole = ENCODERS[config.kind].network(include_top=False, weights=None, input_shape=(None, None, 3), **width)
+    whole = ENCODERS[config.kind].network(input_shape=(None, None, 3), **width)
     names = [layer.name for layer in whole.layers]
     if config.trunk not in names:
         raise ConfigError(
@@ -134,8 +134,8 @@ def load_trunk(model: keras.Model, config: ClassifierConfig) -> None:
 
     Args:
         model: A network of `window_classifier`.
-        config: `weights`: imagenet, a file of Keras's network without its classifier, or a `.keras` file of a network
-            that this program trained with the same trunk.
+        config: `weights`: imagenet, for VGG16 also edges, a file of Keras's network without its classifier, or a
+            `.keras` file of a network that this program trained with the same trunk.
 
     Raises:
         ConfigError: The weights are not there, cannot be downloaded, or are of another network.

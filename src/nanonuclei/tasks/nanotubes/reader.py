@@ -123,13 +123,13 @@ class NanotubeReader(Reader):
         """
         return read_candidates(score_map, self.config.tubes, cells=cells, min_score=min_score)
 
-    def instances(self, score_map: Float32Array) -> Instances:
+    def instances(self, score_map: Float32Array, shape: tuple[int, int]) -> Instances:
         """Returns the candidates as lines of pixels."""
-        return to_instances(self.candidates(score_map, self.cells(score_map)), score_map.shape[:2])
+        return to_instances(self.candidates(score_map, self.cells(score_map)), shape)
 
-    def objects(self, score_map: Float32Array) -> Objects:
+    def objects(self, score_map: Float32Array, shape: tuple[int, int]) -> Objects:
         """Returns the candidates with their rows, and the counts that biologists report."""
-        shape, cells = (score_map.shape[0], score_map.shape[1]), self.cells(score_map)
+        cells = self.cells(score_map)
         candidates = self.candidates(score_map, cells)
         found = to_instances(candidates, shape)
         areas = np.bincount(found.pixels().ravel(), minlength=len(found) + 1)[1:].tolist()

@@ -6,8 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.config.pixels import AugmentConfig, InstancesConfig, LossConfig, NetworkConfig, WindowsConfig
+from nanonuclei.config.pixels import InstancesConfig, LossConfig, NetworkConfig, PixelExperiment, WindowsConfig
 from nanonuclei.config.section import Role, Section
 from nanonuclei.config.shared import DataConfig
 from nanonuclei.config.tune import TuneConfig
@@ -37,6 +36,7 @@ class TargetConfig(Section):
     border_width: Literal["fixed", "by_area"]
     border: Annotated[int, Field(ge=1, le=10)]
     core: Annotated[float, Field(gt=0.0, lt=1.0)]
+    diameter: bool
 
 
 class NucleiTuneConfig(TuneConfig):
@@ -45,12 +45,11 @@ class NucleiTuneConfig(TuneConfig):
     metric: Literal["val/loss", "val/accuracy", "val/iou"]
 
 
-class NucleiExperiment(ExperimentConfig):
+class NucleiExperiment(PixelExperiment):
     """Everything that decides the result of the nuclei task."""
 
     task: Literal["nuclei"]
     data: NucleiDataConfig
-    augment: AugmentConfig
     target: TargetConfig
     network: NetworkConfig
     loss: LossConfig
@@ -87,5 +86,14 @@ class NucleiExperiment(ExperimentConfig):
             raise ValueError(
                 f"target.kind={self.target.kind} has three classes and needs loss.kind=sparse_categorical_crossentropy"
                 f"[+dice], got loss.kind={self.loss.kind}"
+            )
+        if self.target.diameter and self.target.kind == "foreground":
+            raise ValueError(
+                "target.diameter needs three classes: target.kind must be boundary or core, got foreground"
+            )
+        if self.windows.diameter == "auto" and not self.target.diameter:
+            raise ValueError(
+                "windows.diameter=auto needs a network that was taught sizes: set target.diameter=true, or give "
+                "windows.diameter in px, or none"
             )
         return self

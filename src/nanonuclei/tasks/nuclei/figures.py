@@ -50,7 +50,7 @@ def _chosen(report: Report, *, num: int, seed: int) -> dict[str, list[int]]:
 
 
 def _panel(task: Task, sample: SampleRef, score_map: np.ndarray, *, ap50: float) -> Panel:
-    found = task.instances(score_map)
+    found = task.instances(score_map, (sample.height, sample.width))
     return Panel(
         image=sample.image(),
         true=sample.labels(),

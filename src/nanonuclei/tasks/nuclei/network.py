@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from nanonuclei.data.batches import TrainBatches, ValidationBatches
 from nanonuclei.data.catalog import SampleRef
+from nanonuclei.data.patches import Patches
 from nanonuclei.imaging.matching import is_matched
 from nanonuclei.imaging.networks import Network
-from nanonuclei.imaging.types import Float32Array, Labels, UInt8Array
+from nanonuclei.imaging.resizing import to_shape
+from nanonuclei.imaging.types import Float32Array
 from nanonuclei.models.as_networks import compiled
 from nanonuclei.models.encoders import load_pretrained, set_frozen
 from nanonuclei.models.losses import ForegroundAccuracy, ForegroundIoU, pixel_loss
@@ -24,7 +26,7 @@ from nanonuclei.models.unet import unet
 from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.nuclei.reader import NucleiReader
 from nanonuclei.tasks.nuclei.score import LOWER_IS_BETTER, METRIC_NAMES, by_threshold, score, statistics
-from nanonuclei.tasks.nuclei.target import target_of
+from nanonuclei.tasks.nuclei.target import NucleiTarget
 from nanonuclei.tasks.nuclei.thresholds import decide_thresholds, drawn
 from nanonuclei.tasks.values import Assessment, Decided, MapsOf, Report
 
@@ -42,19 +44,22 @@ class NucleiTask(NucleiReader, Task):
     group_metric = "ap50_pooled"
     open_settings = {"instances.tune": True}
 
-    def target(self, labels: Labels) -> UInt8Array:
-        """Returns the classes of pixels, ``(height, width, 1)``; see `tasks.nuclei.target`."""
-        return target_of(labels, self.config.target)
+    @property
+    def target(self) -> NucleiTarget:
+        """What the network learns of each pixel."""
+        return NucleiTarget(self.config.target)
 
     def batches(self, samples: Sequence[SampleRef], *, training: bool) -> keras.utils.PyDataset:
         """Returns patches of the samples."""
-        kind = TrainBatches if training else ValidationBatches
-        return kind(samples, config=self.config, target=self.target)
+        if not training:
+            return ValidationBatches(samples, config=self.config, target=self.target)
+        patches = Patches(samples, config=self.config, target=self.target)
+        return TrainBatches(patches, workers=self.config.train.workers)
 
     def build_network(self) -> keras.Model:
         """Returns a U-Net with one sigmoid score, or with two or three class probabilities."""
         if self.config.target.kind != "foreground":
-            return unet(self.config.network, num_classes=3)
+            return unet(self.config.network, num_classes=3, diameter=self.config.target.diameter)
         sparse = self.config.loss.kind.startswith("sparse_categorical")
         return unet(self.config.network, num_classes=2 if sparse else 1)
 
@@ -94,15 +99,17 @@ class NucleiTask(NucleiReader, Task):
 
     def decide(self, samples: Sequence[SampleRef], score_maps: Iterable[Float32Array]) -> Decided:
         """Returns the thresholds that read most nuclei rightly; see `tasks.nuclei.thresholds`."""
-        return decide_thresholds(self.config, samples, score_maps)
+        return decide_thresholds(self, samples, score_maps)
 
     def assess(self, sample: SampleRef, score_map: Float32Array) -> Assessment:
         """Scores one image by its pixels and its nuclei; a nucleus is matched where IoU is above 0.5."""
-        labels, found = sample.labels(), self.instances(score_map)
-        loss = pixel_loss(self.config.loss)(self.target(labels)[None], score_map.reshape(1, *labels.shape, -1))
+        labels = sample.labels()
+        found = self.instances(score_map, labels.shape)
+        whole = to_shape(score_map, labels.shape)
+        loss = pixel_loss(self.config.loss)(self.target(labels)[None], whole[None])
         figures = statistics(
             labels,
-            score_map,
+            self.classes(whole),
             found,
             threshold=self.config.instances.threshold,
             loss=float(keras.ops.convert_to_numpy(loss)),

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from nanonuclei.imaging.diameters import Sizing
 from nanonuclei.imaging.instances import Instances, to_run_lengths
 from nanonuclei.imaging.networks import Network, with_views
 from nanonuclei.imaging.normalize import grey_limits, normalize
-from nanonuclei.imaging.postprocess import read_instances
-from nanonuclei.imaging.score_maps import score_maps
+from nanonuclei.imaging.postprocess import foreground_of, read_instances
+from nanonuclei.imaging.resizing import instances_to_shape
 from nanonuclei.imaging.types import Float32Array, Image, UInt8Array
 from nanonuclei.tasks.base import Reader
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
@@ -36,6 +37,7 @@ class NucleiReader(Reader):
         "min_area": "instances.min_area",
         "min_score": "instances.min_score",
         "num_views": "windows.num_views",
+        "diameter": "windows.diameter",
     }
     cautions = (
         "Trained on 2D light microscopy: fluorescence, stained tissue, a few brightfield images. Other modalities, 3D "
@@ -49,25 +51,37 @@ class NucleiReader(Reader):
         return normalize(image, grey_limits(image, self.config.normalize))
 
     def score_maps(self, network: Network, inputs: Iterable[Float32Array]) -> Iterator[Float32Array]:
-        """Yields blended answers of overlapping windows, in as many views as the config says."""
+        """Yields blended answers of overlapping windows, in as many views as the config says.
+
+        The map has the size in which the image was shown, so that its nuclei were as large as the network knows them
+        best.
+        """
         windows = self.config.windows
         viewed = with_views(network, num_views=windows.num_views)
-        return score_maps(viewed, inputs, config=windows, step=self.config.network.step)
+        return Sizing(viewed, windows, self.config.network.step).maps(inputs)
 
-    def instances(self, score_map: Float32Array) -> Instances:
-        """Returns the nuclei of a score map."""
-        return read_instances(score_map, self.config.instances)
+    def classes(self, score_map: Float32Array) -> Float32Array:
+        """Returns a score map without the diameters behind the scores."""
+        return score_map[..., :-1] if self.config.target.diameter else score_map
 
-    def objects(self, score_map: Float32Array) -> Objects:
-        """Returns the nuclei of a score map with their rows."""
-        found = self.instances(score_map)
+    def instances(self, score_map: Float32Array, shape: tuple[int, int]) -> Instances:
+        """Returns the nuclei of a score map, in the size of the image."""
+        classes, config = self.classes(score_map), self.config.instances
+        found = read_instances(classes, config)
+        return instances_to_shape(found, foreground_of(classes), threshold=config.threshold, shape=shape)
+
+    def objects(self, score_map: Float32Array, shape: tuple[int, int]) -> Objects:
+        """Returns the nuclei of a score map with their rows, and their median diameter in px of the image."""
+        found = self.instances(score_map, shape)
         areas = np.bincount(found.pixels().ravel(), minlength=len(found) + 1)[1:].tolist()
         columns = (found.boxes.tolist(), areas, found.scores.tolist(), to_run_lengths(found))
         rows = [
             {**dict(zip(BOX, box, strict=True)), "area": area, "score": score, "run_lengths": text}
             for box, area, score, text in zip(*columns, strict=True)
         ]
-        return Objects(found, rows)
+        diameter = float(np.median(np.sqrt(4.0 / np.pi * np.array(areas)))) if areas else float("nan")
+        shown = score_map.shape[0] / shape[0]
+        return Objects(found, rows, {"diameter": round(diameter, 2), "shown_at": round(shown, 3)})
 
     def timing(self, network: Network) -> Timing:
         """Returns a call with one whole window."""

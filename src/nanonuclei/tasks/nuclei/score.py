@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.matching import MatchCounts, match_counts
+from nanonuclei.imaging.postprocess import foreground_of
 from nanonuclei.imaging.types import Float32Array, Labels
 from nanonuclei.tasks.values import Statistics
 
@@ -59,7 +60,7 @@ def statistics(
         threshold: Score from which a pixel counts as foreground in IoU and Dice.
         loss: The training's loss on this image.
     """
-    true, score = labels > 0, _foreground(score_map)
+    true, score = labels > 0, foreground_of(score_map)
     mask = score >= threshold
     clipped = np.clip(score, EPSILON, 1.0 - EPSILON)
     shared, either = int(np.sum(mask & true)), int(np.sum(mask | true))
@@ -140,11 +141,6 @@ def by_threshold(per_image: pd.DataFrame) -> pd.DataFrame:
 def _ratios(counts: MatchCounts) -> NDArray[np.float64]:
     ratios: NDArray[np.float64] = counts.tp / np.maximum(counts.tp + counts.fp + counts.fn, 1)
     return ratios
-
-
-def _foreground(score_map: Float32Array) -> Float32Array:
-    """Returns ``(height, width)``: the one score, or 1 - background where there are classes."""
-    return score_map[..., 0] if score_map.shape[-1] == 1 else np.float32(1.0) - score_map[..., 0]
 
 
 def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:

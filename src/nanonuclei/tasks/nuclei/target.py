@@ -1,11 +1,15 @@
-"""What the U-Net learns per pixel: background, nucleus, and the borders or the outer parts of nuclei."""
+"""What a network of nuclei learns per pixel: the class, and the diameter of the nucleus around it. Knows no Keras."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from nanonuclei.data.augment.sizes import diameters
+from nanonuclei.imaging.diameters import OCTAVE
 from nanonuclei.imaging.types import Labels, UInt8Array
 from nanonuclei.tasks.nuclei.config import TargetConfig
 
@@ -14,21 +18,44 @@ AREA_REACH = ((0, 1), (300, 2), (2000, 3))
 nuclei (github.com/selimsef/dsb2018_topcoders)."""
 
 
-def target_of(labels: Labels, config: TargetConfig) -> UInt8Array:
-    """Returns ``(height, width, 1)`` classes: 0 background, 1 nucleus; 2 its border or what is not its core.
+@dataclass(frozen=True)
+class NucleiTarget:
+    """Builds targets; may be sent to other processes.
 
-    With `config.kind` boundary, 2 is where nuclei nearly touch; with core, it is the outer part of every nucleus.
+    Attributes:
+        config: Kind of the classes, width of borders, whether diameters are learnt.
     """
-    target = (labels > 0).astype(np.uint8)
-    if config.kind == "boundary":
-        if config.border_width == "fixed":
-            border = near_another(labels, reach=config.border)
-        else:
-            border = near_another_by_area(labels)
-        target[border] = 2
-    elif config.kind == "core":
-        target[(labels > 0) & ~cores(labels, share=config.core)] = 2
-    return target[..., None]
+
+    config: TargetConfig
+
+    def __call__(self, labels: Labels, areas: NDArray[np.float32] | None = None) -> UInt8Array:
+        """Returns ``(height, width, 1 or 2)`` uint8.
+
+        The first channel is the class: 0 background, 1 nucleus; 2 its border or what is not its core. With `kind`
+        boundary, 2 is where nuclei nearly touch; with core, it is the outer part of every nucleus. The second channel,
+        if `diameter` is set, is ``round(OCTAVE * log2(diameter))`` of the nucleus, at least 1, and 0 in the background.
+
+        Args:
+            labels: ``(height, width)`` integers up to 2**24, 0 background.
+            areas: Area of each label, px, which may lie only partly within `labels`; counted where None.
+        """
+        if areas is None:
+            areas = np.bincount(labels.ravel()).astype(np.float32)
+        target = (labels > 0).astype(np.uint8)
+        if self.config.kind == "boundary":
+            if self.config.border_width == "fixed":
+                border = near_another(labels, reach=self.config.border)
+            else:
+                border = near_another_by_area(labels, areas)
+            target[border] = 2
+        elif self.config.kind == "core":
+            target[(labels > 0) & ~cores(labels, share=self.config.core)] = 2
+        if not self.config.diameter:
+            return target[..., None]
+        octaves = np.log2(np.maximum(diameters(areas), 1.0))
+        steps = np.clip(np.round(OCTAVE * octaves), 1, 255).astype(np.uint8)
+        steps[0] = 0
+        return np.stack([target, steps[labels]], axis=-1)
 
 
 def near_another(labels: Labels, *, reach: int) -> NDArray[np.bool_]:
@@ -46,13 +73,13 @@ def near_another(labels: Labels, *, reach: int) -> NDArray[np.bool_]:
     return near
 
 
-def near_another_by_area(labels: Labels) -> NDArray[np.bool_]:
+def near_another_by_area(labels: Labels, areas: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Finds pixels of an object near another, within the reach that `AREA_REACH` gives to objects of its area.
 
     Args:
-        labels: ``(height, width)`` integers up to 2**24, 0 background; the area is what is seen of an object here.
+        labels: ``(height, width)`` integers up to 2**24, 0 background.
+        areas: Area of each label, px.
     """
-    areas = np.bincount(labels.ravel())
     near = np.zeros(labels.shape, np.bool_)
     for least, reach in AREA_REACH:
         large = areas >= least

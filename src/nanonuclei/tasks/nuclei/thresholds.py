@@ -13,9 +13,9 @@ from nanonuclei.config.pixels import InstancesConfig
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.matching import MatchCounts, match_counts
-from nanonuclei.imaging.postprocess import read_instances
 from nanonuclei.imaging.types import Float32Array, Labels
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
+from nanonuclei.tasks.nuclei.reader import NucleiReader
 from nanonuclei.tasks.values import Decided
 
 THRESHOLDS = (0.5, 0.7, 0.9)
@@ -40,12 +40,12 @@ MAX_PIXELS = 60_000_000
 
 
 def decide_thresholds(
-    config: NucleiExperiment, samples: Sequence[SampleRef], score_maps: Iterable[Float32Array]
+    reader: NucleiReader, samples: Sequence[SampleRef], score_maps: Iterable[Float32Array]
 ) -> Decided:
     """Looks for the thresholds that read most nuclei rightly, one setting after the other, from the configured ones.
 
     Args:
-        config: Its `instances` are where the search begins.
+        reader: The `instances` of its config are where the search begins.
         samples: Validation images.
         score_maps: Their score maps, in the same order.
 
@@ -58,6 +58,7 @@ def decide_thresholds(
     """
     if not samples:
         raise DataError("thresholds are chosen on one or more validation images, got none. Raise data.split.val")
+    config = reader.config
     maps = list(score_maps)
     truth = [sample.labels() for sample in samples]
     best = config.instances.model_copy(update={"tune": False})
@@ -66,9 +67,8 @@ def decide_thresholds(
 
         def score(candidate: InstancesConfig) -> float:
             if candidate not in tried:
-                counts = list(
-                    threads.map(lambda pair: _counts(pair[0], pair[1], candidate), zip(truth, maps, strict=True))
-                )
+                trial = NucleiReader(config.model_copy(update={"instances": candidate}))
+                counts = list(threads.map(lambda pair: _counts(pair[0], pair[1], trial), zip(truth, maps, strict=True)))
                 tried[candidate] = _mean_ap(counts)
             return tried[candidate]
 
@@ -110,8 +110,8 @@ def _settings(config: NucleiExperiment) -> tuple[str, ...]:
     return tuple(CHOICES) if config.target.kind != "foreground" else ("min_score", "min_dip", "threshold")
 
 
-def _counts(labels: Labels, score_map: Float32Array, config: InstancesConfig) -> MatchCounts:
-    return match_counts(labels, read_instances(score_map, config).pixels(), THRESHOLDS)
+def _counts(labels: Labels, score_map: Float32Array, reader: NucleiReader) -> MatchCounts:
+    return match_counts(labels, reader.instances(score_map, labels.shape).pixels(), THRESHOLDS)
 
 
 def _mean_ap(counts: Sequence[MatchCounts]) -> float:

@@ -1,19 +1,39 @@
-"""Random changes of a training patch: `random_patch` moves image and labels alike, `jitter` touches grey values."""
+"""Random geometry of a training patch: image and labels are cut, turned, zoomed and bent alike."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from nanonuclei.config.pixels import AugmentConfig, JitterConfig
+from nanonuclei.config.pixels import AugmentConfig
+from nanonuclei.data.augment.sizes import ObjectSizes, draw_zoom
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Float32Array, Image, Int32Array, Labels
 
 ELASTIC_SPACING = 32.0
 """Least distance of the nodes of the elastic displacement, px; about one nucleus."""
+
+
+NEAR_AN_OBJECT = 0.8
+"""Share of the patches zoomed to a size that lie near a nucleus; the others lie anywhere in the image."""
+
+
+class Patch(NamedTuple):
+    """What was cut out of an image.
+
+    Attributes:
+        image: ``(size, size)`` or ``(size, size, 3)`` of the image's type.
+        labels: ``(size, size)`` int32, the numbers of the image's labels.
+        zoom: Patch px per image px; areas grow with its square.
+    """
+
+    image: Image
+    labels: Int32Array
+    zoom: float
 
 
 @dataclass(frozen=True)
@@ -26,14 +46,21 @@ class _Warp:
 
 
 def random_patch(
-    image: Image, labels: Labels, *, size: int, config: AugmentConfig | None, rng: np.random.Generator
-) -> tuple[Image, Int32Array]:
+    image: Image,
+    labels: Labels,
+    *,
+    size: int,
+    config: AugmentConfig | None,
+    rng: np.random.Generator,
+    sizes: ObjectSizes | None = None,
+) -> Patch:
     """Cuts a square patch at a random place, in a random geometry, from an image and its labels alike.
 
     Flips and quarter turns only reorder pixels. Rotation, zoom and elastic displacement are one single resampling,
-    drawn with probability `config.warp_probability`; without it every pixel of the patch is a pixel of the image. What
+    drawn with probability `config.warp_probability`; without it every pixel of the patch is a pixel of the image. With
+    `config.size_probability` above 0 the zoom is drawn for every patch, see `sizes.draw_zoom`. What
     lies beyond the border is the mirrored image (the border row itself is not repeated) with equally mirrored labels,
-    so one label may then have two separate parts.
+    so one label may then have several separate parts.
 
     Args:
         image: ``(height, width)`` or ``(height, width, 3)``, uint8 or uint16. May be smaller than the patch.
@@ -41,10 +68,11 @@ def random_patch(
         size: Side of the patch, px.
         config: What may change; None for the bare crop.
         rng: Source of all randomness; the same state gives the same patch.
+        sizes: Sizes and places of the labels; needed where `config.size_probability` is above 0.
 
     Returns:
-        The patch, ``(size, size)`` or ``(size, size, 3)`` of the image's type, interpolated linearly, and its labels,
-        ``(size, size)`` int32, taken from the nearest pixel.
+        The patch, interpolated linearly (from a reduced image where it is shrunk to a half or less), its labels from
+        the nearest pixel, and the zoom.
 
     Raises:
         DataError: Image and labels differ in height or width, or are empty, or are of another type.
@@ -52,57 +80,35 @@ def random_patch(
     _check(image, labels, size)
     y0, x0 = (_draw_start(length, size, rng) for length in labels.shape)
     if config is None:
-        return _crop(image, y0, x0, size).copy(), _crop(labels, y0, x0, size).astype(np.int32)
+        return Patch(_crop(image, y0, x0, size).copy(), _crop(labels, y0, x0, size).astype(np.int32), 1.0)
     turns = int(rng.integers(4)) if config.turn else 0
     flips = tuple(axis for axis in (0, 1) if config.flip and rng.random() < 0.5)
-    if rng.random() < config.warp_probability:
-        patch, patch_labels = _resample(image, labels, (y0, x0), size, _draw_warp(size, config, rng))
+    warps = rng.random() < config.warp_probability
+    zoom = 1.0
+    if sizes is not None and config.size_probability > 0.0:
+        zoom, place = draw_zoom(sizes.diameters, config=config, rng=rng)
+        if place is not None and rng.random() < NEAR_AN_OBJECT:
+            y0, x0 = _start_near(sizes.centres[place], labels.shape, size=size, zoom=zoom, rng=rng)
+        warp = _draw_warp(size, config, rng) if warps else _Warp(0.0, zoom, None)
+        patch, patch_labels = _resample(image, labels, (y0, x0), size, _Warp(warp.angle, zoom, warp.elastic))
+    elif warps:
+        warp = _draw_warp(size, config, rng)
+        zoom = warp.zoom
+        patch, patch_labels = _resample(image, labels, (y0, x0), size, warp)
     else:
         patch, patch_labels = _crop(image, y0, x0, size), _crop(labels, y0, x0, size)
     patch, patch_labels = np.flip(np.rot90(patch, turns), flips), np.flip(np.rot90(patch_labels, turns), flips)
-    return patch.copy(order="C"), patch_labels.astype(np.int32, order="C")
+    return Patch(patch.copy(order="C"), patch_labels.astype(np.int32, order="C"), zoom)
 
 
-def jitter(image: Float32Array, *, config: JitterConfig, rng: np.random.Generator) -> Float32Array:
-    """Changes the grey values of a normalised patch at random.
-
-    With probability `config.colour` the channels of a colour image become random mixtures of themselves, rows of
-    Dirichlet(1/2) shares: near the corners of their triangle that is a swap of channels, in its middle a grey image. A
-    network then learns how nuclei differ from their surroundings, not which stain a laboratory uses.
-
-    With probability `config.invert` the image is shown as its negative. Independently, with probability
-    `config.intensity_probability`, follow a gamma curve, contrast (gain) about the mean with an offset, and Gaussian
-    noise. A grey image (three equal channels) stays grey: it gets the same noise in all channels.
-
-    Args:
-        image: ``(height, width, 3)`` float32 in 0..1; left as it is.
-        config: How strong the changes may be.
-        rng: Source of all randomness; the same state gives the same image.
-
-    Returns:
-        ``(height, width, 3)`` float32, clipped to 0..1.
-    """
-    colour, invert = (config.colour, config.invert) if isinstance(config, AugmentConfig) else (0.0, 0.0)
-    grey = bool((image[..., 0] == image[..., 1]).all() and (image[..., 0] == image[..., 2]).all())
-    out: Float32Array = image[..., 0].copy() if grey else image.copy()
-    if not grey and rng.random() < colour:
-        out = cv2.transform(out, rng.dirichlet((0.5, 0.5, 0.5), size=3).astype(np.float32))
-    if rng.random() < invert:
-        out = 1.0 - out
-    if rng.random() < config.intensity_probability:
-        if config.gamma > 0.0:
-            limit = math.log1p(config.gamma)
-            out = cv2.pow(out, math.exp(rng.uniform(-limit, limit)))
-        gain = 1.0 + rng.uniform(-config.gain, config.gain)
-        mean = float(out.mean())
-        shift = mean * (1.0 - gain) + rng.uniform(-config.offset, config.offset)
-        out *= np.float32(gain)
-        out += np.float32(shift)
-        if config.noise > 0.0:
-            noise = rng.standard_normal(out.shape, dtype=np.float32)
-            out = cv2.scaleAdd(noise, rng.uniform(0.0, config.noise), out)
-    np.clip(out, 0.0, 1.0, out=out)
-    return cv2.merge([out, out, out]) if grey else out
+def _start_near(
+    centre: Float32Array, shape: tuple[int, ...], *, size: int, zoom: float, rng: np.random.Generator
+) -> tuple[int, int]:
+    """Returns the first pixel of an unzoomed patch whose middle, once zoomed, keeps the nucleus in the patch."""
+    reach = 0.4 * size / zoom
+    middle = np.clip(centre + rng.uniform(-reach, reach, 2), 0, np.array(shape) - 1)
+    y0, x0 = (middle - (size - 1) / 2.0).round().astype(int).tolist()
+    return y0, x0
 
 
 def _check(image: Image, labels: Labels, size: int) -> None:
@@ -163,7 +169,9 @@ def _draw_wave(size: int, amplitude: float, rng: np.random.Generator) -> Float32
     for step, weight in enumerate(basis):
         weights[np.arange(size), node + step] = weight / 6.0
     nodes = rng.choice(np.array([-amplitude, amplitude], np.float32), (weights.shape[1], weights.shape[1]))
-    surface: Float32Array = weights @ nodes @ weights.T
+    # OpenCV's product of small matrices wakes no threads, unlike NumPy's.
+    half = cv2.gemm(weights, nodes, 1.0, None, 0.0)
+    surface: Float32Array = cv2.gemm(half, weights, 1.0, None, 0.0, flags=cv2.GEMM_2_T)
     return surface
 
 
@@ -180,15 +188,28 @@ def _resample(image: Image, labels: Labels, start: tuple[int, int], size: int, w
     map_y = sine * x + cosine * y
     map_x += np.float32(start[1] + middle)
     map_y += np.float32(start[0] + middle)
+    halvings = max(0, math.floor(-math.log2(warp.zoom) + 1e-6))
+    patch = _from_reduced(image, map_x, map_y, 2**halvings) if halvings else None
     rows, columns = _span(map_y, labels.shape[0]), _span(map_x, labels.shape[1])
     map_y -= np.float32(rows.start)
     map_x -= np.float32(columns.start)
-    source = np.ascontiguousarray(image[rows, columns])
     source_labels = np.ascontiguousarray(labels[rows, columns].astype(np.int32))
-    maps, fractions = cv2.convertMaps(map_x, map_y, cv2.CV_16SC2)
-    patch = cv2.remap(source, maps, fractions, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    if patch is None:
+        source = np.ascontiguousarray(image[rows, columns])
+        maps, fractions = cv2.convertMaps(map_x, map_y, cv2.CV_16SC2)
+        patch = cv2.remap(source, maps, fractions, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     nearest = cv2.remap(source_labels, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101)
     return patch, nearest
+
+
+def _from_reduced(image: Image, map_x: Float32Array, map_y: Float32Array, factor: int) -> Image:
+    """Samples the image after the mean over `factor` x `factor` px, so that small things fade and do not flicker."""
+    height, width = (max(1, round(length / factor)) for length in image.shape[:2])
+    reduced = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    scale_x, scale_y = np.float32(width / image.shape[1]), np.float32(height / image.shape[0])
+    x, y = (map_x + np.float32(0.5)) * scale_x - np.float32(0.5), (map_y + np.float32(0.5)) * scale_y - np.float32(0.5)
+    patch: Image = cv2.remap(reduced, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    return patch
 
 
 def _span(positions: Float32Array, length: int) -> slice:
