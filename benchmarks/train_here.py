@@ -4,8 +4,7 @@
 
 PREPARED is a folder of prepared images as the prepare stage writes it. OUT receives the network's weights
 (`weights-N.npz`, parts of at most 14 MB, in the order of `model.get_weights()`), the config, and the history of the
-training; `--resume` goes on from the state that lies in `--workdir`. The network is read back by
-`benchmarks/adopt.py`, which logs it as a run.
+training. A training that was cut off goes on from the state that lies in `--workdir`.
 """
 
 from __future__ import annotations
@@ -92,11 +91,15 @@ def by_the_clock(end: float, *, rate: float) -> Any:
     import keras
 
     class ByTheClock(keras.callbacks.Callback):
+        first: float | None = None
+        took = 0.0
+
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             self.began = time.time()
-            if epoch == 1:
+            if epoch > 0 and self.first is None:  # a training that goes on has its first epoch behind it
                 self.first = self.began
-            part = 0.0 if epoch < 2 else min(1.0, (self.began - self.first) / max(1.0, end - self.took - self.first))
+            first = self.began if self.first is None else self.first
+            part = min(1.0, (self.began - first) / max(1.0, end - self.took - first))
             share = WARM_UP if epoch == 0 else LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * part)) / 2
             self.model.optimizer.learning_rate = rate * share
 

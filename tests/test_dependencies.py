@@ -38,10 +38,23 @@ NOT_FOR = {
     },
     "train": {
         *("imaging/instances.py", "imaging/matching.py", "imaging/networks.py", "imaging/postprocess.py"),
-        *("imaging/score_maps.py", "tasks/nuclei/reader.py", "tasks/nuclei/score.py", "tasks/nuclei/thresholds.py"),
+        *(
+            "imaging/resizing.py",
+            "imaging/score_maps.py",
+            "tasks/nuclei/reader.py",
+            "tasks/nuclei/score.py",
+            "tasks/nuclei/thresholds.py",
+        ),
     },
     "evaluate": {
-        *("data/augment.py", "data/batches.py", "engine/devices.py", "imaging/window_geometry.py"),
+        *(
+            "data/augment",
+            "data/batches.py",
+            "data/patches.py",
+            "data/workers.py",
+            "engine/devices.py",
+            "imaging/window_geometry.py",
+        ),
         *(f"models/{name}.py" for name in ("blocks", "decoders", "encoders", "losses", "optimizers", "phases", "unet")),
     },
 }
@@ -106,11 +119,12 @@ NOT_FOR_TUBES = {
         *("data/new_folder.py", "imaging", f"{TUBES}/reader.py"),
     },
     "train": {
+        *(f"data/augment/{name}.py" for name in ("empty_fields", "geometry", "looks", "sizes")),
         *(f"{TUBES}/binned_scores.py", "imaging/instances.py", "imaging/networks.py", "imaging/scan.py"),
         *(f"{TUBES}/lines", f"{TUBES}/reader.py", f"{TUBES}/score.py"),
     },
     "evaluate": {
-        *("data/augment.py", "data/batches.py", "engine/devices.py"),
+        *("data/augment", "data/batches.py", "data/patches.py", "data/workers.py", "engine/devices.py"),
         *("models/encoders.py", "models/optimizers.py", "models/phases.py"),
     },
 }

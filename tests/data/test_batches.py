@@ -3,25 +3,27 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import pytest
 
-from nanonuclei.data.batches import TrainBatches, ValidationBatches, sampling_weights
+from nanonuclei.data.batches import TrainBatches, ValidationBatches
 from nanonuclei.data.catalog import Catalog
-from nanonuclei.tasks.nuclei.config import NucleiExperiment
+from nanonuclei.data.patches import Patches
+from nanonuclei.data.workers import MOST_THREADS
+from nanonuclei.tasks.nuclei.config import NucleiExperiment, TargetConfig
+from nanonuclei.tasks.nuclei.target import NucleiTarget
 
 Experiment = Callable[..., NucleiExperiment]
 
 
-def target(labels: np.ndarray) -> np.ndarray:
-    return (labels > 0).astype(np.uint8)[..., None]
+TARGET = NucleiTarget(TargetConfig(kind="foreground", border_width="fixed", border=1, core=0.5, diameter=False))
 
 
 def stream(config: NucleiExperiment, catalog: Catalog) -> TrainBatches:
-    return TrainBatches(catalog.split("train"), config=config, target=target)
+    patches = Patches(catalog.split("train"), config=config, target=TARGET)
+    return TrainBatches(patches, workers=config.train.workers)
 
 
 def test_batch_depends_on_seed_and_number_alone(experiment: Experiment, disc_catalog: Catalog) -> None:
-    first, second = stream(experiment(), disc_catalog), stream(experiment({"train.workers": 3}), disc_catalog)
+    first, second = stream(experiment(), disc_catalog), stream(experiment({"train.workers": 1}), disc_catalog)
     expected = [first[number] for number in range(4)]
     np.random.default_rng(0).random(7)
     for number in (2, 0, 3, 1):
@@ -47,7 +49,7 @@ def test_batches_differ(experiment: Experiment, disc_catalog: Catalog) -> None:
 
 def test_validation_shows_every_pixel_of_the_split(experiment: Experiment, disc_catalog: Catalog) -> None:
     samples = disc_catalog.split("val")
-    batches = ValidationBatches(samples, config=experiment({"train.patch_size": 16}), target=target)
+    batches = ValidationBatches(samples, config=experiment({"train.patch_size": 16}), target=TARGET)
     shown = [batches[place] for place in range(batches.num_batches)]
     patches = sum(len(images) for images, _ in shown)
     assert patches == sum(-(-s.height // 16) * -(-s.width // 16) for s in samples)
@@ -55,12 +57,30 @@ def test_validation_shows_every_pixel_of_the_split(experiment: Experiment, disc_
 
 
 def test_validation_is_the_same_each_time(experiment: Experiment, disc_catalog: Catalog) -> None:
-    batches = ValidationBatches(disc_catalog.split("val"), config=experiment(), target=target)
+    batches = ValidationBatches(disc_catalog.split("val"), config=experiment(), target=TARGET)
     np.testing.assert_array_equal(batches[0][0], batches[0][0])
 
 
-@pytest.mark.parametrize(("balance", "share_of_rare"), [(0.0, 0.1), (1.0, 0.5), (0.5, 1 / (1 + 3.0))])
-def test_balance_moves_from_images_to_modalities(balance: float, share_of_rare: float) -> None:
-    weights = sampling_weights(["a"] * 9 + ["b"], balance=balance)
-    assert weights.sum() == pytest.approx(1.0)
-    assert weights[-1] == pytest.approx(share_of_rare)
+def test_threads_and_processes_give_the_same_batches(experiment: Experiment, disc_catalog: Catalog) -> None:
+    assert MOST_THREADS < 3
+    few, many = (stream(experiment({"train.workers": workers}), disc_catalog) for workers in (1, 3))
+    for number in (0, 1, 4):
+        for mine, other in zip(many[number], few[number], strict=True):
+            np.testing.assert_array_equal(mine, other)
+    few.close()
+    many.close()
+
+
+def test_bytes_of_a_stream_become_floats_and_floats_stay() -> None:
+    class Ramps:
+        def batch(self, number: int) -> tuple[np.ndarray, ...]:
+            ramp = np.arange(256).reshape(1, 16, 16, 1)
+            return (ramp.astype(np.uint8) if number == 0 else ramp / np.float32(512.0), np.full((1, 1), number))
+
+    batches = TrainBatches(Ramps(), workers=1)
+    images, numbers = batches[0]
+    np.testing.assert_allclose(images.ravel(), np.arange(256) / 255.0, rtol=1e-6)
+    assert images.dtype == np.float32
+    assert numbers.item() == 0
+    np.testing.assert_array_equal(batches[1][0].ravel(), np.arange(256, dtype=np.float32) / 512.0)
+    batches.close()

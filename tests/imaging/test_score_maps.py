@@ -33,6 +33,18 @@ from nanonuclei.tasks.nuclei.config import NucleiExperiment
 STEP = 2
 
 
+def windows_of(size: int, *, stride: int, batch_size: int) -> WindowsConfig:
+    return WindowsConfig(
+        size=size,
+        stride=stride,
+        batch_size=batch_size,
+        num_views=1,
+        diameter="none",
+        best_diameter=24.0,
+        precision="float32",
+    )
+
+
 class Echo:
     """A network that answers the first channel, and remembers the batches it saw."""
 
@@ -49,7 +61,7 @@ def test_map_of_an_echo_is_the_image(stride: int) -> None:
     rng = np.random.default_rng(0)
     images = [rng.random((*shape, 3), np.float32) for shape in ((16, 16), (40, 23), (7, 50), (33, 33))]
     network = Echo()
-    config = WindowsConfig(size=16, stride=stride, batch_size=3, num_views=1, precision="float32")
+    config = windows_of(16, stride=stride, batch_size=3)
     for image, score_map in zip(images, score_maps(network, images, config=config, step=STEP), strict=True):
         np.testing.assert_allclose(score_map, image[..., :1], atol=1e-6)
     for count, height, width, _ in network.shapes:
@@ -96,7 +108,7 @@ class Noise:
 @pytest.mark.parametrize("stride", [16, 11, 3])
 def test_map_blended_band_by_band_is_that_of_all_windows_at_once(shape: tuple[int, int], stride: int) -> None:
     network, image = Noise(), np.zeros((*shape, 3), np.float32)
-    config = WindowsConfig(size=16, stride=stride, batch_size=3, num_views=1, precision="float32")
+    config = windows_of(16, stride=stride, batch_size=3)
     (score_map,) = score_maps(network, [image], config=config, step=STEP)
     sizes = [fitted(extent, 16, overlap=16 - stride, step=STEP) for extent in shape]
     windows = cover(shape, (sizes[0], sizes[1]), (max(1, sizes[0] - 16 + stride), max(1, sizes[1] - 16 + stride)))
@@ -105,7 +117,7 @@ def test_map_blended_band_by_band_is_that_of_all_windows_at_once(shape: tuple[in
 
 
 def test_batches_hold_windows_of_one_shape_within_both_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = WindowsConfig(size=32, stride=32, batch_size=3, num_views=1, precision="float32")
+    config = windows_of(32, stride=32, batch_size=3)
     images = [np.zeros((*shape, 3), np.float32) for shape in [(8, 8)] * 4 + [(8, 10)] + [(64, 32)] + [(32, 32)] * 3]
     for most, sizes in ((10_000, [3, 1, 1, 3, 2]), (2048, [3, 1, 1, 2, 2, 1]), (10, [1] * 10)):
         monkeypatch.setattr(module, "MOST_PIXELS", most)
@@ -130,13 +142,13 @@ def test_images_are_read_as_they_are_needed() -> None:
             read.append(number)
             yield np.zeros((8, 8, 3), np.float32)
 
-    config = WindowsConfig(size=16, stride=16, batch_size=2, num_views=1, precision="float32")
+    config = windows_of(16, stride=16, batch_size=2)
     next(score_maps(Echo(), images(), config=config, step=STEP))
     assert len(read) <= 3
 
 
 def test_no_image_gives_no_map() -> None:
-    config = WindowsConfig(size=16, stride=16, batch_size=2, num_views=1, precision="float32")
+    config = windows_of(16, stride=16, batch_size=2)
     assert list(score_maps(Echo(), [], config=config, step=STEP)) == []
 
 
@@ -144,7 +156,7 @@ def test_objects_of_an_image_of_any_size_fit_into_it(experiment: Callable[..., N
     task = create_task(experiment({"instances.min_area": 0}))
     model = task.build_network()
     image = np.random.default_rng(0).integers(0, 255, (37, 61), np.uint8)
-    found = task.instances(score_map_of(task, network_of(task, model), image))
+    found = task.instances(score_map_of(task, network_of(task, model), image), image.shape)
     assert found.labels.shape == (37, 61)
     assert len(found) == found.labels.max()
 
@@ -204,7 +216,7 @@ def test_nuclei_that_lie_across_the_seams_of_windows_come_out_whole_and_once(
     discs = [disc for place, disc in enumerate(discs) if _apart(disc, discs[:place])]
     truth = disc_labels(shape, discs)
     image = np.where(truth > 0, 255, 0).astype(np.uint8)
-    found = task.instances(score_map_of(task, network_of(task, Local()), image))
+    found = task.instances(score_map_of(task, network_of(task, Local()), image), shape)
     assert len(found) == len(discs) == matching(truth, found.labels, 0.8).tp
 
 

@@ -5,14 +5,22 @@ import numpy as np
 import pytest
 
 from nanonuclei.config.pixels import LossConfig
-from nanonuclei.models.losses import SMOOTH, ForegroundAccuracy, ForegroundIoU, pixel_loss
+from nanonuclei.models.losses import SMOOTH, ForegroundAccuracy, ForegroundIoU, diameter_error, pixel_loss
 
 TRUTH = np.array([[[[0], [1]], [[1], [2]]]], np.uint8)
 SCORES = np.array([[[[0.8, 0.1, 0.1], [0.3, 0.6, 0.1]], [[0.6, 0.3, 0.1], [0.1, 0.4, 0.5]]]], np.float32)
 
 
-def value(kind: str, truth: np.ndarray, scores: np.ndarray, *, dice: float = 1.0, border: float = 1.0) -> float:
-    loss = pixel_loss(LossConfig(kind=kind, dice_weight=dice, border_weight=border))
+def value(
+    kind: str,
+    truth: np.ndarray,
+    scores: np.ndarray,
+    *,
+    dice: float = 1.0,
+    border: float = 1.0,
+    diameter: float = 1.0,
+) -> float:
+    loss = pixel_loss(LossConfig(kind=kind, dice_weight=dice, border_weight=border, diameter_weight=diameter))
     return float(keras.ops.convert_to_numpy(loss(truth, scores)))
 
 
@@ -65,6 +73,36 @@ def test_iou_of_nothing_in_nothing_is_one() -> None:
 
 
 def test_loss_survives_saving() -> None:
-    loss = pixel_loss(LossConfig(kind="dice", dice_weight=0.3, border_weight=2.0))
+    loss = pixel_loss(LossConfig(kind="dice", dice_weight=0.3, border_weight=2.0, diameter_weight=0.7))
     again = keras.losses.deserialize(keras.losses.serialize(loss))
     assert again.get_config() == loss.get_config()
+
+
+STEPS = np.array([[[24 * 3, 0], [24 * 5, 24 * 4]]], np.uint8)
+"""Diameters of 8, 32 and 16 px; one pixel is background."""
+TOLD = np.array([[[3.5, 7.0], [5.0, 2.0]]], np.float32) / 8
+"""Of 2**3.5, 32 and 4 px; what is told of the background does not count."""
+ERROR = (0.5 + 0.0 + 2.0) / 8 / 3
+
+
+def test_error_of_diameters_is_in_eighths_of_octaves_and_of_objects_alone() -> None:
+    assert float(diameter_error(STEPS, TOLD)) == pytest.approx(ERROR, rel=1e-5)
+    assert float(diameter_error(np.zeros_like(STEPS), TOLD)) == 0.0
+
+
+@pytest.mark.parametrize("kind", ["sparse_categorical_crossentropy", "sparse_categorical_crossentropy+dice"])
+def test_loss_with_diameters_is_that_of_the_classes_and_the_weighted_error(kind: str) -> None:
+    truth, scores = np.concatenate([TRUTH, STEPS[..., None]], -1), np.concatenate([SCORES, TOLD[..., None]], -1)
+    expected = value(kind, TRUTH, SCORES, dice=0.3, border=2.0) + 0.7 * ERROR
+    assert value(kind, truth, scores, dice=0.3, border=2.0, diameter=0.7) == pytest.approx(expected, rel=1e-5)
+    by_hand = -np.mean(np.log([0.8, 0.6, 0.3, 0.5])) + ERROR
+    assert value("sparse_categorical_crossentropy", truth, scores) == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_metrics_ignore_diameters() -> None:
+    accuracy, iou = ForegroundAccuracy(), ForegroundIoU()
+    truth, scores = np.concatenate([TRUTH, STEPS[..., None]], -1), np.concatenate([SCORES, TOLD[..., None]], -1)
+    accuracy.update_state(truth, scores)
+    iou.update_state(truth, scores)
+    assert float(accuracy.result()) == pytest.approx(3 / 4)
+    assert float(iou.result()) == pytest.approx(2 / 3)

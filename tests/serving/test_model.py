@@ -58,7 +58,7 @@ def test_served_objects_are_those_of_keras(
     png: Callable[[np.ndarray], bytes],
 ) -> None:
     task = create_task(served_config)
-    expected = task.instances(score_map_of(task, network_of(task, bright_network), golden))
+    expected = task.instances(score_map_of(task, network_of(task, bright_network), golden), golden.shape[:2])
     found = ask(model, png(golden))
     assert len(expected) >= 3
     np.testing.assert_array_equal(found[["y0", "x0", "y1", "x1"]], expected.boxes)

@@ -72,7 +72,7 @@ def test_image_has_a_score_map_of_its_size_and_objects_inside_it(task: Task, cat
     score_map = score_map_of(task, network, image)
     assert score_map.shape[:2] == image.shape[:2]
     assert score_map.dtype == np.float32
-    found = task.instances(score_map)
+    found = task.instances(score_map, image.shape[:2])
     assert found.labels is not None
     assert found.labels.shape == image.shape[:2]
     assert (found.boxes[:, :2] >= 0).all()
@@ -107,7 +107,7 @@ def test_score_of_nothing_found_is_no_error(task: Task, catalog: Catalog) -> Non
     nothing = np.zeros_like(score_map)
     if nothing.shape[-1] == 3:
         nothing[..., 0] = 1.0  # all background
-    assert len(task.instances(nothing)) == 0
+    assert len(task.instances(nothing, (sample.height, sample.width))) == 0
     row = task.assess(sample, nothing).statistics
     score = task.score({name: np.array([value]) for name, value in row.items()})
     assert [values[0] for name, values in score.items() if name.endswith("f1")] == [0.0]

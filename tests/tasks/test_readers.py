@@ -45,7 +45,7 @@ def test_reader_of_a_task_answers_as_the_task(name: str) -> None:
     task, reader = create_task(config), create_reader(config)
     for image in (rng.integers(0, 255, (37, 61), np.uint8), rng.integers(0, 4000, (40, 40, 3), np.uint16)):
         np.testing.assert_array_equal(reader.network_input(image), task.network_input(image))
-    ours, theirs = reader.instances(score_map), task.instances(score_map)
+    ours, theirs = (each.instances(score_map, score_map.shape[:2]) for each in (reader, task))
     assert len(ours) >= (4 if name == "nuclei" else 1)
     np.testing.assert_array_equal(ours.labels, theirs.labels)
     np.testing.assert_array_equal(ours.scores, theirs.scores)
@@ -55,8 +55,8 @@ def test_reader_of_a_task_answers_as_the_task(name: str) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_rows_are_the_objects_with_all_columns(name: str) -> None:
     config, score_map = config_of(name), score_map_of(name)
-    reader = create_reader(config)
-    found, rows = reader.instances(score_map), reader.objects(score_map).rows
+    reader, shape = create_reader(config), score_map.shape[:2]
+    found, rows = reader.instances(score_map, shape), reader.objects(score_map, shape).rows
     assert len(rows) == len(found) >= 1
     for row, box, score in zip(rows, found.boxes, found.scores, strict=True):
         assert set(row) >= {*reader.columns, *reader.table_columns}
@@ -65,8 +65,8 @@ def test_rows_are_the_objects_with_all_columns(name: str) -> None:
 
 
 def test_nucleus_has_its_area_and_its_pixels() -> None:
-    reader = create_reader(config_of("nuclei"))
-    found, rows = reader.instances(score_map_of("nuclei")), reader.objects(score_map_of("nuclei")).rows
+    reader, score_map = create_reader(config_of("nuclei")), score_map_of("nuclei")
+    found, rows = reader.instances(score_map, (48, 48)), reader.objects(score_map, (48, 48)).rows
     assert [row["area"] for row in rows] == np.bincount(found.labels.ravel())[1:].tolist()
     assert [row["run_lengths"] for row in rows] == to_run_lengths(found)
 
@@ -75,7 +75,7 @@ def test_nanotube_is_measured_as_the_task_measures_it() -> None:
     task, score_map = create_task(config_of("nanotubes")), score_map_of("nanotubes")
     assert isinstance(task, NanotubeTask)
     candidates = task.candidates(score_map, task.cells(score_map))
-    rows = create_reader(task.config).objects(score_map).rows
+    rows = create_reader(task.config).objects(score_map, score_map.shape[:2]).rows
     for row, candidate in zip(rows, candidates, strict=True):
         assert row["length"] == candidate.line.length
         assert row["width"] == candidate.line.width

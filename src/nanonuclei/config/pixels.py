@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.section import Fraction, Probability, Role, Section
@@ -60,6 +60,12 @@ class AugmentConfig(JitterConfig):
                 f"{self.usual_diameter:g} and {self.largest_diameter:g}"
             )
         return self
+
+
+class AugmentedExperiment(ExperimentConfig):
+    """An experiment that trains on patches of images and labels, changed at random."""
+
+    augment: AugmentConfig
 
 
 class NetworkConfig(Section):
@@ -125,6 +131,15 @@ class WindowsConfig(InferenceConfig):
     diameter: Annotated[float, Field(gt=0.0, le=10_000.0)] | Literal["auto", "none"]
     best_diameter: Annotated[float, Field(ge=4.0, le=1000.0)]
 
+    @field_validator("diameter", mode="before")
+    @classmethod
+    def _number_as_text(cls, value: object) -> object:
+        """Reads a number that a request gives as text, since it may also be a word."""
+        try:
+            return float(value) if isinstance(value, str) else value
+        except ValueError:
+            return value
+
     @model_validator(mode="after")
     def _windows_cover(self) -> Self:
         if self.stride > self.size:
@@ -146,9 +161,3 @@ class InstancesConfig(Section):
     min_area: Annotated[int, Field(ge=0)]
     min_score: Fraction
     tune: bool
-
-
-class PixelExperiment(ExperimentConfig):
-    """An experiment whose network learns from augmented patches of images and labels."""
-
-    augment: AugmentConfig

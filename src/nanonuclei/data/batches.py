@@ -6,33 +6,22 @@ random state. So a run that was cut off goes on with exactly the batches it woul
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from typing import Any, Protocol
+from concurrent.futures import Future
+from typing import Any
 
-import cv2
 import keras
 import numpy as np
 
-from nanonuclei.config.pixels import PixelExperiment
+from nanonuclei.config.pixels import AugmentedExperiment
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.data.patches import Target, decoder
+from nanonuclei.data.workers import Stream, Workers
 from nanonuclei.imaging.normalize import normalize
 from nanonuclei.imaging.types import Float32Array, UInt8Array
 from nanonuclei.imaging.windows import Window, cover, extract
 
 Batch = tuple[Float32Array, UInt8Array]
-
-MOST_THREADS = 2
-"""Workers up to this number are threads; more are processes, since Python's lock would let threads wait."""
-
-
-class Stream(Protocol):
-    """An endless numbered stream of batches; it can be sent to other processes."""
-
-    def batch(self, number: int) -> tuple[Any, ...]:
-        """Returns batch `number`, images first: uint8, where 255 stands for 1, or float32."""
 
 
 class TrainBatches(keras.utils.PyDataset):
@@ -42,14 +31,13 @@ class TrainBatches(keras.utils.PyDataset):
 
     Args:
         stream: What the batches are.
-        workers: Threads, or processes where there are more than `MOST_THREADS`.
+        workers: Number of `data.workers.Workers`: threads, or processes where there are many.
     """
 
     def __init__(self, stream: Stream, *, workers: int) -> None:
         super().__init__()
-        self._stream = stream
         self._num_workers = workers
-        self._pool = _pool(stream, workers)
+        self._pool = Workers(stream, workers)
         self._ahead: dict[int, Future[tuple[Any, ...]]] = {}
         self._first = 0
 
@@ -67,7 +55,7 @@ class TrainBatches(keras.utils.PyDataset):
         number = self._first + index
         for later in range(number, number + self._num_workers + 2):
             if later not in self._ahead:
-                self._ahead[later] = self._submitted(later)
+                self._ahead[later] = self._pool.submit(later)
         images, *rest = self._ahead.pop(number).result()
         if images.dtype == np.uint8:
             images = np.multiply(images, np.float32(1.0 / 255.0), dtype=np.float32)
@@ -75,12 +63,7 @@ class TrainBatches(keras.utils.PyDataset):
 
     def close(self) -> None:
         """Ends the workers."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def _submitted(self, number: int) -> Future[tuple[Any, ...]]:
-        if isinstance(self._pool, ProcessPoolExecutor):
-            return self._pool.submit(_batch_of_process, number)
-        return self._pool.submit(self._stream.batch, number)
+        self._pool.close()
 
 
 class ValidationBatches(keras.utils.PyDataset):
@@ -90,9 +73,16 @@ class ValidationBatches(keras.utils.PyDataset):
     ``(batch_size, patch_size, patch_size, channels)`` uint8. Where a batch size between a half and the whole of
     `train.batch_size` divides the number of patches, it is taken: one shape is compiled once. Else the last batch is
     smaller.
+
+    Args:
+        samples: The images of the split.
+        config: The experiment; normalize and train are read.
+        target: As of `data.patches.Patches`; None where a subclass makes its batches itself.
     """
 
-    def __init__(self, samples: Sequence[SampleRef], *, config: PixelExperiment, target: Target | None = None) -> None:
+    def __init__(
+        self, samples: Sequence[SampleRef], *, config: AugmentedExperiment, target: Target | None = None
+    ) -> None:
         super().__init__()
         size = config.train.patch_size
         self._target = target
@@ -120,24 +110,3 @@ class ValidationBatches(keras.utils.PyDataset):
             assert self._target is not None
             targets.append(self._target(extract(sample.labels, [window])[0, ..., 0].astype(np.int32), None))
         return np.stack(images), np.stack(targets)
-
-
-_stream_of_process: Stream | None = None
-
-
-def _pool(stream: Stream, workers: int) -> Executor:
-    if workers <= MOST_THREADS:
-        return ThreadPoolExecutor(workers, thread_name_prefix="patches")
-    context = multiprocessing.get_context("spawn")  # a fork would copy the locks of the network's threads
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_process, initargs=(stream,))
-
-
-def _begin_process(stream: Stream) -> None:
-    global _stream_of_process  # noqa: PLW0603 - a process of the pool serves one stream
-    cv2.setNumThreads(1)
-    _stream_of_process = stream
-
-
-def _batch_of_process(number: int) -> tuple[Any, ...]:
-    assert _stream_of_process is not None
-    return _stream_of_process.batch(number)

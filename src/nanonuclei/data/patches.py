@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from nanonuclei.config.pixels import PixelExperiment
+from nanonuclei.config.pixels import AugmentedExperiment
 from nanonuclei.data.augment.empty_fields import empty_field
 from nanonuclei.data.augment.geometry import random_patch
 from nanonuclei.data.augment.grey_values import jitter
@@ -49,7 +49,7 @@ class Patches:
             channels)``.
     """
 
-    def __init__(self, samples: Sequence[SampleRef], *, config: PixelExperiment, target: Target) -> None:
+    def __init__(self, samples: Sequence[SampleRef], *, config: AugmentedExperiment, target: Target) -> None:
         self._samples = tuple(samples)
         self._config = config
         self._target = target
@@ -109,7 +109,7 @@ def sampling_weights(modalities: Sequence[str], *, balance: float) -> Float32Arr
     return np.asarray(weights / weights.sum(), np.float32)
 
 
-def decoder(samples: Sequence[SampleRef], config: PixelExperiment) -> Callable[[int], Decoded]:
+def decoder(samples: Sequence[SampleRef], config: AugmentedExperiment) -> Callable[[int], Decoded]:
     """Returns a function that reads sample i, keeping as many samples in memory as `CACHE_BYTES` holds."""
     mean_bytes = max(1.0, float(np.mean([s.height * s.width * 4 for s in samples])))
 

@@ -25,20 +25,25 @@ OCTAVES = 8.0
 FEWEST = 2.5
 """Objects that an estimate must rest on."""
 
-GLANCE = 4
-"""A first glance shows the image reduced by this factor: a sixteenth of the work."""
+WELL_SEEN = (0.5, 2.5)
+"""Diameters, in best ones, between which objects are found as well as in any other size."""
 
-GLANCE_PIXELS = 2**20
-"""Pixels of a glance at most, about: of a larger image parts are glanced at."""
-
-SEEN_AT_A_GLANCE = 7.0
-"""Diameter, px, from which on the network tells objects in the reduced image."""
-
-AS_IT_IS = 0.8
-"""Octaves by which the objects may differ from the best size without the image being resized."""
+AIMED_AT = (0.7, 1.25)
+"""Diameters, in best ones, to which smaller and larger objects are brought. Of the validation images of the Data
+Science Bowl 2018, pooled AP at IoU 0.5: as they are .800; those below 12 px enlarged by 1.4 .803, at 1.2 times
+the work; by 2 .802, at 1.4 times."""
 
 MOST_ENLARGED = 3.0
 """An image is not enlarged by more than this: work grows with its square."""
+
+SMALLEST = 5.0
+"""px; smaller things are dust or noise and no reason to enlarge an image."""
+
+LEAST_STEP = 0.4
+"""Octaves between two sizes that are worth another look."""
+
+MOST_LOOKS = 3
+"""Times that one image is shown to the network at most."""
 
 
 def median_diameter(answer: Float32Array) -> tuple[float, float]:
@@ -80,9 +85,8 @@ class Sizing:
     def maps(self, inputs: Iterable[Float32Array]) -> Iterator[Float32Array]:
         """Yields a score map per image, in order, in the size in which the image was shown.
 
-        With `diameter` ``auto``, a glance at the reduced image finds out whether the objects are large. The map itself
-        then tells their size again: where that is more than `AS_IT_IS` octaves from the best, the image is shown once
-        more.
+        With `diameter` ``auto``, an image is shown as it is, and its map tells how large its objects are. Where they
+        are too small or too large to be well seen, the image is shown again in a better size.
 
         Args:
             inputs: Normalised images ``(height, width, 3)`` float32 of any sizes; read as needed, not all at once.
@@ -93,17 +97,13 @@ class Sizing:
         waiting: deque[tuple[Float32Array, float]] = deque()
         for score_map in self._at(self._scaled(inputs, waiting)):
             image, factor = waiting.popleft()
-            again = self._corrected(score_map, factor) if self.config.diameter == "auto" else factor
-            yield score_map if again == factor else next(self._at([resized(image, again)]))
+            yield self._looked_again(image, score_map, factor) if self.config.diameter == "auto" else score_map
 
     def factor(self, image: Float32Array) -> float:
         """Returns by how much an image is enlarged at first."""
         wanted = self.config.diameter
-        if wanted == "none":
+        if isinstance(wanted, str):
             return 1.0
-        if wanted == "auto":
-            diameter, number = self._glance(image)
-            return self._to_best(diameter) if number >= FEWEST and diameter >= GLANCE * SEEN_AT_A_GLANCE else 1.0
         if wanted > max(image.shape[:2]):
             raise ConfigError(
                 f"windows.diameter must be the size of objects in the images, at most "
@@ -123,33 +123,22 @@ class Sizing:
     def _at(self, images: Iterable[Float32Array]) -> Iterator[Float32Array]:
         return score_maps(self.network, images, config=self.config, step=self.step)
 
-    def _glance(self, image: Float32Array) -> tuple[float, float]:
-        """Returns the median diameter, px of the image, as a reduced image shows it, and the number of objects."""
-        parts = _parts(image, GLANCE_PIXELS * GLANCE**2)
-        answers = [
-            answer.reshape(-1, 1, answer.shape[-1]) for answer in self._at(resized(p, 1 / GLANCE) for p in parts)
-        ]
-        diameter, number = median_diameter(np.concatenate(answers))
-        return GLANCE * diameter, number
+    def _looked_again(self, image: Float32Array, score_map: Float32Array, factor: float) -> Float32Array:
+        """Returns the map of an image in the size in which its objects are well seen."""
+        for _ in range(MOST_LOOKS - 1):
+            diameter, number = median_diameter(score_map)
+            better = self._better(diameter / factor) if number >= FEWEST else factor
+            if abs(math.log2(better / factor)) < LEAST_STEP:
+                break
+            factor = better
+            score_map = next(self._at([resized(image, factor)]))
+        return score_map
 
-    def _corrected(self, score_map: Float32Array, factor: float) -> float:
-        """Returns by how much the image should have been enlarged, from what its map shows."""
-        diameter, number = median_diameter(score_map)
-        if number < FEWEST or abs(math.log2(diameter / self.config.best_diameter)) <= AS_IT_IS:
-            return factor
-        return self._to_best(diameter / factor)
-
-    def _to_best(self, diameter: float) -> float:
-        factor = self.config.best_diameter / diameter
-        return 1.0 if abs(math.log2(factor)) <= AS_IT_IS else min(factor, MOST_ENLARGED)
-
-
-def _parts(image: Float32Array, most: int) -> list[Float32Array]:
-    """Returns the image, or four squares of it, evenly spaced, that have `most` pixels together."""
-    height, width = image.shape[:2]
-    if height * width <= most:
-        return [image]
-    side = math.isqrt(most // 4)
-    tall, wide = min(side, height), min(side, width)
-    corners = [(y * (height - tall) // 3, x * (width - wide) // 3) for y, x in ((0, 1), (1, 3), (2, 0), (3, 2))]
-    return [image[y : y + tall, x : x + wide] for y, x in corners]
+    def _better(self, diameter: float) -> float:
+        """Returns by how much an image whose objects have that diameter, px, should be enlarged."""
+        share = diameter / self.config.best_diameter
+        if diameter < SMALLEST:
+            return 1.0
+        if share < WELL_SEEN[0]:
+            return min(AIMED_AT[0] / share, MOST_ENLARGED)
+        return AIMED_AT[1] / share if share > WELL_SEEN[1] else 1.0

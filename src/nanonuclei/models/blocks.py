@@ -89,7 +89,7 @@ class StandardizedConv2D(layers.Conv2D):
 
 @keras.saving.register_keras_serializable(package="nanonuclei")
 class DepthwiseConv2D(layers.DepthwiseConv2D):
-    """A depthwise convolution with padding ``same``; under JAX it is a sum of shifted products.
+    """A depthwise convolution; under JAX, one with padding ``same`` and no bias is a sum of shifted products.
 
     XLA hands a depthwise convolution to cuDNN as one with as many groups as channels, whose gradient in bfloat16 takes
     a hundred times as long as what it has to read. The sum becomes one fused loop over the image. All other backends
@@ -98,7 +98,7 @@ class DepthwiseConv2D(layers.DepthwiseConv2D):
 
     def call(self, inputs: Any) -> Any:
         """Returns ``(batch, height / stride, width / stride, channels)``."""
-        if keras.backend.backend() != "jax":
+        if keras.backend.backend() != "jax" or not self._is_plain:
             return super().call(inputs)
         stride = self.strides[0]
         size = [-(-length // stride) for length in inputs.shape[1:3]]
@@ -115,3 +115,10 @@ class DepthwiseConv2D(layers.DepthwiseConv2D):
                 columns = slice(column, column + (size[1] - 1) * stride + 1, stride)
                 total = total + ops.cast(padded[:, rows, columns], "float32") * kernel[row, column]
         return ops.cast(total, inputs.dtype)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether the sum of products is all that is asked for."""
+        plain = self.padding == "same" and self.depth_multiplier == 1 and set(self.dilation_rate) == {1}
+        linear = not self.use_bias and self.activation is keras.activations.linear
+        return plain and linear and len(set(self.strides)) == 1 and self.data_format == "channels_last"

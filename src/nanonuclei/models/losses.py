@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from nanonuclei.config.pixels import LossConfig
-from nanonuclei.imaging.diameters import OCTAVE
+from nanonuclei.imaging.diameters import OCTAVE, OCTAVES
 
 SMOOTH = 1.0
 """Added to both sides of the Dice ratio: a patch without objects has a loss near 0 instead of 0 / 0."""
@@ -22,7 +22,7 @@ class PixelLoss(keras.losses.Loss):
     arXiv 1606.04797, with plain sums), averaged over the classes but the background.
 
     Where the target has a second channel, the diameters, the last channel of the answer is measured against it: the
-    absolute error in octaves / 8, averaged over the pixels of objects, times `diameter_weight`.
+    absolute error in octaves / `OCTAVES`, averaged over the pixels of objects, times `diameter_weight`.
 
     Args:
         kind: Of `config.pixels.LossConfig`.
@@ -90,11 +90,11 @@ def diameter_error(y_true: Any, y_pred: Any) -> Any:
 
     Args:
         y_true: ``(batch, height, width)``: `OCTAVE` steps of ``log2(diameter)``, 0 in the background.
-        y_pred: The same shape: ``log2(diameter) / 8``.
+        y_pred: The same shape: ``log2(diameter) / OCTAVES``.
     """
     steps = ops.cast(y_true, y_pred.dtype)
     inside = ops.cast(steps > 0, y_pred.dtype)
-    error = ops.abs(y_pred - steps / (8.0 * OCTAVE)) * inside
+    error = ops.abs(y_pred - steps / (OCTAVES * OCTAVE)) * inside
     return ops.sum(error) / ops.maximum(ops.sum(inside), 1.0)
 
 

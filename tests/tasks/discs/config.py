@@ -6,8 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.config.pixels import AugmentConfig
+from nanonuclei.config.pixels import AugmentedExperiment
 from nanonuclei.config.section import Count, Fraction, Role, Section
 from nanonuclei.config.shared import DataConfig
 
@@ -34,11 +33,10 @@ class ReadingConfig(Section):
     min_area: Annotated[int, Field(ge=0)]
 
 
-class DiscsExperiment(ExperimentConfig):
+class DiscsExperiment(AugmentedExperiment):
     """Everything that decides the result of the discs task."""
 
     task: Literal["discs"]
     data: DiscsDataConfig
-    augment: AugmentConfig
     network: LayersConfig
     reading: ReadingConfig

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from discs.reader import DiscsReader
 from nanonuclei.data.batches import TrainBatches, ValidationBatches
 from nanonuclei.data.catalog import SampleRef
+from nanonuclei.data.patches import Patches
 from nanonuclei.imaging.matching import is_matched
 from nanonuclei.imaging.networks import Network
-from nanonuclei.imaging.types import Float32Array
+from nanonuclei.imaging.types import Float32Array, Labels, UInt8Array
 from nanonuclei.models.as_networks import compiled
 from nanonuclei.models.optimizers import optimizer
 from nanonuclei.models.phases import Phase, phases
@@ -32,8 +33,10 @@ class DiscsTask(DiscsReader, Task):
 
     def batches(self, samples: Sequence[SampleRef], *, training: bool) -> keras.utils.PyDataset:
         """Returns patches, with 1 where there is a disc."""
-        kind = TrainBatches if training else ValidationBatches
-        return kind(samples, config=self.config, target=lambda labels: (labels > 0).astype(np.uint8)[..., None])
+        if not training:
+            return ValidationBatches(samples, config=self.config, target=disc_target)
+        patches = Patches(samples, config=self.config, target=disc_target)
+        return TrainBatches(patches, workers=self.config.train.workers)
 
     def build_network(self) -> keras.Model:
         """Returns two convolutions."""
@@ -58,7 +61,7 @@ class DiscsTask(DiscsReader, Task):
 
     def assess(self, sample: SampleRef, score_map: Float32Array) -> Assessment:
         """Counts right pixels and discs."""
-        labels, found = sample.labels(), self.instances(score_map)
+        labels, found = sample.labels(), self.instances(score_map, (sample.height, sample.width))
         matched = is_matched(labels, found.pixels())
         right = float(np.mean((score_map[..., 0] >= 0.5) == (labels > 0)))
         numbers = {"tp": float(np.sum(matched)), "num_found": float(len(found)), "num_true": float(sample.num_objects)}
@@ -69,3 +72,8 @@ class DiscsTask(DiscsReader, Task):
         """Returns accuracy and F1."""
         either = np.maximum(sums["num_found"] + sums["num_true"], 1.0)
         return {"accuracy": sums["right"] / sums["images"], "f1": 2.0 * sums["tp"] / either}
+
+
+def disc_target(labels: Labels, areas: NDArray[np.float32] | None) -> UInt8Array:
+    """Returns 1 where there is a disc, ``(height, width, 1)``."""
+    return (labels > 0).astype(np.uint8)[..., None]

@@ -37,8 +37,8 @@ class DiscsReader(Reader):
         """Runs the network over each image as a whole."""
         return (network(image[None])[0] for image in inputs)
 
-    def objects(self, score_map: Float32Array) -> Objects:
-        """Returns the discs with their diameters, px."""
+    def objects(self, score_map: Float32Array, shape: tuple[int, int]) -> Objects:
+        """Returns the discs with their diameters, px; a score map is as large as its image."""
         mask = (score_map[..., 0] >= self.config.reading.threshold).astype(np.uint8)
         labels = cv2.connectedComponents(mask, connectivity=4)[1]
         areas = np.bincount(labels.ravel())

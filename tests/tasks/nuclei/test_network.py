@@ -160,7 +160,7 @@ def test_pooled_and_image_figures_are_those_of_the_matching_module(experiment: E
         labels = disc_labels((60, 60), discs)
         moved = disc_labels((60, 60), [(y + rng.normal(0, 1), x + rng.normal(0, 1), r) for y, x, r in discs])
         score_map = (moved > 0).astype(np.float32)[..., None]
-        instances = task.instances(score_map)
+        instances = task.instances(score_map, labels.shape)
         rows.append(statistics_of(task, labels, score_map))
         true.append(labels)
         found.append(instances.labels)

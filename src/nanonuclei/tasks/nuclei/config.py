@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nanonuclei.config.pixels import InstancesConfig, LossConfig, NetworkConfig, PixelExperiment, WindowsConfig
+from nanonuclei.config.pixels import AugmentedExperiment, InstancesConfig, LossConfig, NetworkConfig, WindowsConfig
 from nanonuclei.config.section import Role, Section
 from nanonuclei.config.shared import DataConfig
 from nanonuclei.config.tune import TuneConfig
@@ -45,7 +45,7 @@ class NucleiTuneConfig(TuneConfig):
     metric: Literal["val/loss", "val/accuracy", "val/iou"]
 
 
-class NucleiExperiment(PixelExperiment):
+class NucleiExperiment(AugmentedExperiment):
     """Everything that decides the result of the nuclei task."""
 
     task: Literal["nuclei"]

@@ -15,7 +15,6 @@ from nanonuclei.data.catalog import SampleRef
 from nanonuclei.data.patches import Patches
 from nanonuclei.imaging.matching import is_matched
 from nanonuclei.imaging.networks import Network
-from nanonuclei.imaging.resizing import to_shape
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.models.as_networks import compiled
 from nanonuclei.models.encoders import load_pretrained, set_frozen
@@ -105,7 +104,7 @@ class NucleiTask(NucleiReader, Task):
         """Scores one image by its pixels and its nuclei; a nucleus is matched where IoU is above 0.5."""
         labels = sample.labels()
         found = self.instances(score_map, labels.shape)
-        whole = to_shape(score_map, labels.shape)
+        whole = self.in_shape(score_map, labels.shape)
         loss = pixel_loss(self.config.loss)(self.target(labels)[None], whole[None])
         figures = statistics(
             labels,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from nanonuclei.imaging.diameters import Sizing
+from nanonuclei.imaging.diameters import OCTAVES, Sizing
 from nanonuclei.imaging.instances import Instances, to_run_lengths
 from nanonuclei.imaging.networks import Network, with_views
 from nanonuclei.imaging.normalize import grey_limits, normalize
 from nanonuclei.imaging.postprocess import foreground_of, read_instances
-from nanonuclei.imaging.resizing import instances_to_shape
+from nanonuclei.imaging.resizing import instances_to_shape, to_shape
 from nanonuclei.imaging.types import Float32Array, Image, UInt8Array
 from nanonuclei.tasks.base import Reader
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
@@ -55,6 +56,9 @@ class NucleiReader(Reader):
 
         The map has the size in which the image was shown, so that its nuclei were as large as the network knows them
         best.
+
+        Raises:
+            ConfigError: `windows.diameter` is larger than an image.
         """
         windows = self.config.windows
         viewed = with_views(network, num_views=windows.num_views)
@@ -64,9 +68,23 @@ class NucleiReader(Reader):
         """Returns a score map without the diameters behind the scores."""
         return score_map[..., :-1] if self.config.target.diameter else score_map
 
+    def in_shape(self, score_map: Float32Array, shape: tuple[int, int]) -> Float32Array:
+        """Returns a score map in the height and width of the image, its diameters in px of the image."""
+        whole = to_shape(score_map, shape)
+        if not self.config.target.diameter or score_map.shape[:2] == shape:
+            return whole
+        octaves = math.log2(shape[0] / score_map.shape[0])
+        return np.concatenate([whole[..., :-1], whole[..., -1:] + np.float32(octaves / OCTAVES)], axis=-1)
+
     def instances(self, score_map: Float32Array, shape: tuple[int, int]) -> Instances:
-        """Returns the nuclei of a score map, in the size of the image."""
+        """Returns the nuclei of a score map, in the size of the image.
+
+        Where the image was enlarged for the network, half of the least area in px of the image is enough.
+        """
         classes, config = self.classes(score_map), self.config.instances
+        enlarged = max(1.0, score_map.shape[0] / shape[0])
+        least = max(config.min_area, round(config.min_area / 2 * enlarged**2))
+        config = config.model_copy(update={"min_area": least})
         found = read_instances(classes, config)
         return instances_to_shape(found, foreground_of(classes), threshold=config.threshold, shape=shape)
 

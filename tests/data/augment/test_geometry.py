@@ -1,4 +1,4 @@
-"""The random geometry of patches and the random change of grey values."""
+"""The random geometry of patches."""
 
 from __future__ import annotations
 
@@ -7,35 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.data.augment.settings import STILL, changed
 
-from nanonuclei.config.pixels import AugmentConfig
-from nanonuclei.data.augment import jitter, random_patch
+from nanonuclei.data.augment.geometry import random_patch
+from nanonuclei.data.augment.sizes import object_sizes
 from nanonuclei.errors import DataError
-
-STILL = AugmentConfig(
-    flip=False,
-    turn=False,
-    warp_probability=0.0,
-    rotate=0.0,
-    scale=0.0,
-    elastic=0.0,
-    intensity_probability=0.0,
-    gain=0.0,
-    offset=0.0,
-    gamma=0.0,
-    noise=0.0,
-    invert=0.0,
-    colour=0.0,
-)
-
-
-def changed(**settings: float | bool) -> AugmentConfig:
-    return STILL.model_copy(update=settings)
-
 
 TUMBLE = changed(flip=True, turn=True)
 WARP = changed(flip=True, turn=True, warp_probability=1.0, rotate=180.0, scale=0.4, elastic=6.0)
-LOUD = changed(intensity_probability=1.0, gain=0.5, offset=0.3, gamma=0.5, noise=0.2)
 
 
 def numbered(height: int, width: int) -> np.ndarray:
@@ -56,7 +35,7 @@ def discs(side: int, values: tuple[int, ...] = (60, 120, 180, 240)) -> np.ndarra
 @settings(deadline=None, max_examples=25)
 def test_a_patch_without_warp_is_a_reordered_part_of_the_image(config, height, width, size, seed):
     image = numbered(height, width)
-    patch, labels = random_patch(image, image, size=size, config=config, rng=np.random.default_rng(seed))
+    patch, labels, _ = random_patch(image, image, size=size, config=config, rng=np.random.default_rng(seed))
     corner = patch.min()
     y0, x0 = divmod(int(corner), width)
     expected = image[y0 : y0 + size, x0 : x0 + size]
@@ -97,7 +76,7 @@ def test_a_warp_of_strength_zero_is_the_plain_crop(shape):
 @settings(deadline=None, max_examples=40)
 def test_image_and_labels_move_together_in_a_warp(side, seed):
     image = discs(side)
-    patch, labels = random_patch(image, image, size=64, config=WARP, rng=np.random.default_rng(seed))
+    patch, labels, _ = random_patch(image, image, size=64, config=WARP, rng=np.random.default_rng(seed))
     around = np.ones((7, 7), np.uint8)
     core = (slice(3, -3), slice(3, -3))
     lowest, highest = (change(labels.astype(np.uint8), around)[core] for change in (cv2.erode, cv2.dilate))
@@ -111,7 +90,7 @@ def test_a_warp_of_a_part_of_the_image_equals_the_warp_of_the_whole():
     image = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 256, (200, 200), np.uint8), (0, 0), 3)
     config = changed(warp_probability=1.0, rotate=180.0)
     for seed in range(10):
-        patch, _ = random_patch(image, image, size=48, config=config, rng=np.random.default_rng(seed))
+        patch, *_ = random_patch(image, image, size=48, config=config, rng=np.random.default_rng(seed))
         replay = np.random.default_rng(seed)
         y0, x0 = (int(replay.integers(0, 152, endpoint=True)) for _ in range(2))
         replay.random()
@@ -139,8 +118,8 @@ def test_the_elastic_displacement_keeps_its_limit_and_never_folds(elastic):
     config = changed(warp_probability=1.0, elastic=elastic)
     farthest = []
     for seed in range(5):
-        plain, _ = random_patch(ramp, ramp, size=128, config=STILL, rng=np.random.default_rng(seed))
-        moved, _ = random_patch(ramp, ramp, size=128, config=config, rng=np.random.default_rng(seed))
+        plain, *_ = random_patch(ramp, ramp, size=128, config=STILL, rng=np.random.default_rng(seed))
+        moved, *_ = random_patch(ramp, ramp, size=128, config=config, rng=np.random.default_rng(seed))
         inside = (moved > 6000) & (moved < 33000)
         distance = (moved.astype(int) - plain) / 100.0
         farthest.append(np.abs(distance[inside]).max())
@@ -157,7 +136,9 @@ def test_labels_survive_exactly_in_any_integer_type(config, dtype):
     top = np.iinfo(np.uint8).max if dtype == np.uint8 else 65_535
     labels = np.full((40, 40), top, dtype)
     labels[:20] = top - 1
-    _, patch = random_patch(np.zeros((40, 40), np.uint8), labels, size=64, config=config, rng=np.random.default_rng(0))
+    _, patch, _ = random_patch(
+        np.zeros((40, 40), np.uint8), labels, size=64, config=config, rng=np.random.default_rng(0)
+    )
     assert patch.dtype == np.int32
     assert set(np.unique(patch)) == {top - 1, top}
 
@@ -168,7 +149,7 @@ def test_labels_survive_exactly_in_any_integer_type(config, dtype):
 def test_an_image_of_any_size_gives_a_full_patch_of_its_type(config, dtype, shape):
     top = np.iinfo(dtype).max
     image = np.full(shape, top, dtype)
-    patch, labels = random_patch(
+    patch, labels, _ = random_patch(
         image, np.ones(shape[:2], np.uint16), size=64, config=config, rng=np.random.default_rng(0)
     )
     assert patch.shape == (64, 64, *shape[2:])
@@ -182,7 +163,7 @@ def test_an_image_of_any_size_gives_a_full_patch_of_its_type(config, dtype, shap
 
 def test_beyond_the_border_lies_the_mirror_image():
     image = numbered(1, 3)
-    patch, labels = random_patch(image, image, size=8, config=None, rng=np.random.default_rng(3))
+    patch, labels, _ = random_patch(image, image, size=8, config=None, rng=np.random.default_rng(3))
     cycle = [0, 1, 2, 1]
     first = patch[0, 0] if patch[0, 1] > patch[0, 0] or patch[0, 0] == 2 else 3
     assert patch[0].tolist() == [cycle[(first + step) % 4] for step in range(8)]
@@ -194,21 +175,20 @@ def test_beyond_the_border_lies_the_mirror_image():
 def test_a_patch_owns_its_pixels(config):
     image = discs(64)
     before = image.copy()
-    patch, labels = random_patch(image, image, size=64, config=config, rng=np.random.default_rng(0))
+    patch, labels, _ = random_patch(image, image, size=64, config=config, rng=np.random.default_rng(0))
     patch[:] = 7
     labels[:] = 7
     assert np.array_equal(image, before)
 
 
-def test_the_same_random_state_gives_the_same_patch_and_grey_values():
+def test_the_same_random_state_gives_the_same_patch() -> None:
     image = discs(100)
-    colour = np.random.default_rng(0).random((32, 32, 3), np.float32)
     first, second = (
-        (*random_patch(image, image, size=64, config=WARP, rng=rng), jitter(colour, config=LOUD, rng=rng))
+        random_patch(image, image, size=64, config=WARP, rng=rng)
         for rng in (np.random.default_rng(5), np.random.default_rng(5))
     )
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
-    other, _ = random_patch(image, image, size=64, config=WARP, rng=np.random.default_rng(6))
+    other, *_ = random_patch(image, image, size=64, config=WARP, rng=np.random.default_rng(6))
     assert not np.array_equal(first[0], other)
 
 
@@ -228,85 +208,6 @@ def test_what_cannot_be_cut_is_named(image, labels, size, message):
         random_patch(image, labels, size=size, config=None, rng=np.random.default_rng(0))
 
 
-@given(seed=st.integers(0, 2**32 - 1), grey=st.booleans())
-@settings(deadline=None, max_examples=40)
-def test_grey_values_stay_in_range_and_grey_stays_grey(seed, grey):
-    rng = np.random.default_rng(seed)
-    image = rng.random((24, 20, 3), np.float32)
-    if grey:
-        image[:] = image[..., :1]
-    before = image.copy()
-    out = jitter(image, config=LOUD.model_copy(update={"invert": 0.5}), rng=rng)
-    assert out.shape == image.shape
-    assert out.dtype == np.float32
-    assert out.min() >= 0.0
-    assert out.max() <= 1.0
-    assert np.array_equal(image, before)
-    assert bool((out == out[..., :1]).all()) is grey
-
-
-def test_without_any_strength_grey_values_stay():
-    image = np.random.default_rng(0).random((8, 8, 3), np.float32)
-    for config in (STILL, changed(intensity_probability=1.0)):
-        assert np.allclose(jitter(image, config=config, rng=np.random.default_rng(0)), image, atol=1e-6)
-
-
-def test_inverting_twice_gives_the_image_back():
-    image = np.random.default_rng(0).random((16, 16, 3), np.float32)
-    config = changed(invert=1.0)
-    once = jitter(image, config=config, rng=np.random.default_rng(0))
-    twice = jitter(once, config=config, rng=np.random.default_rng(1))
-    assert np.array_equal(once, 1.0 - image)
-    assert np.allclose(twice, image, atol=1e-6)
-
-
-def test_gain_leaves_the_mean_and_scales_the_contrast():
-    image = np.full((8, 8, 3), 0.4, np.float32)
-    image[:4] = 0.6
-    rng = np.random.default_rng(0)
-    contrasts = []
-    for _ in range(50):
-        out = jitter(image, config=changed(intensity_probability=1.0, gain=0.5), rng=rng)
-        assert out.mean() == pytest.approx(0.5, abs=1e-6)
-        contrasts.append((out[0, 0, 0] - out[-1, 0, 0]) / 0.2)
-    assert 0.5 - 1e-5 <= min(contrasts) < 0.6
-    assert 1.4 < max(contrasts) <= 1.5 + 1e-5
-
-
-@pytest.mark.parametrize(
-    ("setting", "low", "high"),
-    [("offset", 0.25 - 0.1, 0.25 + 0.1), ("gamma", 0.25**1.1, 0.25 ** (1 / 1.1))],
-)
-def test_offset_and_gamma_stay_within_their_limits_and_use_them(setting, low, high):
-    image = np.full((4, 4, 3), 0.25, np.float32)
-    config = changed(intensity_probability=1.0, **{setting: 0.1})
-    rng = np.random.default_rng(0)
-    values = [float(jitter(image, config=config, rng=rng)[0, 0, 0]) for _ in range(200)]
-    assert low - 1e-6 <= min(values) < low + 0.1 * (high - low)
-    assert high - 0.1 * (high - low) < max(values) <= high + 1e-6
-
-
-def test_noise_has_at_most_the_given_sigma():
-    image = np.full((64, 64, 3), 0.5, np.float32)
-    config = changed(intensity_probability=1.0, noise=0.1)
-    rng = np.random.default_rng(0)
-    sigmas = [float(jitter(image, config=config, rng=rng)[..., 0].std()) for _ in range(50)]
-    assert min(sigmas) < 0.02
-    assert 0.08 < max(sigmas) < 0.105
-
-
-@pytest.mark.parametrize(
-    ("setting", "probability", "low", "high"),
-    [("invert", 0.2, 20, 60), ("intensity_probability", 0.7, 110, 170), ("invert", 0.0, 0, 0)],
-)
-def test_chances_are_kept(setting, probability, low, high):
-    image = np.full((2, 2, 3), 0.25, np.float32)
-    config = changed(**{"offset": 0.1, setting: probability})
-    rng = np.random.default_rng(0)
-    differs = sum(not np.array_equal(jitter(image, config=config, rng=rng), image) for _ in range(200))
-    assert low <= differs <= high
-
-
 def test_the_warp_keeps_its_chance():
     image = numbered(40, 40)
     config = changed(warp_probability=0.3, rotate=45.0)
@@ -318,16 +219,64 @@ def test_the_warp_keeps_its_chance():
     assert 40 <= warped <= 80
 
 
-def test_mixed_colours_are_mixtures_of_the_channels():
-    image = np.random.default_rng(0).random((16, 16, 3), dtype=np.float32)
-    mixed = jitter(image, config=changed(colour=1.0), rng=np.random.default_rng(1))
-    shares, *_ = np.linalg.lstsq(image.reshape(-1, 3), mixed.reshape(-1, 3), rcond=None)
-    np.testing.assert_allclose(image.reshape(-1, 3) @ shares, mixed.reshape(-1, 3), atol=1e-5)
-    np.testing.assert_allclose(shares.sum(axis=0), 1.0, atol=1e-4)
-    assert (shares > -1e-4).all()
-    assert not np.allclose(mixed, image, atol=0.05)
+def nuclei_discs(*circles: tuple[int, int, int], side: int = 256) -> np.ndarray:
+    """Labels of discs ``(y, x, radius)``, numbered in order."""
+    labels = np.zeros((side, side), np.uint16)
+    for number, (y, x, radius) in enumerate(circles, start=1):
+        cv2.circle(labels, (x, y), radius, number, -1)
+    return labels
 
 
-def test_grey_image_has_no_colours_to_mix():
-    image = np.repeat(np.random.default_rng(0).random((16, 16, 1), dtype=np.float32), 3, axis=2)
-    np.testing.assert_array_equal(jitter(image, config=changed(colour=1.0), rng=np.random.default_rng(1)), image)
+SIZED = changed(size_probability=1.0, least_diameter=10.0, usual_diameter=30.0, largest_diameter=90.0)
+
+
+@pytest.mark.parametrize("rotate", [0.0, 180.0])
+def test_areas_of_a_patch_zoomed_by_z_grow_by_its_square(rotate: float) -> None:
+    labels = nuclei_discs((128, 128, 15))
+    area = int((labels > 0).sum())
+    config = SIZED.model_copy(update={"warp_probability": 1.0, "rotate": rotate})
+    rng, zooms = np.random.default_rng(0), []
+    for _ in range(60):
+        image = (200 * (labels > 0)).astype(np.uint8)
+        patch = random_patch(image, labels, size=256, config=config, rng=rng, sizes=object_sizes(labels))
+        known = patch.labels == 1
+        if known[[0, -1]].any() or known[:, [0, -1]].any() or cv2.connectedComponents(known.view(np.uint8))[0] != 2:
+            continue  # cut, or mirrored at the border of the image
+        assert known.sum() == pytest.approx(area * patch.zoom**2, rel=0.1)
+        assert (patch.image > 100).sum() == pytest.approx(area * patch.zoom**2, rel=0.1)
+        zooms.append(patch.zoom)
+    assert len(zooms) > 20
+    assert min(zooms) < 0.6
+    assert max(zooms) > 1.7
+
+
+def test_bare_crop_and_turned_crop_are_not_zoomed() -> None:
+    for config in (None, TUMBLE):
+        assert random_patch(discs(64), discs(64), size=32, config=config, rng=np.random.default_rng(0)).zoom == 1.0
+
+
+@pytest.mark.parametrize("zoom", [0.5, 0.25])
+def test_a_shrunk_checkerboard_becomes_its_mean(zoom: float) -> None:
+    image = np.uint8(200 * (np.indices((256, 256)).sum(axis=0) % 2))
+    labels = nuclei_discs((128, 128, 20))
+    diameter = float(object_sizes(labels).diameters[0])
+    wanted = dict.fromkeys(("least_diameter", "usual_diameter", "largest_diameter"), diameter * zoom)
+    config = SIZED.model_copy(update=wanted)
+    rng = np.random.default_rng(0)
+    found = [
+        random_patch(image, labels, size=32, config=config, rng=rng, sizes=object_sizes(labels)) for _ in range(20)
+    ]
+    assert any(patch.zoom == pytest.approx(zoom) for patch in found)
+    for patch in found:
+        if patch.zoom <= 0.5:
+            np.testing.assert_allclose(patch.image.astype(float), 100.0, atol=1.0)
+
+
+def test_most_patches_show_the_nucleus_that_they_were_zoomed_for() -> None:
+    labels = nuclei_discs((40, 40, 10), side=600)
+    image, rng = np.zeros(labels.shape, np.uint8), np.random.default_rng(0)
+    patches = [
+        random_patch(image, labels, size=64, config=SIZED, rng=rng, sizes=object_sizes(labels)).labels
+        for _ in range(100)
+    ]
+    assert sum(bool(patch.any()) for patch in patches) > 70  # a patch of 64 px anywhere in 600 px would show it rarely

@@ -1,0 +1,150 @@
+"""The size of objects: estimated from a map, and what a network is shown because of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+from tests.conftest import disc_labels
+
+from nanonuclei.errors import ConfigError
+from nanonuclei.imaging.diameters import OCTAVES, Sizing, median_diameter
+from nanonuclei.imaging.matching import matching
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
+from nanonuclei.tasks.nuclei.reader import NucleiReader
+
+Experiment = Callable[..., NucleiExperiment]
+
+
+def told(labels: np.ndarray) -> np.ndarray:
+    """The map of a network that is never wrong: background, body, border (none), diameter."""
+    areas = np.bincount(labels.ravel())
+    octaves = np.log2(np.sqrt(4 * np.maximum(areas, 1) / np.pi))
+    inside = (labels > 0).astype(np.float32)
+    size = np.where(labels > 0, octaves[labels] / OCTAVES, 0.5)
+    return np.stack([1 - inside, inside, 0 * inside, size], axis=-1).astype(np.float32)
+
+
+class Knowing:
+    """A network that tells bright discs and their diameters, and remembers the windows that it saw."""
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        self.shapes += [window.shape[:2] for window in batch]
+        return np.stack([told(cv2.connectedComponents(np.uint8(window[..., 0] >= 0.5))[1]) for window in batch])
+
+
+def discs(diameter: float, *, rows: int = 3) -> np.ndarray:
+    """A square of as many discs as `rows` has squared, apart by 0.6 diameters."""
+    pitch = 1.6 * diameter
+    places = [(row + 0.5) * pitch for row in range(rows)]
+    side = math.ceil(pitch * rows)
+    return disc_labels((side, side), [(y, x, diameter / 2) for y in places for x in places])
+
+
+def image_of(labels: np.ndarray) -> np.ndarray:
+    return np.repeat((labels > 0).astype(np.float32)[..., None], 3, axis=2)
+
+
+def config(experiment: Experiment, **windows: object) -> NucleiExperiment:
+    settings = {"windows.size": 1024, "windows.stride": 960, "target.diameter": True, "instances.min_score": 0.0}
+    settings |= {"instances.kind": "components", "instances.min_area": 4, "normalize.kind": "range"}
+    return experiment({**settings, **{f"windows.{name}": value for name, value in windows.items()}})
+
+
+def test_median_weighs_small_and_large_alike() -> None:
+    small, large = (30.0, 20.0, 5.0), (30.0, 60.0, 20.0)
+    diameter, number = median_diameter(told(disc_labels((80, 120), [small, large])))
+    assert number == pytest.approx(2.0, rel=1e-4)
+    assert 9.0 < diameter < 42.0
+    two_small = median_diameter(told(disc_labels((80, 120), [small, (60.0, 20.0, 5.0), large])))
+    two_large = median_diameter(told(disc_labels((80, 120), [small, large, (30.0, 100.0, 19.0)])))
+    assert two_small[0] == pytest.approx(10.0, rel=0.05)  # though the large one has 8 times their pixels
+    assert two_large[0] == pytest.approx(39.0, rel=0.05)
+    assert [two_small[1], two_large[1]] == pytest.approx([3.0, 3.0], rel=1e-4)
+
+
+def test_map_without_objects_has_no_diameter() -> None:
+    diameter, number = median_diameter(told(np.zeros((8, 8), np.int32)))
+    assert math.isnan(diameter)
+    assert number == 0.0
+
+
+@pytest.mark.parametrize("diameter", [8, 12, 24, 50, 94, 160])
+def test_discs_of_any_size_are_counted_and_come_back_in_the_size_of_the_image(
+    experiment: Experiment, diameter: int
+) -> None:
+    reader, network, labels = NucleiReader(config(experiment, diameter="auto")), Knowing(), discs(diameter)
+    (score_map,) = reader.score_maps(network, [image_of(labels)])
+    found = reader.objects(score_map, labels.shape)
+    assert len(found.instances) == 9
+    assert matching(labels, found.instances.pixels(), 0.75).tp == 9
+    assert found.measures["diameter"] == pytest.approx(diameter, rel=0.06, abs=0.5)
+    shown = diameter * found.measures["shown_at"]
+    assert 24 / 2**0.85 < shown < 24 * 2**0.85
+
+
+@pytest.mark.parametrize(("diameter", "looks"), [(8, 2), (24, 1), (50, 1), (160, 1)])
+def test_an_image_is_shown_once_or_twice_and_glanced_at_once(experiment: Experiment, diameter: int, looks: int) -> None:
+    network, labels = Knowing(), discs(diameter)
+    tuple(NucleiReader(config(experiment, diameter="auto")).score_maps(network, [image_of(labels)]))
+    assert len(network.shapes) == 1 + looks
+    glance, *_ = network.shapes
+    assert max(glance) <= labels.shape[0] / 4 + 2
+
+
+def test_large_image_is_glanced_at_in_parts(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nanonuclei.imaging.diameters.GLANCE_PIXELS", 100 * 100)
+    network, labels = Knowing(), discs(50, rows=10)  # 800 x 800 px, of which 4 x 200 x 200 are glanced at
+    (score_map,) = NucleiReader(config(experiment, diameter="auto")).score_maps(network, [image_of(labels)])
+    assert [max(shape) for shape in network.shapes[:4]] == [50, 50, 50, 50]
+    assert score_map.shape[0] / labels.shape[0] == pytest.approx(24 / 50, rel=0.15)
+
+
+def test_maps_come_in_the_order_of_the_images(experiment: Experiment) -> None:
+    sizes = (24, 8, 94, 12, 50)
+    images = [image_of(discs(size)) for size in sizes]
+    maps = NucleiReader(config(experiment, diameter="auto")).score_maps(Knowing(), iter(images))
+    for size, image, score_map in zip(sizes, images, maps, strict=True):
+        shown = score_map.shape[0] / image.shape[0]
+        assert 24 / 2**0.85 < size * shown < 24 * 2**0.85
+        assert score_map.shape[0] == score_map.shape[1]
+
+
+def test_few_objects_leave_an_image_as_it_is(experiment: Experiment) -> None:
+    labels = disc_labels((300, 300), [(150.0, 150.0, 60.0)])
+    (score_map,) = NucleiReader(config(experiment, diameter="auto")).score_maps(Knowing(), [image_of(labels)])
+    assert score_map.shape[:2] == (300, 300)
+
+
+@pytest.mark.parametrize(("wanted", "factor"), [("none", 1.0), (24.0, 1.0), (48.0, 0.5), (12.0, 2.0), (4.0, 3.0)])
+def test_given_diameter_is_brought_to_the_best_one_in_a_single_look(
+    experiment: Experiment, wanted: object, factor: float
+) -> None:
+    network, image = Knowing(), image_of(discs(48))
+    (score_map,) = NucleiReader(config(experiment, diameter=wanted)).score_maps(network, [image])
+    assert score_map.shape[0] == pytest.approx(image.shape[0] * factor, abs=1)
+    assert len(network.shapes) == 1
+
+
+def test_diameter_beyond_the_image_is_refused(experiment: Experiment) -> None:
+    sizing = Sizing(Knowing(), config(experiment, diameter=300.0).windows, 2)
+    image = np.zeros((100, 200, 3), np.float32)
+    message = r"windows\.diameter must be .*at most 200 px in an image of 200 x 100 px, got 300\. Lower it, or .*auto"
+    with pytest.raises(ConfigError, match=message):
+        list(sizing.maps([image]))
+
+
+def test_map_in_the_size_of_the_image_tells_diameters_of_the_image(experiment: Experiment) -> None:
+    reader, labels = NucleiReader(config(experiment)), discs(40)
+    half = told(cv2.resize(labels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_NEAREST))
+    whole = reader.in_shape(half, labels.shape)
+    assert whole.shape == (*labels.shape, 4)
+    np.testing.assert_allclose(whole[..., :3].sum(axis=-1), 1.0, atol=1e-5)
+    assert median_diameter(whole)[0] == pytest.approx(40.0, rel=0.05)
+    assert reader.in_shape(half, half.shape[:2]) is half

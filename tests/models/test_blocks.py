@@ -1,0 +1,120 @@
+"""Depthwise convolutions, which JAX computes in another way than other backends."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from tests.conftest import ROOT, network
+
+from nanonuclei.models.blocks import DepthwiseConv2D
+from nanonuclei.models.unet import unet
+
+CASES = [(stride, kernel, shape) for stride in (1, 2) for kernel in (3, 5) for shape in ((8, 12), (9, 11), (8, 7))]
+
+COMPARISON = """
+import keras, numpy as np
+from nanonuclei.models.blocks import DepthwiseConv2D
+assert keras.backend.backend() == "jax"
+rng, worst = np.random.default_rng(0), 0.0
+for stride, kernel, shape in {cases}:
+    options = dict(strides=stride, padding="same", use_bias=False)
+    ours, theirs = DepthwiseConv2D(kernel, **options), keras.layers.DepthwiseConv2D(kernel, **options)
+    x = rng.random((2, *shape, 3), np.float32)
+    ours.build(x.shape), theirs.build(x.shape)
+    theirs.set_weights(ours.get_weights())
+    inputs = keras.Input((None, None, 3))
+    worst = max(worst, np.abs(np.asarray(ours(x)) - np.asarray(theirs(x))).max())
+    worst = max(worst, np.abs(keras.Model(inputs, ours(inputs)).predict(x, verbose=0) - np.asarray(theirs(x))).max())
+print(worst)
+"""
+
+
+def pair(kernel: int, x: np.ndarray, **options: object) -> tuple[keras.layers.Layer, keras.layers.Layer]:
+    """A layer of ours and one of Keras with the same weights."""
+    ours, theirs = DepthwiseConv2D(kernel, **options), keras.layers.DepthwiseConv2D(kernel, **options)
+    for layer in (ours, theirs):
+        layer.build(x.shape)
+    rng = np.random.default_rng(1)
+    weights = [rng.standard_normal(value.shape) for value in theirs.get_weights()]
+    ours.set_weights(weights)
+    theirs.set_weights(weights)
+    return ours, theirs
+
+
+@pytest.mark.parametrize(("stride", "kernel", "shape"), CASES)
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_depthwise_convolution_is_that_of_keras(
+    stride: int, kernel: int, shape: tuple[int, int], backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way of JAX is computed here by whichever backend runs the tests."""
+    x = np.random.default_rng(0).random((2, *shape, 3), np.float32)
+    ours, theirs = pair(kernel, x, strides=stride, padding="same", use_bias=False)
+    expected = np.asarray(theirs(x))
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    np.testing.assert_allclose(np.asarray(ours(x)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"padding": "valid", "use_bias": False},
+        {"padding": "same"},
+        {"padding": "same", "use_bias": False, "dilation_rate": 2},
+        {"padding": "same", "use_bias": False, "depth_multiplier": 2},
+        {"padding": "same", "use_bias": False, "activation": "relu"},
+    ],
+    ids=["valid", "bias", "dilation", "multiplier", "activation"],
+)
+def test_what_the_sum_does_not_cover_is_left_to_keras(
+    options: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.random.default_rng(0).random((1, 9, 10, 3), np.float32)
+    ours, theirs = pair(3, x, **options)
+    expected = np.asarray(theirs(x))
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    np.testing.assert_allclose(np.asarray(ours(x)), expected, atol=1e-5)
+
+
+def test_depthwise_convolution_under_jax_is_that_of_keras() -> None:
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("JAX is not installed")
+    done = subprocess.run(
+        [sys.executable, "-c", COMPARISON.format(cases=CASES)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *sys.path]), "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert float(done.stdout) < 1e-5
+
+
+def test_stored_network_with_depthwise_convolutions_answers_as_before(tmp_path: Path) -> None:
+    inputs = keras.Input((None, None, 3))
+    x = DepthwiseConv2D(3, strides=2, padding="same", use_bias=False)(inputs)
+    model = keras.Model(inputs, keras.layers.Conv2D(2, 1)(x))
+    model.save(tmp_path / "network.keras")
+    again = keras.saving.load_model(tmp_path / "network.keras")
+    assert any(isinstance(layer, DepthwiseConv2D) for layer in again.layers)
+    images = np.random.default_rng(0).random((1, 10, 9, 3), np.float32)
+    np.testing.assert_array_equal(np.asarray(again(images)), np.asarray(model(images)))
+
+
+@pytest.mark.parametrize("decoder", ["transpose", "pix2pix"])
+def test_diameter_is_one_more_channel_between_0_and_1(decoder: str) -> None:
+    config = network(decoder=decoder)
+    plain, sized = (unet(config, num_classes=3, diameter=diameter) for diameter in (False, True))
+    answer = np.asarray(sized(np.random.default_rng(0).random((1, 16, 24, 3), np.float32)))
+    assert answer.shape == (1, 16, 24, 4)
+    assert answer.dtype == np.float32
+    np.testing.assert_allclose(answer[..., :3].sum(axis=-1), 1.0, rtol=1e-5)
+    assert 0.0 < answer[..., 3].min() <= answer[..., 3].max() < 1.0
+    # from the 4 filters of the first level by 1 x 1, or from these and the 3 channels of the image by 3 x 3
+    weights = {"transpose": 4 + 1, "pix2pix": 9 * sized.get_layer("diameter").kernel.shape[-1] + 1}
+    assert sized.count_params() - plain.count_params() == weights[decoder]
