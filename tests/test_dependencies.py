@@ -39,7 +39,7 @@ NOT_FOR = {
     "train": {
         *("imaging/instances.py", "imaging/matching.py", "imaging/networks.py", "imaging/postprocess.py"),
         *(
-            "imaging/resizing.py",
+            "imaging/sizing/resizing.py",
             "imaging/score_maps.py",
             "tasks/nuclei/reader.py",
             "tasks/nuclei/score.py",

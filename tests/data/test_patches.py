@@ -102,5 +102,5 @@ def test_decoded_sample_holds_areas_and_sizes_of_its_labels(experiment: Experime
     found, labels = decode(1), samples[1].labels()
     np.testing.assert_array_equal(found.labels, labels)
     np.testing.assert_array_equal(found.areas, np.bincount(labels.ravel()))
-    assert len(found.sizes.diameters) == len(np.unique(labels)) - 1
+    assert len(found.objects.diameters) == len(np.unique(labels)) - 1
     assert decode(1) is found

@@ -17,6 +17,7 @@ import pytest
 from tests.conftest import score_map_of
 from tests.run_lengths import from_run_lengths
 
+from nanonuclei.config.params import with_settings
 from nanonuclei.engine.networks import network_of
 from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.serving.model import REQUEST_LIMITS, ObjectModel, limits
@@ -66,6 +67,42 @@ def test_served_objects_are_those_of_keras(
     labels = from_run_lengths(found["run_lengths"].tolist(), golden.shape).labels
     np.testing.assert_array_equal(labels, expected.labels)
     assert np.bincount(labels.ravel())[1:].tolist() == found["area"].tolist()
+
+
+def test_request_may_tell_the_diameter_of_its_objects_as_text(
+    model: mlflow.pyfunc.PyFuncModel,
+    bright_network: object,
+    served_config: NucleiExperiment,
+    golden: np.ndarray,
+    png: Callable[[np.ndarray], bytes],
+) -> None:
+    """Shown twice as large, the objects are told in px of the image."""
+    task = create_task(with_settings(served_config, {"windows.diameter": 12.0}))
+    score_map = score_map_of(task, network_of(task, bright_network), golden)
+    assert score_map.shape[:2] == (2 * golden.shape[0], 2 * golden.shape[1])
+    expected, found = task.instances(score_map, golden.shape[:2]), ask(model, png(golden), diameter="12")
+    np.testing.assert_array_equal(found[["y0", "x0", "y1", "x1"]], expected.boxes)
+    pd.testing.assert_frame_equal(ask(model, png(golden), diameter="24"), ask(model, png(golden)))
+
+
+@pytest.mark.parametrize(
+    ("diameter", "message"),
+    [
+        ("auto", "windows.diameter=auto needs a network that was taught sizes"),
+        ("5000", "windows.diameter must be the size of the objects in the images, at most"),
+        ("-1", "windows.diameter"),
+        ("large", "windows.diameter"),
+    ],
+)
+def test_diameter_that_cannot_be_is_refused_with_a_sentence(
+    model: mlflow.pyfunc.PyFuncModel,
+    golden: np.ndarray,
+    png: Callable[[np.ndarray], bytes],
+    diameter: str,
+    message: str,
+) -> None:
+    with pytest.raises(Refused, match=message):
+        ask(model, png(golden), diameter=diameter)
 
 
 def test_ways_to_hand_over_an_image_give_one_answer(

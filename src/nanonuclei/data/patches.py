@@ -36,7 +36,7 @@ class Decoded(NamedTuple):
     labels: Labels
     limits: tuple[float, float]
     areas: NDArray[np.float32]
-    sizes: ObjectSizes
+    objects: ObjectSizes
 
 
 class Patches:
@@ -76,7 +76,7 @@ class Patches:
             return self._empty(size, rng)
         sample = self._decode(min(place, len(self._samples) - 1))
         image, labels, zoom = random_patch(
-            sample.image, sample.labels, size=size, config=augment, rng=rng, sizes=sample.sizes
+            sample.image, sample.labels, size=size, config=augment, rng=rng, objects=sample.objects
         )
         looks = self._looks(normalize(image, sample.limits), labels, rng)
         return looks, self._target(labels, sample.areas * np.float32(zoom * zoom))

@@ -20,7 +20,7 @@ from nanonuclei.config.params import Scalar, flatten
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.networks import Network
-from nanonuclei.imaging.resizing import to_shape
+from nanonuclei.imaging.sizing.resizing import to_shape
 from nanonuclei.imaging.types import Float32Array, Image, UInt8Array
 from nanonuclei.tasks.values import EXPORT_SHAPES, Assessment, Decided, Look, MapsOf, Noun, Objects, Report, Timing
 

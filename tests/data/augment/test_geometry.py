@@ -238,7 +238,7 @@ def test_areas_of_a_patch_zoomed_by_z_grow_by_its_square(rotate: float) -> None:
     rng, zooms = np.random.default_rng(0), []
     for _ in range(60):
         image = (200 * (labels > 0)).astype(np.uint8)
-        patch = random_patch(image, labels, size=256, config=config, rng=rng, sizes=object_sizes(labels))
+        patch = random_patch(image, labels, size=256, config=config, rng=rng, objects=object_sizes(labels))
         known = patch.labels == 1
         if known[[0, -1]].any() or known[:, [0, -1]].any() or cv2.connectedComponents(known.view(np.uint8))[0] != 2:
             continue  # cut, or mirrored at the border of the image
@@ -264,7 +264,7 @@ def test_a_shrunk_checkerboard_becomes_its_mean(zoom: float) -> None:
     config = SIZED.model_copy(update=wanted)
     rng = np.random.default_rng(0)
     found = [
-        random_patch(image, labels, size=32, config=config, rng=rng, sizes=object_sizes(labels)) for _ in range(20)
+        random_patch(image, labels, size=32, config=config, rng=rng, objects=object_sizes(labels)) for _ in range(20)
     ]
     assert any(patch.zoom == pytest.approx(zoom) for patch in found)
     for patch in found:
@@ -276,7 +276,7 @@ def test_most_patches_show_the_nucleus_that_they_were_zoomed_for() -> None:
     labels = nuclei_discs((40, 40, 10), side=600)
     image, rng = np.zeros(labels.shape, np.uint8), np.random.default_rng(0)
     patches = [
-        random_patch(image, labels, size=64, config=SIZED, rng=rng, sizes=object_sizes(labels)).labels
+        random_patch(image, labels, size=64, config=SIZED, rng=rng, objects=object_sizes(labels)).labels
         for _ in range(100)
     ]
     assert sum(bool(patch.any()) for patch in patches) > 70  # a patch of 64 px anywhere in 600 px would show it rarely

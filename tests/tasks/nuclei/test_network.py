@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tests.conftest import disc_labels
 
+from nanonuclei.data.catalog import Catalog
 from nanonuclei.imaging.matching import matching_dataset
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tasks.nuclei.network import NucleiTask
@@ -85,6 +86,29 @@ def test_perfect_answer_scores_perfectly(experiment: Experiment) -> None:
         assert score[name] == 1.0, name
     assert score["count_error"] == 0.0
     assert score["binary_crossentropy"] < 1e-5
+
+
+def test_network_that_tells_diameters_learns_from_its_batches(experiment: Experiment, disc_catalog: Catalog) -> None:
+    task = NucleiTask(experiment({"target.diameter": True}))
+    batches, model = task.batches(disc_catalog.split("train"), training=True), task.build_model()
+    images, targets = batches[0]
+    batches.close()
+    assert targets.shape == (*model.predict_on_batch(images).shape[:-1], 2)
+    losses = [float(model.train_on_batch(images, targets)[0]) for _ in range(15)]
+    assert losses[-1] < losses[0]
+
+
+def test_loss_of_a_map_in_another_size_compares_diameters_in_px_of_the_image(experiment: Experiment) -> None:
+    labels = disc_labels((96, 96), [(30.0, 30.0, 20.0), (70.0, 70.0, 16.0)])
+    half = labels[::2, ::2]
+    losses = []
+    for weight in (0.0, 10.0):
+        task = NucleiTask(experiment({"target.diameter": True, "loss.diameter_weight": weight}))
+        target = task.target(half)
+        told = np.where(target[..., 1:] > 0, target[..., 1:] / np.float32(24 * 8), np.float32(0.5))
+        told = np.concatenate([probabilities(half, target), told], axis=-1)
+        losses.append(statistics_of(task, labels, told)["loss"])
+    assert (losses[1] - losses[0]) / 10 < 0.02  # an octave of 8 would be 0.125
 
 
 def test_border_by_area_is_wider_in_larger_nuclei(experiment: Experiment) -> None:

@@ -18,7 +18,7 @@ ELASTIC_SPACING = 32.0
 """Least distance of the nodes of the elastic displacement, px; about one nucleus."""
 
 
-NEAR_AN_OBJECT = 0.8
+NEAR_A_NUCLEUS = 0.8
 """Share of the patches zoomed to a size that lie near a nucleus; the others lie anywhere in the image."""
 
 
@@ -52,7 +52,7 @@ def random_patch(
     size: int,
     config: AugmentConfig | None,
     rng: np.random.Generator,
-    sizes: ObjectSizes | None = None,
+    objects: ObjectSizes | None = None,
 ) -> Patch:
     """Cuts a square patch at a random place, in a random geometry, from an image and its labels alike.
 
@@ -68,7 +68,7 @@ def random_patch(
         size: Side of the patch, px.
         config: What may change; None for the bare crop.
         rng: Source of all randomness; the same state gives the same patch.
-        sizes: Sizes and places of the labels; needed where `config.size_probability` is above 0.
+        objects: Sizes and places of the labels; needed where `config.size_probability` is above 0.
 
     Returns:
         The patch, interpolated linearly (from a reduced image where it is shrunk to a half or less), its labels from
@@ -85,10 +85,10 @@ def random_patch(
     flips = tuple(axis for axis in (0, 1) if config.flip and rng.random() < 0.5)
     warps = rng.random() < config.warp_probability
     zoom = 1.0
-    if sizes is not None and config.size_probability > 0.0:
-        zoom, place = draw_zoom(sizes.diameters, config=config, rng=rng)
-        if place is not None and rng.random() < NEAR_AN_OBJECT:
-            y0, x0 = _start_near(sizes.centres[place], labels.shape, size=size, zoom=zoom, rng=rng)
+    if objects is not None and config.size_probability > 0.0:
+        zoom, place = draw_zoom(objects.diameters, config=config, rng=rng)
+        if place is not None and rng.random() < NEAR_A_NUCLEUS:
+            y0, x0 = _start_near(objects.centres[place], labels.shape, size=size, zoom=zoom, rng=rng)
         warp = _draw_warp(size, config, rng) if warps else _Warp(0.0, zoom, None)
         patch, patch_labels = _resample(image, labels, (y0, x0), size, _Warp(warp.angle, zoom, warp.elastic))
     elif warps:

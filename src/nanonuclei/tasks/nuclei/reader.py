@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from nanonuclei.imaging.diameters import OCTAVES, Sizing
 from nanonuclei.imaging.instances import Instances, to_run_lengths
 from nanonuclei.imaging.networks import Network, with_views
 from nanonuclei.imaging.normalize import grey_limits, normalize
 from nanonuclei.imaging.postprocess import foreground_of, read_instances
-from nanonuclei.imaging.resizing import instances_to_shape, to_shape
+from nanonuclei.imaging.sizing.diameters import OCTAVES, Sizing
+from nanonuclei.imaging.sizing.resizing import instances_to_shape, to_shape
 from nanonuclei.imaging.types import Float32Array, Image, UInt8Array
 from nanonuclei.tasks.base import Reader
 from nanonuclei.tasks.nuclei.config import NucleiExperiment

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanonuclei.data.augment.sizes import diameters
-from nanonuclei.imaging.diameters import OCTAVE
+from nanonuclei.imaging.sizing.diameters import OCTAVE
 from nanonuclei.imaging.types import Labels, UInt8Array
 from nanonuclei.tasks.nuclei.config import TargetConfig
 

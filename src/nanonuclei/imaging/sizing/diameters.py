@@ -12,8 +12,8 @@ import numpy as np
 from nanonuclei.config.pixels import WindowsConfig
 from nanonuclei.errors import ConfigError
 from nanonuclei.imaging.networks import Network
-from nanonuclei.imaging.resizing import resized
 from nanonuclei.imaging.score_maps import score_maps
+from nanonuclei.imaging.sizing.resizing import resized
 from nanonuclei.imaging.types import Float32Array
 
 OCTAVE = 24
@@ -106,7 +106,7 @@ class Sizing:
             return 1.0
         if wanted > max(image.shape[:2]):
             raise ConfigError(
-                f"windows.diameter must be the size of objects in the images, at most "
+                f"windows.diameter must be the size of the objects in the images, at most "
                 f"{max(image.shape[:2])} px in an image of {image.shape[1]} x {image.shape[0]} px, got {wanted:g}. "
                 f"Lower it, or set it to auto"
             )

@@ -11,8 +11,8 @@ import pytest
 from tests.conftest import disc_labels
 
 from nanonuclei.errors import ConfigError
-from nanonuclei.imaging.diameters import OCTAVES, Sizing, median_diameter
 from nanonuclei.imaging.matching import matching
+from nanonuclei.imaging.sizing.diameters import OCTAVES, Sizing, median_diameter
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tasks.nuclei.reader import NucleiReader
 
@@ -99,7 +99,7 @@ def test_an_image_is_shown_once_or_twice_and_glanced_at_once(experiment: Experim
 
 
 def test_large_image_is_glanced_at_in_parts(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nanonuclei.imaging.diameters.GLANCE_PIXELS", 100 * 100)
+    monkeypatch.setattr("nanonuclei.imaging.sizing.diameters.GLANCE_PIXELS", 100 * 100)
     network, labels = Knowing(), discs(50, rows=10)  # 800 x 800 px, of which 4 x 200 x 200 are glanced at
     (score_map,) = NucleiReader(config(experiment, diameter="auto")).score_maps(network, [image_of(labels)])
     assert [max(shape) for shape in network.shapes[:4]] == [50, 50, 50, 50]

@@ -8,7 +8,7 @@ from scipy import ndimage
 from tests.conftest import disc_labels
 
 from nanonuclei.imaging.instances import Instances, from_labels
-from nanonuclei.imaging.resizing import instances_to_shape, resized, to_shape
+from nanonuclei.imaging.sizing.resizing import instances_to_shape, resized, to_shape
 
 
 def test_factor_1_is_the_image_itself() -> None:
