@@ -32,8 +32,8 @@ def main(options: list[str]) -> int:
     if options:
         checks["tests"] = [*pytest, *options]
     else:
-        checks["fast tests"] = [*pytest, "-m", "not slow", "--numprocesses", "auto", "--dist", "loadfile"]
-        parallel = ["--numprocesses", "auto", "--dist", "loadgroup", "--maxschedchunk", "1"]
+        parallel = ["--numprocesses", "auto", "--dist", "loadfile"]  # a file's tests share fixtures
+        checks["fast tests"] = [*pytest, "-m", "not slow", *parallel]
         checks["slow tests"] = [*pytest, "-m", "slow and not alone", *parallel]
         checks["tests that run alone"] = [*pytest, "-m", "alone"]
     kept = {name: value for name, value in os.environ.items() if name not in RUN_OF_CALLER}

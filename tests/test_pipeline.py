@@ -21,7 +21,7 @@ import pytest
 import yaml
 from tests.clones import environment, runs
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SETTINGS = {
     "network.depth": 1,
