@@ -26,6 +26,7 @@ from nanonuclei.serving.store import load_stored, load_trained
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.settings import check_changeable
 from nanonuclei.tasks import create_task
+from nanonuclei.tasks.base import Reader
 from nanonuclei.tracking.runs import existing_run
 from nanonuclei.writing import whole_folder
 
@@ -74,7 +75,7 @@ def predict(
         raise ConfigError(f"predictions are written to a new folder, but {output} exists. Name another, or remove it")
     config, network = loaded(model, changed)
     check_changeable(config, changed, roles=(Role.READING,), stage="predict")
-    paths = find_images(images, choice=Choice(channel=create_task(config).channel))
+    paths = find_images(images, choice=_choice(create_task(config)))
     with whole_folder(output) as folder:
         tables = _predict_all(config, network, paths, folder=folder, say=say)
         tables["objects"].to_csv(folder / "objects.csv", index=False)
@@ -104,6 +105,11 @@ def find_images(place: Path, *, choice: Choice | None = None) -> dict[str, Path]
         listed = "\n  ".join([*broken[:MOST_PROBLEMS], *more])
         raise DataError(f"{len(broken)} of {len(paths)} images cannot be read. Remove or replace them:\n  {listed}")
     return paths
+
+
+def _choice(reader: Reader) -> Choice:
+    """Returns which channel of a file a model reads."""
+    return Choice(channel=reader.channel, stains=reader.stains)
 
 
 def _problem(path: Path, choice: Choice | None) -> str:
@@ -148,7 +154,7 @@ def _predict_all(
     for part in ("labels", "outlines"):
         (folder / part).mkdir(parents=True)
     waiting: deque[tuple[str, Plane]] = deque()
-    images_of_planes = _planes_of(paths, Choice(channel=task.channel), waiting=waiting)
+    images_of_planes = _planes_of(paths, _choice(task), waiting=waiting)
     maps = task.score_maps(network_of(task, network), map(task.network_input, images_of_planes))
     rows, images, submission = [], [], []
     for number, score_map in enumerate(maps, start=1):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from nanonuclei.data.files.axes import NUCLEAR_STAINS
 from nanonuclei.imaging.instances import Instances, to_run_lengths
 from nanonuclei.imaging.networks import Network, with_views
 from nanonuclei.imaging.normalize import grey_limits, normalize
@@ -40,6 +41,7 @@ class NucleiReader(Reader):
         "num_views": "windows.num_views",
         "diameter": "windows.diameter",
     }
+    stains = NUCLEAR_STAINS
     cautions = (
         "Trained on 2D light microscopy: fluorescence, stained tissue, a few brightfield images. Other modalities, 3D "
         "stacks and magnifications far from those of the training images were never seen.",
