@@ -38,11 +38,11 @@ from nanonuclei.config.shared import SplitConfig
 from nanonuclei.data.catalog import SPLITS, SUMMARY, Catalog, SampleRef, load_catalog
 from nanonuclei.data.splits import split_by_field
 from nanonuclei.errors import NanonucleiError
-from nanonuclei.imaging import binned_scores
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.prepare import prepare
 from nanonuclei.stages.train import CONFIG, run_fit
 from nanonuclei.tasks import create_task
+from nanonuclei.tasks.nanotubes import binned_scores
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
 from nanonuclei.tracking.runs import DatasetInput, log_datasets, log_settings, stage_run
 

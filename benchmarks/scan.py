@@ -21,9 +21,9 @@ import numpy as np
 from nanonuclei.config.params import load_experiment, parse_settings, with_settings
 from nanonuclei.engine.devices import detect
 from nanonuclei.engine.networks import inference_precision, network_of
-from nanonuclei.imaging.cutting import cut
 from nanonuclei.imaging.normalize import grey_limits, normalize
 from nanonuclei.imaging.scan import Scanner
+from nanonuclei.imaging.windows import cut
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.nanotubes.classifier import window_classifier
 from nanonuclei.tasks.nanotubes.simulate.images import NanotubeSettings, simulate_nanotubes

@@ -48,7 +48,7 @@ from nanonuclei.stages.tune.tune import TuneOptions, tune
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tune.base import COMPLETE, Search, TrialRecord, open_search
 from nanonuclei.tune.objective import run_trial
-from nanonuclei.tune.shared_networks import SharedNetworks
+from nanonuclei.writing import write_text
 
 ROOT = Path(__file__).parents[1]
 WORKER = ROOT / "tests" / "tune" / "worker.py"
@@ -113,14 +113,12 @@ def searches(config: NucleiExperiment, *, num_seeds: int, trials: int, workdir: 
     rows, courses = [], []
     for seed in range(config.seed, config.seed + num_seeds):
         own = with_settings(config, {"seed": seed})
-        networks = SharedNetworks(own.tune.space)
-        there = _search(own, "keras-tuner", trials=trials, workdir=workdir, networks=networks)
-        networks.clear()  # each tuner pays for its own
-        here = _search(own, "optuna", trials=1, workdir=workdir, networks=networks)
+        there = _search(own, "keras-tuner", trials=trials, workdir=workdir)
+        here = _search(own, "optuna", trials=1, workdir=workdir)
         a, b = course(there, greater_is_better=greater), course(here, greater_is_better=greater)
         budget = a["epochs"].iloc[-1]
         while not _reached(a, b, greater) and b["epochs"].iloc[-1] < budget and len(here) < MOST * trials:
-            here = _search(own, "optuna", trials=len(here) + 1, workdir=workdir, networks=networks)
+            here = _search(own, "optuna", trials=len(here) + 1, workdir=workdir)
             b = course(here, greater_is_better=greater)
         courses += [a.assign(tuner="keras-tuner", seed=seed), b.assign(tuner="optuna", seed=seed)]
         spent, needed = a.iloc[-1], b.iloc[-1] if _reached(a, b, greater) else b.iloc[-1] * float("nan")
@@ -166,9 +164,7 @@ def _reached(a: pd.DataFrame, b: pd.DataFrame, greater: bool) -> bool:
     return bool(difference >= 0 if greater else difference <= 0)
 
 
-def _search(
-    config: NucleiExperiment, tuner: str, *, trials: int, workdir: Path, networks: SharedNetworks
-) -> tuple[TrialRecord, ...]:
+def _search(config: NucleiExperiment, tuner: str, *, trials: int, workdir: Path) -> tuple[TrialRecord, ...]:
     catalog, _ = prepared_dataset(config, say=lambda text: None)
     data = trial_data(catalog, config)
     name = f"{tuner}-{config.seed}"
@@ -180,9 +176,7 @@ def _search(
 
     def objective(proposal, report):
         folder, began = workdir / name / f"trial{proposal.number}", time.process_time()
-        outcome = run_trial(
-            config, proposal, data, folder=folder, report=report, on_epoch=lambda *_: None, networks=networks
-        )
+        outcome = run_trial(config, proposal, data, folder=folder, report=report, on_epoch=lambda *_: None)
         outcome = replace(outcome, figures={**outcome.figures, CPU: time.process_time() - began})
         value = "" if outcome.value is None else f" {outcome.value:.4f}"
         print(f"{name} trial {proposal.number}: {outcome.state}{value} {outcome.error}", flush=True)
@@ -210,7 +204,7 @@ def overheads(config: NucleiExperiment, url: str | None, *, trials: int, workdir
             study = f"overhead-{storage}-{int(time.time())}"
             run_id = tune(quick, options=TuneOptions("optuna", trials, storage=address, study=study))
             seconds = mlflow.get_run(run_id).data.metrics["trial_overhead_seconds"]
-            _write(path, {"storage": storage, "trials": trials, "s per trial (median)": seconds})
+            write_text(path, json.dumps({"storage": storage, "trials": trials, "s per trial (median)": seconds}))
         rows.append(json.loads(path.read_text(encoding="utf-8")))
     return pd.DataFrame(rows)
 
@@ -257,19 +251,17 @@ def load(url: str | None, *, trials: int, workdir: Path) -> pd.DataFrame:
             for note in map(json.loads, (folder / "log.jsonl").read_text(encoding="utf-8").splitlines())
             if note["event"] == "end"
         )
-        _write(
-            path,
-            {
-                "workers": NUM_WORKERS,
-                "trials": trials,
-                "ended once": sum(count == 1 for count in ended.values()),
-                "run twice": sum(count > 1 for count in ended.values()),
-                "lost": trials - len(ended),
-                "workers that failed": sum(code != 0 for code in codes),
-                "s": round(seconds, 1),
-                "s per trial and worker": round(seconds * NUM_WORKERS / trials, 3),
-            },
-        )
+        measured = {
+            "workers": NUM_WORKERS,
+            "trials": trials,
+            "ended once": sum(count == 1 for count in ended.values()),
+            "run twice": sum(count > 1 for count in ended.values()),
+            "lost": trials - len(ended),
+            "workers that failed": sum(code != 0 for code in codes),
+            "s": round(seconds, 1),
+            "s per trial and worker": round(seconds * NUM_WORKERS / trials, 3),
+        }
+        write_text(path, json.dumps(measured))
     return pd.DataFrame([json.loads(path.read_text(encoding="utf-8"))])
 
 
@@ -286,12 +278,6 @@ def _database(url: str | None) -> Iterator[str | None]:
             print(error)
             started = None
         yield started
-
-
-def _write(path: Path, content: object) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content), encoding="utf-8")
-    partial.replace(path)
 
 
 if __name__ == "__main__":

@@ -98,3 +98,28 @@ def test_no_stage_is_an_error_with_the_usage() -> None:
     done = run()
     assert done.returncode == 2
     assert "usage:" in done.stderr
+
+
+def test_the_folder_of_the_package_starts_it_from_anywhere_for_child_processes_too(tmp_path: Path) -> None:
+    code = (
+        "import runpy, subprocess, sys\nsys.argv = ['nanonuclei', '--version']\n"
+        f"try:\n    runpy.run_path({str(ROOT / 'src' / 'nanonuclei')!r}, run_name='__main__')\n"
+        "except SystemExit:\n    pass\n"
+        "subprocess.run([sys.executable, '-m', 'nanonuclei', '--version'], check=True)"
+    )
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=kept, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["0.1.0", "0.1.0"], done.stderr
+
+
+def test_package_that_is_not_installed_is_named_with_a_remedy(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def needs_mlflow(options: object) -> None:
+        raise ModuleNotFoundError("No module named 'mlflow'", name="mlflow")
+
+    monkeypatch.setattr("nanonuclei.commands.run_repro", needs_mlflow)
+    assert cli.main(["repro"]) == 2
+    assert "needs the package mlflow" in capsys.readouterr().err

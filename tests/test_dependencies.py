@@ -21,6 +21,7 @@ TEXT_ONLY = {
     "data/problems.py",
     "drawing",
     "errors.py",
+    "writing.py",
     "imaging/types.py",
     "stages/places.py",
     "tasks/base.py",
@@ -29,10 +30,10 @@ TEXT_ONLY = {
     "tasks/nuclei/config.py",
     "tasks/nuclei/figures.py",
 }
-"""Messages, schemas, figures and types: what they hold is tracked as parameters, or decides nothing."""
+"""Messages, schemas, figures, types and how files are written: it is tracked as parameters, or decides nothing."""
 NOT_FOR = {
     "prepare": {
-        *("imaging", "data/new_folder.py", "tasks/nuclei/fetch.py", "tasks/nuclei/reader.py"),
+        *("data/new_folder.py", "imaging", "tasks/nuclei/reader.py", "tasks/nuclei/sources/fetch.py"),
         "tasks/nuclei/simulate.py",
     },
     "train": {
@@ -46,6 +47,7 @@ NOT_FOR = {
         ),
     },
     "evaluate": {
+        "data/files",  # the reader names the stains that `predict` prefers
         *(
             "data/augment",
             "data/batches.py",
@@ -59,8 +61,6 @@ NOT_FOR = {
 }
 """Imported by a stage's modules, but not used by that stage: simulation, reading, training."""
 NANOTUBES_ONLY = {
-    "imaging/binned_scores.py",
-    "imaging/cutting.py",
     "imaging/scan.py",
     "imaging/window_geometry.py",
     "models/receptive_field.py",
@@ -114,14 +114,14 @@ TUBE_ROOTS = {
 TUBE_TEXT_ONLY = TEXT_ONLY | {f"{TUBES}/{name}" for name in ("config.py", "data_config.py", "figures")}
 NOT_FOR_TUBES = {
     "prepare": {  # the pipeline draws its images: no archive, no label file, no other image format
-        *("data/archives.py", "data/image_files.py", "data/pixel_values.py", "data/tiff_metadata.py"),
+        *("data/archives.py", "data/files"),
         *(f"{TUBES}/sources/{name}.py" for name in ("annotations", "fetch", "label_pictures", "label_studio")),
-        *(f"{TUBES}/sources/{name}.py" for name in ("layout", "names", "overlaps")),
-        *("imaging", "data/new_folder.py", f"{TUBES}/reader.py"),
+        *(f"{TUBES}/sources/{name}.py" for name in ("layout", "masks", "names", "overlaps")),
+        *("data/new_folder.py", "imaging", f"{TUBES}/reader.py"),
     },
     "train": {
         *(f"data/augment/{name}.py" for name in ("empty_fields", "geometry", "looks", "sizes")),
-        *("imaging/binned_scores.py", "imaging/instances.py", "imaging/networks.py", "imaging/scan.py"),
+        *(f"{TUBES}/binned_scores.py", "imaging/instances.py", "imaging/networks.py", "imaging/scan.py"),
         *(f"{TUBES}/lines", f"{TUBES}/reader.py", f"{TUBES}/score.py"),
     },
     "evaluate": {

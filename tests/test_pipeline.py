@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import sqlite3
@@ -20,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from tests.clones import environment, runs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -38,12 +38,6 @@ SETTINGS = {
     "evaluate.num_panels": 1,
 }
 STAGES = ("prepare@nuclei", "train@nuclei", "evaluate@nuclei")
-
-
-def environment(folder: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
-    return {**kept, "PATH": path, "PYTHONPATH": str(folder / "src")}
 
 
 def call(folder: Path, *words: str, wanted: int | None = 0) -> str:
@@ -105,14 +99,6 @@ def set_parameters(folder: Path, settings: dict[str, object]) -> None:
             place = place[section]
         place[name] = value
     (folder / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
-
-
-def runs(folder: Path) -> dict[str, dict[str, str]]:
-    with sqlite3.connect(folder / "mlflow.db") as database:
-        found = {row[0]: {"state": row[1]} for row in database.execute("select run_uuid, status from runs")}
-        for run_id, key, value in database.execute("select run_uuid, key, value from tags"):
-            found[run_id][key] = value
-    return found
 
 
 def report(folder: Path, stage: str) -> dict[str, str]:

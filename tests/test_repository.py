@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
 import re
+import runpy
 import subprocess
 import tomllib
 from pathlib import Path
@@ -31,7 +34,7 @@ def test_lock_holds_nothing_but_exact_pins() -> None:
 
 def test_lock_meets_every_dependency_that_is_named() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for text in [*project["dependencies"], *project["optional-dependencies"]["test"]]:
+    for text in [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]:
         requirement = Requirement(text)
         assert requirement.specifier.contains(PINS[requirement.name]), text
 
@@ -61,8 +64,22 @@ def test_entry_points_call_stages_that_exist() -> None:
     for name, entry in project["entry_points"].items():
         words = entry["command"].replace("{task}", "nuclei").replace("{dataset}", "dsb2018")
         words = re.sub(r"\{(submission|allow_simulated|rollback)\}", "true", words)
-        if name != "test":
+        if name == "test":
+            assert words == "python tests/check.py {options}"
+        else:
+            assert words.startswith("python src/nanonuclei ")
             _parser().parse_args(re.sub(r"\{\w+\}", "x", words).split("nanonuclei ", 1)[1].split())
+
+
+UNIX_ONLY = {"crypt", "fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
+
+
+def test_no_module_of_the_package_imports_what_only_unix_has() -> None:
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not UNIX_ONLY & {name.split(".")[0] for name in names}, path
 
 
 def test_nothing_is_tracked_that_a_run_makes_but_the_small_results_of_the_pipeline() -> None:
@@ -79,3 +96,17 @@ def test_nothing_is_tracked_that_a_run_makes_but_the_small_results_of_the_pipeli
 def test_dead_ways_of_mlflow_are_not_used(dead: str) -> None:
     for path in (ROOT / "src").rglob("*.py"):
         assert dead not in path.read_text(), path
+
+
+def test_the_test_command_does_not_log_into_the_run_of_its_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    check, environments = runpy.run_path(str(ROOT / "tests" / "check.py")), []
+
+    def record(*_: object, env: dict[str, str], **__: object) -> subprocess.CompletedProcess[str]:
+        environments.append(env)
+        return subprocess.CompletedProcess([], 0)
+
+    monkeypatch.setattr(subprocess, "run", record)
+    for name in check["RUN_OF_CALLER"]:
+        monkeypatch.setenv(name, "x")
+    assert check["main"]([]) == 0
+    assert not [name for env in environments for name in env if name.startswith("MLFLOW_")]

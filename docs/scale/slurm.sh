@@ -18,6 +18,6 @@ cd "${SLURM_SUBMIT_DIR:?started by sbatch}"
 export PGPASSFILE="${PGPASSFILE:-$HOME/.pgpass}" # host:port:database:user:password, mode 600
 # shellcheck disable=SC1091
 source .venv/bin/activate
-export PYTHONPATH=src MLFLOW_EXPERIMENT_NAME="${MLFLOW_EXPERIMENT_NAME:-$task}"
+export MLFLOW_EXPERIMENT_NAME="${MLFLOW_EXPERIMENT_NAME:-$task}"
 # Not through `mlflow run`, which keeps SIGTERM from the worker: one that is cancelled gives its trial back.
-srun python -m nanonuclei tune "$task" --tuner optuna --trials "$trials" --study "$study" --storage "$STORAGE"
+srun python src/nanonuclei tune "$task" --tuner optuna --trials "$trials" --study "$study" --storage "$STORAGE"

@@ -40,13 +40,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, NanonucleiError):
             print(f"Error: {error}", file=sys.stderr)
             return 2
+        if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("nanonuclei"):
+            print(
+                f"Error: this command needs the package {error.name}, which is not installed. Install all parts: "
+                'pip install "nanonuclei[train,platform]"',
+                file=sys.stderr,
+            )
+            return 2
         raise
     return answer or 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m nanonuclei",
+        prog="nanonuclei",
         description="Tracked experiments that find objects in microscope images.",
     )
     parser.add_argument("--version", action="version", version=__version__)

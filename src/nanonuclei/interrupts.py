@@ -1,4 +1,4 @@
-"""Ctrl-C and a polite kill, remembered: libraries may turn the KeyboardInterrupt that they raise into another error.
+"""Interrupts and termination signals, remembered: libraries may turn the KeyboardInterrupt into another error.
 
 TensorFlow does so while it traces a function (a SystemError, or an error of its own).
 """
@@ -12,12 +12,15 @@ _received: list[int] = []
 
 
 def listen() -> None:
-    """Has SIGTERM and Ctrl-C raise KeyboardInterrupt, and forgets those before.
+    """Has SIGTERM, Ctrl-C and Windows' Ctrl-Break raise KeyboardInterrupt, and forgets those before.
 
-    Where SIGINT is ignored, as in the background jobs of a shell's script, it stays ignored.
+    Where SIGINT is ignored, as in the background jobs of a shell's script, it stays ignored. Windows delivers SIGTERM
+    only to the process that raises it: other processes send Ctrl-Break there.
     """
     _received.clear()
-    signal.signal(signal.SIGTERM, _stop)
+    for name in ("SIGTERM", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _stop)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _stop)
 

@@ -173,10 +173,47 @@ def test_config_of_an_older_run_may_miss_only_what_it_is_allowed_to(tmp_path: Pa
     assert str(caught.value).endswith("setting 'network.alpha' is missing; params.yaml must be complete")
 
 
+def stored_config(folder: Path, *, magnify_below: float) -> Path:
+    """Writes the config of a run of an earlier version, which had settings and values that exist no longer."""
+    tree = read_yaml(PARAMS)
+    tree["nuclei"]["windows"]["magnify_below"] = magnify_below
+    tree["nuclei"]["tune"]["optuna"]["sampler"] = "gp"
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    return path
+
+
+@pytest.mark.parametrize(("magnify_below", "num_warnings"), [(0.0, 0), (200.0, 1)])
+def test_settings_that_exist_no_longer_are_dropped_from_stored_configs(
+    magnify_below: float, num_warnings: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = stored_config(tmp_path, magnify_below=magnify_below)
+    config = load_experiment("nuclei", path=path, missing_from=PARAMS)
+    assert config == load_experiment("nuclei", path=PARAMS)
+    assert load_experiment("nuclei", path=path, stored=True) == config
+    assert [record.message.count("windows.magnify_below=200.0") for record in caplog.records] == [1] * num_warnings * 2
+
+
+def test_settings_that_exist_no_longer_are_unknown_in_the_parameters(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"unknown setting 'windows.magnify_below'"):
+        load_experiment("nuclei", path=stored_config(tmp_path, magnify_below=0.0))
+
+
 def test_unknown_recipe_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     with pytest.raises(ConfigError, match=r"no recipe at recipes/simulatd.yaml. Did you mean recipes/simulated.yaml"):
         load_recipe(Path("recipes/simulatd.yaml"))
+
+
+def test_parameters_and_recipes_come_with_the_code_where_the_working_directory_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_experiment("nuclei", path=Path("params.yaml")) == load_experiment("nuclei", path=PARAMS)
+    assert load_recipe(Path("recipes/unet.yaml")) == load_recipe(ROOT / "recipes" / "unet.yaml")
+    (tmp_path / "params.yaml").write_text("{}")
+    with pytest.raises(ConfigError, match=r"params.yaml must hold a section 'nuclei'"):
+        load_experiment("nuclei", path=Path("params.yaml"))
 
 
 def test_the_recipe_of_the_default_changes_nothing() -> None:

@@ -29,10 +29,10 @@ def cells_of(text: str) -> list[list[str]]:
 def test_words_stand_left_and_numbers_right() -> None:
     text = table([["nuclei", "7", "50 %"], ["images", "1,234", "-"]], header=["what", "number", "share"])
     assert text.splitlines() == [
-        "what    number  share",
-        "------  ------  -----",
-        "nuclei       7   50 %",
-        "images   1,234      -",
+        "what      number    share",
+        "------  --------  -------",
+        "nuclei         7     50 %",
+        "images     1,234        -",
     ]
 
 
@@ -42,7 +42,7 @@ def test_a_column_with_one_word_among_numbers_stands_left() -> None:
 
 
 def test_a_table_without_rows_is_its_header() -> None:
-    assert table([], header=["a", "bcd"]).splitlines() == ["a  bcd", "-  ---"]
+    assert table([], header=["a", "bcd"]).splitlines() == ["a    bcd", "---  -----"]
 
 
 @settings(deadline=None, max_examples=50)
@@ -83,7 +83,7 @@ def test_values_are_written_as_short_as_they_can_be_read(name: str, value: float
 def test_the_interval_stands_behind_the_value_of_all_images_and_has_no_row_of_its_own() -> None:
     assert cells_of(metrics_table(INTERVAL, groups=[], names=METRIC_NAMES)) == [
         ["metric", "all (95 % interval)"],
-        ["-" * 21, "-" * 19],
+        ["-" * 21, "-" * 21],
         ["AP at IoU 0.5, pooled", "0.812 (0.790-0.833)"],
     ]
 

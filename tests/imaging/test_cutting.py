@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanonuclei.imaging.cutting import cut
+from nanonuclei.imaging.windows import cut
 
 IMAGE = np.arange(12).reshape(3, 4)
 

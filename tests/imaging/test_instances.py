@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from tests.run_lengths import from_run_lengths
 
 from nanonuclei.errors import DataError
-from nanonuclei.imaging.instances import Instances, empty, from_labels, from_run_lengths, sequential, to_run_lengths
+from nanonuclei.imaging.instances import Instances, empty, from_labels, sequential, to_run_lengths
 
 LABELS = np.array([[5, 5, 0, 0], [5, 0, 0, 2], [0, 0, 9, 2]], np.uint16)
 label_images = hnp.arrays(np.int32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, 5))
@@ -86,23 +87,3 @@ def test_run_lengths_hold_the_whole_object(labels):
 def test_boxes_without_labels_have_no_run_lengths():
     with pytest.raises(DataError, match="1 boxes without labels"):
         to_run_lengths(Instances(np.array([[0, 0, 1, 1]], np.int32), np.ones(1, np.float32), None))
-
-
-@pytest.mark.parametrize(
-    ("texts", "message"),
-    [
-        ([""], "pairs"),
-        (["1"], "pairs"),
-        (["1 x"], "whole numbers"),
-        ([f"1 {10**30}"], "whole numbers"),
-        (["0 1"], "within the 12 px"),
-        (["1 0"], "within the 12 px"),
-        (["12 2"], "within the 12 px"),
-        ([f"{2**62} {2**62}"], "within the 12 px"),
-        (["1 3", "7 1", "3 2"], r"texts \[0, 2\] \(from 0\) on row 2, column 0"),
-        (["1 3 2 1"], r"texts \[0, 0\]"),
-    ],
-)
-def test_broken_run_lengths_are_refused(texts, message):
-    with pytest.raises(DataError, match=message):
-        from_run_lengths(texts, (3, 4))

@@ -14,10 +14,10 @@ from nanonuclei.engine.export import export_onnx
 from nanonuclei.engine.networks import inference_precision, network_of
 from nanonuclei.engine.runtime import load_onnx
 from nanonuclei.errors import ConfigError
-from nanonuclei.imaging.cutting import cut
 from nanonuclei.imaging.scan import Scanner, TileNetwork
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.imaging.window_geometry import WindowGeometry
+from nanonuclei.imaging.windows import cut
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.nanotubes.classifier import window_classifier, window_geometry
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment

@@ -20,7 +20,6 @@ from nanonuclei.imaging.matching import matching
 from nanonuclei.imaging.networks import TileNetwork, timed, with_views
 from nanonuclei.imaging.score_maps import (
     fitted,
-    is_small_and_crowded,
     score_maps,
 )
 from nanonuclei.imaging.window_geometry import WindowGeometry
@@ -34,13 +33,12 @@ from nanonuclei.tasks.nuclei.config import NucleiExperiment
 STEP = 2
 
 
-def windows_of(size: int, *, stride: int, batch_size: int, magnify_below: float = 0.0) -> WindowsConfig:
+def windows_of(size: int, *, stride: int, batch_size: int) -> WindowsConfig:
     return WindowsConfig(
         size=size,
         stride=stride,
         batch_size=batch_size,
         num_views=1,
-        magnify_below=magnify_below,
         diameter="none",
         best_diameter=24.0,
         precision="float32",
@@ -134,69 +132,6 @@ def test_network_that_compiles_per_shape_is_called_with_few_of_them() -> None:
         batch = np.random.default_rng(number).random((number, 4, 4, 3), np.float32)
         np.testing.assert_array_equal(_filled(network)(batch), batch[..., :1])
     assert {shape[0] for shape in network.shapes} == {1, 2, 4, 8}
-
-
-def discs_on_a_grid(shape: tuple[int, int], *, spacing: int, radius: int) -> np.ndarray:
-    """Returns an image ``(height, width, 3)`` with discs of brightness 1."""
-    y, x = np.mgrid[: shape[0], : shape[1]]
-    disc = np.hypot(y % spacing - spacing // 2, x % spacing - spacing // 2) <= radius
-    return np.repeat(disc[..., None], 3, axis=2).astype(np.float32)
-
-
-@pytest.mark.parametrize(
-    ("spacing", "radius", "below", "looks"),
-    [(20, 6, 200.0, 2), (20, 6, 100.0, 1), (20, 6, 0.0, 1), (20, 9, 200.0, 1), (64, 6, 200.0, 1), (20, 0, 0.0, 1)],
-)
-def test_images_of_small_and_crowded_objects_are_looked_at_again_enlarged(
-    spacing: int, radius: int, below: float, looks: int
-) -> None:
-    image = discs_on_a_grid((80, 128), spacing=spacing, radius=radius)
-    config = windows_of(32, stride=24, batch_size=4, magnify_below=below)
-    network = Echo()
-    (score_map,) = score_maps(network, [image], config=config, step=STEP)
-    seen = sum(shape[0] for shape in network.shapes)
-    assert seen == sum(len(cover((80, 128), 32 // zoom, 24 // zoom)) for zoom in (1, 2)[:looks])
-    assert score_map.shape == (80, 128, 1)
-    np.testing.assert_allclose(score_map, image[..., :1], atol=0.0 if looks == 1 else 0.4)
-    np.testing.assert_array_equal(score_map >= 0.5, image[..., :1] >= 0.5)
-
-
-def test_second_look_shows_the_network_objects_of_twice_the_size() -> None:
-    image = discs_on_a_grid((80, 120), spacing=20, radius=6)
-    areas = []
-
-    def network(batch: np.ndarray) -> np.ndarray:
-        sizes = [cv2.connectedComponentsWithStats(np.uint8(window >= 0.5))[2][1:, 4].max() for window in batch[..., 0]]
-        areas.append(float(np.max(sizes)))
-        return batch[..., :1]
-
-    config = windows_of(48, stride=48, batch_size=64, magnify_below=200.0)
-    list(score_maps(network, [image], config=config, step=STEP))
-    assert areas[1] / areas[0] == pytest.approx(4.0, rel=0.1)
-
-
-def test_order_of_images_survives_second_looks() -> None:
-    shapes = ((40, 40), (90, 60), (32, 32), (33, 70), (64, 64))
-    images = [discs_on_a_grid(s, spacing=20, radius=6 if n % 2 else 9) for n, s in enumerate(shapes)]
-    config = windows_of(32, stride=32, batch_size=3, magnify_below=200.0)
-    for image, score_map in zip(images, score_maps(Echo(), images, config=config, step=STEP), strict=True):
-        np.testing.assert_array_equal(score_map >= 0.5, image[..., :1] >= 0.5)
-
-
-@pytest.mark.parametrize(
-    ("foreground", "body", "expected"),
-    [(100, 50, True), (199, 100, True), (250, 100, False), (100, 0, False)],
-)
-def test_objects_are_counted_by_their_parts(foreground: int, body: int, expected: bool) -> None:
-    """Of 10 objects on 100 x 100 px: their pixels, and those of their bodies."""
-    score_map = np.zeros((100, 100, 3), np.float32)
-    score_map[..., 0] = 1.0
-    for number in range(10):
-        score_map[10 * number, :foreground, 0] = 0.0
-        score_map[10 * number, :body, 1] = 1.0
-        score_map[10 * number + 1, : max(0, foreground - 100), 0] = 0.0
-        score_map[10 * number + 2, : max(0, foreground - 200), 0] = 0.0
-    assert is_small_and_crowded(score_map, below=200.0) is expected
 
 
 def test_images_are_read_as_they_are_needed() -> None:

@@ -73,7 +73,7 @@ def test_costs_are_means_of_each_arms_runs() -> None:
 
 def test_tables_are_set_for_terminal_and_markdown() -> None:
     rows = (["a", "b|c"], [["1", "x"]])
-    assert as_markdown(rows) == "| a | b\\|c |\n|---|---|\n| 1 | x |"
+    assert as_markdown(rows) == "| a   | b\\|c   |\n|-----|--------|\n| 1   | x      |"
     assert as_text(rows).splitlines()[-1].split() == ["1", "x"]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -117,6 +118,36 @@ def test_stack_of_planes_is_refused(tmp_path: Path) -> None:
         writer.write(np.zeros((16, 16, 16), np.uint8), tile=(16, 16, 16), metadata=None, volumetric=True)
     with pytest.raises(Refused, match="planes"):
         read(tmp_path / "stack.tif")
+
+
+def tiff(image: np.ndarray, **options: object) -> bytes:
+    with io.BytesIO() as stream:
+        tifffile.imwrite(stream, image, **options)
+        return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (tiff(np.stack([GREY] * 3), imagej=True, metadata={"axes": "ZYX"}), "holds 3 focal planes where one plane"),
+        (tiff(np.stack([GREY] * 3), imagej=True, metadata={"axes": "TYX"}), "holds 3 times where one plane"),
+        (tiff(np.stack([GREY] * 9), metadata=None), "holds 9 planes, and nothing in it says"),
+        (tiff(np.stack([GREY] * 2), imagej=True, metadata={"axes": "CYX"}), "must be grey or RGB, got 2 channels"),
+        (tiff(np.zeros((400, 2), np.uint8), rowsperstrip=1)[:500], "broken|truncated"),
+    ],
+)
+def test_more_than_one_plane_is_refused_and_never_the_first_taken(content: bytes, sentence: str) -> None:
+    with pytest.raises(Refused, match=sentence):
+        read(content)
+
+
+def test_a_damaged_strip_is_refused_and_never_black() -> None:
+    content = bytearray(tiff(GREY, compression="zlib"))
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        place = file.pages.first.dataoffsets[0] + 20
+    content[place : place + 20] = bytes(20)
+    with pytest.raises(Refused, match="image 0 is broken: not a readable TIFF"):
+        read(bytes(content))
 
 
 def test_message_stays_what_it_was() -> None:

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.conftest import score_map_of
+from tests.run_lengths import from_run_lengths
 
 from nanonuclei.config.params import with_settings
 from nanonuclei.engine.networks import network_of
 from nanonuclei.errors import ConfigError, TrackingError
-from nanonuclei.imaging.instances import from_run_lengths
 from nanonuclei.serving.model import REQUEST_LIMITS, ObjectModel, limits
 from nanonuclei.serving.probe import bare_environment
 from nanonuclei.serving.refusal import Refused

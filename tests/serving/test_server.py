@@ -19,14 +19,14 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+from tests.run_lengths import from_run_lengths
 from tests.serving.test_images import png_that_claims
 
 from nanonuclei.engine.evaluate import evaluate
-from nanonuclei.imaging.instances import from_run_lengths
 from nanonuclei.serving.probe import Server, post, problem, served
 from nanonuclei.tasks import create_task
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(1800)]
 
 NUM_FUZZED = 1000
 MAX_PIXELS, MAX_BYTES = 512 * 512, 2_000_000

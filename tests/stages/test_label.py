@@ -111,7 +111,7 @@ def test_images_that_cannot_be_read_are_told_and_the_others_cut(tmp_path):
     (tmp_path / "images/b.tif").write_bytes(b"broken")
     said: list[str] = []
     label(tmp_path / "images", tmp_path / "out", size=128, say=said.append)
-    assert "b.tif | not a readable TIFF" in said[0]
+    assert "b.tif  | not a readable image" in said[0]
     assert "1 images" in said[1]
 
 

@@ -15,9 +15,10 @@ from tests.conftest import ROOT
 from nanonuclei.config.params import load_experiment
 from nanonuclei.data import new_folder
 from nanonuclei.data.catalog import SUMMARY
-from nanonuclei.data.new_folder import being_made, put
+from nanonuclei.data.new_folder import put
 from nanonuclei.stages import prepare
 from nanonuclei.stages.prepare import prepared_dataset
+from nanonuclei.writing import being_made
 
 SIMULATED = {
     "nuclei": {"num_images": 12, "size": 64},

@@ -10,11 +10,12 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from tests.conftest import disc_labels, tube_sample
+from tests.run_lengths import from_run_lengths
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.errors import ConfigError, DataError
-from nanonuclei.imaging.instances import from_run_lengths
 from nanonuclei.serving.named import NamedModel, OpenedModel
 from nanonuclei.stages import predict as stage
 from nanonuclei.stages.predict import find_images, predict
@@ -56,10 +57,10 @@ def quiet(_: str) -> None:
 def test_label_maps_tables_and_outlines_tell_the_same_nuclei(images: Path, tmp_path: Path) -> None:
     output = predict("run", images, output=tmp_path / "found", submission=True, say=quiet)
     counts = pd.read_csv(output / "images.csv").set_index("image")["num_objects"].to_dict()
-    assert counts == {"discs": 3, "sixteen": 3, "empty": 0}
+    assert counts == {"discs": 3, "deeper/sixteen": 3, "empty": 0}
     truth = disc_labels((80, 70), DISCS)
     objects = pd.read_csv(output / "objects.csv")
-    for name in ("discs", "sixteen"):
+    for name in ("discs", "deeper/sixteen"):
         labels = cv2.imread(str(output / "labels" / f"{name}.png"), cv2.IMREAD_UNCHANGED)
         assert labels.dtype == np.uint16
         np.testing.assert_array_equal(labels > 0, truth > 0)
@@ -82,11 +83,11 @@ def test_submission_holds_every_nucleus_once_and_names_images_without_any(images
 
 def test_broken_images_are_named_together_and_nothing_is_written(images: Path, tmp_path: Path) -> None:
     (images / "broken.png").write_bytes(b"\x89PNG\r\n")
-    (images / "float.tif").write_bytes(cv2.imencode(".tif", np.zeros((4, 4), np.float32))[1].tobytes())
+    tifffile.imwrite(images / "two.tif", np.zeros((4, 4, 2), np.uint8), photometric="minisblack", planarconfig="contig")
     with pytest.raises(DataError, match=r"2 of 5 images cannot be read") as error:
         predict("run", images, output=tmp_path / "found", say=quiet)
     assert "broken.png" in str(error.value)
-    assert "float.tif: 8 or 16 bit expected, got float32" in str(error.value)
+    assert "two.tif: holds 2 channels, and none is chosen" in str(error.value)
     assert not (tmp_path / "found").exists()
 
 
@@ -94,13 +95,23 @@ def test_what_is_in_the_way_is_told(images: Path, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     with pytest.raises(DataError, match="holds no image"):
         find_images(tmp_path / "none")
-    (images / "deeper" / "discs.tif").write_bytes((images / "deeper" / "sixteen.tif").read_bytes())
-    with pytest.raises(DataError, match="share one"):
-        find_images(images)
     with pytest.raises(ConfigError, match=r"images exists"):
         predict("run", images, output=images, say=quiet)
     with pytest.raises(ConfigError, match=r"keeps its train\.epochs"):
         predict("run", images, output=tmp_path / "found", settings=["train.epochs=3"], say=quiet)
+
+
+def test_every_time_of_a_film_is_an_image_and_wells_keep_their_names(images: Path, tmp_path: Path) -> None:
+    labels = disc_labels((80, 70), DISCS)
+    film = np.stack([np.where(labels > 0, 60000, 500), np.where(labels == 1, 60000, 500)]).astype(np.uint16)
+    for well in ("A01", "A02"):
+        (tmp_path / "plate" / well).mkdir(parents=True)
+        tifffile.imwrite(tmp_path / "plate" / well / "site1.tif", film, imagej=True, metadata={"axes": "TYX"})
+    output = predict("run", tmp_path / "plate", output=tmp_path / "found", say=quiet)
+    counts = pd.read_csv(output / "images.csv").set_index("image")["num_objects"].to_dict()
+    names = {f"{well}/site1_t{time:03}": (3, 1)[time] for well in ("A01", "A02") for time in (0, 1)}
+    assert counts == names
+    assert all((output / "labels" / f"{name}.png").is_file() for name in names)
 
 
 def test_one_image_is_enough(images: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from nanonuclei.config.params import load_experiment, load_recipe
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.stages.settings import Choices, resolve
-from nanonuclei.tasks.nuclei.dsb2018 import DSB2018_ARCHIVE
+from nanonuclei.tasks.nuclei.sources.dsb2018 import DSB2018_ARCHIVE
 
 pytestmark = pytest.mark.usefixtures("project")
 
@@ -78,7 +78,11 @@ def test_unknown_names_come_with_the_nearest(choices: Choices, message: str) -> 
     assert message in str(caught.value)
 
 
-def test_outside_a_project_the_missing_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outside_a_project_the_parameters_that_come_with_the_package_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choices = Choices("nuclei", "simulated")
+    monkeypatch.chdir(Path(__file__).parents[2])
+    inside = resolve(choices)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=r"cannot read params.yaml"):
-        resolve(Choices("nuclei"))
+    assert resolve(choices) == inside

@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 import yaml
 from mlflow.tracking import MlflowClient
+from tests.run_lengths import from_run_lengths
 
 from nanonuclei.config.params import Scalar, to_yaml, with_settings
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.errors import ConfigError, DataError, TrackingError
-from nanonuclei.imaging.instances import from_run_lengths
 from nanonuclei.serving.store import example_png, load_trained
 from nanonuclei.stages import evaluate as evaluate_stage
 from nanonuclei.stages.evaluate import evaluate_run
@@ -151,7 +151,7 @@ def test_run_that_another_process_trains_is_left_alone(config: NucleiExperiment)
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(to_yaml(config))
     code = (
-        "import fcntl, sys\nlock = open(sys.argv[1], 'w')\nfcntl.flock(lock, fcntl.LOCK_EX)\n"
+        "import sys\nfrom filelock import FileLock\nlock = FileLock(sys.argv[1])\nlock.acquire()\n"
         "print('held', flush=True)\nsys.stdin.read()"
     )
     words = [sys.executable, "-c", code, str(folder / LOCKED)]

@@ -223,7 +223,7 @@ def test_files_for_clusters_give_commands_that_are_understood() -> None:
     words = job["spec"]["template"]["spec"]["containers"][0]["args"]
     script = (folder / "slurm.sh").read_text()
     assert subprocess.run(["bash", "-n", folder / "slurm.sh"], check=False).returncode == 0
-    line = next(line for line in script.splitlines() if line.startswith("srun python -m nanonuclei "))
-    for command in (["tune", *words], shlex.split(line)[4:]):
+    line = next(line for line in script.splitlines() if line.startswith("srun python src/nanonuclei "))
+    for command in (["tune", *words], shlex.split(line)[3:]):
         options = _parser().parse_args(command)
         assert (options.tuner, bool(options.storage), bool(options.study)) == ("optuna", True, True)

@@ -33,7 +33,7 @@ QUICK = {
 
 @pytest.fixture
 def make_search(experiment: Callable[..., NucleiExperiment], tmp_path: Path) -> Callable[..., Search]:
-    """Makes searches: `make_search(trials=5, settings={"tune.optuna.sampler": "gp"})`."""
+    """Makes searches: `make_search(trials=5, settings={"tune.optuna.sampler": "random"})`."""
 
     def make(
         trials: int = 5, settings: dict[str, Any] | None = None, study: str = "study", storage: str | None = None

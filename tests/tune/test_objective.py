@@ -23,7 +23,6 @@ from nanonuclei.tune.base import (
     PrunedError,
     TakenOverError,
 )
-from nanonuclei.tune.shared_networks import SharedNetworks
 
 Experiment = Callable[..., NucleiExperiment]
 
@@ -35,7 +34,6 @@ def run(
     *,
     report: Callable[[int, float], None] = lambda epoch, value: None,
     settings: dict[str, float] | None = None,
-    networks: SharedNetworks | None = None,
 ) -> tuple[Outcome, list[Mapping[str, float]]]:
     epochs: list[Mapping[str, float]] = []
     outcome = objective.run_trial(
@@ -45,7 +43,6 @@ def run(
         folder=folder / "trial",
         report=report,
         on_epoch=lambda epoch, metrics: epochs.append(metrics),
-        networks=networks,
     )
     return outcome, epochs
 
@@ -82,13 +79,8 @@ def test_pruned_trial_keeps_its_best_value_so_far(
     assert (outcome.state, outcome.value, len(epochs)) == (PRUNED, epochs[0]["val/iou"], 1)
 
 
-@pytest.mark.parametrize("space", [None, {"loss.dice_weight": {"type": "float", "low": 0.1, "high": 1.0, "log": True}}])
 def test_training_step_is_traced_once(
-    space: dict[str, object] | None,
-    experiment: Experiment,
-    disc_catalog: Catalog,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    experiment: Experiment, disc_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     applied, apply = [], keras.optimizers.Optimizer.apply
 
@@ -97,9 +89,7 @@ def test_training_step_is_traced_once(
         return apply(*arguments, **named)
 
     monkeypatch.setattr(keras.optimizers.Optimizer, "apply", counted)
-    config = experiment({"tune.epochs": 2, **({"tune.space": space} if space else {})})
-    networks = SharedNetworks(config.tune.space) if space else None
-    outcome, epochs = run(config, disc_catalog, tmp_path, networks=networks)
+    outcome, epochs = run(experiment({"tune.epochs": 2}), disc_catalog, tmp_path)
     assert (outcome.state, len(epochs)) == (COMPLETE, 2)
     assert len(applied) == 1
 

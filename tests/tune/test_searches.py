@@ -30,7 +30,6 @@ from nanonuclei.tune.base import (
 MakeSearch = Callable[..., Search]
 TUNERS = [
     ("optuna", {"tune.optuna.sampler": "tpe", "tune.optuna.pruner": "none"}),
-    ("optuna", {"tune.optuna.sampler": "gp", "tune.optuna.pruner": "none"}),
     ("optuna", {"tune.optuna.sampler": "random", "tune.optuna.pruner": "none"}),
     ("keras-tuner", {"tune.keras_tuner.oracle": "random"}),
     ("keras-tuner", {"tune.keras_tuner.oracle": "bayesian"}),
@@ -195,10 +194,10 @@ def test_median_pruner_leaves_epochs_and_trials_alone_as_its_settings_say(make_s
     assert [record.outcome.figures["num_epochs"] for record in records[2:]] == [3.0] * 3
 
 
-def test_samplers_that_learn_find_the_best_settings(make_search: MakeSearch, objective: Objective) -> None:
-    settings = {"tune.optuna.sampler": "gp", "tune.optuna.pruner": "none", "tune.num_startup_trials": 5}
+def test_oracle_with_a_gaussian_process_finds_the_best_settings(make_search: MakeSearch, objective: Objective) -> None:
+    settings = {"tune.keras_tuner.oracle": "bayesian", "tune.num_startup_trials": 5}
     best = best_record(
-        run("optuna", make_search(trials=12, settings=settings), objective).records(), greater_is_better=True
+        run("keras-tuner", make_search(trials=12, settings=settings), objective).records(), greater_is_better=True
     )
     assert (best.settings["network.depth"], best.settings["train.schedule"]) == (3, "cosine")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,13 +13,21 @@ from pydantic import ValidationError
 from nanonuclei.config.experiment import ExperimentConfig, experiment_model
 from nanonuclei.config.roles import paths_of
 from nanonuclei.config.section import Role
+from nanonuclei.config.shipped import with_shipped
 from nanonuclei.errors import ConfigError, nearest_name
 
 Scalar = bool | int | float | str
 C = TypeVar("C", bound=ExperimentConfig)
+_logger = logging.getLogger(__name__)
 
 WHOLE = ("tune.space",)
 """Settings whose value is a mapping with keys of its own, replaced as a whole."""
+
+REMOVED: Mapping[str, Scalar] = {"windows.magnify_below": 0.0}
+"""Settings of earlier versions that stored configs may hold, and the value that meant what is always done today."""
+
+REMOVED_VALUES: Mapping[str, Mapping[Scalar, Scalar]] = {"tune.optuna.sampler": {"gp": "tpe"}}
+"""Values of settings that earlier versions allowed, and the value that takes their place in a stored config."""
 
 
 def flatten(config: ExperimentConfig | Mapping[str, Any], *, above: str = "") -> dict[str, Scalar]:
@@ -47,6 +56,7 @@ def load_experiment(
     missing_from: Path | None = None,
     may_miss: Sequence[str] | None = None,
     roles_may_miss: Sequence[Role] = (),
+    stored: bool = False,
 ) -> ExperimentConfig:
     """Reads the section of one task and applies settings to it.
 
@@ -54,9 +64,11 @@ def load_experiment(
         task: Name of the task, the section of the file.
         path: A `params.yaml`, or the `config.yaml` of a run.
         settings: Dotted path below the section to new value, such as ``{"train.epochs": 5}``.
-        missing_from: A `params.yaml` that settings are taken from which the file, being older, does not know.
+        missing_from: A `params.yaml` from which settings are taken that a stored config, being older, lacks.
         may_miss: Settings of which that may be so; all where None.
         roles_may_miss: Roles of further settings of which that may be so.
+        stored: Whether `path` is the stored config of a run or model, from which settings are dropped that exist no
+            longer; `missing_from` implies it.
 
     Raises:
         ConfigError: The file, the section, a path or a value is not valid; all problems in one message.
@@ -66,6 +78,8 @@ def load_experiment(
     if not isinstance(tree, dict) or not isinstance(tree.get(task), dict):
         raise ConfigError(f"{path} must hold a section {task!r} with the settings of that task")
     section = {"task": task, **tree[task]}
+    if stored or missing_from is not None:
+        section = _without_removed(section, source=str(path))
     if missing_from is not None:
         current = load_experiment(task, path=missing_from)
         if may_miss is not None:
@@ -105,9 +119,9 @@ def load_recipe(path: Path) -> dict[str, Scalar]:
     Raises:
         ConfigError: The file is missing, with the nearest recipe's name, or is not a mapping of settings.
     """
-    if not path.is_file():
+    if not with_shipped(path).is_file():
         folder = path.parent if path.parent.is_dir() else Path("recipes")
-        known = [entry.as_posix() for entry in folder.glob("*.yaml")] if folder.is_dir() else []
+        known = [(folder / entry.name).as_posix() for entry in with_shipped(folder).glob("*.yaml")]
         raise ConfigError(f"no recipe at {path}. {nearest_name(path.as_posix(), known)}")
     tree = read_yaml(path)
     if not isinstance(tree, dict) or not tree:
@@ -116,13 +130,13 @@ def load_recipe(path: Path) -> dict[str, Scalar]:
 
 
 def read_yaml(path: Path) -> Any:
-    """Reads one YAML document.
+    """Reads one YAML document; see `with_shipped` for files that the working directory lacks.
 
     Raises:
         ConfigError: The file is missing, is no text, or is not valid YAML.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(with_shipped(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -157,6 +171,22 @@ def _apply(tree: dict[str, Any], settings: Mapping[str, Scalar]) -> dict[str, An
         hints = (f"unknown setting {path!r}. {nearest_path(path, known)}" for path in wrong)
         raise ConfigError("\n".join(hints))
     return _nested({**known, **settings})
+
+
+def _without_removed(section: dict[str, Any], *, source: str) -> dict[str, Any]:
+    """Returns a stored section without the settings and values that exist no longer.
+
+    A warning is logged where a dropped setting had an effect: scores can then differ from those of the stored run.
+    """
+    given = flatten(section)
+    for path, neutral in REMOVED.items():
+        value = given.pop(path, neutral)
+        if value != neutral:
+            _logger.warning("%s: %s=%s exists no longer and is ignored; scores can differ", source, path, value)
+    for path, successors in REMOVED_VALUES.items():
+        if given.get(path) in successors:
+            given[path] = successors[given[path]]
+    return _nested(given)
 
 
 def _filled(section: dict[str, Any], current: ExperimentConfig, may_miss: Sequence[str] | None) -> dict[str, Any]:

@@ -128,7 +128,6 @@ class WindowsConfig(InferenceConfig):
     stride: Annotated[int, Field(ge=1, le=8192)]
     batch_size: Annotated[int, Field(ge=1, le=1024)]
     num_views: Literal[1, 8]
-    magnify_below: Annotated[float, Field(ge=0.0)]
     diameter: Annotated[float, Field(gt=0.0, le=10_000.0)] | Literal["auto", "none"]
     best_diameter: Annotated[float, Field(ge=4.0, le=1000.0)]
 

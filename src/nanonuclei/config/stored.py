@@ -15,7 +15,7 @@ def stored_config(path: Path) -> ExperimentConfig:
     Raises:
         ConfigError: The file is missing or not valid.
     """
-    return load_experiment(stored_task(path), path=path)
+    return load_experiment(stored_task(path), path=path, stored=True)
 
 
 def stored_task(path: Path) -> str:

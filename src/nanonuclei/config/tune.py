@@ -13,7 +13,7 @@ from nanonuclei.config.space import SearchSpace
 class OptunaConfig(Section):
     """How Optuna proposes settings, and when it ends a trial early."""
 
-    sampler: Literal["tpe", "gp", "random"]
+    sampler: Literal["tpe", "random"]
     pruner: Literal["median", "hyperband", "none"]
     num_unpruned_trials: Count
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from nanonuclei.data.files.content import Content, Place
+from nanonuclei.data.files.listing import is_junk, list_files
 from nanonuclei.errors import DataError
 
 MAX_FILE = 64 * 2**20
@@ -52,21 +54,6 @@ class Limits:
     ratio: int
 
 
-@dataclass(frozen=True)
-class Place:
-    """Bytes on disk that are the content of a file as it is: a file of a folder, or one stored uncompressed in a zip.
-
-    Attributes:
-        path: The file, or the zip.
-        offset: Where the content begins, bytes.
-        size: How long it is, bytes.
-    """
-
-    path: Path
-    offset: int
-    size: int
-
-
 class Files(Protocol):
     """Files to read, wherever they lie. `read` may be called from several threads.
 
@@ -89,19 +76,19 @@ class Files(Protocol):
         """Returns where the content lies on disk; None where it has to be read, as it is compressed."""
 
 
+def content_of(files: Files, name: str) -> Content:
+    """Returns the content of a file, or where it lies on disk, for the reader of image files."""
+    place = files.place(name)
+    return place if place is not None else files.read(name)
+
+
 class _Folder:
-    """Files below a folder; links to files are followed, links to folders are not."""
+    """Files below a folder; links to folders are not followed, and links that lead out of it are refused."""
 
     def __init__(self, path: Path, limits: Limits) -> None:
         self.path = path
         self._limits = limits
-        self.names = tuple(
-            sorted(
-                (Path(folder) / name).relative_to(path).as_posix()
-                for folder, _, names in os.walk(path, onerror=_refuse)
-                for name in names
-            )
-        )
+        self.names = list_files(path)
 
     def read(self, name: str) -> bytes:
         file = self.path / name
@@ -132,11 +119,12 @@ class _Zip:
                 raise DataError(
                     f"{path} unpacks to more than {limits.total:,} bytes. Take a zip that holds the dataset only"
                 )
-            if entry.is_dir():
+            name = _name_of(entry)
+            if name.endswith("/") or is_junk(name):
                 continue
-            if entry.filename in self._entries:
-                raise DataError(f"{path} holds {entry.filename} twice. Pack it again from the original files")
-            self._entries[entry.filename] = entry
+            if name in self._entries:
+                raise DataError(f"{path} holds {name} twice. Pack it again from the original files")
+            self._entries[name] = entry
         self.names = tuple(sorted(self._entries))
 
     def read(self, name: str) -> bytes:
@@ -217,27 +205,6 @@ def write_zip(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
         os.fsync(stream.fileno())
 
 
-@contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Gives a temporary name beside `path` to write to; it becomes `path` at the end, or vanishes on any failure.
-
-    Raises:
-        DataError: The disk is full or the folder cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise DataError(
-            f"cannot write {path}: {error.strerror or error}. Free space or rights in {path.parent}"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-
-
 def file_sha256(path: Path) -> str:
     """Returns the SHA-256 of a file's content, 64 hex digits."""
     with path.open("rb") as stream:
@@ -254,18 +221,21 @@ def _open_zip(path: Path, source: Path | io.BytesIO) -> Iterator[zipfile.ZipFile
         yield archive
 
 
-def _refuse(error: OSError) -> None:
-    raise DataError(f"cannot list {error.filename}: {error.strerror}. Give yourself the right to read it") from error
-
-
 def _limits() -> Limits:
     return Limits(MAX_FILE, MAX_TOTAL, MAX_RATIO)
 
 
+def _name_of(entry: zipfile.ZipInfo) -> str:
+    """Returns the name of an entry; programs on Windows write it with backslashes."""
+    return entry.orig_filename.replace("\\", "/")  # `filename` may have been mended already
+
+
 def _check_entry(path: Path, entry: zipfile.ZipInfo, limits: Limits) -> None:
-    name = entry.orig_filename  # `filename` may have been mended already
-    if name.startswith("/") or "\\" in name or _DRIVE.match(name) or ".." in name.split("/"):
-        raise DataError(f"{path} holds {name!r}, a path that leads out of the archive. Do not use this zip")
+    name = _name_of(entry)
+    if name.startswith("/") or _DRIVE.match(name) or ".." in name.split("/"):
+        raise DataError(
+            f"{path} holds {entry.orig_filename!r}, a path that leads out of the archive. Do not use this zip"
+        )
     if not name.isprintable():
         raise DataError(f"{path} holds {name!r}, a name with control characters. Do not use this zip")
     if stat.S_ISLNK(entry.external_attr >> 16):

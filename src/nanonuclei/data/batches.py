@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.config.pixels import AugmentedExperiment
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.data.patches import Target, decoder
 from nanonuclei.data.workers import Stream, Workers
@@ -80,7 +80,9 @@ class ValidationBatches(keras.utils.PyDataset):
         target: As of `data.patches.Patches`; None where a subclass makes its batches itself.
     """
 
-    def __init__(self, samples: Sequence[SampleRef], *, config: ExperimentConfig, target: Target | None = None) -> None:
+    def __init__(
+        self, samples: Sequence[SampleRef], *, config: AugmentedExperiment, target: Target | None = None
+    ) -> None:
         super().__init__()
         size = config.train.patch_size
         self._target = target

@@ -3,22 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from nanonuclei.data.catalog import SUMMARY
-
-
-@contextmanager
-def being_made(output: Path) -> Iterator[Path]:
-    """Yields an empty folder beside the one that is wanted, which nobody else writes to; it is gone in the end."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f"partial-{output.name}-") as name:
-        partial = Path(name) / output.name
-        partial.mkdir()  # with the usual rights, which a temporary folder does not have
-        yield partial
 
 
 def put(partial: Path, output: Path, *, cached: bool) -> bool:

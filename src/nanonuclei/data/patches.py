@@ -1,4 +1,4 @@
-"""Training patches of nuclei: read, cut, augment, normalise, build the target. Knows no Keras: it runs in processes.
+"""Training patches: read, cut, augment, normalise, build the target. Knows no Keras: it runs in processes.
 
 Which patches a batch holds depends on the seed and the batch's number alone.
 """
@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.pixels import AugmentedExperiment
 from nanonuclei.data.augment.empty_fields import empty_field
 from nanonuclei.data.augment.geometry import random_patch
@@ -110,7 +109,7 @@ def sampling_weights(modalities: Sequence[str], *, balance: float) -> Float32Arr
     return np.asarray(weights / weights.sum(), np.float32)
 
 
-def decoder(samples: Sequence[SampleRef], config: ExperimentConfig) -> Callable[[int], Decoded]:
+def decoder(samples: Sequence[SampleRef], config: AugmentedExperiment) -> Callable[[int], Decoded]:
     """Returns a function that reads sample i, keeping as many samples in memory as `CACHE_BYTES` holds."""
     mean_bytes = max(1.0, float(np.mean([s.height * s.width * 4 for s in samples])))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tabulate import simple_separated_format, tabulate
+
 from nanonuclei.data.catalog import BadSample
 
 
@@ -16,10 +18,11 @@ def problems_table(problems: Sequence[BadSample], *, most: int = 50) -> str:
     """
     samples = len({problem.sample_id for problem in problems})
     lines = [f"{_count(len(problems), 'problem')} in {_count(samples, 'sample')}"]
-    rows = [("file", "problem"), *((problem.file, problem.problem) for problem in problems[:most])]
+    rows = [(problem.file, problem.problem) for problem in problems[:most]]
     if problems:
-        width = max(len(file) for file, _ in rows)
-        lines += [f"{file:<{width}} | {problem}" for file, problem in rows]
+        lines.append(
+            tabulate(rows, headers=("file", "problem"), tablefmt=simple_separated_format(" | "), disable_numparse=True)
+        )
     if len(problems) > most:
         lines.append(f"... and {len(problems) - most:,} more")
     return "\n".join(lines)

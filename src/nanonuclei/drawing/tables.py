@@ -6,10 +6,11 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
+from tabulate import tabulate
+
 from nanonuclei.errors import DataError
 
 MISSING = "-"
-_GAP = "  "
 _NUMBER = re.compile(r"[-+]?[\d.,]+(e[-+]?\d+)?( ?%)?( \([^()]*\))?", re.IGNORECASE)
 
 
@@ -35,18 +36,9 @@ def table(rows: Sequence[Sequence[str]], *, header: Sequence[str]) -> str:
                 f"every row of a table must have one cell per column: got {len(row)} cells {tuple(row)} for "
                 f"{len(header)} columns {tuple(header)}. Fill missing cells with '{MISSING}'"
             )
-    columns = [[name, *(row[place] for row in rows)] for place, name in enumerate(header)]
-    widths = [max(map(len, column)) for column in columns]
-    right = [_is_numeric(column[1:]) for column in columns]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = (
-            cell.rjust(width) if to_right else cell.ljust(width)
-            for cell, width, to_right in zip(cells, widths, right, strict=True)
-        )
-        return _GAP.join(padded).rstrip()
-
-    return "\n".join([line(header), line(["-" * width for width in widths]), *map(line, rows)])
+    aligned = ["right" if _is_numeric([row[place] for row in rows]) else "left" for place in range(len(header))]
+    text: str = tabulate(rows, headers=header, tablefmt="simple", disable_numparse=True, colalign=aligned)
+    return "\n".join(line.rstrip() for line in text.split("\n"))
 
 
 def metrics_table(metrics: Mapping[str, float], *, groups: Sequence[str], names: Mapping[str, str]) -> str:

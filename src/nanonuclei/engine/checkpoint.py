@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from nanonuclei.config.shared import TrainConfig
+from nanonuclei.writing import whole_file, write_text
 
 MODEL = "state.keras"
 STATE = "state.json"
@@ -78,7 +79,8 @@ class Checkpoint(keras.callbacks.Callback):
         if math.isfinite(value) and (better or self._keep_last):
             self.best, self.best_epoch = value, self._epoch + 1
             self._network.set_weights(self.model.get_weights())
-            _replace(self._folder / BEST, self._network.save)
+            with whole_file(self._folder / BEST) as partial:
+                self._network.save(partial)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Stores everything that the next epoch needs. `state.json` inside tells which epoch the model is of."""
@@ -93,10 +95,11 @@ class Checkpoint(keras.callbacks.Callback):
             "random": [keras.ops.convert_to_numpy(state).tolist() for state in _random_states(self.model)],
         }
         model = self._folder / f"epoch{epoch + 1}-{MODEL}"
-        _replace(model, self.model.save)
+        with whole_file(model) as partial:
+            self.model.save(partial)
         state["model"] = model.name
-        _replace(self._folder / STATE, lambda path: path.write_text(json.dumps(_plain(state)), encoding="utf-8"))
-        for old in self._folder.glob(f"epoch*-{MODEL}"):
+        write_text(self._folder / STATE, json.dumps(_plain(state)))
+        for old in self._folder.glob(f"*epoch*-{MODEL}"):  # also what a killed process began to write
             if old != model:
                 old.unlink()
 
@@ -135,12 +138,6 @@ def _random_states(model: keras.Model) -> list[Any]:
     """Returns the counters of a model's random numbers, which Keras does not store with its weights."""
     stored = {id(weight) for weight in model.weights}
     return [variable for variable in model.variables if id(variable) not in stored]
-
-
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    partial = path.with_name(f"partial-{path.name}")
-    write(partial)
-    partial.replace(path)
 
 
 def _plain(value: Any) -> Any:

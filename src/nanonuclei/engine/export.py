@@ -15,6 +15,7 @@ from nanonuclei.errors import ExportError
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.models import blocks, encoders  # their layers are known by name once they are imported
 from nanonuclei.tasks.values import EXPORT_SHAPES
+from nanonuclei.writing import whole_file
 
 TOLERANCE = 1e-4
 """Largest difference of a score between Keras and ONNX Runtime; rounding in another order gives about 2e-6."""
@@ -50,28 +51,25 @@ def export_onnx(model: keras.Model, path: Path, *, shapes: Sequence[tuple[int, .
     Raises:
         ExportError: The converter has no answer to a layer, or the answers differ by more than `TOLERANCE`.
     """
-    partial = path.with_name(f"partial-{path.name}")
     signature = [keras.InputSpec(shape=(None, None, None, 3), dtype="float32", name="image")]
     try:
-        with warnings.catch_warnings():
-            # Keras looks for a name that NumPy 1 had, and NumPy 2 says so.
-            warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
-            model.export(partial, format="onnx", verbose=False, input_signature=signature)
-        without_extra_axis(partial, shapes[0])
-        difference = largest_difference(model, partial, shapes)
-        if not difference <= TOLERANCE:
-            raise ExportError(
-                f"ONNX must answer as Keras does, within {TOLERANCE:g}, but {model.name} differs by {difference:g} on "
-                f"random images. Train without the layer that was added last, or mend engine/export.py"
-            )
-        partial.replace(path)
+        with whole_file(path) as partial:
+            with warnings.catch_warnings():
+                # Keras looks for a name that NumPy 1 had, and NumPy 2 says so.
+                warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
+                model.export(partial, format="onnx", verbose=False, input_signature=signature)
+            without_extra_axis(partial, shapes[0])
+            difference = largest_difference(model, partial, shapes)
+            if not difference <= TOLERANCE:
+                raise ExportError(
+                    f"ONNX must answer as Keras does, within {TOLERANCE:g}, but {model.name} differs by {difference:g} "
+                    f"on random images. Train without the layer that was added last, or mend engine/export.py"
+                )
     except (ValueError, NotImplementedError, RuntimeError) as error:
         raise ExportError(
             f"{model.name} cannot be written as ONNX: {' '.join(str(error).split())[:300]}. "
             f"Build it of layers that tf2onnx knows"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
     return difference
 
 

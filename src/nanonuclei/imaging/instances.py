@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from nanonuclei.errors import DataError
@@ -130,61 +128,3 @@ def to_run_lengths(instances: Instances) -> list[str]:
     runs = np.stack([starts[order] + 1, lengths[order]], axis=1)
     cuts = np.searchsorted(owners[order], np.arange(2, len(instances) + 1))
     return [" ".join(map(str, part.ravel().tolist())) for part in np.split(runs, cuts)] if len(instances) else []
-
-
-def from_run_lengths(texts: Sequence[str], shape: tuple[int, int]) -> Instances:
-    """Reads objects from Kaggle's run lengths, the inverse of `to_run_lengths`.
-
-    Args:
-        texts: One per object, ``start length ...``; starts count from 1 down the columns.
-        shape: Height and width of the image, px.
-
-    Returns:
-        The objects in the order of the texts, each with score 1.0.
-
-    Raises:
-        DataError: A text is no list of runs within the image, or two objects share a pixel.
-    """
-    num_pixels = shape[0] * shape[1]
-    runs = [_runs(text, num_pixels) for text in texts]
-    if not runs:
-        return empty(shape)
-    starts, lengths = np.concatenate(runs).T
-    firsts = np.cumsum(lengths) - lengths
-    places = np.arange(lengths.sum()) + np.repeat(starts - firsts, lengths)
-    owners = np.repeat(np.arange(1, len(runs) + 1, dtype=np.int32), [part[:, 1].sum() for part in runs])
-    pixels = np.zeros(num_pixels, np.int32)
-    pixels[places] = owners
-    if np.count_nonzero(pixels) != len(places):
-        shared = np.flatnonzero(np.bincount(places, minlength=num_pixels) > 1)[0]
-        raise DataError(
-            f"objects must not share pixels, got texts {(owners[places == shared] - 1).tolist()} (from 0) on row "
-            f"{shared % shape[0]}, column {shared // shape[0]}. Give each pixel to one object"
-        )
-    return from_labels(np.ascontiguousarray(pixels.reshape(shape, order="F")))
-
-
-def _runs(text: str, num_pixels: int) -> NDArray[np.int64]:
-    """Reads ``(n, 2)`` pairs of a start that counts from 0 and a length."""
-    try:
-        numbers = np.array([int(word) for word in text.split()], np.int64)
-    except (ValueError, OverflowError) as error:
-        raise DataError(f"run lengths must be whole numbers, got {text[:60]!r}. Correct the text") from error
-    if numbers.size == 0 or numbers.size % 2:
-        raise DataError(
-            f"run lengths must be pairs of start and length, got {numbers.size} numbers in {text[:60]!r}. "
-            f"Leave out objects without pixels"
-        )
-    runs: NDArray[np.int64] = numbers.reshape(-1, 2) - np.array([1, 0])
-    starts, lengths = runs.T
-    if (
-        (starts < 0).any()
-        or (lengths < 1).any()
-        or (lengths > num_pixels).any()
-        or (starts > num_pixels - lengths).any()
-    ):
-        raise DataError(
-            f"runs must start at 1 or later, be at least 1 long and end within the {num_pixels} px of the image, got "
-            f"{text[:60]!r}. Check the image's shape: starts count down the columns"
-        )
-    return runs

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from nanonuclei.errors import ConfigError
-from nanonuclei.imaging.cutting import cut
 from nanonuclei.imaging.networks import TileNetwork
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.imaging.window_geometry import WindowGeometry
+from nanonuclei.imaging.windows import cut
 
 
 def check_tile(tile: int, geometry: WindowGeometry) -> None:

@@ -52,7 +52,7 @@ def model_card(card: Card) -> str:
     counts = ", ".join(f"{number} {split}" for split, number in card.images.items())
     parts = [
         f"# {card.task}, version {card.version}: {verdict}",
-        f"Run `{card.run_id}`. `python -m nanonuclei lineage {card.run_id}` tells and checks where it comes from.",
+        f"Run `{card.run_id}`. `nanonuclei lineage {card.run_id}` tells and checks where it comes from.",
         "## Scores on the test images",
         _scores(card),
         "## Use",

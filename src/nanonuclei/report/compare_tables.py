@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from tabulate import tabulate
 
 from nanonuclei.drawing.charts import (
     BLUE,
@@ -121,8 +122,8 @@ def as_markdown(rows: Rows) -> str:
     """Returns a table in Markdown, without a final newline."""
     header, cells = rows
     escaped = [[cell.replace("|", "\\|") for cell in line] for line in (header, *cells)]
-    lines = [f"| {' | '.join(line)} |" for line in escaped]
-    return "\n".join([lines[0], f"|{'---|' * len(header)}", *lines[1:]])
+    text: str = tabulate(escaped[1:], headers=escaped[0], tablefmt="github", disable_numparse=True)
+    return text
 
 
 def compared_curves(curves: Curves) -> Figure:

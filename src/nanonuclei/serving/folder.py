@@ -44,7 +44,7 @@ def load_folder(
     if not (folder / CONFIG).is_file():
         raise TrackingError(f"{name} was not logged by this platform: it has no {CONFIG}. Name another model")
     path = folder / CONFIG
-    config = load_experiment(stored_task(path), path=path, settings=settings, missing_from=missing_from)
+    config = load_experiment(stored_task(path), path=path, settings=settings, missing_from=missing_from, stored=True)
     reader = create_reader(config)
     network = load_onnx(folder / ONNX, large=reader.large_inputs)
     return config, reader.with_files(network, {file.name: file for file in folder.iterdir() if file.is_file()})

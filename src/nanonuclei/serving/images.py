@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from nanonuclei.data.files.headers import JPEG, PNG, Header, is_cut_short, read_header
+from nanonuclei.data.files.limits import ImageLimits
+from nanonuclei.data.files.reading import describe, read_values
+from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
 from nanonuclei.serving.refusal import Refused
 
-PNG, JPEG, TIFF = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-"""First bytes of a file of each kind."""
-
-FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""Markers of a JPEG that begin a frame."""
+FORMATS = ("PNG", "JPEG", "TIFF")
+"""Formats that a request may hold."""
 
 SMALLEST, LONGEST = 1, 65_535
 """Least and largest height and width, px."""
+
+
+LIMITS = ImageLimits()
+"""What is decoded at most, whatever a request may hold; the pixels of a request are bounded by `examine`."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +76,15 @@ def decode(image: Encoded) -> Image:
     if isinstance(image.content, np.ndarray):
         return image.content
     try:
-        found = cv2.imdecode(np.frombuffer(image.content, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        found = None
-    if found is None:
-        raise Refused(f"{image.name} is broken: its pixels cannot be decoded")
+        found = read_values(image.content, limits=LIMITS)
+    except DataError as error:
+        raise Refused(f"{image.name} is broken: {error}") from error
     if found.shape[0] * found.shape[1] != image.num_pixels:
         raise Refused(f"{image.name} is broken: its header tells another size than its pixels")
     _check_type(found, image.name)
-    pixels: Image = found if found.ndim == 2 else cv2.cvtColor(found[..., :3], cv2.COLOR_BGR2RGB)
-    return pixels
+    if found.shape[2:] not in ((), (3,)):
+        raise Refused(f"{image.name} must be grey or RGB, got {found.shape[2]} channels")
+    return found
 
 
 def decoded(images: Sequence[Encoded]) -> Iterator[Image]:
@@ -111,55 +112,34 @@ def _examine(item: object, *, name: str) -> Encoded:
     if not isinstance(item, bytes | bytearray):
         raise Refused(f"{name} must be the bytes of an image or base64 text, got {type(item).__name__}")
     content = bytes(item)
-    height, width = _size(content, name)
-    if not (SMALLEST <= height <= LONGEST and SMALLEST <= width <= LONGEST):
-        raise Refused(f"{name} must have {SMALLEST} to {LONGEST} px in height and width, got {height} x {width}")
-    return Encoded(name, content, height * width)
+    header = _header(content, name)
+    if not (SMALLEST <= header.height <= LONGEST and SMALLEST <= header.width <= LONGEST):
+        size = f"{header.height} x {header.width}"
+        raise Refused(f"{name} must have {SMALLEST} to {LONGEST} px in height and width, got {size}")
+    return Encoded(name, content, header.height * header.width)
 
 
-def _size(content: bytes, name: str) -> tuple[int, int]:
-    """Returns height and width, px, as the header tells them; nothing is decoded."""
-    if content.startswith(PNG):
-        if len(content) < 33 or content[12:16] != b"IHDR" or b"IEND" not in content[-1024:]:
-            raise Refused(f"{name} is truncated: a PNG without its end")
-        width, height = struct.unpack(">II", content[16:24])
-        return height, width
-    if content.startswith(JPEG):
-        if content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
-            raise Refused(f"{name} is truncated: a JPEG without its end")
-        return _size_of_jpeg(content, name)
-    if content.startswith(TIFF):
-        return _size_of_tiff(content, name)
-    raise Refused(f"{name} is not a PNG, JPEG or TIFF")
-
-
-def _size_of_jpeg(content: bytes, name: str) -> tuple[int, int]:
-    """Walks from segment to segment up to the frame's header (ITU-T T.81, B.1 and B.2.2)."""
-    place = 2
-    while place + 9 <= len(content) and content[place] == 0xFF:
-        marker = content[place + 1]
-        if marker in FRAMES:
-            height, width = struct.unpack(">HH", content[place + 5 : place + 9])
-            return height, width
-        place += 1 if marker == 0xFF else 2 + struct.unpack(">H", content[place + 2 : place + 4])[0]
-    raise Refused(f"{name} is broken: its header cannot be read")
-
-
-def _size_of_tiff(content: bytes, name: str) -> tuple[int, int]:
-    from tifffile import TiffFile
-
+def _header(content: bytes, name: str) -> Header:
+    """Returns format and size of a file, px; nothing is decoded."""
+    if is_cut_short(content):
+        raise Refused(f"{name} is truncated: a {'PNG' if content.startswith(PNG) else 'JPEG'} without its end")
     try:
-        with TiffFile(io.BytesIO(content)) as file:
-            page = file.pages.first
-            height, width, depth = page.imagelength, page.imagewidth, page.imagedepth
-            ends = [a + b for a, b in zip(page.dataoffsets, page.databytecounts, strict=True)]
-    except Exception as error:  # as above
-        raise Refused(f"{name} is broken: its header cannot be read") from error
-    if depth != 1:
-        raise Refused(f"{name} must be a flat image, got a TIFF of {depth} planes")
-    if not ends or max(ends) > len(content):
-        raise Refused(f"{name} is truncated: a TIFF without all of its pixels")
-    return int(height), int(width)
+        found = read_header(content)
+    except DataError as error:
+        known = content.startswith((PNG, JPEG))
+        raise Refused(f"{name} is broken: its header cannot be read" if known else _other(name)) from error
+    if found.format not in FORMATS:
+        raise Refused(_other(name))
+    if found.format != "TIFF":
+        return found
+    try:
+        return describe(content, limits=LIMITS)
+    except DataError as error:
+        raise Refused(f"{name} is broken or no flat image: {error}") from error
+
+
+def _other(name: str) -> str:
+    return f"{name} is not a PNG, JPEG or TIFF"
 
 
 def _check_type(pixels: Image, name: str) -> None:

@@ -68,7 +68,7 @@ def open_model(
     Args:
         reference: See `find_model`.
         settings: Changes of its config.
-        missing_from: A `params.yaml` for settings that are younger than the model, used where it is there.
+        missing_from: A `params.yaml` for settings that are younger than the model.
 
     Raises:
         ConfigError: A setting is not valid.
@@ -76,8 +76,7 @@ def open_model(
         TrackingError: There is no such model.
     """
     named = find_model(reference)
-    younger = missing_from if missing_from is not None and missing_from.is_file() else None
-    config, network = load_folder(named.folder, name=reference, settings=settings, missing_from=younger)
+    config, network = load_folder(named.folder, name=reference, settings=settings, missing_from=missing_from)
     return OpenedModel(named, config, network)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import psutil
 from mlflow.exceptions import MlflowException
 
 PATIENCE_SECONDS = 300.0
@@ -103,9 +103,17 @@ def served(
             _wait(f"{server.address}/ping", process, patience, log)
             yield server
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            _kill(process.pid)
             process.wait()
+
+
+def _kill(pid: int) -> None:
+    """Kills a process and all that it started."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        server = psutil.Process(pid)
+        for process in [*server.children(recursive=True), server]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def bare_environment() -> dict[str, str]:

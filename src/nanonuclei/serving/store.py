@@ -30,11 +30,13 @@ if TYPE_CHECKING:
     from nanonuclei.tasks.base import Reader, Task
 
 REQUIREMENTS = (
+    "imagecodecs",
     "mlflow",
     "numpy",
     "onnxruntime",
     "opencv-python-headless",
     "pandas",
+    "pillow",
     "pydantic",
     "pyyaml",
     "scikit-image",

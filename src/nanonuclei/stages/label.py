@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from nanonuclei.serving.named import open_model
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.tasks import create_dataset, create_reader, dataset_type, task_names
 from nanonuclei.tasks.values import Look, Looking
+from nanonuclei.writing import whole_folder
 
 
 def label(
@@ -53,9 +52,7 @@ def label(
     else:
         config, looking = load_experiment(_labelled_task(), path=PARAMS), None
     dataset = create_dataset(config)
-    partial = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-    try:
-        partial.mkdir(parents=True)
+    with whole_folder(output) as partial:
         num_pictures, num_images, problems = dataset.pictures(
             images, partial, channel=channel, size=size, looking=looking
         )
@@ -63,13 +60,6 @@ def label(
             say(problems_table(problems))
         if not num_pictures:
             raise DataError(f"{images} must hold an image that can be read, but none can. Mend them, see above")
-        if output.exists():
-            output.rmdir()
-        partial.replace(output)
-    except OSError as error:
-        raise DataError(f"cannot write {output}: {error.strerror or error}. Free space or rights there") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     say(f"{output}: {num_pictures:,} pictures of {num_images:,} images. Import its tasks into Label Studio.")
 
 

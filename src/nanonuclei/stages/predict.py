@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 
-from nanonuclei.config.channels import Channel
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import parse_settings
 from nanonuclei.config.section import Role
-from nanonuclei.data.archives import open_files
-from nanonuclei.data.image_files import read_planes
+from nanonuclei.data.files.axes import Choice, Plane
+from nanonuclei.data.files.listing import list_images
+from nanonuclei.data.files.reading import iter_image_file
 from nanonuclei.drawing.pictures import for_display, outlined
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.imaging.instances import to_run_lengths
@@ -26,8 +25,9 @@ from nanonuclei.serving.named import open_model
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.settings import check_changeable
 from nanonuclei.tasks import create_reader
+from nanonuclei.tasks.base import Reader
+from nanonuclei.writing import whole_folder
 
-SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 MOST_PROBLEMS = 20
 """Broken images that are listed one by one."""
 
@@ -49,7 +49,8 @@ def predict(
 
     Args:
         model: See `serving.named.find_model`. It runs on ONNX Runtime in float32, whatever `windows.precision` says.
-        images: An image, or a folder that is searched with all its subfolders. Names must differ, suffixes aside.
+        images: An image, or a folder that is searched with all its subfolders, which the output mirrors. Of a file
+            with several times or recordings each is an image of its own.
         output: Folder to make.
         settings: Texts ``path=value`` that say how objects are read, such as ``windows.num_views=8``.
         submission: Also write ``submission.csv`` as the Data Science Bowl 2018 took it.
@@ -60,8 +61,8 @@ def predict(
 
     Raises:
         ConfigError: A setting is not one of those, or the output exists.
-        DataError: There are no images, some cannot be read (all of them are named), or two share a name; or a model
-            that comes along was changed.
+        DataError: There are no images, some cannot be read (all of them are named), or a model that comes along was
+            changed.
         TrackingError: There is no such model.
     """
     changed = parse_settings(settings)
@@ -72,78 +73,64 @@ def predict(
     check_changeable(config, changed, roles=(Role.READING,), stage="predict")
     for line in opened.trained_on():
         say(line)
-    paths = find_images(images, channel=create_reader(config).channel)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f"{output.name}-partial-") as partial:
-        folder = Path(partial) / output.name
+    paths = find_images(images, choice=_choice(create_reader(config)))
+    with whole_folder(output) as folder:
         tables = _predict_all(config, network, paths, folder=folder, say=say)
         tables["objects"].to_csv(folder / "objects.csv", index=False)
         tables["images"].to_csv(folder / "images.csv", index=False)
         if submission:
             tables["submission"].to_csv(folder / "submission.csv", index=False)
-        if output.exists():
-            output.rmdir()
-        shutil.move(folder, output)
     say(
         f"{len(tables['objects'])} objects in {len(paths)} images: {output}/objects.csv, images.csv, labels/, outlines/"
     )
     return output
 
 
-def find_images(place: Path, *, channel: Channel | None = None) -> dict[str, Path]:
-    """Returns the images of a folder and of its subfolders by name, sorted; all of them can be read.
+def find_images(place: Path, *, choice: Choice | None = None) -> dict[str, Path]:
+    """Returns the images of a folder and of its subfolders by name, see `list_images`; all of them can be read.
 
     Args:
-        place: A folder, or one image.
-        channel: The channel that is read; None: the image as it is.
+        place: A folder, an image, or a pattern.
+        choice: Which channel and which focal planes are read.
 
     Raises:
-        DataError: There is none, two share a name, or some cannot be read.
+        DataError: There is none, or some cannot be read.
     """
-    found = [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES)
-    if not found:
-        raise DataError(f"{place} holds no image ({', '.join(SUFFIXES)}). Name a folder of images, or one image")
-    paths: dict[str, Path] = {}
-    for path in found:
-        if path.stem in paths:
-            raise DataError(f"images need different names, but {paths[path.stem]} and {path} share one. Rename one")
-        paths[path.stem] = path
-    broken = [f"{path}: {problem}" for path in found if (problem := _problem(path, channel))]
+    paths = list_images(place)
+    broken = [problem for path in paths.values() if (problem := _problem(path, choice))]
     if broken:
         more = [f"... and {len(broken) - MOST_PROBLEMS} more"] if len(broken) > MOST_PROBLEMS else []
         listed = "\n  ".join([*broken[:MOST_PROBLEMS], *more])
-        raise DataError(f"{len(broken)} of {len(found)} images cannot be read. Remove or replace them:\n  {listed}")
+        raise DataError(f"{len(broken)} of {len(paths)} images cannot be read. Remove or replace them:\n  {listed}")
     return paths
 
 
-def _problem(path: Path, channel: Channel | None) -> str:
+def _choice(reader: Reader) -> Choice:
+    """Returns which channel of a file a model reads."""
+    return Choice(channel=reader.channel, stains=reader.stains)
+
+
+def _problem(path: Path, choice: Choice | None) -> str:
     try:
-        _read(path, channel)
+        for _ in iter_image_file(path, choice):
+            pass
     except DataError as error:
         return str(error)
     return ""
 
 
-def _read(path: Path, channel: Channel | None) -> Image:
-    """Reads an image: the channel that the model was trained on, or the image as it is."""
-    if channel is None:
-        return _as_it_is(path)
-    with open_files(path.parent) as files:
-        return read_planes(files, path.name, [channel]).images[0]
+def _planes_of(paths: dict[str, Path], choice: Choice, *, waiting: deque[tuple[str, Plane]]) -> Iterator[Image]:
+    """Yields the image of each plane of each file; name and plane are appended to `waiting`."""
+    for name, path in paths.items():
+        for plane in iter_image_file(path, choice):
+            waiting.append((f"{name}{plane.suffix}", plane))
+            yield plane.image
 
 
-def _as_it_is(path: Path) -> Image:
-    try:
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    except (cv2.error, OSError):
-        image = None
-    if image is None:
-        raise DataError("no image that can be decoded")
-    if image.dtype not in (np.uint8, np.uint16):
-        raise DataError(f"8 or 16 bit expected, got {image.dtype}")
-    if image.ndim == 3 and image.shape[2] not in (3, 4):
-        raise DataError(f"1, 3 or 4 channels expected, got {image.shape[2]}")
-    return image if image.ndim == 2 else cv2.cvtColor(image[..., :3], cv2.COLOR_BGR2RGB)
+def _write_image(path: Path, image: Image) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), image):
+        raise DataError(f"cannot write {path}. Free space or rights there")
 
 
 def _predict_all(
@@ -157,18 +144,19 @@ def _predict_all(
     task = create_reader(config)
     for part in ("labels", "outlines"):
         (folder / part).mkdir(parents=True)
-    inputs = (task.network_input(_read(path, task.channel)) for path in paths.values())
-    maps = task.score_maps(network, inputs)
+    waiting: deque[tuple[str, Plane]] = deque()
+    images_of_planes = _planes_of(paths, _choice(task), waiting=waiting)
+    maps = task.score_maps(network, map(task.network_input, images_of_planes))
     rows, images, submission = [], [], []
-    for number, ((name, path), score_map) in enumerate(zip(paths.items(), maps, strict=True), start=1):
-        image = _read(path, task.channel)
-        found = task.objects(score_map, (image.shape[0], image.shape[1]))
+    for number, score_map in enumerate(maps, start=1):
+        name, plane = waiting.popleft()
+        found = task.objects(score_map, (plane.image.shape[0], plane.image.shape[1]))
         labels, num_objects = found.instances.pixels(), len(found.instances)
         if num_objects > np.iinfo(np.uint16).max:
-            raise DataError(f"{path} has {num_objects} objects, more than a 16-bit label map holds. Cut the image")
-        cv2.imwrite(str(folder / "labels" / f"{name}.png"), labels.astype(np.uint16))
-        drawn = outlined(for_display(image, size=max(image.shape[:2])), labels)
-        cv2.imwrite(str(folder / "outlines" / f"{name}.png"), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+            raise DataError(f"{name} has {num_objects} objects, more than a 16-bit label map holds. Cut the image")
+        _write_image(folder / "labels" / f"{name}.png", labels.astype(np.uint16))
+        drawn = outlined(for_display(plane.image, size=max(labels.shape)), labels)
+        _write_image(folder / "outlines" / f"{name}.png", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
         rows += [
             {"image": name, "object": place, **{column: _short(row[column]) for column in task.table_columns}}
             for place, row in enumerate(found.rows, start=1)
@@ -176,7 +164,8 @@ def _predict_all(
         size = {"height": labels.shape[0], "width": labels.shape[1]}
         images.append({"image": name, **size, "num_objects": num_objects, **found.measures})
         submission += [{"ImageId": name, "EncodedPixels": text} for text in to_run_lengths(found.instances) or [""]]
-        say(f"[{number}/{len(paths)}] {name}: {task.noun.count(num_objects)}")
+        chosen = f", {plane.choice}" if plane.choice else ""
+        say(f"[{number}] {name}: {task.noun.count(num_objects)}{chosen}")
     return {
         "objects": pd.DataFrame(rows, columns=["image", "object", *task.table_columns]),
         "images": pd.DataFrame(images),

@@ -25,12 +25,13 @@ from nanonuclei.data.catalog import (
     load_catalog,
     save_catalog,
 )
-from nanonuclei.data.new_folder import being_made, is_whole, put
+from nanonuclei.data.new_folder import is_whole, put
 from nanonuclei.data.problems import problems_table
 from nanonuclei.errors import DataError
 from nanonuclei.stages.places import DATA, prepared_folder
 from nanonuclei.tasks import create_dataset
 from nanonuclei.tasks.dataset import SIMULATED, Dataset, Dealt, Facts
+from nanonuclei.writing import being_made
 
 GENERAL_CODE = ("data", "stages/prepare.py", "tasks/dataset.py")
 """Code that decides what is prepared, below the package, beside a task's own: files of another version of it are not

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mlflow
+from filelock import FileLock, Timeout
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, load_experiment, to_yaml
@@ -33,6 +33,7 @@ from nanonuclei.tasks import create_task
 from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.metrics import MetricSender, steps_logged
 from nanonuclei.tracking.runs import DatasetInput, existing_run, log_datasets, log_settings, stage_run
+from nanonuclei.writing import write_text
 
 if TYPE_CHECKING:
     import keras
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 CONFIG = "config.yaml"
 LOCKED = "lock"
 NOT_OF_THE_TRAINING = (Role.READING, Role.SCORING, Role.SEARCH)
-LATER_SETTINGS = ("data.seed",)
+LATER_SETTINGS = ("data.seed", "data.masks")
 """Roles, and single settings, that the config of an older run may lack and its training still be resumed."""
 
 
@@ -73,7 +74,7 @@ def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Ca
         folder.mkdir(parents=True, exist_ok=True)
         if not resume:
             held.enter_context(alone(folder))
-        (folder / CONFIG).write_text(to_yaml(config), encoding="utf-8")
+        write_text(folder / CONFIG, to_yaml(config))
         say(f"Run {run_id}")
         catalog, source = prepared_dataset(config, say=say)
         log_inputs(config, catalog, source, folder=folder)
@@ -135,14 +136,17 @@ def alone(folder: Path) -> Iterator[None]:
     Raises:
         TrackingError: Another process holds it.
     """
-    with (folder / LOCKED).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise TrackingError(
-                f"run {folder.name} is still being trained by another process. Wait for it, or end that process first"
-            ) from error
+    lock = FileLock(folder / LOCKED, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise TrackingError(
+            f"run {folder.name} is still being trained by another process. Wait for it, or end that process first"
+        ) from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _config_of(resume: str | None) -> ExperimentConfig:

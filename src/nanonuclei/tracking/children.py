@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import mlflow
 
@@ -15,6 +16,10 @@ from nanonuclei.tracking.runs import PARENT_VARIABLE, existing_run
 
 SOURCES = Path(__file__).parents[2]
 """Folder that the package is imported from."""
+
+WINDOWS = sys.platform == "win32"
+OWN_GROUP: dict[str, Any] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if WINDOWS else {"process_group": 0}
+"""Options of `Popen` by which Ctrl-C reaches the child only through its parent."""
 
 
 def run_child(words: Sequence[str], parent: str) -> int:
@@ -35,11 +40,19 @@ def run_child(words: Sequence[str], parent: str) -> int:
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(SOURCES), environment.get("PYTHONPATH"))))
     kept = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would inherit deafness
-    process = subprocess.Popen([sys.executable, "-m", *words], env=environment, process_group=0)
+    process = subprocess.Popen([sys.executable, "-m", *words], env=environment, **OWN_GROUP)
     signal.signal(signal.SIGINT, kept)
     try:
         return process.wait()
     except KeyboardInterrupt:  # the child ends its own run
-        os.killpg(process.pid, signal.SIGINT)
+        _interrupt(process)
         process.wait()
         raise
+
+
+def _interrupt(process: subprocess.Popen[bytes]) -> None:
+    """Interrupts a child and its own children."""
+    if WINDOWS:
+        process.send_signal(signal.CTRL_BREAK_EVENT)
+    else:
+        os.killpg(process.pid, signal.SIGINT)

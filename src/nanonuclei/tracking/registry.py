@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import mlflow
+from filelock import FileLock, Timeout
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
@@ -132,23 +131,18 @@ def exclusive(name: str, *, patience: float = PATIENCE_SECONDS) -> Iterator[None
     """
     key = hashlib.sha256(f"{mlflow.get_tracking_uri()} {name}".encode()).hexdigest()[:16]
     path = Path(tempfile.gettempdir()) / f"nanonuclei-registry-{key}.lock"
-    handle = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)  # read-only suffices, also for another user's file
+    lock = FileLock(path, timeout=patience, mode=0o666)  # other users of this machine promote too
     try:
-        end = time.monotonic() + patience
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if time.monotonic() > end:
-                    raise TrackingError(
-                        f"{name} is being changed by another process for more than {patience:g} s. End that process, "
-                        f"and promote again"
-                    ) from error
-                time.sleep(0.05)
+        lock.acquire()
+    except Timeout as error:
+        raise TrackingError(
+            f"{name} is being changed by another process for more than {patience:g} s. End that process, "
+            f"and promote again"
+        ) from error
+    try:
         yield
     finally:
-        os.close(handle)
+        lock.release()
 
 
 def _id(uri: str) -> str | None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from nanonuclei.errors import NanonucleiError
 from nanonuclei.tune.base import check_identity
+from nanonuclei.writing import write_text
 
 NOTES = "study.json"
 
@@ -32,11 +32,10 @@ class Notes:
     def __init__(self, folder: Path, *, study: str, identity: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / NOTES
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
-        weakref.finalize(self, os.close, lock)
+        self._lock = FileLock(folder / "lock", blocking=False, thread_local=False)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            self._lock.acquire()
+        except Timeout as error:
             raise NanonucleiError(
                 f"study {study!r} is being searched by another process, and this tuner has one worker. Wait for it, or "
                 "take tuner=optuna"
@@ -57,6 +56,4 @@ class Notes:
         self._write()
 
     def _write(self) -> None:
-        partial = self._path.with_suffix(".partial")
-        partial.write_text(json.dumps(self._known), encoding="utf-8")
-        partial.replace(self._path)
+        write_text(self._path, json.dumps(self._known))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import math
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -34,7 +36,6 @@ from nanonuclei.tune.base import (
     TakenOverError,
     UnreachableError,
 )
-from nanonuclei.tune.shared_networks import SharedNetworks
 
 OUT_OF_MEMORY_NAMES = ("ResourceExhaustedError", "OutOfMemoryError")
 OUT_OF_MEMORY_WORDS = ("RESOURCE_EXHAUSTED", "out of memory", "OOM when allocating")
@@ -63,7 +64,6 @@ def run_trial(
     folder: Path,
     report: Report,
     on_epoch: OnEpoch,
-    networks: SharedNetworks | None = None,
 ) -> Outcome:
     """Trains once.
 
@@ -74,7 +74,6 @@ def run_trial(
         folder: For checkpoints; removed at the end.
         report: Told the metric of each epoch; may end the trial.
         on_epoch: Told all metrics of each epoch.
-        networks: Those of the trials before, for trials of one search in one process; without, it builds its own.
 
     Returns:
         How it ended. A failed training, a metric that is no number, settings that do not fit together and exhausted
@@ -86,7 +85,6 @@ def run_trial(
     """
     values: list[float] = []
     clock = _Clock()
-    own = networks or SharedNetworks(config.tune.space, most=0)
 
     def tell(epoch: int, metrics: Mapping[str, float]) -> None:
         on_epoch(epoch, metrics)
@@ -96,12 +94,12 @@ def run_trial(
         values.append(value)
         report(epoch, value)
 
-    def trained() -> dict[str, float]:  # when it returns, nothing holds the network any more, and tidying up frees it
+    def trained() -> dict[str, float]:  # when it returns, nothing refers to the network, and `_free_memory` frees it
         trial = trial_config(config, proposal.settings)
         task = create_task(trial)
-        with own.lend(task) as (lent, more), clock:
-            callbacks = [_BuiltOptimizer(), *more]
-            result = fit(lent, data.train, data.val, workdir=folder, on_epoch=tell, callbacks=callbacks)
+        with _emptied_batches(task) as counted, clock:
+            callbacks = [_BuiltOptimizer()]
+            result = fit(counted, data.train, data.val, workdir=folder, on_epoch=tell, callbacks=callbacks)
         speed = _timed_once(task, result.model, size=task.training_side)
         return {"num_params": float(result.model.count_params()), "inference_ms": speed}
 
@@ -120,7 +118,7 @@ def run_trial(
         state = OUT_OF_MEMORY if ran_out_of_memory(caught) else FAILED
         error = f"{type(caught).__name__}: {' '.join(str(caught).split())}"[:500]
     finally:
-        _tidy_up(own, exhausted=state == OUT_OF_MEMORY)
+        _free_memory(exhausted=state == OUT_OF_MEMORY)
         shutil.rmtree(folder, ignore_errors=True)
     reached = {"best_epoch": float(values.index(best(values)) + 1)} if values else {}
     figures = {**reached, **more, "num_epochs": float(len(values)), "fit_seconds": clock.seconds}
@@ -128,15 +126,48 @@ def run_trial(
     return Outcome(state, value, error, {**figures, "seconds": clock.since_start()})
 
 
-def _tidy_up(networks: SharedNetworks, *, exhausted: bool) -> None:
-    """Frees what the trial leaves. What is left then is there to stay, and no later collection looks at it again."""
+def _free_memory(*, exhausted: bool) -> None:
+    """Frees the memory of a trial. Objects that survive are exempt from later garbage collections, which stay fast.
+
+    Args:
+        exhausted: Whether the trial ran out of memory: then the exempt objects are examined again too.
+    """
     if exhausted:
-        networks.clear()
         gc.unfreeze()
-    if not networks.any_kept:
-        keras.backend.clear_session()
+    keras.backend.clear_session()
     gc.collect()
     gc.freeze()
+
+
+@contextlib.contextmanager
+def _emptied_batches(task: Task) -> Iterator[Task]:
+    """Yields the task; at the end its batches are emptied.
+
+    TensorFlow never releases the function that draws a training's batches, and this function refers to the batches and
+    through them to every decoded image.
+    """
+    recorder = _BatchRecorder(task)
+    try:
+        yield cast("Task", recorder)
+    finally:
+        for batches in recorder.made:
+            vars(batches).clear()
+
+
+class _BatchRecorder:
+    """A task that remembers the batches it made."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self.made: list[keras.utils.PyDataset] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._task, name)
+
+    def batches(self, samples: Sequence[SampleRef], *, training: bool) -> keras.utils.PyDataset:
+        """Returns the task's batches."""
+        self.made.append(self._task.batches(samples, training=training))
+        return self.made[-1]
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

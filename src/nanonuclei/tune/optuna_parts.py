@@ -37,10 +37,6 @@ def create_sampler(config: TuneConfig, *, seed: int) -> BaseSampler:
     """Returns a new sampler; its proposals depend on the seed and the trials of the study alone."""
     if config.optuna.sampler == "random":
         return RandomSampler(seed=seed)
-    if config.optuna.sampler == "gp":
-        from nanonuclei.tune.gaussian import GaussianProcessSampler
-
-        return GaussianProcessSampler(num_startup_trials=config.num_startup_trials, seed=seed)
     return TPESampler(n_startup_trials=config.num_startup_trials, seed=seed)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import threading
 import time
@@ -16,6 +15,7 @@ from typing import Any, Self
 
 import optuna
 import sqlalchemy
+from filelock import FileLock
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 
@@ -71,7 +71,7 @@ class Storage:
     def exclusive(self, study: str) -> Iterator[None]:
         """Holds what one worker of a study may hold at a time; a killed worker lets go by itself."""
         if self._file:
-            with file_lock(self._file.with_suffix(".lock")):
+            with FileLock(self._file.with_suffix(".lock")):
                 yield
             return
         with self._locks.begin() as connection:
@@ -158,15 +158,6 @@ def one_line(error: BaseException) -> str:
     """Returns the first lines of a database's message as one, without SQL."""
     told = str(getattr(error, "orig", None) or error.__cause__ or error)
     return " ".join(told.partition("\n[SQL")[0].split()).rstrip(".?")[:300]
-
-
-@contextlib.contextmanager
-def file_lock(path: Path) -> Iterator[None]:
-    """Holds a file that one process on this machine, or on a shared disk, may hold at a time; waits for it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _close(storage: RDBStorage) -> None:

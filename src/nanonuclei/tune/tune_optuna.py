@@ -1,4 +1,4 @@
-"""Optuna as a tuner: TPE, a Gaussian process or random, with pruning, on any number of machines."""
+"""Optuna as a tuner: TPE or random, with pruning, on any number of machines."""
 
 from __future__ import annotations
 

@@ -9,10 +9,9 @@ from tests.conftest import tube_ref, tube_sample
 
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.errors import DataError
-from nanonuclei.imaging.cutting import cut
 from nanonuclei.imaging.normalize import grey_limits, normalize
 from nanonuclei.imaging.window_geometry import WindowGeometry
-from nanonuclei.imaging.windows import Window
+from nanonuclei.imaging.windows import Window, cut
 from nanonuclei.tasks.nanotubes.batches import (
     WindowTrainBatches,
     WindowValidationBatches,

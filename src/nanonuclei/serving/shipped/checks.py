@@ -124,7 +124,7 @@ def _environment(made: Provenance, lock: Path) -> tuple[Verdict, str]:
 
 
 def _answers(folder: Path, params: Path) -> tuple[Verdict, str]:
-    config, network = load_folder(folder, name=str(folder), missing_from=params if params.is_file() else None)
+    config, network = load_folder(folder, name=str(folder), missing_from=params)
     wrong = differences(folder, config, network)
     if wrong:
         return "broken", f"{'; '.join(wrong)}. Install the locked versions, or ship the model anew"

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nanonuclei.config.shipped import CLONE, PACKAGED
+
 MODELS = Path("models")
 """Folder at the top of the repository; one folder per model, by its name."""
-
-_PACKAGE = Path(__file__).resolve().parents[2]
 
 
 def places() -> tuple[Path, ...]:
     """Returns the folders that may hold models, those that come first win.
 
-    The current folder first, as for `params.yaml`; then the clone that this package is run from, or the package itself
-    where it is installed, which keeps a copy below `defaults/`.
+    The current folder first, then the copy in the installed package, then the clone, as for `params.yaml`.
     """
-    return (MODELS, _PACKAGE.parents[1] / MODELS, _PACKAGE / "defaults" / MODELS)
+    return (MODELS, PACKAGED / MODELS, CLONE / MODELS)
 
 
 def shipped_names() -> list[str]:

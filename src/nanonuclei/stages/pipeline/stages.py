@@ -36,6 +36,7 @@ from nanonuclei.tasks.dataset import SIMULATED
 from nanonuclei.tasks.values import Report
 from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.runs import log_settings, stage_run
+from nanonuclei.writing import write_text
 
 CURVE_POINTS = 100
 """Rows of a curve that is kept in git."""
@@ -88,7 +89,7 @@ def train_stage(task: str, *, say: Callable[[str], None] = print) -> str:
         (build.network / build.CONFIG).write_text(to_yaml(config), encoding="utf-8")
         curves = pd.DataFrame(result.history)
         curves.insert(0, "epoch", range(1, len(curves) + 1))
-        _write(build.plot("curves"), curves.round(6).to_csv(index=False))
+        write_text(build.plot("curves"), curves.round(6).to_csv(index=False))
         kept = {name: values[result.best_epoch - 1] for name, values in result.history.items()}
         numbers = {"epochs": len(curves), "kept_epoch": result.best_epoch, "kept": _nested(kept)}
         _finish("train", config, catalog, metrics=numbers, network=build.network / build.NETWORK)
@@ -123,8 +124,8 @@ def evaluate_stage(task: str, *, say: Callable[[str], None] = print) -> str:
         log_model(network, config, folder=folder)
         shutil.rmtree(folder, ignore_errors=True)
         for name, table in task.plots(report).items():
-            _write(build.plot(name), table.to_csv(index=False))
-        _write(build.plot("precision_recall"), _by_score(report).to_csv(index=False))
+            write_text(build.plot(name), table.to_csv(index=False))
+        write_text(build.plot("precision_recall"), _by_score(report).to_csv(index=False))
         numbers = _nested(
             {
                 f"test/{name}": value
@@ -185,8 +186,8 @@ def _finish(
     )
     mlflow.set_tag("split.fingerprint", facts.split_fingerprint)
     recorded = log_facts(facts)
-    _write(build.metrics(stage), _json(metrics))
-    _write(build.report(stage), _json(recorded))
+    write_text(build.metrics(stage), _json(metrics))
+    write_text(build.report(stage), _json(recorded))
 
 
 def _by_score(report: Report) -> pd.DataFrame:
@@ -230,10 +231,3 @@ def _fresh(folder: Path) -> Path:
 
 def _json(content: object) -> str:
     return json.dumps(content, indent=2) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"partial-{path.name}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -46,6 +45,7 @@ from nanonuclei.tasks.dataset import SIMULATED
 from nanonuclei.tracking.lineage import Recorded, recorded_facts, run_of
 from nanonuclei.tracking.metrics import steps_logged
 from nanonuclei.tracking.runs import existing_run
+from nanonuclei.writing import being_made
 
 SCORES = "evaluation/test_metrics.csv"
 """Artifact of a run that was scored on the test images."""
@@ -82,9 +82,8 @@ def ship(reference: str, *, name: str = "", models: Path = MODELS, say: Callable
     path = files / CONFIG
     config = load_experiment(stored_task(path), path=path, missing_from=PARAMS)
     scores, name = _scores(run_id), name or config.task
-    partial, target = models / f".{name}.{os.getpid()}.tmp", models / name
-    partial.mkdir(parents=True)
-    try:
+    target = models / name
+    with being_made(target) as partial:
         (partial / CONFIG).write_text(to_yaml(config), encoding="utf-8")
         for file in files.iterdir():
             if file.is_file() and file.name not in (NETWORK, ONNX, CONFIG):
@@ -109,8 +108,6 @@ def ship(reference: str, *, name: str = "", models: Path = MODELS, say: Callable
         made = made.model_copy(update={"files": folder_sha256(partial)})
         (partial / PROVENANCE).write_text(made.model_dump_json(indent=1) + "\n", encoding="utf-8")
         _put(partial, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
     say(
         f"{target}: the model of run {run_id}, {size / 1e6:.1f} MB; halved weights change a score by "
@@ -121,11 +118,9 @@ def ship(reference: str, *, name: str = "", models: Path = MODELS, say: Callable
 
 def _put(partial: Path, target: Path) -> None:
     """Puts a finished folder in place of an older one."""
-    older = partial.with_name(f"{partial.name}.older")
     if target.exists():
-        target.rename(older)
+        target.rename(partial.with_name("older"))  # it goes with the temporary folder
     partial.rename(target)
-    shutil.rmtree(older, ignore_errors=True)
 
 
 def _scores(run_id: str) -> list[Score]:

@@ -18,7 +18,6 @@ from nanonuclei.tracking.metrics import MetricSender
 from nanonuclei.tracking.trials import close_trial, open_trial
 from nanonuclei.tune.base import DIED, Outcome, Proposal, Report, worker_name
 from nanonuclei.tune.objective import TrialData, run_trial
-from nanonuclei.tune.shared_networks import SharedNetworks
 
 VALUE = "value"
 """The metric at its best epoch, as the run of a trial has it."""
@@ -52,7 +51,6 @@ class TrackedObjective:
         self._parent = parent
         self._folder = folder
         self._say = say
-        self._networks = SharedNetworks(config.tune.space)
         self._since = time.perf_counter()
         self.overheads: list[float] = []
 
@@ -76,7 +74,6 @@ class TrackedObjective:
                     folder=self._folder / f"trial{proposal.number}-{os.getpid()}",
                     report=report,
                     on_epoch=sender.send,
-                    networks=self._networks,
                 )
         except BaseException:
             with contextlib.suppress(TrackingError):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
+from filelock import FileLock
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.legal import check_space
@@ -27,7 +28,7 @@ from nanonuclei.tracking.runs import DatasetInput, existing_run, log_datasets, l
 from nanonuclei.tracking.trials import close_dead_trials
 from nanonuclei.tune.base import RUNNING, Search, Tuner, best_record, check_tuner, open_search, worker_name
 from nanonuclei.tune.pretrained import check_weights
-from nanonuclei.tune.storage import file_lock
+from nanonuclei.writing import write_text
 
 BEST = "best.yaml"
 SEEN = ("train", "val")
@@ -73,7 +74,8 @@ def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str],
     search = _search(config, options)
     check_weights(config)
     tuner = open_search(options.tuner, search)
-    with file_lock(SCRATCH / "prepared.lock"):  # several workers may begin at once
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    with FileLock(SCRATCH / "prepared.lock"):  # several workers may begin at once
         catalog, source = prepared_dataset(config, say=say)
     tags = {"task": config.task, "dataset.name": config.data.dataset, "tuner": options.tuner, "study": search.study}
     with contextlib.ExitStack() as held:
@@ -97,7 +99,7 @@ def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str],
         records = tuner.records()
         best = best_record(records, greater_is_better=search.greater_is_better)
         path = search.folder / BEST
-        path.write_text(best_recipe(config, best, search=search, path=path), encoding="utf-8")
+        write_text(path, best_recipe(config, best, search=search, path=path))
         mlflow.log_artifact(str(path))
         log_search(config, search, records=records, best=best)
         say(search_table(search, records, best=best))

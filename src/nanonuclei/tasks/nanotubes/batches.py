@@ -17,11 +17,10 @@ from nanonuclei.data.batches import TrainBatches, ValidationBatches
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.data.patches import Decoded, decoder
 from nanonuclei.errors import DataError
-from nanonuclei.imaging.cutting import cut
 from nanonuclei.imaging.normalize import normalize
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.imaging.window_geometry import WindowGeometry
-from nanonuclei.imaging.windows import Window, cover
+from nanonuclei.imaging.windows import Window, cover, cut
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
 from nanonuclei.tasks.nanotubes.data_config import WindowLabelsConfig
 from nanonuclei.tasks.nanotubes.sources.samples import tube_truth

@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nanonuclei.data.catalog import SampleRef
-from nanonuclei.imaging import binned_scores
 from nanonuclei.imaging.networks import Network, TileNetwork
 from nanonuclei.imaging.scan import check_tile
 from nanonuclei.imaging.types import Float32Array
@@ -20,6 +19,7 @@ from nanonuclei.models.as_networks import uncompiled
 from nanonuclei.models.optimizers import optimizer
 from nanonuclei.models.phases import Phase, phases
 from nanonuclei.tasks.base import Task
+from nanonuclei.tasks.nanotubes import binned_scores
 from nanonuclei.tasks.nanotubes.batches import WindowTrainBatches, WindowValidationBatches, scored_windows
 from nanonuclei.tasks.nanotubes.classifier import freeze, load_trunk, window_classifier, window_geometry
 from nanonuclei.tasks.nanotubes.lines.detection import CANDIDATE_COLUMNS, UNDECIDED, candidate_row

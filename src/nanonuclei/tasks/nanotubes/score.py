@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nanonuclei.imaging import binned_scores
 from nanonuclei.imaging.instances import Instances
+from nanonuclei.tasks.nanotubes import binned_scores
 from nanonuclei.tasks.nanotubes.lines.candidates import Candidate, to_instances
 from nanonuclei.tasks.nanotubes.lines.matching import LineMatches, match_lines
 from nanonuclei.tasks.nanotubes.sources.samples import TubeTruth

@@ -23,6 +23,7 @@ class NucleiDataConfig(DataConfig):
     """Which images, and what happens to broken ones."""
 
     dataset: Literal["auto", "dsb2018", "simulated"]
+    masks: Literal["one_per_nucleus", "labels", "connected"]
     modality: Literal["all", "fluorescence", "stained", "brightfield"]
     simulated: SimulatedNucleiConfig
 

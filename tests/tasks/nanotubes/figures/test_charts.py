@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from nanonuclei.imaging import binned_scores
+from nanonuclei.tasks.nanotubes import binned_scores
 from nanonuclei.tasks.nanotubes.figures.charts import (
     TubePanel,
     close_ups,

@@ -219,9 +219,7 @@ def test_all_that_is_wrong_is_told_in_one_pass_with_file_and_remedy(tmp_path):
     put(tmp_path / "images/soft.png", good)
     put(tmp_path / "images/both.png", good)
     (tmp_path / "images/broken.png").write_bytes(b"no image")
-    nan = np.ones(SHAPE, np.float32)
-    nan[0, 0] = np.nan
-    put(tmp_path / "images/nan.tif", nan)
+    put(tmp_path / "images/nan.tif", np.full(SHAPE, np.nan, np.float32))
     for name in ("good", "black", "broken", "nan", "both", "orphan"):
         put(tmp_path / f"masks/{name}.png", tube_mask())
     put(tmp_path / "masks/size.png", tube_mask()[1:])
@@ -240,7 +238,7 @@ def test_all_that_is_wrong_is_told_in_one_pass_with_file_and_remedy(tmp_path):
         ("images/none.png", "no mask. Draw one, all black if it holds no nanotube"),
         ("images/black.png", "shows nothing: all black. Leave it out"),
         ("images/broken.png", "not a readable image"),
-        ("images/nan.tif", "1 pixels are NaN or infinite"),
+        ("images/nan.tif", "no pixel holds a number, all are NaN or infinite"),
         ("images/out.png", "box 1, 1, 5, 99 (y0, x0, y1, x1) lies outside of the image, 80x60 px"),
         ("images/out.png", "box -3, 1, 5, 9 (y0, x0, y1, x1) lies outside of the image"),
         ("masks/size.png", "has 80x59 px, its image 80x60 px"),

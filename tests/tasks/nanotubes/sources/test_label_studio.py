@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from nanonuclei.errors import DataError
 from nanonuclei.imaging.windows import Window
-from nanonuclei.tasks.nanotubes.sources.annotations import Parsed
+from nanonuclei.tasks.nanotubes.sources.annotations import Parsed, load_json
 from nanonuclei.tasks.nanotubes.sources.label_studio import (
     FROM_NAME,
     LABELLING_INTERFACE,
@@ -20,7 +18,6 @@ from nanonuclei.tasks.nanotubes.sources.label_studio import (
     WindowTask,
     file_of,
     parse_label_studio,
-    read_export,
     write_tasks,
 )
 
@@ -118,8 +115,7 @@ def test_boxes_survive_the_way_there_and_back(tmp_path):
     write_tasks(tmp_path / "tasks.json", [task(0.5, boxes)], model="run abc")
     written = json.loads((tmp_path / "tasks.json").read_text())[0]
     done = exported(annotation(*written["predictions"][0]["result"]), data=written["data"])
-    (tmp_path / "export.json").write_text(json.dumps([done]))
-    mark = read_export(tmp_path / "export.json").marks[0]
+    mark = parsed(done).marks[0]
     corner = np.array([100, 200, 100, 200])
     np.testing.assert_allclose(np.array(mark.boxes) + corner, boxes, atol=1e-6)
     assert (mark.image, mark.size, mark.group) == ("windows/w.png", (64, 128), "big image.tif")
@@ -223,7 +219,7 @@ def test_an_annotation_without_regions_says_that_there_is_no_nanotube():
 
 def test_tasks_that_were_only_written_count_as_unfinished(tmp_path):
     write_tasks(tmp_path / "tasks.json", [task(0.5), task(0.7)], model="m")
-    found = read_export(tmp_path / "tasks.json")
+    found = parse_label_studio(load_json((tmp_path / "tasks.json").read_bytes()), "tasks.json")
     assert (found.marks, found.problems) == ([], [])
     assert found.notes == ["tasks.json: 2 tasks without a finished annotation are left out"]
 
@@ -290,13 +286,3 @@ def test_json_min_says_the_same_as_json():
 )
 def test_references_lead_to_files(reference, expected):
     assert file_of(reference) == expected
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{}", '[{"data": 3}]'])
-def test_files_that_are_no_export_are_refused(tmp_path, content):
-    path: Path = tmp_path / "export.json"
-    path.write_text(content)
-    with pytest.raises(DataError, match=r"export\.json must be an export of Label Studio.*Export it again as JSON"):
-        read_export(path)
-    with pytest.raises(DataError, match="cannot read"):
-        read_export(tmp_path / "none.json")

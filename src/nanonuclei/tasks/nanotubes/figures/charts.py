@@ -26,8 +26,8 @@ from nanonuclei.drawing.charts import (
     legend_below,
     new_figure,
 )
-from nanonuclei.imaging import binned_scores
 from nanonuclei.imaging.types import Float32Array
+from nanonuclei.tasks.nanotubes import binned_scores
 from nanonuclei.tasks.nanotubes.lines.line import Line
 
 SIDE = 4.0
@@ -124,7 +124,7 @@ def precision_recall_curves(
     """Draws precision over recall, of windows and of candidates, for all thresholds.
 
     Args:
-        windows: Counts of positive and negative windows, see `imaging.binned_scores`.
+        windows: Counts of positive and negative windows, see `tasks.nanotubes.binned_scores`.
         objects: Columns score and matched.
         num_true: True nanotubes.
     """
@@ -149,7 +149,7 @@ def window_figure(windows: tuple[NDArray[np.float64], NDArray[np.float64]], *, t
     """Draws the confusion matrix of windows at a threshold, and the share of positives by score.
 
     Args:
-        windows: Counts of positive and negative windows, see `imaging.binned_scores`.
+        windows: Counts of positive and negative windows, see `tasks.nanotubes.binned_scores`.
         threshold: Score of a positive window.
     """
     positive, negative = windows

@@ -11,7 +11,10 @@ import cv2
 import numpy as np
 import tifffile
 
-from nanonuclei.data.archives import Files, Place, file_sha256, open_files, whole_file, write_zip
+from nanonuclei.data.archives import Files, content_of, file_sha256, open_files, write_zip
+from nanonuclei.data.files.content import Place
+from nanonuclei.data.files.listing import check_inside
+from nanonuclei.data.files.reading import read_values
 from nanonuclei.data.problems import problems_table
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
@@ -21,6 +24,7 @@ from nanonuclei.tasks.nanotubes.sources.images import ARCHIVE_LIMITS, TNT_ARCHIV
 from nanonuclei.tasks.nanotubes.sources.label_studio import file_of
 from nanonuclei.tasks.nanotubes.sources.layout import PARSERS, describe, find_layout
 from nanonuclei.tasks.nanotubes.sources.samples import TubeSample
+from nanonuclei.writing import whole_file
 
 SIMULATED = "simulated"
 MEMBRANES, NUCLEI = "membranes", "nuclei"
@@ -35,10 +39,12 @@ def fetch_tnt(
     seed: int,
     report: Callable[[str], None] = print,
 ) -> Path:
-    """Puts ``tnt/tnt.zip`` below the data folder in place; what was there is replaced only at the end.
+    """Puts ``tnt/tnt.zip`` below the data folder in place.
+
+    What was there is replaced at the end, once the new dataset has been read whole and holds an image that can be read.
 
     The zip holds the files of the dataset as they are, without the folders that all of them lie in, and without what
-    does not belong to it, such as images that nobody has looked at. Images are checked when they are prepared.
+    does not belong to it, such as images that nobody has looked at.
 
     Args:
         source: Path of a folder or a zip in one of the forms of `tube_layout`, of a JSON file of annotations whose
@@ -91,6 +97,22 @@ def _pack(path: Path, target: Path) -> None:
         else:
             with open_files(path, limits=ARCHIVE_LIMITS) as files:
                 _pack_files(files, temporary)
+        _check(temporary, source=path)
+
+
+def _check(packed: Path, *, source: Path) -> None:
+    """Refuses a packed dataset of which no image can be read; single ones are told when they are prepared."""
+    reasons = []
+    with open_tnt(packed) as (files, layout):
+        for entry in layout.entries:
+            try:
+                read_values(content_of(files, entry.file))
+            except DataError as error:
+                reasons.append(f"{entry.file}: {error}")
+        if layout.entries and len(reasons) == len(layout.entries):
+            raise DataError(
+                f"{source} must hold an image that can be read, but holds none. What was there is kept. {reasons[0]}"
+            )
 
 
 def _pack_files(files: Files, target: Path) -> None:
@@ -149,6 +171,7 @@ def _beside(annotations: Path) -> Files:
         places = [folder / reference] if safe else []
         found = next((file for file in (*places, folder / "images" / base, folder / base) if file.is_file()), None)
         if found is not None:
+            check_inside(found, folder)
             files[f"images/{reference if safe else base}"] = found
     if references and len(files) == 1:
         raise DataError(

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanonuclei.config.channels import NO_CHANNEL
-from nanonuclei.data.archives import Files, Limits, open_files
+from nanonuclei.data.archives import Files, Limits, content_of, open_files
 from nanonuclei.data.catalog import BadSample
-from nanonuclei.data.image_files import Planes, read_planes, read_values
-from nanonuclei.data.pixel_values import as_labels
+from nanonuclei.data.files.reading import Channels, read_channels, read_values
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Float32Array, Labels, UInt16Array
 from nanonuclei.tasks.nanotubes.data_config import ChannelsConfig, SimulatedNanotubesConfig
@@ -21,6 +20,7 @@ from nanonuclei.tasks.nanotubes.lines.line import Line, measure
 from nanonuclei.tasks.nanotubes.simulate.images import MEMBRANE, NUCLEI, NanotubeSettings, simulate_nanotubes
 from nanonuclei.tasks.nanotubes.sources.annotations import Marks
 from nanonuclei.tasks.nanotubes.sources.layout import ImageEntry, Layout, find_layout
+from nanonuclei.tasks.nanotubes.sources.masks import as_labels
 from nanonuclei.tasks.nanotubes.sources.samples import TubeSample, TubeTruth
 
 TNT_ARCHIVE = "tnt/tnt.zip"
@@ -128,7 +128,7 @@ def _read_entry(
 
     def labels_of(file: str, shape: tuple[int, ...] | None) -> UInt16Array | None:
         try:
-            labels = as_labels(read_values(files, file))
+            labels = as_labels(read_values(content_of(files, file)))
         except DataError as error:
             found(file, str(error))
             return None
@@ -162,10 +162,10 @@ def _read_entry(
     return TubeSample(entry.sample_id, image, truth, entry.group, nuclei, cells, entry.file)
 
 
-def _planes(files: Files, entry: ImageEntry, channels: ChannelsConfig, problems: list[BadSample]) -> Planes | None:
+def _planes(files: Files, entry: ImageEntry, channels: ChannelsConfig, problems: list[BadSample]) -> Channels | None:
     wanted = [channels.tubes] if channels.nuclei == NO_CHANNEL else [channels.tubes, channels.nuclei]
     try:
-        return read_planes(files, entry.file, wanted)
+        return read_channels(content_of(files, entry.file), wanted)
     except DataError as error:
         problems.append(BadSample(entry.sample_id, entry.file, str(error)))
         return None

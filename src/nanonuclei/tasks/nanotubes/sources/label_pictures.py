@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 
 from nanonuclei.config.channels import Channel
-from nanonuclei.data.archives import Files, open_files
+from nanonuclei.data.archives import Files, content_of, open_files
 from nanonuclei.data.catalog import BadSample
-from nanonuclei.data.image_files import is_image, read_planes
+from nanonuclei.data.files.listing import is_image
+from nanonuclei.data.files.reading import read_channels
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Float32Array, Image, UInt8Array
 from nanonuclei.imaging.windows import Window
@@ -83,7 +84,7 @@ def cut_pictures(
     tasks: list[WindowTask] = []
     problems: list[BadSample] = []
     with open_files(path, limits=ARCHIVE_LIMITS) as files:
-        names = [name for name in files.names if is_image(name) and not _hidden(name)]
+        names = [name for name in files.names if is_image(name)]
         if not names:
             raise DataError(f"{path} must hold images, PNG, JPEG or TIFF, but holds none. Give another folder")
         (folder / PICTURES).mkdir(parents=True, exist_ok=True)
@@ -121,7 +122,7 @@ def _cut(
     size: int,
     look: Callable[[Image], Look] | None,
 ) -> list[WindowTask]:
-    image = read_planes(files, name, [channel]).images[0]
+    image = read_channels(content_of(files, name), [channel]).images[0]
     seen = look(image) if look else None
     picture = _stretched(image)
     tasks = []
@@ -153,7 +154,3 @@ def _stretched(image: Image) -> UInt8Array:
     table = np.clip(np.rint((values - np.float32(low)) * np.float32(255.0 / max(high - low, 1.0))), 0, 255)
     stretched: UInt8Array = table.astype(np.uint8)[image]
     return stretched
-
-
-def _hidden(name: str) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))

@@ -16,20 +16,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from nanonuclei.data.archives import whole_file
-from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.imaging.windows import Window
-from nanonuclei.tasks.nanotubes.sources.annotations import (
-    Box,
-    Marks,
-    Parsed,
-    box_about,
-    box_problem,
-    json_kind,
-    load_json,
-    tube_labels,
-)
+from nanonuclei.tasks.nanotubes.sources.annotations import Box, Marks, Parsed, box_about, box_problem, tube_labels
+from nanonuclei.writing import write_text
 
 LABEL, FROM_NAME, TO_NAME = "TNT", "label", "image"
 """The label, and the names of its control and of the image, in `LABELLING_INTERFACE`."""
@@ -99,29 +89,7 @@ def write_tasks(
     """
     ordered = sorted(tasks, key=lambda task: 2.0 if task.score is None else abs(task.score - threshold))
     text = json.dumps([_task(task, number, model, prefix) for number, task in enumerate(ordered, start=1)], indent=1)
-    with whole_file(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-
-
-def read_export(path: Path) -> Parsed:
-    """Reads an export of Label Studio, JSON or JSON-MIN.
-
-    Returns:
-        Marks per labelled image in its px, problems and notes; see `parse_label_studio`.
-
-    Raises:
-        DataError: The file cannot be read or is no such export.
-    """
-    try:
-        tree = load_json(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    if json_kind(tree) != "label_studio":
-        raise DataError(
-            f"{path} must be an export of Label Studio: a list of tasks with data and annotations (JSON), or of rows "
-            f"with annotation_id (JSON-MIN). Export it again as JSON"
-        )
-    return parse_label_studio(tree, path.name)  # type: ignore[arg-type]
+    write_text(path, text + "\n")
 
 
 def parse_label_studio(tasks: Sequence[dict[str, Any]], origin: str) -> Parsed:

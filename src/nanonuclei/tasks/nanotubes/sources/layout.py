@@ -20,7 +20,8 @@ from typing import Any
 
 from nanonuclei.data.archives import Files
 from nanonuclei.data.catalog import BadSample
-from nanonuclei.data.image_files import is_image, stem
+from nanonuclei.data.files.listing import is_image
+from nanonuclei.data.files.reading import stem
 from nanonuclei.errors import DataError
 from nanonuclei.tasks.nanotubes.sources.annotations import (
     Marks,
@@ -156,8 +157,6 @@ def _sort(files: Files) -> _Found:
     found = _Found()
     for name in files.names:
         parts = name.split("/")
-        if any(part.startswith(".") or part == "__MACOSX" for part in parts):
-            continue
         folder = parts[-2].lower() if len(parts) > 1 else ""
         if is_image(name):
             if folder in (_MASKS, _CELLS):

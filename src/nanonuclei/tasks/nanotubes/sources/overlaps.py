@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from nanonuclei.imaging.types import Image
 
@@ -53,7 +55,7 @@ def find_overlaps(patches: Sequence[Image]) -> NDArray[np.int64]:
     grey = [patch if patch.ndim == 2 else patch[..., 0] for patch in patches]
     sizes = [max(0, image.shape[0] - BLOCK + 1) * max(0, image.shape[1] - BLOCK + 1) for image in grey]
     every = max(1, int(np.median(sizes or [0])) // KEPT)
-    groups = np.arange(len(grey))
+    links: set[tuple[int, int]] = set()
     seen: dict[int, list[_Place]] = defaultdict(list)
     for number, image in enumerate(grey):
         for block, y, x in _blocks(image, every):
@@ -61,11 +63,13 @@ def find_overlaps(patches: Sequence[Image]) -> NDArray[np.int64]:
             if any(other.patch == number for other in others):
                 continue
             for other in others:
-                if groups[other.patch] != groups[number] and _overlap(grey, other, here):
-                    groups[groups == groups[number]] = groups[other.patch]
+                if (other.patch, number) not in links and _overlap(grey, other, here):
+                    links.add((other.patch, number))
             if len(others) < TRIED:
                 others.append(here)
-    return groups
+    ends = np.array(sorted(links), int).reshape(-1, 2)
+    graph = coo_array((np.ones(len(ends), bool), ends.T), shape=(len(grey), len(grey)))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
 
 def _blocks(image: Image, every: int) -> list[tuple[int, int, int]]:

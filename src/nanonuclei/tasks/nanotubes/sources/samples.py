@@ -147,15 +147,6 @@ def nuclei_image(sample: SampleRef) -> Image | None:
     return _optional(nuclei_path(_folder(sample), sample.sample_id))
 
 
-def cell_labels(sample: SampleRef) -> Labels | None:
-    """Reads the true cells: ``(height, width)`` uint16 labels; None where they are not known.
-
-    Raises:
-        DataError: The file is broken.
-    """
-    return _optional(cells_path(_folder(sample), sample.sample_id))
-
-
 def truth_path(folder: Path, sample_id: str) -> Path:
     """Where the lines, boxes and figures of a prepared sample lie."""
     return folder / "tubes" / f"{sample_id}.json"

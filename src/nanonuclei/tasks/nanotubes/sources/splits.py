@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from nanonuclei.config.shared import SplitConfig
 from nanonuclei.data.catalog import SPLITS, BadSample
@@ -128,14 +130,6 @@ def _cut(sample: TubeSample, part: tuple[slice, slice], *, name: str) -> TubeSam
 
 def _unite(facts: Sequence[TubeFacts]) -> list[int]:
     """Numbers fields of view from 0 in order of their first images; whatever two images share makes them one."""
-    parents = list(range(len(facts)))
-
-    def root(place: int) -> int:
-        while parents[place] != place:
-            parents[place] = parents[parents[place]]
-            place = parents[place]
-        return place
-
     shared: dict[tuple[str, object], list[int]] = defaultdict(list)
     for place, one in enumerate(facts):
         shared["group", one.group].append(place)
@@ -143,9 +137,7 @@ def _unite(facts: Sequence[TubeFacts]) -> list[int]:
         for kind, number in (("neighbours", one.neighbours), ("overlapping", one.overlapping)):
             if number is not None:
                 shared[kind, number].append(place)
-    for places in shared.values():
-        for place in places[1:]:
-            first, second = sorted((root(places[0]), root(place)))
-            parents[second] = first
-    numbers: dict[int, int] = {}
-    return [numbers.setdefault(root(place), len(numbers)) for place in range(len(facts))]
+    links = np.array([(places[0], place) for places in shared.values() for place in places[1:]], int).reshape(-1, 2)
+    graph = coo_array((np.ones(len(links), bool), links.T), shape=(len(facts), len(facts)))
+    _, fields = connected_components(graph, directed=False)  # numbered in the order of their first nodes
+    return [int(field) for field in fields]

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tasks.nuclei.conftest import FILES, TOP, Public, Server, github_zip, left_in
+from tests.tasks.nuclei.sources.conftest import FILES, TOP, Public, Server, github_zip, left_in
 
 from nanonuclei.data.archives import file_sha256
 from nanonuclei.errors import DataError
-from nanonuclei.tasks.nuclei import fetch
-from nanonuclei.tasks.nuclei.dsb2018 import DSB2018_ARCHIVE
-from nanonuclei.tasks.nuclei.fetch import PUBLIC_COMMIT, PUBLIC_SHA256, fetch_dsb2018
+from nanonuclei.tasks.nuclei.sources import fetch
+from nanonuclei.tasks.nuclei.sources.dsb2018 import DSB2018_ARCHIVE
+from nanonuclei.tasks.nuclei.sources.fetch import PUBLIC_COMMIT, PUBLIC_SHA256, fetch_dsb2018
 
 
 def part_file(public: Public) -> Path:

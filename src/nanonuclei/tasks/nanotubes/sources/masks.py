@@ -1,6 +1,8 @@
-"""What numbers of any type in an image file mean: light that a network can be shown, or labels of objects."""
+"""The numbers of a mask become labels of objects."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import cv2
 import numpy as np
@@ -8,7 +10,7 @@ from numpy.typing import NDArray
 
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.instances import sequential
-from nanonuclei.imaging.types import Image, UInt16Array
+from nanonuclei.imaging.types import UInt16Array
 
 MAX_LABEL = 65_535
 """Most objects that a label map can number."""
@@ -17,41 +19,7 @@ MAX_SHADES = 20
 """Most labels in one connected part of a mask. Crossing nanotubes share a part; a soft brush leaves hundreds."""
 
 
-def as_image(plane: NDArray[np.generic]) -> Image:
-    """Turns a plane of numbers into an image.
-
-    Numbers of 8 or 16 bit stay as they are, whole numbers from 0 to 65,535 become 16 bit, all others are stretched
-    linearly to 16 bit, the least to 0 and the largest to 65,535.
-
-    Args:
-        plane: ``(height, width)``, any type of numbers.
-
-    Returns:
-        ``(height, width)`` uint8 or uint16.
-
-    Raises:
-        DataError: It is of another type, holds NaN, or shows nothing, as all pixels are alike.
-    """
-    if plane.dtype == np.bool_:
-        plane = plane.astype(np.uint8) * np.uint8(255)
-    if plane.dtype.kind not in "uif":
-        raise DataError(f"pixels of type {plane.dtype}. Save it with 8 or 16 bit")
-    if plane.dtype.kind == "f" and not np.isfinite(plane).all():
-        num = int(np.count_nonzero(~np.isfinite(plane)))
-        raise DataError(f"{num:,} pixels are NaN or infinite. Replace them by 0 and save it again with 16 bit")
-    low, high = float(plane.min()), float(plane.max())
-    if low == high:
-        what = "all black" if low == 0 else f"every pixel is {low:g}"
-        raise DataError(f"shows nothing: {what}. Leave it out, or choose another channel")
-    if plane.dtype in (np.uint8, np.uint16):
-        return np.ascontiguousarray(plane)
-    if low >= 0 and 1 < high <= MAX_LABEL and (plane.dtype.kind in "ui" or bool((plane == np.rint(plane)).all())):
-        return plane.astype(np.uint16)
-    stretched = np.rint((plane.astype(np.float64) - low) * (MAX_LABEL / (high - low)))
-    return stretched.astype(np.uint16)
-
-
-def as_labels(values: NDArray[np.generic]) -> UInt16Array:
+def as_labels(values: NDArray[Any]) -> UInt16Array:
     """Turns the numbers of a mask into labels.
 
     Where all pixels but the background have one value, the connected parts (along edges and corners) are the objects;

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.tasks.nuclei.samples import IMAGE, MASK, SOUND, unpacked, zipped
+from tests.tasks.nuclei.sources.samples import IMAGE, MASK, SOUND, unpacked, zipped
 
 from nanonuclei.data.catalog import BadSample, Sample
 from nanonuclei.data.problems import problems_table
 from nanonuclei.errors import DataError
-from nanonuclei.tasks.nuclei import dsb2018 as sources
 from nanonuclei.tasks.nuclei.dataset import NucleiDataset
-from nanonuclei.tasks.nuclei.dsb2018 import DSB2018_ARCHIVE, read_dsb2018
+from nanonuclei.tasks.nuclei.sources import dsb2018 as sources
+from nanonuclei.tasks.nuclei.sources.dsb2018 import DSB2018_ARCHIVE, read_dsb2018
 
 
 def test_only_the_training_images_count_where_there_are_some(tmp_path: Path) -> None:
@@ -73,9 +73,9 @@ def test_few_samples_are_read_ahead_and_leaving_early_ends_the_threads(
     read: list[str] = []
     original = sources._read_sample
 
-    def counted(files: Any, sample_id: str, parts: Any) -> Any:
+    def counted(files: Any, sample_id: str, *others: Any) -> Any:
         read.append(sample_id)
-        return original(files, sample_id, parts)
+        return original(files, sample_id, *others)
 
     monkeypatch.setattr(sources, "_read_sample", counted)
     files = {}
@@ -113,8 +113,8 @@ def test_problems_are_laid_out_in_two_aligned_columns() -> None:
     ("num", "lines", "last"),
     [
         (0, 1, "0 problems in 0 samples"),
-        (1, 3, "0/f  | p"),
-        (3, 5, "2/f  | p"),
+        (1, 3, "0/f    | p"),
+        (3, 5, "2/f    | p"),
         (1203, 6, "... and 1,200 more"),
     ],
 )

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.tasks.nuclei.samples import GREY, IMAGE, MASK, SOUND, Array, mask, png, unpacked, zipped
+from tests.tasks.nuclei.sources.samples import GREY, IMAGE, MASK, SOUND, Array, mask, png, unpacked, zipped
 
 from nanonuclei.data.catalog import BadSample, Sample
-from nanonuclei.tasks.nuclei import dsb2018 as sources
-from nanonuclei.tasks.nuclei.dsb2018 import read_dsb2018
+from nanonuclei.tasks.nuclei.sources import dsb2018 as sources
+from nanonuclei.tasks.nuclei.sources.dsb2018 import read_dsb2018
 
 
 def problems(tmp_path: Path, files: Mapping[str, bytes]) -> list[tuple[str, str]]:
@@ -91,19 +91,21 @@ def test_any_nonzero_pixel_of_a_mask_belongs_to_its_object(tmp_path: Path, store
 
 
 CUT = IMAGE[: len(IMAGE) // 2]
-NONE = "not a readable image: damaged, cut short or of another format"
+NONE = "not a readable image: damaged, cut short or of another format. Save it again as PNG or TIFF"
+OTHER = "not a readable image: damaged, cut short or of another format. Save it as PNG or TIFF"
 PROBLEMS = [
     ("damaged image", SOUND | {"s/images/s.png": CUT}, [("s/images/s.png", NONE)]),
-    ("empty image file", SOUND | {"s/images/s.png": b""}, [("s/images/s.png", "not an image: 0 bytes")]),
-    ("damaged mask", SOUND | {"s/masks/b.png": b"text, and some more of it"}, [("s/masks/b.png", NONE)]),
+    ("empty image file", SOUND | {"s/images/s.png": b""}, [("s/images/s.png", "not an image: 0 bytes. Save it again")]),
+    ("damaged mask", SOUND | {"s/masks/b.png": b"text, and some more of it"}, [("s/masks/b.png", OTHER)]),
     (
         "mask of another size",
         SOUND | {"s/masks/b.png": png(mask((6, 9), (0, 0, 1, 1)))},
         [("s/masks/b.png", "mask has 9x6 px, its image 8x6 px (width x height)")],
     ),
-    ("no masks", {"s/images/s.png": IMAGE}, [("s/masks", "no PNG mask")]),
-    ("no image", {"s/masks/a.png": MASK}, [("s/images", "no PNG image")]),
-    ("image of another format", {"s/images/s.tif": b"II", "s/masks/a.png": MASK}, [("s/images", "no PNG image")]),
+    ("no masks", {"s/images/s.png": IMAGE}, [("s/masks", "no mask")]),
+    ("no image", {"s/masks/a.png": MASK}, [("s/images", "no image")]),
+    ("image of no format", {"s/images/s.tif": b"II", "s/masks/a.png": MASK}, [("s/images/s.tif", OTHER)]),
+    ("image under another suffix", {"s/images/s.txt": IMAGE, "s/masks/a.png": MASK}, [("s/images", "no image")]),
     ("two images", SOUND | {"s/images/t.png": IMAGE}, [("s/images", "2 images where one is expected")]),
     ("empty mask", SOUND | {"s/masks/b.png": png(mask((6, 8)))}, [("s/masks/b.png", "empty mask: no pixel is set")]),
     (
@@ -125,7 +127,7 @@ PROBLEMS = [
             ("s/masks/c.png", "mask has 6x8 px, its image 8x6 px (width x height)"),
         ],
     ),
-    ("no image, damaged mask", {"s/masks/a.png": CUT}, [("s/images", "no PNG image"), ("s/masks/a.png", NONE)]),
+    ("no image, damaged mask", {"s/masks/a.png": CUT}, [("s/images", "no image"), ("s/masks/a.png", NONE)]),
     ("nothing", SOUND, []),
 ]
 
@@ -163,7 +165,10 @@ def test_an_image_too_large_to_decode_is_a_problem(tmp_path: Path) -> None:
     header = bytearray(IMAGE)
     header[16:24] = (100_000).to_bytes(4, "big") * 2
     ((file, problem),) = problems(tmp_path, SOUND | {"s/images/s.png": bytes(header)})
-    assert (file, problem) == ("s/images/s.png", "100000x100000 px, more than the 67,108,864 px that are decoded")
+    assert (file, problem) == (
+        "s/images/s.png",
+        "100000x100000 px, more than the 67,108,864 px that are decoded. Cut it into parts",
+    )
 
 
 OVERLAPS = [

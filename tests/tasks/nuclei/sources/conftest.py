@@ -10,16 +10,25 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from tests.tasks.nuclei.sources.samples import png
 
 from nanonuclei.data.archives import file_sha256, write_zip
-from nanonuclei.tasks.nuclei import fetch
-from nanonuclei.tasks.nuclei.fetch import PUBLIC_COMMIT, fetch_dsb2018
+from nanonuclei.tasks.nuclei.sources import fetch
+from nanonuclei.tasks.nuclei.sources.fetch import PUBLIC_COMMIT, fetch_dsb2018
 
 TOP = f"kaggle-dsbowl-2018-dataset-fixes-{PUBLIC_COMMIT}"
+
+
+def _noise(seed: int) -> bytes:
+    """Returns a PNG of 48 x 48 px that no compression makes small, none of them 0."""
+    return png(np.random.default_rng(seed).integers(1, 256, (48, 48)).astype(np.uint8))
+
+
 FILES = {
-    f"{number}/{kind}/{number}.png": f"{kind} {number}".encode() * 300
-    for number in "abc"
+    f"{number}/{kind}/{number}.png": _noise(place) if kind == "images" else png(np.full((48, 48), 255, np.uint8))
+    for place, number in enumerate("abc")
     for kind in ("images", "masks")
 }
 

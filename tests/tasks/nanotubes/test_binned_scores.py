@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from nanonuclei.imaging import binned_scores
+from nanonuclei.tasks.nanotubes import binned_scores
 
 
 def counts(scores: list[float]) -> np.ndarray:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nanonuclei.data.pixel_values import as_labels
 from nanonuclei.errors import DataError
+from nanonuclei.tasks.nanotubes.sources.masks import as_labels
 
 
 def drawn(*values: list[int]) -> np.ndarray:

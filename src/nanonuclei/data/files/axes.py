@@ -1,0 +1,291 @@
+"""Which planes of a recording are taken: a channel, a projection over the focal planes, one result per time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from nanonuclei.data.files.limits import ImageLimits
+from nanonuclei.data.files.numeric import as_light, grey_if_equal, measurable
+from nanonuclei.data.files.scene import COLOURS, Scene
+from nanonuclei.errors import DataError
+from nanonuclei.imaging.types import Image
+
+NUCLEAR_STAINS = (
+    r"dapi",
+    r"hoechst|h-?333?42|h-?33258|bisbenzimid",
+    r"nuc(?!leol|leop)",
+    r"h2b|histone",
+    r"draq|sytox|syto\b|to-?pro|propidium|picogreen|\bdna\b",
+)
+"""Names of channels that show nuclei, regular expressions without regard to case, in order of preference."""
+
+MAX_UNNAMED = 8
+"""Longest axis without a name that is taken for channels where nothing in the file says what it is."""
+
+GREY = "grey"
+"""Name of the only channel of a grey image, and of the brightness of a colour image."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is taken of a file that holds more than one plane.
+
+    Attributes:
+        channel: Number from 0, or name; None: the one that `stains` names, where there are several.
+        z: Focal planes: ``max`` or ``mean`` over them, or the number of one, from 0.
+        axes: What the axes are, such as ``ZYX``, where the file says it wrongly or not at all.
+        stains: Regular expressions of the names that are taken without being asked for, the first that fits.
+    """
+
+    channel: int | str | None = None
+    z: int | str = "max"
+    axes: str | None = None
+    stains: Sequence[str] = NUCLEAR_STAINS
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One image of a file, ready to be shown to a network, with all channels to be measured.
+
+    Attributes:
+        image: ``(height, width)``, or ``(height, width, 3)`` RGB where the file is a colour image and no channel was
+            asked for; uint8, uint16 or float32 in 0..1, see `numeric.as_light`.
+        channels: ``(channel, height, width)``, the numbers of the file, projected over the focal planes like `image`.
+            Every pixel holds a number; NaN has become the least.
+        channel_names: One per channel, empty where the file does not tell.
+        choice: What was chosen, as a sentence for the user; empty where there was nothing to choose.
+        pixel_size: Side of a pixel, micrometres; None where the file does not tell, or pixels are not square.
+        axes: Axes of the file, such as ``TZCYX``.
+        time: Number of the time; None where the file holds one.
+        scene: Number of the recording; None where the file holds one.
+    """
+
+    image: Image
+    channels: NDArray[Any]
+    channel_names: tuple[str, ...]
+    choice: str
+    pixel_size: float | None
+    axes: str
+    time: int | None = None
+    scene: int | None = None
+
+    @property
+    def suffix(self) -> str:
+        """What tells the results of this plane from others of its file, such as ``_s1_t003``; may be empty."""
+        scene = "" if self.scene is None else f"_s{self.scene}"
+        return scene + ("" if self.time is None else f"_t{self.time:03}")
+
+
+def planes(scene: Scene, choice: Choice, *, limits: ImageLimits, number: int | None = None) -> Iterator[Plane]:
+    """Reads a recording, one plane per time.
+
+    Args:
+        scene: The recording.
+        choice: What is taken of it.
+        limits: What is decoded at most.
+        number: Of the recording, where the file holds several.
+
+    Yields:
+        The planes in order of time.
+
+    Raises:
+        DataError: It holds several channels and none is chosen, there is no such channel or focal plane, its axes
+            cannot be told, or it is damaged.
+    """
+    scene = with_known_axes(scene, choice.axes)
+    extents = scene.extents
+    num_channels = extents.get("C", 1 if scene.colour else extents.get("S", 1))
+    if scene.colour and num_channels > 1:
+        raise DataError(f"holds {num_channels} colour images as channels, axes {scene.axes}. Save one of them alone")
+    names = COLOURS if scene.colour else scene.channel_names
+    index = channel_index(names, choice.channel, stains=choice.stains, colour=scene.colour)
+    num_planes = extents.get("Z", 1)
+    _check_z(choice.z, num_planes)
+    stored = 3 if scene.colour else num_channels
+    limits.check(extents["Y"], extents["X"], bytes_per_pixel=stored * scene.dtype.itemsize)
+    said = _sentence(names, index, choice, num_planes=num_planes)
+    for time in range(extents.get("T", 1)):
+        channels = np.stack([measurable(_projected(scene, time, channel, choice)) for channel in range(stored)])
+        if not scene.colour:
+            image = as_light(channels[index or 0])
+        elif index is not None:
+            image = as_light(channels[index])
+        elif choice.channel is None:
+            image = grey_if_equal(as_light(np.moveaxis(channels, 0, -1)))
+        else:
+            image = brightness(np.moveaxis(channels, 0, -1))
+        shown: tuple[str, ...] = names
+        if image.ndim == 2 and scene.colour and choice.channel is None:
+            channels, shown = channels[:1], (GREY,)
+        several = extents.get("T", 1) > 1
+        yield Plane(image, channels, shown, said, scene.pixel_size, scene.axes, time if several else None, number)
+
+
+def with_known_axes(scene: Scene, axes: str | None = None) -> Scene:
+    """Returns a recording whose axes are those of `Plane.axes`, without others and without those of length 1.
+
+    Args:
+        scene: The recording.
+        axes: What they are; None: as the file says. An axis that the file leaves open counts channels if it has at most
+            `MAX_UNNAMED`.
+
+    Raises:
+        DataError: The axes cannot be told.
+    """
+    letters = scene.axes
+    if axes is not None:
+        letters = axes.strip().upper()
+        if len(letters) != len(scene.axes) and len(letters) == sum(extent > 1 for extent in scene.shape):
+            kept = iter(letters)
+            letters = "".join(next(kept) if extent > 1 else "?" for extent in scene.shape)
+        if len(letters) != len(scene.axes) or "YX" not in letters:
+            raise DataError(
+                f"holds axes {scene.axes} of lengths {scene.shape}, which {axes!r} does not name. Give one letter of "
+                f"T, Z, C, S, Y, X each, in this order"
+            )
+        if letters.index("YX") != scene.axes.index("YX"):
+            raise DataError(f"holds axes {scene.axes}: rows and columns must stay where they are, got {axes!r}")
+    sizes = dict(enumerate(scene.shape))
+    unknown = [place for place, letter in enumerate(letters) if letter not in "TZCYXS" and sizes[place] > 1]
+    inner = scene.axes.endswith("S") and not scene.colour and scene.extents["S"] > 1
+    named = {letter for place, letter in enumerate(letters) if letter in "TZC" and sizes[place] > 1}
+    if "C" in named and inner:
+        raise DataError(f"holds channels twice, axes {scene.axes} of lengths {scene.shape}. Save them as one axis")
+    if len(unknown) > 1 or (unknown and (sizes[unknown[0]] > MAX_UNNAMED or "C" in named or inner or scene.colour)):
+        raise DataError(
+            f"holds {sizes[unknown[0]]} planes, and nothing in it says that they are channels, focal planes or times "
+            f"(axes {scene.axes}). Say it with axes, such as axes=ZYX, or in Fiji: Image > Hyperstacks"
+        )
+    if unknown:
+        letters = letters[: unknown[0]] + "C" + letters[unknown[0] + 1 :]
+    if len({letter for letter in letters if letter in "TZCYXS"}) < sum(letter in "TZCYXS" for letter in letters):
+        raise DataError(f"holds an axis twice, {letters}. Give each letter once")
+    return _renamed(scene, letters)
+
+
+def _renamed(scene: Scene, letters: str) -> Scene:
+    """Returns the recording with its axes under other letters, those of length 1 left out."""
+    kept = [
+        place for place, letter in enumerate(letters) if letter in "YX" or (scene.shape[place] > 1 and letter in "TZCS")
+    ]
+    old = {letters[place]: scene.axes[place] for place in kept}
+    extents = {letters[place]: scene.shape[place] for place in kept}
+    num = extents.get("C", 3 if scene.colour else extents.get("S", 1))
+    names = scene.channel_names if len(scene.channel_names) == num else ("",) * num
+    if num == 1 and "S" not in extents and names == ("",):
+        names = (GREY,)
+    return replace(
+        scene,
+        axes="".join(extents),
+        shape=tuple(extents.values()),
+        channel_names=names,
+        read=lambda index: scene.read({old[letter]: place for letter, place in index.items() if letter in old}),
+    )
+
+
+def channel_index(
+    names: Sequence[str],
+    channel: int | str | None,
+    *,
+    stains: Sequence[str] = (),
+    colour: bool = False,
+    setting: str = "the channel",
+) -> int | None:
+    """Finds a channel by its number or its name, whatever the case of its letters.
+
+    Args:
+        names: Names of the channels, empty where they have none.
+        channel: Number from 0, or name; None: the only one, or the one that `stains` names.
+        stains: Regular expressions, in order of preference.
+        colour: Whether the channels are red, green and blue of one image.
+        setting: What the user changes to choose another one.
+
+    Returns:
+        Its number; None stands for the colour image as a whole, or for its brightness where `grey` was asked for.
+
+    Raises:
+        DataError: There is no such channel, or there are several and none is chosen. The message lists them.
+    """
+    known = ", ".join(f"{number} {name}".rstrip() for number, name in enumerate(names))
+    if channel is None:
+        if colour:
+            return None
+        if len(names) == 1:
+            return 0
+        for stain in stains:
+            found = [number for number, name in enumerate(names) if re.search(stain, name, re.IGNORECASE)]
+            if found:
+                return found[0]
+        raise DataError(f"holds {len(names)} channels, and none is chosen: {known}. Name one, such as channel=0")
+    if isinstance(channel, int):
+        if 0 <= channel < len(names):
+            return channel
+    elif channel in names:
+        return list(names).index(channel)
+    elif channel == GREY and (colour or len(names) == 1):
+        return None if colour else 0
+    else:
+        lower = [name.lower() for name in names]
+        if lower.count(channel.lower()) == 1:
+            return lower.index(channel.lower())
+    raise DataError(f"no channel {channel!r}; there are: {known}. Change {setting}")
+
+
+def brightness(colours: NDArray[Any]) -> Image:
+    """Returns the brightness of a colour image, ``(height, width)`` of its own type.
+
+    Raises:
+        DataError: The image is not of 8 or 16 bit.
+    """
+    if colours.dtype not in (np.uint8, np.uint16):
+        raise DataError(f"brightness of colours of type {colours.dtype} is not defined. Name red, green or blue")
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(colours), cv2.COLOR_RGB2GRAY))
+
+
+def _projected(scene: Scene, time: int, channel: int, choice: Choice) -> NDArray[Any]:
+    """Returns one channel of one time, ``(height, width)``, a focal plane or a projection over them."""
+    samples = "S" if scene.colour or "C" not in scene.extents else "C"
+    at = {"T": time}
+    if samples in scene.extents:
+        at[samples] = channel
+    num = scene.extents.get("Z", 1)
+    if num == 1 or isinstance(choice.z, int):
+        return scene.read({**at, "Z": choice.z if isinstance(choice.z, int) else 0})
+    result = measurable(scene.read({**at, "Z": 0}))
+    if choice.z == "max":
+        for place in range(1, num):
+            result = np.maximum(result, measurable(scene.read({**at, "Z": place})))
+        return np.asarray(result)
+    total = result.astype(np.float64)
+    for place in range(1, num):
+        total += measurable(scene.read({**at, "Z": place}))
+    mean = total / num
+    return np.asarray(mean if result.dtype.kind == "f" else np.rint(mean), result.dtype)
+
+
+def _check_z(z: int | str, num: int) -> None:
+    if isinstance(z, int):
+        if not 0 <= z < num:
+            raise DataError(f"no focal plane {z}; there are {num}, from 0. Change z, or take z=max")
+    elif z not in ("max", "mean"):
+        raise DataError(f"z must be max, mean or the number of a focal plane, got {z!r}. Take z=max")
+
+
+def _sentence(names: Sequence[str], index: int | None, choice: Choice, *, num_planes: int) -> str:
+    parts = []
+    if index is not None and len(names) > 1:
+        named = f" ({names[index]})" if names[index] else ""
+        parts.append(f"channel {index}{named} of {len(names)}")
+    elif choice.channel == GREY and len(names) > 1:
+        parts.append("brightness of the colours")
+    if num_planes > 1:
+        how = {"max": f"maximum over {num_planes} focal planes", "mean": f"mean over {num_planes} focal planes"}
+        parts.append(how.get(str(choice.z), f"focal plane {choice.z} of {num_planes}"))
+    return ", ".join(parts)

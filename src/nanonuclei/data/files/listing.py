@@ -1,0 +1,128 @@
+"""Which files of a folder are images: without the junk of operating systems, and never outside of the folder."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from nanonuclei.data.files.reading import stem
+from nanonuclei.errors import DataError
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".j2k")
+"""Names of image files end so, in small or capital letters."""
+
+ZARR = ".zarr"
+"""Names of OME-Zarr folders end so."""
+
+JUNK_FOLDERS = frozenset(
+    {"__macosx", ".git", ".ipynb_checkpoints", "@eadir", "$recycle.bin", ".trashes", ".spotlight-v100", ".fseventsd"}
+)
+JUNK_FILES = frozenset({".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", ".directory", "icon\r"})
+"""What operating systems and programs leave in folders, in small letters."""
+
+
+def is_junk(name: str) -> bool:
+    """Returns whether a path within a dataset is a leftover of an operating system, such as ``a/._b.png``."""
+    parts = [part.lower() for part in name.split("/")]
+    return parts[-1] in JUNK_FILES or any(part in JUNK_FOLDERS or part.startswith("._") for part in parts)
+
+
+def is_image(name: str) -> bool:
+    """Returns whether a file is an image by its name."""
+    return name.lower().endswith(IMAGE_SUFFIXES) and not is_junk(name)
+
+
+def list_files(folder: Path) -> tuple[str, ...]:
+    """Lists the files below a folder; links to folders are not followed.
+
+    Returns:
+        Paths within it with ``/``, sorted, without junk.
+
+    Raises:
+        DataError: The folder cannot be listed, or a link leads out of it.
+    """
+    return tuple(sorted(name for name in _walk(folder) if not is_junk(name)))
+
+
+def list_images(place: Path | str) -> dict[str, Path]:
+    """Lists images to work on.
+
+    Args:
+        place: An image, a folder that is searched with all its subfolders, an OME-Zarr folder, or a pattern such as
+            ``plates/**/*.ome.tif``.
+
+    Returns:
+        Paths by names, sorted. A name is the path within the folder without its suffix, ``A01/site1``, so that outputs
+        can mirror the folder; with its suffix where two images would share a name.
+
+    Raises:
+        DataError: There is no image, a folder cannot be listed, or a link leads out of it.
+    """
+    path = Path(place)
+    if path.is_file() or _is_zarr(path):
+        return {stem(path.name): path}
+    if path.is_dir():
+        found = {name: path / name for name in _walk(path, zarr=True) if is_image(name) or name.lower().endswith(ZARR)}
+    else:
+        found = _matching(str(place))
+    if not found:
+        raise DataError(
+            f"{place} holds no image ({', '.join((*IMAGE_SUFFIXES, ZARR))}). Name a folder of images, an image, or a "
+            f"pattern such as 'plates/**/*.tif'"
+        )
+    short = {name: (PurePosixPath(name).parent / stem(name)).as_posix() for name in found}
+    taken = Counter(name.lower() for name in short.values())
+    names = {name if taken[short[name].lower()] > 1 else short[name]: path for name, path in found.items()}
+    return dict(sorted(names.items()))
+
+
+def check_inside(file: Path, folder: Path) -> None:
+    """Refuses a link that leads out of a folder.
+
+    Raises:
+        DataError: It does.
+    """
+    if file.is_symlink() and not file.resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"{file} is a link that leads out of {folder}. Put the file itself there, or remove the link")
+
+
+def _walk(folder: Path, *, zarr: bool = False) -> Iterator[str]:
+    def refuse(error: OSError) -> None:
+        raise DataError(
+            f"cannot list {error.filename}: {error.strerror}. Give yourself the right to read it"
+        ) from error
+
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        base = Path(parent)
+        if zarr:
+            for name in [name for name in folders if _is_zarr(base / name)]:
+                folders.remove(name)
+                names.append(name)
+        folders[:] = [name for name in folders if name.lower() not in JUNK_FOLDERS]
+        for name in names:
+            relative = (base / name).relative_to(folder).as_posix()
+            if not is_junk(relative):
+                check_inside(base / name, folder)
+            yield relative
+
+
+def _is_zarr(path: Path) -> bool:
+    return path.name.lower().endswith(ZARR) and path.is_dir()
+
+
+def _matching(pattern: str) -> dict[str, Path]:
+    """Returns images that fit a pattern, by their paths below its part without wildcards."""
+    parts = Path(pattern).parts
+    fixed = next((place for place, part in enumerate(parts) if any(sign in part for sign in "*?[")), len(parts))
+    if fixed == len(parts):
+        raise DataError(f"{pattern} does not exist. Name a folder of images, an image, or a pattern")
+    root = Path(*parts[:fixed])
+    found = {}
+    for path in sorted(root.glob("/".join(parts[fixed:]))):
+        name = path.relative_to(root).as_posix()
+        if (path.is_file() and is_image(name)) or _is_zarr(path):
+            check_inside(path, root)
+            found[name] = path
+    return found

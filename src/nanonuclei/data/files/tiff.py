@@ -1,0 +1,236 @@
+"""TIFF, OME-TIFF and ImageJ's TIFF, one plane at a time; their metadata are read in `tiff_metadata.py`."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from nanonuclei.data.files.content import Content, handle
+from nanonuclei.data.files.headers import read_header
+from nanonuclei.data.files.limits import ImageLimits
+from nanonuclei.data.files.scene import COLOURS, Scene, decoding
+from nanonuclei.data.files.tiff_metadata import channel_names, pixel_size
+from nanonuclei.errors import DataError
+
+_MINISWHITE, _MINISBLACK, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
+_WITH_HEADERS = frozenset({6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 34927, 34933, 50001})
+"""Compressions whose segments are image files of their own: JPEG, JPEG 2000, PNG and WebP."""
+_JPEG = frozenset({6, 7, 33007, 34892})
+_ALPHA = frozenset({1, 2})
+_SIDE_IMAGES = frozenset({"thumbnail", "label", "macro", "overview", "map"})
+_SEGMENT_SLACK = 4
+"""Times as many pixels as its place in the image has that a compressed segment may claim; padding needs less."""
+
+
+@contextlib.contextmanager
+def open_tiff(content: Content, limits: ImageLimits) -> Iterator[list[Scene]]:
+    """Opens a TIFF.
+
+    Args:
+        content: The file, or where it is.
+        limits: What is decoded at most.
+
+    Yields:
+        The recordings in it, without thumbnails and labels of slides. Their planes can be read while it is open.
+
+    Raises:
+        DataError: It is damaged, cut short, too large, or holds no image.
+    """
+    logger = logging.getLogger("tifffile")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())  # what tifffile logs about damaged files is raised as an error here
+    with contextlib.ExitStack() as stack:
+        with decoding("TIFF"):
+            source = handle(content)
+            stack.enter_context(source)
+            tiff = stack.enter_context(tifffile.TiffFile(source, _multifile=False))
+            _check_chain(tiff)
+            series = list(enumerate(tiff.series))
+            series = [(number, one) for number, one in series if not _is_side_image(one)] or series[:1]
+            if not series:
+                raise DataError("holds no image. Save it again")
+            scenes = [_scene(tiff, one, number, limits=limits) for number, one in series]
+        yield scenes
+
+
+def _check_chain(tiff: tifffile.TiffFile) -> None:
+    """Refuses a file of which pages are missing: the last one refers to a next one, or ImageJ counts more."""
+    place = tiff.pages.next_page_offset
+    if place is not None:
+        tiff.filehandle.seek(place)
+        if any(tiff.filehandle.read(tiff.tiff.offsetsize)):
+            raise DataError("not a readable TIFF: it is cut short, some of its pages are missing. Save it again")
+    num_planes = (tiff.imagej_metadata or {}).get("images", 1)
+    if isinstance(num_planes, int) and num_planes > sum(_num_planes(series) for series in tiff.series):
+        raise DataError("not a readable TIFF: ImageJ counts more planes than it holds. Save it again")
+
+
+def _num_planes(series: tifffile.TiffPageSeries) -> int:
+    return math.prod(extent for axis, extent in zip(series.axes, series.shape, strict=True) if axis not in "YXS")
+
+
+def _is_side_image(series: tifffile.TiffPageSeries) -> bool:
+    page = series.keyframe
+    return bool(page.is_reduced) or series.name.strip().lower() in _SIDE_IMAGES
+
+
+def _scene(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int, *, limits: ImageLimits) -> Scene:
+    page = series.keyframe
+    extents = dict(zip(series.axes, series.shape, strict=True))
+    if len(extents) < len(series.axes) or not {"Y", "X"} <= extents.keys():
+        raise DataError(f"holds no plane of pixels, but axes {series.axes}. Save the image alone")
+    if page.imagedepth != 1:
+        raise DataError(f"holds {page.imagedepth} planes in one page. Save them as pages")
+    samples = extents.get("S", 1)
+    per_pixel, packed = samples * series.dtype.itemsize, tiff.filehandle.size
+    limits.check(extents["Y"], extents["X"], bytes_per_pixel=per_pixel, packed=packed)
+    if page.is_tiled:
+        limits.check(page.tilelength, page.tilewidth, bytes_per_pixel=per_pixel, packed=packed)
+    alpha = bool(page.extrasamples) and page.extrasamples[-1] in _ALPHA
+    colour = page.photometric in (_RGB, _YCBCR, _SEPARATED) and samples in (3, 4)
+    colour = colour or (samples == 3 and series.dtype == np.uint8)
+    palette = None if tiff.is_imagej or page.photometric != _PALETTE else page.colormap
+    outer = [letter for letter in series.axes if letter not in "YXS"]
+    order = "".join(outer) + ("YXS" if "S" in extents or palette is not None else "YX")
+    if palette is not None or colour:
+        samples = extents["S"] = 3
+    elif samples == 2 and alpha:
+        order, samples = order.removesuffix("S"), 1
+    num_channels = extents.get("C", 1 if colour else samples)
+    names = channel_names(tiff, num_channels, number=number)
+    if "C" not in extents and (colour or palette is not None):
+        names = COLOURS
+    return Scene(
+        axes=order,
+        shape=tuple(extents[letter] for letter in order),
+        dtype=np.dtype(np.uint8) if palette is not None else series.dtype,
+        colour=colour or palette is not None,
+        channel_names=names,
+        pixel_size=pixel_size(tiff, number=number),
+        read=_reader(tiff, series, palette, limits=limits),
+    )
+
+
+def _reader(
+    tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, palette: NDArray[Any] | None, *, limits: ImageLimits
+) -> Callable[[Mapping[str, int]], NDArray[Any]]:
+    """Returns what reads one plane, see `Scene.read`."""
+    extents = dict(zip(series.axes, series.shape, strict=True))
+    outer = [letter for letter in series.axes if letter not in "YXS"]
+    num_planes = _num_planes(series)
+    per_page = len(series.pages) == num_planes
+    separate = "S" in extents and series.axes.index("S") < series.axes.index("Y")
+    if not per_page and len(series.pages) == num_planes * extents.get("S", 1) and separate:
+        outer, separate, per_page = [*outer, "S"], False, True
+    page = series.keyframe
+    # Programs write true and false as "white is zero" without inverting them, and ImageJ any image as it is shown.
+    white = page.photometric == _MINISWHITE and not tiff.is_imagej and series.dtype.kind == "u"
+    alone: list[NDArray[Any]] = []
+
+    def stored(index: Mapping[str, int]) -> NDArray[Any]:
+        """The axes Y, X and S of one place, in the order of the file."""
+        if per_page:
+            number = 0
+            for letter in outer:
+                number = number * extents[letter] + index.get(letter, 0)
+            return _page(series.pages[number], limits)
+        if not alone:
+            _check_segments(page, limits)
+            if series.dataoffset is None and series.size * series.dtype.itemsize > limits.num_bytes:
+                raise DataError(f"holds {series.size:,} values in one page. Save the planes as pages")
+            contiguous = series.dataoffset is not None and tiff.filehandle.is_file
+            alone.append(series.asarray(out="memmap" if contiguous else None))
+        place = tuple(index.get(letter, 0) if letter in outer else slice(None) for letter in series.axes)
+        return np.asarray(alone[0][place])
+
+    def read(index: Mapping[str, int]) -> NDArray[Any]:
+        with decoding("TIFF"):
+            if "S" in outer and "S" not in index:
+                values = np.stack([stored({**index, "S": sample}) for sample in range(extents["S"])], axis=-1)
+            else:
+                values = stored(index)
+                inner = [letter for letter in series.axes if letter in "YXS" and letter not in outer]
+                values = values.reshape([extents[letter] for letter in inner])
+                if "S" in inner:
+                    values = np.moveaxis(values, inner.index("S"), -1)
+            if palette is not None or page.photometric == _SEPARATED or "S" not in index:
+                values = _coloured(values, page, palette)
+            if "S" in index and values.ndim == 3:
+                values = values[..., index["S"]]
+            values = _upright(values, white=white)
+            return values if values.flags.owndata else np.array(values)  # a file in place may change
+
+    return read
+
+
+def _upright(values: NDArray[Any], *, white: bool) -> NDArray[Any]:
+    """Turns values of which 0 is white into values of which 0 is black."""
+    if not white:
+        return values
+    return np.asarray(np.iinfo(values.dtype).max - values)
+
+
+def _coloured(values: NDArray[Any], page: Any, palette: NDArray[Any] | None) -> NDArray[Any]:
+    """Applies a palette, converts CMYK to RGB, and drops alpha."""
+    if palette is not None:
+        table = (palette.T >> 8).astype(np.uint8) if palette.max() > 255 else palette.T.astype(np.uint8)
+        return np.asarray(table[np.minimum(values, len(table) - 1)])
+    if values.ndim == 3 and page.photometric == _SEPARATED and values.shape[2] == 4:
+        most = np.iinfo(values.dtype).max
+        light = (most - values.astype(np.float64)) / most
+        return np.rint(light[..., :3] * light[..., 3:] * most).astype(values.dtype)
+    if values.ndim == 3 and values.shape[2] == 4 and page.photometric in (_RGB, _YCBCR):
+        return values[..., :3]
+    if values.ndim == 3 and values.shape[2] == 2 and page.extrasamples and page.extrasamples[-1] in _ALPHA:
+        return values[..., 0]
+    return values
+
+
+def _page(page: Any, limits: ImageLimits) -> NDArray[Any]:
+    if page is None:
+        raise DataError("a page of the image is missing. Save it again as one file")
+    _check_segments(page, limits)
+    try:
+        in_place = page.is_memmappable and page.parent.filehandle.is_file
+        return np.asarray(page.asarray(out="memmap" if in_place else None))
+    except (ValueError, KeyError, ImportError) as error:
+        name = getattr(page.keyframe.compression, "name", page.keyframe.compression)
+        if "imagecodecs" in str(error) or "compression" in str(error).lower():
+            raise DataError(
+                f"compression {name} of the TIFF cannot be read. Save it uncompressed, or with LZW or Deflate"
+            ) from error
+        raise
+
+
+def _check_segments(page: Any, limits: ImageLimits) -> None:
+    """Refuses a page of which strips or tiles are missing, beyond the end of the file, cut short or bombs."""
+    keyframe = page.keyframe
+    end = page.parent.filehandle.size
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    if not segments or any(offset <= 0 or count <= 0 for offset, count in segments):
+        raise DataError("not a readable TIFF: some of its strips or tiles are missing. Save it again")
+    if max(offset + count for offset, count in segments) > end:
+        raise DataError("not a readable TIFF: it is cut short, some of its pixels are missing. Save it again")
+    if keyframe.compression not in _WITH_HEADERS:
+        return
+    rows, columns = (
+        (keyframe.tilelength, keyframe.tilewidth)
+        if keyframe.is_tiled
+        else (min(keyframe.rowsperstrip, keyframe.imagelength), keyframe.imagewidth)
+    )
+    most = ImageLimits(_SEGMENT_SLACK * max(rows * columns, 2**16), limits.num_bytes)
+    for offset, count in segments:
+        page.parent.filehandle.seek(offset)
+        content = page.parent.filehandle.read(count)
+        if keyframe.compression in _JPEG and b"\xff\xd9" not in content[-64:]:
+            raise DataError("not a readable TIFF: a strip or tile is cut short. Save it again")
+        if not (keyframe.compression in _JPEG and not content.startswith(b"\xff\xd8")):
+            header = read_header(content)
+            most.check(header.height, header.width, bytes_per_pixel=header.bytes_per_pixel)

@@ -1,0 +1,159 @@
+"""Masks become one label map per image: a mask per nucleus, a label image, or a mask whose parts are the nuclei."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.measure import label as connected_parts
+
+from nanonuclei.errors import DataError
+from nanonuclei.imaging.types import Int32Array, UInt16Array
+
+MaskKind = Literal["one_per_nucleus", "labels", "connected"]
+"""What a mask file is: the setting ``data.masks``."""
+
+MAX_OVERLAP = 0.10
+"""Most of the smaller of two masks that both may claim; above it one is taken to be a mistake. The corrected set
+shares 9 px in all, so the figure separates slips of the brush from nuclei that were outlined twice."""
+
+MAX_OBJECTS = 65_535
+"""Most objects per image: what a uint16 label map can number."""
+
+MAX_SHADES = 20
+"""Most values beside a dominant one that are taken for labels; a soft brush leaves more."""
+
+_LARGE_PART = 0.1
+"""Share of the largest part of a mask from which on another part is no speck but a nucleus of its own."""
+
+_PARTS_PER_LABEL = 3
+"""Separate parts per value from which on values are taken for colours that several nuclei share."""
+
+_CONNECTED = "Set data.masks=connected if each part is a nucleus"
+
+
+def objects_of(values: NDArray[Any], kind: MaskKind, *, alone: bool) -> NDArray[np.bool_] | Int32Array:
+    """Returns the objects of a mask file.
+
+    Args:
+        values: ``(height, width)`` or ``(height, width, 3)``, the numbers of the file.
+        kind: What a mask file is. With ``one_per_nucleus`` a file with several values, the only one of its image, is
+            read as a label image.
+        alone: Whether it is the only mask of its image.
+
+    Returns:
+        ``(height, width)``: int32, 0 background, 1..n the objects, n = 0 for an empty mask; bool where the file is one
+        object whatever its values.
+
+    Raises:
+        DataError: The values are no whole numbers, or the mask holds several nuclei as separate parts where one is
+            expected; the message has the remedy.
+    """
+    if kind == "one_per_nucleus" and not alone:
+        inside = values != 0
+        return inside if inside.ndim == 2 else np.asarray(inside.any(axis=-1))
+    plane = _whole_numbers(values)
+    found, counts = np.unique(plane[plane != 0], return_counts=True)
+    if not len(found):
+        return np.zeros(plane.shape, np.int32)
+    if kind == "connected":
+        return np.asarray(connected_parts(plane, background=0, connectivity=2), np.int32)
+    if len(found) > MAX_SHADES + 1 and counts.max() > counts.sum() / 2:
+        raise DataError(
+            f"the mask has {len(found)} values, as a soft brush leaves. Draw with a hard brush, one value per nucleus"
+        )
+    if kind == "labels":
+        return _sequential(plane)
+    parts = np.asarray(connected_parts(plane, background=0, connectivity=2))
+    areas = np.bincount(parts.ravel())[1:]
+    num_parts = int(np.count_nonzero(areas >= _LARGE_PART * areas.max()))
+    if len(found) == 1 and num_parts > 1:
+        raise DataError(f"one mask with {num_parts} separate parts where one nucleus is expected. {_CONNECTED}")
+    if len(found) > 1 and num_parts >= _PARTS_PER_LABEL * len(found):
+        raise DataError(
+            f"a mask with {len(found)} values in {num_parts} separate parts. {_CONNECTED}, or data.masks=labels if "
+            f"each value is one"
+        )
+    return _sequential(plane)
+
+
+class Painting:
+    """The label map of one image while its masks are painted into it; a pixel belongs to the first that claims it.
+
+    Attributes:
+        labels: ``(height, width)`` uint16, 0 background, 1..n the objects so far.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.labels: UInt16Array = np.zeros(shape, np.uint16)
+        self._names: list[str] = []
+        self._areas: list[int] = []
+
+    def add(self, name: str, objects: NDArray[np.bool_] | Int32Array) -> Iterator[str]:
+        """Paints the objects of one mask and yields its problems, a few words each."""
+        if objects.shape != self.labels.shape:
+            yield f"mask has {_size(objects.shape)} px, its image {_size(self.labels.shape)} px (width x height)"
+            return
+        flat = objects.ravel()
+        pixels = np.flatnonzero(flat != 0)  # many times as fast on true and false
+        ends = np.cumsum(np.bincount(flat[pixels])[1:])
+        if len(self._names) + len(ends) > MAX_OBJECTS:
+            yield f"{len(self._names) + len(ends):,} objects, more than the {MAX_OBJECTS:,} that fit. Cut the image"
+            return
+        if len(ends) == 1:
+            yield from self._paint(name, pixels)
+            return
+        for one in np.split(pixels[np.argsort(flat[pixels], kind="stable")], ends[:-1]):
+            yield from self._paint(name, one)
+
+    def _paint(self, name: str, pixels: NDArray[np.intp]) -> Iterator[str]:
+        flat = self.labels.reshape(-1)
+        taken = flat[pixels]
+        free = pixels[taken == 0]
+        self._names.append(name)
+        self._areas.append(len(pixels))
+        flat[free] = len(self._names)
+        if len(free) == len(pixels):
+            return
+        too_much = list(self._overlaps(taken, area=len(pixels)))
+        yield from too_much
+        if not too_much and not len(free):
+            yield "covered by other masks: no pixel is left"
+
+    def _overlaps(self, taken: UInt16Array, *, area: int) -> Iterator[str]:
+        shared = np.bincount(taken)
+        for other in np.flatnonzero(shared[1:]):
+            share = int(shared[other + 1]) / min(area, self._areas[other])
+            if share > MAX_OVERLAP:
+                yield (
+                    f"shares {shared[other + 1]:,} px with {self._names[other].split('/')[-1]}, "
+                    f"{share:.0%} of the smaller mask; at most {MAX_OVERLAP:.0%} are taken for a slip"
+                )
+
+
+def _whole_numbers(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Returns ``(height, width)`` int64 of a mask in grey, or in colours of which only red is used (BBBC039)."""
+    if values.ndim == 3:
+        red, rest = values[..., 0], values[..., 1:]
+        if rest.any() and not all(np.array_equal(red, rest[..., place]) for place in range(rest.shape[2])):
+            raise DataError("a mask in colours. Save it in grey: one value per nucleus, 0 elsewhere")
+        values = red
+    whole = values.dtype.kind in "bui" or (
+        values.dtype.kind == "f" and bool((np.isfinite(values) & (values == np.rint(values))).all())  # type: ignore
+    )
+    if not whole or float(values.min()) < 0 or float(values.max()) >= 2**53:
+        raise DataError("a mask must hold whole numbers from 0. Save it with 8 or 16 bit")
+    return values.astype(np.int64)
+
+
+def _sequential(plane: NDArray[np.int64]) -> Int32Array:
+    found, inverse = np.unique(plane, return_inverse=True)
+    if found[0] != 0:
+        inverse = inverse + 1
+    return inverse.reshape(plane.shape).astype(np.int32)
+
+
+def _size(shape: Sequence[int]) -> str:
+    return f"{shape[1]}x{shape[0]}"

@@ -1,0 +1,98 @@
+"""Writes files and folders under a temporary name, then renames them: they appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from nanonuclei.errors import DataError
+
+PARTIAL = "partial-"
+"""What temporary names begin with."""
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file in UTF-8, with its folder where that is missing.
+
+    Raises:
+        DataError: The disk is full or the folder cannot be written.
+    """
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file, with its folder where that is missing.
+
+    Raises:
+        DataError: The disk is full or the folder cannot be written.
+    """
+    with whole_file(path) as partial:
+        partial.write_bytes(content)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`, with its suffix; the file is renamed to `path` at the end.
+
+    On any failure the file is removed, and what was at `path` before is untouched.
+
+    Raises:
+        DataError: The disk is full or the folder cannot be written.
+    """
+    partial = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
+    try:
+        with _os_errors_explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+            partial.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yields an empty folder beside `path`, which is renamed to `path` at the end; on any failure it is removed.
+
+    Args:
+        path: The folder to make; it may exist, if it is empty.
+
+    Raises:
+        DataError: The disk is full, the parent folder cannot be written, or `path` holds files.
+    """
+    with _os_errors_explained(path), being_made(path) as partial:
+        yield partial
+        if path.exists():
+            path.rmdir()
+        partial.replace(path)
+
+
+@contextlib.contextmanager
+def being_made(path: Path) -> Iterator[Path]:
+    """Yields an empty folder beside `path` that no other process writes to.
+
+    The caller renames it; a folder that was not renamed is removed at the end.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    own = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{PARTIAL}{path.name}-"))
+    try:
+        partial = own / path.name
+        partial.mkdir()  # with the usual access rights, which a temporary folder does not have
+        yield partial
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _os_errors_explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"cannot write {path}: {error.strerror or error}. Free space or rights in {path.parent}"
+        ) from error

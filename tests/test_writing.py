@@ -1,0 +1,84 @@
+"""Files and folders appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from nanonuclei.errors import DataError
+from nanonuclei.writing import whole_file, whole_folder, write_bytes, write_text
+
+
+def break_off(target: Path, failure: BaseException) -> None:
+    with whole_file(target) as temporary:
+        temporary.write_bytes(b"half")
+        raise failure
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "sub" / "x.bin"
+    with whole_file(target) as temporary:
+        temporary.write_bytes(b"old")
+        assert not target.exists()
+    for failure in (RuntimeError(), KeyboardInterrupt()):
+        with pytest.raises(type(failure)):
+            break_off(target, failure)
+    assert [path.name for path in target.parent.iterdir()] == ["x.bin"]
+    assert target.read_bytes() == b"old"
+
+
+def test_a_full_disk_is_said_with_a_remedy_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"No space left on device\. Free space"):
+        break_off(tmp_path / "x", OSError(errno.ENOSPC, "No space left on device"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_written_text_and_bytes_are_what_is_read(tmp_path: Path) -> None:
+    write_text(tmp_path / "deep" / "a.txt", "\u00b5m\n")
+    write_bytes(tmp_path / "deep" / "b.bin", b"\x00\xff")
+    assert (tmp_path / "deep" / "a.txt").read_bytes() == b"\xc2\xb5m\n"
+    assert (tmp_path / "deep" / "b.bin").read_bytes() == b"\x00\xff"
+
+
+def test_temporary_name_keeps_the_suffix_by_which_libraries_choose_a_format(tmp_path: Path) -> None:
+    with whole_file(tmp_path / "epoch1-state.keras") as partial:
+        partial.touch()
+        assert partial.suffix == ".keras"
+
+
+def fill(target: Path, failure: BaseException | None = None) -> None:
+    with whole_folder(target) as partial:
+        (partial / "a.txt").write_text("a")
+        assert list(target.parent.glob("result")) in ([], [target])
+        if failure:
+            raise failure
+
+
+@pytest.mark.parametrize("empty_before", [False, True])
+def test_a_folder_appears_whole(empty_before: bool, tmp_path: Path) -> None:
+    if empty_before:
+        (tmp_path / "result").mkdir()
+    fill(tmp_path / "result")
+    assert [path.name for path in tmp_path.iterdir()] == ["result"]
+    assert (tmp_path / "result" / "a.txt").read_text() == "a"
+
+
+@pytest.mark.parametrize(
+    ("failure", "error"),
+    [(KeyboardInterrupt(), KeyboardInterrupt), (OSError(errno.ENOSPC, "No space left on device"), DataError)],
+)
+def test_nothing_is_left_of_a_folder_that_failed(
+    failure: BaseException, error: type[BaseException], tmp_path: Path
+) -> None:
+    with pytest.raises(error):
+        fill(tmp_path / "result", failure)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_files_is_not_replaced(tmp_path: Path) -> None:
+    fill(tmp_path / "result")
+    with pytest.raises(DataError, match="cannot write"):
+        fill(tmp_path / "result")
+    assert [path.name for path in tmp_path.iterdir()] == ["result"]
