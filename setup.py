@@ -1,4 +1,4 @@
-"""Adds `params.yaml`, `recipes/` and `models/` to the wheel; everything else about the package stands in `pyproject.toml`."""
+"""Adds `params.yaml`, `recipes/` and `models/` to the wheel; all else about the package stands in `pyproject.toml`."""
 
 from pathlib import Path
 

@@ -34,7 +34,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source.mkdir()
     for name in ("params.yaml", "pyproject.toml", "setup.py", "README.md"):
         shutil.copy2(ROOT / name, source)
-    for name in ("src", "recipes"):
+    for name in ("src", "recipes", "models"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     run(sys.executable, "-c", BUILD, folder, cwd=source)
     (wheel,) = folder.glob("nanonuclei-*.whl")
@@ -69,3 +69,11 @@ def test_a_stage_runs_outside_of_a_clone(installed: Path, tmp_path: Path) -> Non
     told = run(installed, "explore", "nuclei", "--dataset", "simulated", "--set", small, cwd=tmp_path)
     assert "recipes/simulated.yaml" in told
     assert (tmp_path / "mlflow.db").is_file()
+
+
+def test_a_model_comes_with_the_package(installed: Path, tmp_path: Path) -> None:
+    images = ROOT / "models" / "nuclei" / "examples"
+    told = run(installed, "predict", "--input", images, "--output", "found", cwd=tmp_path)
+    assert "Model nuclei: trained on dsb2018" in told
+    assert (tmp_path / "found" / "objects.csv").is_file()
+    assert "The lineage holds." in run(installed, "lineage", "nuclei", cwd=tmp_path)

@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import REMOVED, flatten, load_experiment, to_yaml
-from nanonuclei.config.stored import stored_config
+from nanonuclei.serving.folder import stored_config
 from nanonuclei.serving.model import signature
 from nanonuclei.tasks import create_reader, create_task
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.config.params import Scalar, load_experiment
-from nanonuclei.config.stored import stored_task
+from nanonuclei.config.params import Scalar, load_experiment, read_yaml
 from nanonuclei.engine.runtime import load_onnx
-from nanonuclei.errors import TrackingError
+from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.imaging.networks import Network
 from nanonuclei.tasks import create_reader
 
@@ -48,3 +47,26 @@ def load_folder(
     reader = create_reader(config)
     network = load_onnx(folder / ONNX, large=reader.large_inputs)
     return config, reader.with_files(network, {file.name: file for file in folder.iterdir() if file.is_file()})
+
+
+def stored_config(path: Path) -> ExperimentConfig:
+    """Reads the experiment that is stored with a model.
+
+    Raises:
+        ConfigError: The file is missing or not valid.
+    """
+    return load_experiment(stored_task(path), path=path, stored=True)
+
+
+def stored_task(path: Path) -> str:
+    """Returns the task of an experiment that is stored with a model: the one section of the file.
+
+    Raises:
+        ConfigError: The file holds no such section.
+    """
+    tree = read_yaml(path)
+    if not isinstance(tree, dict) or len(tree) != 1:
+        raise ConfigError(
+            f"{path} must hold one section, that of its task, got {list(tree or ())}. Log the model again"
+        )
+    return str(next(iter(tree)))

@@ -21,12 +21,12 @@ from mlflow.types.schema import AnyType
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, with_settings
-from nanonuclei.config.stored import stored_config
 from nanonuclei.engine.runtime import load_onnx
 from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.types import Float32Array
+from nanonuclei.serving.folder import stored_config
 from nanonuclei.serving.images import Encoded, decoded, examine
 from nanonuclei.serving.refusal import Refused, broken
 from nanonuclei.tasks import add_task, create_reader

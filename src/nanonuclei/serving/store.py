@@ -17,10 +17,9 @@ from mlflow.exceptions import MlflowException
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import Scalar, load_experiment, to_yaml
-from nanonuclei.config.stored import stored_task
 from nanonuclei.errors import TrackingError
 from nanonuclei.imaging.networks import Network
-from nanonuclei.serving.folder import CONFIG, NETWORK, ONNX, load_folder
+from nanonuclei.serving.folder import CONFIG, NETWORK, ONNX, load_folder, stored_task
 from nanonuclei.serving.model import REQUEST_LIMITS, TASK, signature
 from nanonuclei.tasks import create_reader, create_task, task_package
 

@@ -14,7 +14,6 @@ from filelock import FileLock, Timeout
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, load_experiment, to_yaml
 from nanonuclei.config.section import Role
-from nanonuclei.config.stored import stored_task
 from nanonuclei.data.catalog import SPLITS, Catalog
 from nanonuclei.data.versions import dataset_md5, file_md5
 from nanonuclei.drawing.charts import learning_curves
@@ -22,7 +21,7 @@ from nanonuclei.engine.checkpoint import load_state
 from nanonuclei.engine.networks import for_inference
 from nanonuclei.engine.train import FitResult, fit
 from nanonuclei.errors import TrackingError
-from nanonuclei.serving.folder import NETWORK
+from nanonuclei.serving.folder import NETWORK, stored_task
 from nanonuclei.serving.store import log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
 from nanonuclei.stages.open_settings import decided_on_validation

@@ -13,8 +13,8 @@ import numpy as np
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import load_experiment, parse_settings, to_yaml
-from nanonuclei.config.stored import stored_task
 from nanonuclei.errors import DataError
+from nanonuclei.serving.folder import stored_task
 from nanonuclei.stages.evaluate import CHANGEABLE
 from nanonuclei.stages.places import PARAMS, run_folder
 from nanonuclei.stages.prepare import prepared_dataset

@@ -16,12 +16,11 @@ from mlflow.exceptions import MlflowException
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, load_experiment, to_yaml, with_settings
-from nanonuclei.config.stored import stored_task
 from nanonuclei.data.catalog import SPLITS
 from nanonuclei.engine.halved import halve_weights
 from nanonuclei.errors import TrackingError
 from nanonuclei.imaging.types import Float32Array, Image, UInt8Array
-from nanonuclei.serving.folder import CONFIG, NETWORK, ONNX, load_folder
+from nanonuclei.serving.folder import CONFIG, NETWORK, ONNX, load_folder, stored_task
 from nanonuclei.serving.shipped.answers import write_answers
 from nanonuclei.serving.shipped.card import card
 from nanonuclei.serving.shipped.places import MODELS
