@@ -54,7 +54,7 @@ class OpenedModel:
         name = self.config.data.dataset
         real = name in dataset_type(self.config.task).locations
         licence = dataset_type(self.config.task).licences.get(name, "licence not known")
-        first = f"Model {self.named.name}: trained on {name} ({licence})."
+        first = f"Model {self.named.name}: trained on {name}, {'real' if real else 'simulated'} images ({licence})."
         if real:
             return [first]
         return [first, "Warning: trained on simulated images only. On images of a microscope its answers are guesses."]
