@@ -36,7 +36,7 @@ from nanonuclei.data.catalog import SampleRef, load_catalog
 from nanonuclei.data.modality import MODALITIES
 from nanonuclei.drawing.pictures import for_display, outlined
 from nanonuclei.drawing.tables import MISSING
-from nanonuclei.errors import ConfigError, DataError, NanonucleiError, TrackingError, nearest_name
+from nanonuclei.errors import ConfigError, DataError, NanonucleiError, nearest_name
 from nanonuclei.imaging.matching import MatchCounts, match_counts
 from nanonuclei.imaging.types import Image, Labels
 from nanonuclei.report.compare_tables import as_markdown
@@ -57,24 +57,18 @@ def finder(model: str) -> Finder:
     """Returns a stored model as a function from an image to its nuclei, computed as it is served.
 
     Args:
-        model: A run's id, a model's URI such as ``models:/nuclei@champion``, or the folder of a logged model.
+        model: See `serving.named.find_model`: ``nuclei``, which comes along, a run's id, a URI, or a folder.
 
     Raises:
         ConfigError: It is not a model of nuclei.
         TrackingError: There is no such run or model.
     """
-    from mlflow.exceptions import MlflowException
-
-    from nanonuclei.serving.store import load_served, model_uri
+    from nanonuclei.serving.named import open_model
     from nanonuclei.stages.places import PARAMS
     from nanonuclei.tasks import create_reader
-    from nanonuclei.tracking.runs import existing_run
 
-    uri = model if ":/" in model or Path(model).is_dir() else model_uri(existing_run(model))
-    try:
-        config, network = load_served(uri, missing_from=PARAMS)
-    except (MlflowException, OSError) as error:
-        raise TrackingError(f"no model {uri!r} can be loaded. Check its name and version, or the folder") from error
+    opened = open_model(model, settings={}, missing_from=PARAMS)
+    config, network = opened.config, opened.network
     if config.task != "nuclei":
         raise ConfigError(f"the model must be one of nuclei, but {model} is one of {config.task}. Name another model")
     reader = create_reader(config)
