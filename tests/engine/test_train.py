@@ -222,11 +222,23 @@ class Spoil(keras.callbacks.Callback):
         self.model.set_weights([np.full_like(weight, np.nan) for weight in self.model.get_weights()])
 
 
+@pytest.mark.parametrize(
+    ("every", "where"),
+    [(2, "in epoch 1, up to batch 2"), (20, "in epoch 1")],
+    ids=["between batches", "after the epoch"],
+)
 def test_loss_that_is_no_number_ends_with_a_remedy(
-    experiment: Experiment, disc_catalog: Catalog, tmp_path: Path
+    experiment: Experiment,
+    disc_catalog: Catalog,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    every: int,
+    where: str,
 ) -> None:
-    with pytest.raises(NanonucleiError, match=r"must be a finite number, got nan in epoch 1, batch 2. Lower"):
+    monkeypatch.setattr("nanonuclei.engine.train.LOOK_EVERY", every)
+    with pytest.raises(NanonucleiError, match=rf"must be a finite number, got nan {where}\. Lower"):
         run(experiment(), disc_catalog, tmp_path / "work", callbacks=[Spoil()])
+    assert load_state(tmp_path / "work") is None  # no spoilt weights are kept
 
 
 def test_empty_split_is_refused(experiment: Experiment, disc_catalog: Catalog, tmp_path: Path) -> None:
