@@ -29,8 +29,6 @@ FOLDER = ROOT / "models" / "nuclei"
 MOST_MEGABYTES = 12.0
 NUM_NUCLEI = 14
 """Nuclei in the labels of the reference image."""
-UNLABELLED = (0, 47)
-"""Upper left pixel of a nucleus at the upper edge of the reference image, 3 px of which show and have no label."""
 
 
 def quiet(_: str) -> None:
@@ -101,8 +99,7 @@ def test_nuclei_of_the_reference_image_are_found(cases: Path) -> None:
     assert len(overlaps) == NUM_NUCLEI
     assert np.mean(overlaps) >= 0.75
     assert min(overlaps) > 0.5
-    others = [label for label in range(1, found.max() + 1) if not truth[found == label].any()]
-    assert [tuple(np.argwhere(found == label)[0]) for label in others] == [UNLABELLED] * len(others)
+    assert found.max() == NUM_NUCLEI, "no other object, such as the sliver of a nucleus at the upper edge"
 
 
 def iou(first: np.ndarray, second: np.ndarray) -> float:

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from tests.run_lengths import from_run_lengths
 
 from nanonuclei.errors import DataError
-from nanonuclei.imaging.instances import Instances, empty, from_labels, sequential, to_run_lengths
+from nanonuclei.imaging.instances import Instances, empty, from_labels, sequential, to_run_lengths, without_slivers
 
 LABELS = np.array([[5, 5, 0, 0], [5, 0, 0, 2], [0, 0, 9, 2]], np.uint16)
 label_images = hnp.arrays(np.int32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, 5))
@@ -87,3 +87,16 @@ def test_run_lengths_hold_the_whole_object(labels):
 def test_boxes_without_labels_have_no_run_lengths():
     with pytest.raises(DataError, match="1 boxes without labels"):
         to_run_lengths(Instances(np.array([[0, 0, 1, 1]], np.int32), np.ones(1, np.float32), None))
+
+
+def test_slivers_at_the_border_are_dropped_and_the_rest_is_numbered_anew() -> None:
+    labels = np.zeros((20, 20), np.int32)
+    labels[0:3, 4:10] = 1  # 3 px of it show
+    labels[0:4, 12:18] = 2  # 4 px
+    labels[8:10, 8:10] = 3  # thin, but not at the border
+    labels[12:18, 18:20] = 4
+    kept = without_slivers(from_labels(labels, labels / np.float32(10.0)), thickness=3)
+    assert kept.boxes.tolist() == [[0, 12, 4, 18], [8, 8, 10, 10]]
+    np.testing.assert_allclose(kept.scores, [0.2, 0.3], rtol=1e-6)
+    np.testing.assert_array_equal(kept.pixels(), np.select([labels == 2, labels == 3], [1, 2], 0))
+    assert without_slivers(kept, thickness=3) is kept

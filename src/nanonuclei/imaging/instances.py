@@ -70,6 +70,24 @@ def from_labels(labels: Labels, score_map: Float32Array | None = None) -> Instan
     return Instances(np.array(boxes, np.int32).reshape(-1, 4), scores, numbered)
 
 
+def without_slivers(found: Instances, *, thickness: int) -> Instances:
+    """Drops objects of which the image's border shows a sliver: too little to say what they are.
+
+    Args:
+        found: With labels.
+        thickness: px; an object that touches a border goes if it reaches no further into the image.
+    """
+    labels = found.pixels()
+    y0, x0, y1, x1 = found.boxes.T
+    across = ((y0 == 0) | (y1 == labels.shape[0])) & (y1 - y0 <= thickness)
+    along = ((x0 == 0) | (x1 == labels.shape[1])) & (x1 - x0 <= thickness)
+    kept = ~(across | along)
+    if kept.all():
+        return found
+    numbers = np.concatenate([[0], np.where(kept, np.cumsum(kept), 0)]).astype(np.int32)
+    return Instances(found.boxes[kept], found.scores[kept], numbers[labels])
+
+
 def sequential(labels: Labels) -> tuple[Int32Array, int]:
     """Renumbers a label image to 1..n in order of its labels.
 

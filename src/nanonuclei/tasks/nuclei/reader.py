@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from nanonuclei.data.files.axes import NUCLEAR_STAINS
-from nanonuclei.imaging.instances import Instances, to_run_lengths
+from nanonuclei.imaging.instances import Instances, to_run_lengths, without_slivers
 from nanonuclei.imaging.networks import Network, with_views
 from nanonuclei.imaging.normalize import grey_limits, normalize
 from nanonuclei.imaging.postprocess import foreground_of, read_instances
@@ -20,6 +20,10 @@ from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tasks.values import BOX, Noun, Objects, Timing
 
 NOUN = Noun("nucleus", "nuclei")
+
+SLIVER = 3
+"""px of a nucleus at the image's border that are too few to tell it. On the validation images of the Data Science Bowl
+2018 the mean AP is .6144 with 3 px, .6134 with none and .6116 with 5."""
 
 
 class NucleiReader(Reader):
@@ -44,9 +48,9 @@ class NucleiReader(Reader):
     open_settings = {"instances.tune": True}
     stains = NUCLEAR_STAINS
     cautions = (
-        "Trained on 2D light microscopy: fluorescence, stained tissue, a few brightfield images. Other modalities, 3D "
-        "stacks and magnifications far from those of the training images were never seen.",
-        "Grey values are scaled by percentiles of the whole image: an image without any nucleus still gives scores.",
+        "Trained on 2D light microscopy: fluorescence, stained tissue, a few brightfield images. Other modalities and "
+        "3D stacks were never seen. A model that estimates sizes was shown nuclei of 6 to 120 px.",
+        "Grey values are scaled by percentiles of the whole image: without any nucleus, noise has full contrast.",
         "Scores order objects by certainty; they are no probabilities. Not for diagnosis.",
     )
 
@@ -89,7 +93,8 @@ class NucleiReader(Reader):
         least = max(config.min_area, round(config.min_area / 2 * enlarged**2))
         config = config.model_copy(update={"min_area": least})
         found = read_instances(classes, config)
-        return instances_to_shape(found, foreground_of(classes), threshold=config.threshold, shape=shape)
+        drawn = instances_to_shape(found, foreground_of(classes), threshold=config.threshold, shape=shape)
+        return without_slivers(drawn, thickness=SLIVER)
 
     def objects(self, score_map: Float32Array, shape: tuple[int, int]) -> Objects:
         """Returns the nuclei of a score map with their rows, and their median diameter in px of the image."""
