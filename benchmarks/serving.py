@@ -32,8 +32,8 @@ import psutil
 from mlflow.models import infer_signature
 
 from nanonuclei.config.params import load_experiment, with_settings
+from nanonuclei.config.stored import stored_config
 from nanonuclei.engine.runtime import load_onnx
-from nanonuclei.serving.model import stored_config
 from nanonuclei.serving.probe import Server, post, served
 from nanonuclei.serving.store import CONFIG, ONNX, log_model
 from nanonuclei.stages.places import PARAMS

@@ -12,7 +12,10 @@ from nanonuclei.quiet import quieten
 from nanonuclei.tasks import task_names
 
 DEFAULT_TASK = "nuclei"
-"""The task of a command that names none."""
+"""The task of a command that names none, and the model that comes along which `predict` takes then."""
+
+MODEL = "NAME | RUN_ID | models:/NAME@ALIAS | FOLDER"
+"""How a model is named, see `serving.named.find_model`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     label.add_argument("--images", required=True, metavar="PATH", help="folder or zip of images")
     label.add_argument("--output", required=True, metavar="FOLDER", help="folder to make")
     label.add_argument("--channel", default="0", help="name or index of the objects' channel (%(default)s)")
-    label.add_argument("--model", type=_given, metavar="RUN_ID | models:/NAME@ALIAS", help="least sure pictures first")
+    label.add_argument("--model", type=_given, metavar=MODEL, help="least sure pictures first")
     label.add_argument("--size", default="512", metavar="PX", help="side of a picture, px (%(default)s)")
     label.set_defaults(run=commands.run_label)
 
@@ -88,6 +91,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--build", action="store_true", help="pipeline: train on the prepared images below build/")
     train.set_defaults(run=commands.run_train)
 
+    adopt = stages.add_parser("adopt", help="make a run of a training that took place elsewhere")
+    adopt.add_argument("folder", metavar="FOLDER", help="weights, config and history, of benchmarks/train_here.py")
+    _settings_option(adopt)
+    adopt.set_defaults(run=commands.run_adopt)
+
     evaluate = stages.add_parser("evaluate", help="score the model of a run")
     which = evaluate.add_mutually_exclusive_group(required=True)
     which.add_argument("--run", dest="run_id", metavar="RUN_ID")
@@ -97,12 +105,22 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(run=commands.run_evaluate)
 
     predict = stages.add_parser("predict", help="find the objects of every image in a folder")
-    predict.add_argument("--model", required=True, metavar="RUN_ID | models:/NAME@ALIAS")
+    predict.add_argument(
+        "--model", type=_or_default, default=DEFAULT_TASK, metavar=MODEL, help="the one that comes along (%(default)s)"
+    )
     predict.add_argument("--input", required=True, metavar="FOLDER", help="images, in subfolders too")
     predict.add_argument("--output", required=True, metavar="FOLDER", help="a new one")
     predict.add_argument("--submission", type=_switch, nargs="?", const=True, default=False, help="also Kaggle's file")
     _settings_option(predict)
     predict.set_defaults(run=commands.run_predict)
+
+    ship = stages.add_parser("ship", help="write the model of a run as one that comes along, below models/")
+    ship.add_argument("--run", dest="run_id", type=_given, metavar="RUN_ID", help="scored on the test images")
+    ship.add_argument("--model", type=_given, metavar="models:/NAME@ALIAS")
+    ship.add_argument("--weights", type=_given, metavar="FOLDER", help="adopt these weights first, see adopt")
+    ship.add_argument("--name", default="", help="of the folder (the task's)")
+    _settings_option(ship)
+    ship.set_defaults(run=commands.run_ship)
 
     tune = stages.add_parser("tune", help="search for better settings, on one machine or many")
     _experiment_options(tune)
@@ -134,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     promote = stages.add_parser("promote", help="make the model of a run champion, if it passes the gate")
     promote.add_argument("task", help=" | ".join(task_names()))
     promote.add_argument("--run", dest="run_id", type=_given, metavar="RUN_ID", help="run that logged the model")
+    promote.add_argument("--model", type=_given, metavar="NAME", help="a model that comes along, such as nuclei")
     for switch, meaning in (
         ("--allow-simulated", "let a model pass that was trained on no real images"),
         ("--rollback", "give the alias back to the champion before"),
@@ -146,7 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     repro.set_defaults(run=commands.run_repro)
 
     lineage = stages.add_parser("lineage", help="print and verify which data, code and settings made a model")
-    lineage.add_argument("reference", metavar="RUN_ID | models:/NAME@ALIAS")
+    lineage.add_argument("reference", metavar=MODEL)
     lineage.set_defaults(run=commands.run_lineage)
     return parser
 
@@ -172,6 +191,11 @@ def _settings_option(parser: argparse.ArgumentParser) -> None:
 def _given(text: str) -> str | None:
     """MLproject hands over an empty value where a parameter was not given."""
     return text or None
+
+
+def _or_default(text: str) -> str:
+    """Returns the default model for an empty value, which stands for one that was not given."""
+    return text or DEFAULT_TASK
 
 
 def _switch(text: str) -> bool:

@@ -31,9 +31,6 @@ def run_label(options: argparse.Namespace) -> None:
     """Cuts images into pictures and tasks for Label Studio."""
     with native_messages_hidden():
         from nanonuclei.stages.label import label
-
-        if options.model:
-            import nanonuclei.engine.networks  # noqa: F401
     if not options.size.isdecimal():
         raise NanonucleiError(f"size must be a whole number of px, got {options.size!r}")
     channel = int(options.channel) if options.channel.isdecimal() else options.channel
@@ -66,12 +63,9 @@ def run_repro(options: argparse.Namespace) -> None:
 
 def run_lineage(options: argparse.Namespace) -> int:
     """Prints and verifies what made a model; 1 where it does not hold."""
-    from nanonuclei.tracking.lineage import describe, trace
+    from nanonuclei.stages.shipped.lineage import lineage
 
-    lineage = trace(options.reference)
-    print(describe(lineage))
-    print("\nThe lineage holds." if lineage.holds else "\nThe lineage does not hold.")
-    return 0 if lineage.holds else 1
+    return 0 if lineage(options.reference) else 1
 
 
 def run_train(options: argparse.Namespace) -> None:
@@ -101,6 +95,13 @@ def run_train(options: argparse.Namespace) -> None:
     train(config)
 
 
+def run_adopt(options: argparse.Namespace) -> None:
+    """Makes a run of a training that took place elsewhere."""
+    with native_messages_hidden():
+        from nanonuclei.stages.shipped.adopt import adopt
+    adopt(Path(options.folder), settings=[text for text in options.settings if text])
+
+
 def run_evaluate(options: argparse.Namespace) -> None:
     """Scores the model of a run, or of the pipeline."""
     with native_messages_hidden():
@@ -123,6 +124,24 @@ def run_predict(options: argparse.Namespace) -> None:
         settings=[text for text in options.settings if text],
         submission=options.submission,
     )
+
+
+def run_ship(options: argparse.Namespace) -> None:
+    """Writes the model of a run as one that comes along."""
+    settings = [text for text in options.settings if text]
+    given = [text for text in (options.run_id, options.model, options.weights) if text]
+    if len(given) != 1:
+        raise NanonucleiError(f"ship needs one of --run, --model and --weights, got {len(given) or 'none'}. Give one")
+    if settings and not options.weights:
+        raise NanonucleiError(
+            "the model of a run keeps the settings that it was scored with, got --set. Leave it out, or ship --weights "
+            "FOLDER, which scores anew"
+        )
+    with native_messages_hidden():
+        from nanonuclei.stages.shipped.adopt import adopt
+        from nanonuclei.stages.shipped.ship import ship
+    reference = adopt(Path(options.weights), settings=settings) if options.weights else given[0]
+    ship(reference, name=options.name)
 
 
 def run_tune(options: argparse.Namespace) -> None:
@@ -158,16 +177,20 @@ def run_compare(options: argparse.Namespace) -> None:
 
 def run_promote(options: argparse.Namespace) -> int:
     """Promotes a model, or rolls back; 1 where the gate refuses."""
-    if options.rollback == bool(options.run_id):
+    given = [bool(options.rollback), bool(options.run_id), bool(options.model)]
+    if sum(given) != 1:
         raise NanonucleiError(
-            "promote needs --run RUN_ID for the model that shall be champion, or --rollback for the champion before, "
-            f"got {'both' if options.rollback else 'neither'}. Leave one out, or name a run"
+            "promote needs --run RUN_ID or --model MODEL for the model that shall be champion, or --rollback for the "
+            f"champion before, got {sum(given) or 'none'} of them. Give one"
         )
     with native_messages_hidden():
         from nanonuclei.stages.promote import promote, rollback
+        from nanonuclei.stages.shipped.register import promote_named
     if options.rollback:
         rollback(options.task)
         return 0
+    if options.model:
+        return 0 if promote_named(options.task, options.model, allow_simulated=options.allow_simulated) else 1
     return 0 if promote(options.task, options.run_id, allow_simulated=options.allow_simulated).decision.promoted else 1
 
 

@@ -10,7 +10,8 @@ from tests.conftest import ROOT
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import REMOVED, flatten, load_experiment, to_yaml
-from nanonuclei.serving.model import signature, stored_config
+from nanonuclei.config.stored import stored_config
+from nanonuclei.serving.model import signature
 from nanonuclei.tasks import create_reader, create_task
 
 STORED = Path(__file__).parent / "stored"

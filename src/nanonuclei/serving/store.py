@@ -17,10 +17,11 @@ from mlflow.exceptions import MlflowException
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import Scalar, load_experiment, to_yaml
-from nanonuclei.engine.runtime import load_onnx
+from nanonuclei.config.stored import stored_task
 from nanonuclei.errors import TrackingError
 from nanonuclei.imaging.networks import Network
-from nanonuclei.serving.model import REQUEST_LIMITS, TASK, signature, stored_task
+from nanonuclei.serving.folder import CONFIG, NETWORK, ONNX, load_folder
+from nanonuclei.serving.model import REQUEST_LIMITS, TASK, signature
 from nanonuclei.tasks import create_reader, create_task, task_package
 
 if TYPE_CHECKING:
@@ -43,9 +44,6 @@ REQUIREMENTS = (
     "tifffile",
 )
 """What the loaded model imports; pinned to the installed versions when it is logged."""
-
-NETWORK, ONNX, CONFIG = "network.keras", "network.onnx", "config.yaml"
-"""Files of a model: as Keras has it, as it is served, and its settings. A task may add others."""
 
 ARTIFACTS = {NETWORK: "network", ONNX: "onnx", CONFIG: "config"}
 """Name by which the served model asks for each; files of a task keep their own."""
@@ -71,8 +69,8 @@ def log_model(model: keras.Model | Path, config: ExperimentConfig, *, folder: Pa
     """
     from nanonuclei.engine.export import load_network, save_network
 
-    takes_and_answers, task = signature(config), create_task(config)
-    files = folder / "model"
+    signature(config)  # before the slow work: it tells what is still to be chosen
+    task, files = create_task(config), folder / "model"
     files.mkdir(parents=True, exist_ok=True)
     if isinstance(model, Path):
         shutil.copyfile(model, files / NETWORK)
@@ -81,20 +79,40 @@ def log_model(model: keras.Model | Path, config: ExperimentConfig, *, folder: Pa
         save_network(model, files / NETWORK)
     difference = _export(model, task, files)
     (files / CONFIG).write_text(to_yaml(config), encoding="utf-8")
+    uri = log_files(files, config)
+    mlflow.set_tag("model.onnx_difference", f"{difference:.1e}")
+    return uri
+
+
+def log_files(files: Path, config: ExperimentConfig) -> str:
+    """Logs the files of a model to the active run as a model that loads anywhere; imports no Keras.
+
+    Args:
+        files: Folder with `ONNX`, `CONFIG`, what the model's task needs, and more files if there are any.
+        config: The experiment in `CONFIG`.
+
+    Returns:
+        The model's URI; also the run's tag ``model.uri``.
+
+    Raises:
+        ConfigError: A threshold that a request may change is still to be chosen.
+    """
     package = Path(__file__).parents[1]
     for cache in package.rglob("__pycache__"):
         shutil.rmtree(cache, ignore_errors=True)
     info = mlflow.pyfunc.log_model(
         name="model",
         python_model=str(package / "served_model.py"),
-        artifacts={ARTIFACTS.get(path.name, path.name): str(path) for path in sorted(files.iterdir())},
+        artifacts={
+            ARTIFACTS.get(path.name, path.name): str(path) for path in sorted(files.iterdir()) if path.is_file()
+        },
         code_paths=_task_code(config.task),
-        signature=takes_and_answers,
-        input_example=pd.DataFrame({"image": [base64.b64encode(example_png(task)).decode("ascii")]}),
+        signature=signature(config),
+        input_example=pd.DataFrame({"image": [base64.b64encode(example_png(create_reader(config))).decode("ascii")]}),
         model_config={**REQUEST_LIMITS, TASK: f"{config.task}={task_package(config.task)}"},
         pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
     )
-    mlflow.set_tags({"model.uri": info.model_uri, "model.onnx_difference": f"{difference:.1e}"})
+    mlflow.set_tag("model.uri", info.model_uri)
     return str(info.model_uri)
 
 
@@ -153,33 +171,19 @@ def load_trained(
     Raises:
         TrackingError: The run holds no model.
     """
-    return load_stored(model_uri(run), settings=settings, missing_from=missing_from)
-
-
-def load_stored(
-    uri: str, *, settings: Mapping[str, Scalar] | None = None, missing_from: Path | None = None
-) -> tuple[ExperimentConfig, keras.Model]:
-    """Loads config and Keras network of a logged or registered model.
-
-    Args:
-        uri: Such as ``models:/m-...`` or ``models:/nuclei@champion``.
-        settings: Changes of its config.
-        missing_from: A `params.yaml` for settings that are younger than the model.
-
-    Raises:
-        TrackingError: There is no such model, or it is none of this platform.
-    """
     from nanonuclei.engine.export import load_network
 
-    try:
-        files = model_files(uri)
-    except (MlflowException, OSError) as error:
-        raise TrackingError(f"no model {uri!r} at {mlflow.get_tracking_uri()}. Check its name and version") from error
-    path = files / CONFIG
+    uri = model_uri(run)
+    path = files_at(uri) / CONFIG
     if not path.is_file():
         raise TrackingError(f"{uri} was not logged by this platform: it has no {CONFIG}. Name another model")
+    if not path.with_name(NETWORK).is_file():
+        raise TrackingError(
+            f"model {uri} must hold {NETWORK} for this, but holds the form that predicts alone, as a shipped model "
+            "does. Name the run of its training"
+        )
     config = load_experiment(stored_task(path), path=path, settings=settings, missing_from=missing_from)
-    return config, load_network(files / NETWORK)
+    return config, load_network(path.with_name(NETWORK))
 
 
 def load_served(uri: str, *, missing_from: Path | None = None) -> tuple[ExperimentConfig, Network]:
@@ -190,17 +194,22 @@ def load_served(uri: str, *, missing_from: Path | None = None) -> tuple[Experime
         missing_from: A `params.yaml` for settings that are younger than the model.
 
     Raises:
-        TrackingError: The model has no ONNX file: it was logged before models were served from one.
+        TrackingError: There is no such model, or it has no ONNX file: it was logged before models were served from one.
     """
-    files = model_files(uri)
-    if not (files / ONNX).is_file():
-        raise TrackingError(
-            f"model {uri} must hold {ONNX}, but it was logged by an earlier version, which served Keras. Log it again "
-            f"with `dvc repro` or `mlflow run . -e train`"
-        )
-    config = load_experiment(stored_task(files / CONFIG), path=files / CONFIG, missing_from=missing_from)
-    network = load_onnx(files / ONNX)
-    return config, create_reader(config).with_files(network, {path.name: path for path in files.iterdir()})
+    return load_folder(files_at(uri), name=uri, missing_from=missing_from)
+
+
+def files_at(uri: str) -> Path:
+    """Returns the folder with the files of a logged or registered model.
+
+    Raises:
+        TrackingError: There is no such model.
+    """
+    try:
+        files = model_files(uri)
+    except (MlflowException, OSError) as error:
+        raise TrackingError(f"no model {uri!r} at {mlflow.get_tracking_uri()}. Check its name and version") from error
+    return files
 
 
 def example_png(reader: Reader) -> bytes:

@@ -11,8 +11,9 @@ from nanonuclei.config.params import load_experiment
 from nanonuclei.data.problems import problems_table
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.imaging.types import Image
+from nanonuclei.serving.named import open_model
 from nanonuclei.stages.places import PARAMS
-from nanonuclei.tasks import create_dataset, dataset_type, task_names
+from nanonuclei.tasks import create_dataset, create_reader, dataset_type, task_names
 from nanonuclei.tasks.values import Look, Looking
 from nanonuclei.writing import whole_folder
 
@@ -33,7 +34,7 @@ def label(
         output: Folder to make, with pictures and what the annotation program imports. It appears when all is written.
         channel: Name or index of the channel that objects are seen in.
         size: Side of a picture, px.
-        model: A run's id, or a model's URI: its candidates become predictions, and the pictures that it is least sure
+        model: See `serving.named.find_model`: its candidates become predictions, and the pictures that it is least sure
             about come first.
         say: Told what was made.
 
@@ -69,20 +70,17 @@ def _labelled_task() -> str:
 
 def _loaded(model: str) -> tuple[ExperimentConfig, Looking]:
     """Returns the config of a trained model, and what looks at images with it."""
-    from nanonuclei.engine.networks import network_of
-    from nanonuclei.stages.predict import loaded
-    from nanonuclei.tasks import create_task
-
-    config, network = loaded(model, {})
+    opened = open_model(model, missing_from=PARAMS)
+    config = opened.config
     if not dataset_type(config.task).is_labelled_in_pictures:
         raise ConfigError(
             f"pictures are made for tasks whose images are annotated in them, but {model} is a model of {config.task}. "
             "Leave out the model, or name another one"
         )
-    task = create_task(config)
-    scoring = network_of(task, network)
+    reader = create_reader(config)
 
     def look(image: Image) -> Look:
-        return task.look(next(iter(task.score_maps(scoring, [task.network_input(image)]))), image.shape[:2])
+        score_map = next(iter(reader.score_maps(opened.network, [reader.network_input(image)])))
+        return reader.look(score_map, (image.shape[0], image.shape[1]))
 
-    return config, Looking(model, task.look_threshold, look)
+    return config, Looking(model, reader.look_threshold, look)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -18,20 +17,15 @@ from nanonuclei.data.files.axes import Choice, Plane
 from nanonuclei.data.files.listing import list_images
 from nanonuclei.data.files.reading import iter_image_file
 from nanonuclei.drawing.pictures import for_display, outlined
-from nanonuclei.engine.networks import network_of
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.imaging.instances import to_run_lengths
+from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.types import Image
-from nanonuclei.serving.store import load_stored, load_trained
+from nanonuclei.serving.named import open_model
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.settings import check_changeable
-from nanonuclei.tasks import create_task
-from nanonuclei.tracking.runs import existing_run
+from nanonuclei.tasks import create_reader
 from nanonuclei.writing import whole_folder
-
-if TYPE_CHECKING:
-    import keras
-
 
 MOST_PROBLEMS = 20
 """Broken images that are listed one by one."""
@@ -53,7 +47,7 @@ def predict(
     image: size, number of objects, and what else the task measures).
 
     Args:
-        model: A run's id, or a model's URI such as ``models:/nuclei@champion``.
+        model: See `serving.named.find_model`. It runs on ONNX Runtime in float32, whatever `windows.precision` says.
         images: An image, or a folder that is searched with all its subfolders, which the output mirrors. Of a file
             with several times or recordings each is an image of its own.
         output: Folder to make.
@@ -66,15 +60,19 @@ def predict(
 
     Raises:
         ConfigError: A setting is not one of those, or the output exists.
-        DataError: There are no images, or some cannot be read (all of them are named).
-        TrackingError: There is no such run, or it holds no model.
+        DataError: There are no images, or some cannot be read (all of them are named); or a model that comes along was
+            changed.
+        TrackingError: There is no such model.
     """
     changed = parse_settings(settings)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ConfigError(f"predictions are written to a new folder, but {output} exists. Name another, or remove it")
-    config, network = loaded(model, changed)
+    opened = open_model(model, settings=changed, missing_from=PARAMS)
+    config, network = opened.config, opened.network
     check_changeable(config, changed, roles=(Role.READING,), stage="predict")
-    paths = find_images(images, choice=Choice(channel=create_task(config).channel))
+    for line in opened.trained_on():
+        say(line)
+    paths = find_images(images, choice=Choice(channel=create_reader(config).channel))
     with whole_folder(output) as folder:
         tables = _predict_all(config, network, paths, folder=folder, say=say)
         tables["objects"].to_csv(folder / "objects.csv", index=False)
@@ -129,27 +127,20 @@ def _write_image(path: Path, image: Image) -> None:
         raise DataError(f"cannot write {path}. Free space or rights there")
 
 
-def loaded(model: str, settings: dict[str, Any]) -> tuple[ExperimentConfig, keras.Model]:
-    """Returns config and network of a run's id or of a model's URI."""
-    if ":/" in model:
-        return load_stored(model, settings=settings, missing_from=PARAMS)
-    return load_trained(existing_run(model), settings=settings, missing_from=PARAMS)
-
-
 def _predict_all(
     config: ExperimentConfig,
-    network: keras.Model,
+    network: Network,
     paths: dict[str, Path],
     *,
     folder: Path,
     say: Callable[[str], None],
 ) -> dict[str, pd.DataFrame]:
-    task = create_task(config)
+    task = create_reader(config)
     for part in ("labels", "outlines"):
         (folder / part).mkdir(parents=True)
     waiting: deque[tuple[str, Plane]] = deque()
     images_of_planes = _planes_of(paths, Choice(channel=task.channel), waiting=waiting)
-    maps = task.score_maps(network_of(task, network), map(task.network_input, images_of_planes))
+    maps = task.score_maps(network, map(task.network_input, images_of_planes))
     rows, images, submission = [], [], []
     for number, score_map in enumerate(maps, start=1):
         name, plane = waiting.popleft()

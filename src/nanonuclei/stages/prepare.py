@@ -58,6 +58,11 @@ def prepared_dataset(config: ExperimentConfig, *, say: Callable[[str], None] = p
     """
     dataset, name = create_dataset(config), config.data.dataset
     source = dataset.locate(name, DATA) if name != SIMULATED else None
+    if source is None and name != SIMULATED:
+        raise DataError(
+            f"this needs the images of {name}, but {DATA}/{dataset.locations[name]} is missing. Get them with "
+            f"`mlflow run . -e fetch -P dataset={name}`"
+        )
     folder = prepared_folder(f"{config.task}-{name}", _key(dataset, source))
     if is_whole(folder):
         say(f"Prepared images: {folder} (from before)")

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mlflow
 from filelock import FileLock, Timeout
@@ -13,6 +14,7 @@ from filelock import FileLock, Timeout
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, load_experiment, to_yaml
 from nanonuclei.config.section import Role
+from nanonuclei.config.stored import stored_task
 from nanonuclei.data.catalog import SPLITS, Catalog
 from nanonuclei.data.versions import dataset_md5, file_md5
 from nanonuclei.drawing.charts import learning_curves
@@ -20,8 +22,8 @@ from nanonuclei.engine.checkpoint import load_state
 from nanonuclei.engine.networks import for_inference
 from nanonuclei.engine.train import FitResult, fit
 from nanonuclei.errors import TrackingError
-from nanonuclei.serving.model import stored_task
-from nanonuclei.serving.store import NETWORK, log_model
+from nanonuclei.serving.folder import NETWORK
+from nanonuclei.serving.store import log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
 from nanonuclei.stages.open_settings import decided_on_validation
 from nanonuclei.stages.places import DATA, LOCK, PARAMS, run_folder
@@ -32,6 +34,9 @@ from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.metrics import MetricSender, steps_logged
 from nanonuclei.tracking.runs import DatasetInput, existing_run, log_datasets, log_settings, stage_run
 from nanonuclei.writing import write_text
+
+if TYPE_CHECKING:
+    import keras
 
 CONFIG = "config.yaml"
 LOCKED = "lock"
@@ -75,29 +80,48 @@ def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Ca
         log_inputs(config, catalog, source, folder=folder)
         result = run_fit(config, catalog, folder=folder, run_id=run_id)
         mlflow.log_figure(learning_curves(result.history, best_epoch=result.best_epoch), "figures/learning_curves.png")
-        model = for_inference(create_task(config), result.model)
-        config = decided_on_validation(config, model, catalog, say=say)
-        task = create_task(config)
-        say("Evaluating on the test images ...")
-        report = score_model(task, model, catalog.split("test"))
-        log_score(task, report, catalog.split("test"), split="test", model=model)
-        log_model(result.model, config, folder=folder)
-        log_facts(
-            Facts(
-                stage="train",
-                task=config.task,
-                dataset=config.data.dataset,
-                dataset_md5=dataset_md5(DATA, config.data.dataset),
-                split_fingerprint=catalog.split_fingerprint(),
-                network_md5=file_md5(folder / "model" / NETWORK),
-            )
-        )
+        table = conclude(config, result.model, catalog, folder=folder, say=say)
         mlflow.set_tag("finished", "true")
     say("")
-    say(score_table(task, report, "test"))
+    say(table)
     say("")
     say(_closing(run_id, result))
     return run_id
+
+
+def conclude(
+    config: ExperimentConfig, model: keras.Model, catalog: Catalog, *, folder: Path, say: Callable[[str], None] = print
+) -> str:
+    """Does what follows a training in its run: settles open settings, scores the test images, logs model and facts.
+
+    Args:
+        config: Of the training.
+        model: The trained network, in float32.
+        catalog: The images.
+        folder: Working folder of the run.
+        say: Told what is done.
+
+    Returns:
+        The table of the scores.
+    """
+    network = for_inference(create_task(config), model)
+    config = decided_on_validation(config, network, catalog, say=say)
+    task, samples = create_task(config), catalog.split("test")
+    say("Evaluating on the test images ...")
+    report = score_model(task, network, samples)
+    log_score(task, report, samples, split="test", model=network)
+    log_model(model, config, folder=folder)
+    log_facts(
+        Facts(
+            stage="train",
+            task=config.task,
+            dataset=config.data.dataset,
+            dataset_md5=dataset_md5(DATA, config.data.dataset),
+            split_fingerprint=catalog.split_fingerprint(),
+            network_md5=file_md5(folder / "model" / NETWORK),
+        )
+    )
+    return score_table(task, report, "test")
 
 
 def run_name(config: ExperimentConfig) -> str:

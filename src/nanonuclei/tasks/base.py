@@ -42,6 +42,8 @@ class Reader(ABC):
         parameters: Parameters of a request, and the setting that each stands for.
         cautions: What a model of this task must not be trusted with, one sentence or two each.
         large_inputs: Whether a single call of the network already takes much memory.
+        open_settings: Settings with the values that ask for a choice on validation images, see `Task.decide`. A stored
+            model has others there.
     """
 
     noun: ClassVar[Noun]
@@ -50,6 +52,7 @@ class Reader(ABC):
     parameters: ClassVar[Mapping[str, str]]
     cautions: ClassVar[Sequence[str]]
     large_inputs: ClassVar[bool] = False
+    open_settings: ClassVar[Mapping[str, Scalar]] = {}
 
     def __init__(self, config: Any) -> None:
         self.config = config
@@ -121,7 +124,6 @@ class Task(Reader):
         lower_is_better: Metrics that are better when smaller.
         group_metric: The metric that `dvc metrics` shows of each modality; empty for none.
         gap_metrics: Metrics that are logged on seen and unseen images after a training, with their difference.
-        open_settings: Settings with the values that ask for a choice on validation images, see `decide`.
     """
 
     metric_names: ClassVar[Mapping[str, str]]
@@ -130,7 +132,6 @@ class Task(Reader):
     lower_is_better: ClassVar[frozenset[str]] = frozenset()
     group_metric: ClassVar[str] = ""
     gap_metrics: ClassVar[Sequence[str]] = ()
-    open_settings: ClassVar[Mapping[str, Scalar]] = {}
 
     def check(self) -> None:
         """Checks, before anything slow begins, what the config alone does not show.

@@ -27,7 +27,7 @@ class Facts:
     """What a stage tells of itself.
 
     Attributes:
-        stage: ``prepare``, ``train`` or ``evaluate``.
+        stage: ``prepare``, ``train``, ``evaluate``, or ``ship`` of a model that came along.
         task: Name of the task.
         dataset: Name of the dataset.
         dataset_md5: DVC's md5 of ``data/DATASET``; empty where the images are simulated.

@@ -83,10 +83,10 @@ def trace(reference: str, *, data: Path = Path("data"), cache: Path | None = Non
     """
     chain: list[Recorded] = []
     checks: list[Check] = []
-    waiting = [_run_of(reference)]
+    waiting = [run_of(reference)]
     while waiting:
         run_id = waiting.pop(0)
-        recorded = _recorded(run_id)
+        recorded = recorded_facts(run_id)
         chain.append(recorded)
         checks += _check_run(recorded, chain[0])
         upstream = [value for name, value in recorded.items() if name.startswith("upstream.")]
@@ -95,7 +95,15 @@ def trace(reference: str, *, data: Path = Path("data"), cache: Path | None = Non
     return Lineage(tuple(chain), tuple(checks))
 
 
-def _run_of(reference: str) -> str:
+def run_of(reference: str) -> str:
+    """Returns the id of the run that logged a model.
+
+    Args:
+        reference: As in `trace`.
+
+    Raises:
+        TrackingError: There is no such run or model, or no run logged it.
+    """
     if not reference.startswith("models:/"):
         run_id: str = existing_run(reference).info.run_id
         return run_id
@@ -108,7 +116,12 @@ def _run_of(reference: str) -> str:
     return found
 
 
-def _recorded(run_id: str) -> Recorded:
+def recorded_facts(run_id: str) -> Recorded:
+    """Returns what a run's stage knew of itself, see `tracking.facts`.
+
+    Raises:
+        TrackingError: There is no such run, or it recorded nothing.
+    """
     existing_run(run_id)
     try:
         recorded: dict[str, str] = mlflow.artifacts.load_dict(f"runs:/{run_id}/{FACTS}")
@@ -175,8 +188,8 @@ def _chain(recorded: Recorded, first: Recorded) -> tuple[Verdict, str] | None:
 
 
 def _split(recorded: Recorded) -> tuple[Verdict, str] | None:
-    if recorded["stage"] == "evaluate":
-        return None  # reads what prepare wrote; the chain compares the fingerprints
+    if recorded["stage"] in ("evaluate", "ship"):
+        return None  # reads what prepare wrote, the chain compares the fingerprints; or has no images here
     text = mlflow.artifacts.load_text(f"runs:/{recorded['run_id']}/data/catalog.csv")
     found = fingerprint_of_table(pd.read_csv(io.StringIO(text), dtype=str))
     if found != recorded["split_fingerprint"]:
@@ -192,7 +205,7 @@ def _model(recorded: Recorded) -> tuple[Verdict, str] | None:
     if found != recorded["model_md5"]:
         return "broken", f"the files of {uri} have md5 {found}, recorded {recorded['model_md5']}. Do not use that model"
     network = Path(mlflow.artifacts.download_artifacts(uri)) / "artifacts" / "network.keras"
-    if file_md5(network) != recorded["network_md5"]:
+    if "network_md5" in recorded and file_md5(network) != recorded["network_md5"]:
         return "broken", f"the network in {uri} is not the one that was trained, md5 {recorded['network_md5']}"
     return "holds", f"all files of {uri} are as they were logged"
 

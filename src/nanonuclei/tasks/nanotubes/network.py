@@ -50,7 +50,6 @@ class NanotubeTask(NanotubeReader, Task):
     headlines = ("object_f1", "window_pr_auc", "tcr_error")
     lower_is_better = LOWER_IS_BETTER
     gap_metrics = ("window_accuracy", "window_pr_auc")
-    open_settings = {"tubes.window_threshold": "auto", "tubes.min_score": "auto"}
 
     @property
     def geometry(self) -> WindowGeometry:

@@ -62,6 +62,7 @@ class NanotubeReader(Reader):
         "min_straightness": "tubes.min_straightness",
         "joins": "tubes.joins",
     }
+    open_settings = {"tubes.window_threshold": "auto", "tubes.min_score": "auto"}
     cautions = (
         "What it finds are candidates: a 2-D image cannot show that they hover above the substrate. Filopodia, "
         "retraction fibres and the links of cells that have just divided may look the same.",

@@ -41,7 +41,6 @@ class NucleiTask(NucleiReader, Task):
     headlines = ("ap50_pooled", "iou", "accuracy")
     lower_is_better = LOWER_IS_BETTER
     group_metric = "ap50_pooled"
-    open_settings = {"instances.tune": True}
 
     @property
     def target(self) -> NucleiTarget:

@@ -40,6 +40,7 @@ class NucleiReader(Reader):
         "num_views": "windows.num_views",
         "diameter": "windows.diameter",
     }
+    open_settings = {"instances.tune": True}
     cautions = (
         "Trained on 2D light microscopy: fluorescence, stained tissue, a few brightfield images. Other modalities, 3D "
         "stacks and magnifications far from those of the training images were never seen.",

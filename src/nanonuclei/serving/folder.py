@@ -1,0 +1,50 @@
+"""The folder of a model's files, loaded to predict: ONNX Runtime and settings, without Keras, TensorFlow and MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.config.params import Scalar, load_experiment
+from nanonuclei.config.stored import stored_task
+from nanonuclei.engine.runtime import load_onnx
+from nanonuclei.errors import TrackingError
+from nanonuclei.imaging.networks import Network
+from nanonuclei.tasks import create_reader
+
+NETWORK, ONNX, CONFIG = "network.keras", "network.onnx", "config.yaml"
+"""Files of a model: as Keras has it, as it is served, and its settings. A task may add others."""
+
+
+def load_folder(
+    folder: Path,
+    *,
+    name: str,
+    settings: Mapping[str, Scalar] | None = None,
+    missing_from: Path | None = None,
+) -> tuple[ExperimentConfig, Network]:
+    """Loads config and network of a model's folder; `Reader.score_maps` tells what the network is.
+
+    Args:
+        folder: With the network in ONNX form, the config, and what else the model's task needs.
+        name: What errors call the model.
+        settings: Changes of its config.
+        missing_from: A `params.yaml` for settings that are younger than the model.
+
+    Raises:
+        ConfigError: A setting is not valid.
+        TrackingError: The folder is not that of a model, or holds no network in ONNX form.
+    """
+    if not (folder / ONNX).is_file():
+        raise TrackingError(
+            f"model {name} must hold {ONNX}, but it was logged by an earlier version, which served Keras. Log it again "
+            f"with `dvc repro` or `mlflow run . -e train`"
+        )
+    if not (folder / CONFIG).is_file():
+        raise TrackingError(f"{name} was not logged by this platform: it has no {CONFIG}. Name another model")
+    path = folder / CONFIG
+    config = load_experiment(stored_task(path), path=path, settings=settings, missing_from=missing_from)
+    reader = create_reader(config)
+    network = load_onnx(folder / ONNX, large=reader.large_inputs)
+    return config, reader.with_files(network, {file.name: file for file in folder.iterdir() if file.is_file()})

@@ -1,0 +1,129 @@
+"""One way to name a model, for all commands: a model that comes along, a run's id, a model's URI, or a folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.config.params import Scalar
+from nanonuclei.errors import TrackingError, nearest_name
+from nanonuclei.imaging.networks import Network
+from nanonuclei.serving.folder import ONNX, load_folder
+from nanonuclei.serving.shipped.places import shipped_folder, shipped_names
+from nanonuclei.serving.shipped.provenance import PROVENANCE, Provenance, check_predicting_files, read_provenance
+from nanonuclei.tasks import dataset_type
+
+RUN_ID = re.compile(r"[0-9a-f]{32}")
+"""What the ids of MLflow's runs look like."""
+
+
+@dataclass(frozen=True)
+class NamedModel:
+    """A model that was found by its name.
+
+    Attributes:
+        name: As it was asked for.
+        folder: With its network, settings and other files.
+        provenance: Of a model that comes along; its predicting files are as they were shipped.
+    """
+
+    name: str
+    folder: Path
+    provenance: Provenance | None = None
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """A model that is ready to predict.
+
+    Attributes:
+        named: Where it was found.
+        config: Its experiment.
+        network: On ONNX Runtime; see `Reader.score_maps`.
+    """
+
+    named: NamedModel
+    config: ExperimentConfig
+    network: Network
+
+    def trained_on(self) -> list[str]:
+        """Returns lines that tell what the model was trained on, with a warning where no microscope took the images."""
+        name = self.config.data.dataset
+        real = name in dataset_type(self.config.task).locations
+        licence = dataset_type(self.config.task).licences.get(name, "licence not known")
+        first = f"Model {self.named.name}: trained on {name} ({licence})."
+        if real:
+            return [first]
+        return [first, "Warning: trained on simulated images only. On images of a microscope its answers are guesses."]
+
+
+def open_model(
+    reference: str, *, settings: Mapping[str, Scalar] | None = None, missing_from: Path | None = None
+) -> OpenedModel:
+    """Loads a model to predict, on ONNX Runtime: no Keras, and no MLflow where the model comes along or is a folder.
+
+    Args:
+        reference: See `find_model`.
+        settings: Changes of its config.
+        missing_from: A `params.yaml` for settings that are younger than the model, used where it is there.
+
+    Raises:
+        ConfigError: A setting is not valid.
+        DataError: A model that comes along was changed, lacks a file, or is of a newer format.
+        TrackingError: There is no such model.
+    """
+    named = find_model(reference)
+    younger = missing_from if missing_from is not None and missing_from.is_file() else None
+    config, network = load_folder(named.folder, name=reference, settings=settings, missing_from=younger)
+    return OpenedModel(named, config, network)
+
+
+def find_model(reference: str) -> NamedModel:
+    """Returns where a model's files lie.
+
+    Args:
+        reference: ``nuclei`` or another name of a model that comes along; the id of a run that logged a model; a URI
+            such as ``models:/nuclei@champion``; or a folder, written with a ``/``, that holds a model's files, alone or
+            as MLflow stores them.
+
+    Raises:
+        DataError: A model that comes along was changed, lacks a file, or is of a newer format.
+        TrackingError: There is no such model.
+    """
+    if is_uri(reference):
+        from nanonuclei.serving.store import files_at
+
+        return NamedModel(reference, files_at(reference))
+    if RUN_ID.fullmatch(reference):
+        from nanonuclei.serving.store import files_at, model_uri
+        from nanonuclei.tracking.runs import existing_run
+
+        return NamedModel(reference, files_at(model_uri(existing_run(reference))))
+    folder = shipped_folder(reference)
+    if folder is not None:
+        return _shipped(reference, folder)
+    path = Path(reference)
+    if path.is_dir():
+        if (path / PROVENANCE).is_file():
+            return _shipped(reference, path)
+        inner = path / "artifacts"
+        return NamedModel(reference, inner if (inner / ONNX).is_file() else path)
+    raise TrackingError(f"no model {reference!r}. {nearest_name(reference, shipped_names())} {FORMS}")
+
+
+FORMS = "A run's id has 32 hex digits, a URI reads models:/NAME@ALIAS, a folder must exist"
+"""How else a model can be named."""
+
+
+def is_uri(reference: str) -> bool:
+    """Tells whether a reference is one of MLflow's URIs, such as ``models:/nuclei/1``."""
+    return ":/" in reference
+
+
+def _shipped(reference: str, folder: Path) -> NamedModel:
+    provenance = read_provenance(folder)
+    check_predicting_files(folder, provenance)
+    return NamedModel(reference, folder, provenance)

@@ -1,0 +1,1 @@
+"""Models that come along: made of a run, promoted as the first champion, verified."""

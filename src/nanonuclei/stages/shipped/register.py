@@ -1,0 +1,105 @@
+"""Promotes a model by its name; one that comes along becomes version 1 and champion where there is no champion yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import mlflow
+
+from nanonuclei.config.params import flatten
+from nanonuclei.errors import ConfigError, TrackingError
+from nanonuclei.serving.named import RUN_ID, NamedModel, find_model, is_uri, open_model
+from nanonuclei.serving.probe import problem
+from nanonuclei.serving.shipped.provenance import CARD, PROVENANCE, Provenance, file_sha256
+from nanonuclei.serving.store import log_files, model_uri
+from nanonuclei.stages.places import PARAMS
+from nanonuclei.stages.promote import promote
+from nanonuclei.tracking.facts import Facts, log_facts
+from nanonuclei.tracking.lineage import run_of
+from nanonuclei.tracking.registry import CHAMPION, at_alias, describe_version, move_champion, register_once
+from nanonuclei.tracking.runs import existing_run, log_settings, stage_run
+
+DIGEST = "shipped.digest"
+"""Tag of a run that holds a model that came along: sha256 of its provenance, which holds the hashes of all files."""
+
+
+def promote_named(
+    task: str, reference: str, *, allow_simulated: bool = False, say: Callable[[str], None] = print
+) -> bool:
+    """Promotes a model: one that comes along, a run's, or a registered one.
+
+    Where there is no champion, a model that comes along becomes it: its scores on the test images stand in its
+    provenance, and a fresh clone has no images to score it on. Otherwise it must pass the gate as any other.
+
+    Args:
+        task: Name of the task, which is the name of the registered model.
+        reference: See `serving.named.find_model`.
+        allow_simulated: Let a model pass that was trained on no real images.
+        say: Told what the user should read.
+
+    Returns:
+        Whether the model is champion now.
+
+    Raises:
+        ConfigError: It was trained on simulated images, and that is not allowed.
+        DataError: The model that comes along was changed, or images to compare it with the champion are missing.
+        TrackingError: There is no such model, it is of another task or champion already, or it does not serve.
+    """
+    if is_uri(reference) or RUN_ID.fullmatch(reference):
+        return promote(task, run_of(reference), allow_simulated=allow_simulated, say=say).decision.promoted
+    named = find_model(reference)
+    made = named.provenance
+    if made is None:
+        raise TrackingError(f"{reference} was not shipped: it has no {PROVENANCE}. Name the run that logged it")
+    if made.task != task:
+        raise TrackingError(f"{reference} is a model for {made.task}, not for {task}. Promote it as {made.task}")
+    champion = at_alias(task, CHAMPION)
+    if champion is None and not (made.data.real or allow_simulated):
+        raise ConfigError(f"{reference} was trained on simulated images. Promote another, or give --allow-simulated")
+    run_id = _run_holding(named, made)
+    if champion is not None:
+        return promote(task, run_id, allow_simulated=allow_simulated, say=say).decision.promoted
+    uri = model_uri(existing_run(run_id))
+    version = register_once(task, uri, run_id=run_id)
+    if trouble := problem(uri):
+        raise TrackingError(f"{reference} must serve to become champion, but {trouble}. Install the locked versions")
+    move_champion(version, expected="")
+    text = (named.folder / CARD).read_text(encoding="utf-8")
+    describe_version(version, description=text, tags={"gate": "came along", "gate.run": run_id})
+    say(
+        f"Version {version.version} of {task}, the model {reference} that comes along, is champion, the first one.\n"
+        f"Serve it: mlflow models serve -m models:/{task}@{CHAMPION} --env-manager local -p 5001"
+    )
+    return True
+
+
+def _run_holding(named: NamedModel, made: Provenance) -> str:
+    """Returns the id of the run that holds a model that comes along; made where there is none."""
+    digest = file_sha256(named.folder / PROVENANCE)
+    query = f"tags.`{DIGEST}` = '{digest}' and attributes.status = 'FINISHED'"
+    found = mlflow.search_runs(search_all_experiments=True, filter_string=query, output_format="list", max_results=1)
+    if found:
+        return str(found[0].info.run_id)
+    opened = open_model(named.name, missing_from=PARAMS)
+    tags = {
+        "task": made.task,
+        "dataset.name": made.data.name,
+        "split.fingerprint": made.data.split,
+        "shipped.run": made.training.run,
+    }
+    with stage_run("ship", name=f"{named.name} as it comes along", tags=tags) as run_id:
+        log_settings(run_id, flatten(opened.config))
+        scores = {s.metric if s.group == "all" else f"{s.group}/{s.metric}": s.value for s in made.scores}
+        mlflow.log_metrics({f"test/{name}": value for name, value in scores.items()})
+        log_files(named.folder, opened.config)
+        log_facts(
+            Facts(
+                stage="ship",
+                task=made.task,
+                dataset=made.data.name,
+                dataset_md5=made.data.md5,
+                split_fingerprint=made.data.split,
+            )
+        )
+        mlflow.set_tag(DIGEST, digest)
+    return run_id

@@ -1,0 +1,45 @@
+"""A network that takes bright pixels for nuclei, as weights trained elsewhere, and a project folder to ship it from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tests.conftest import ROOT
+
+from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.config.params import to_yaml, with_settings
+
+SIMULATED = {
+    "data.dataset": "simulated",
+    "data.simulated.num_images": 12,
+    "data.simulated.size": 64,
+    "instances.tune": True,
+}
+HISTORY = {
+    "seconds": 12.5,
+    "hardware": {"backend": "jax", "device": "gpu", "name": "a GPU", "num_devices": 1, "precision": "bfloat16"},
+    "history": {"train/loss": [0.5, 0.25], "val/loss": [0.6, 0.3], "learning_rate": [0.001, 0.0001]},
+}
+
+
+def write_training(model: Any, config: ExperimentConfig, folder: Path) -> Path:
+    """Writes the weights of a model as a training elsewhere does, in two parts."""
+    folder.mkdir(parents=True)
+    arrays = {f"{place:04}": array for place, array in enumerate(model.get_weights())}
+    half = len(arrays) // 2
+    for part, names in enumerate((list(arrays)[:half], list(arrays)[half:])):
+        np.savez(folder / f"weights-{part}.npz", **{name: arrays[name] for name in names})
+    (folder / "config.yaml").write_text(to_yaml(with_settings(config, SIMULATED)), encoding="utf-8")
+    (folder / "history.json").write_text(json.dumps(HISTORY), encoding="utf-8")
+    return folder
+
+
+def make_project(folder: Path) -> Path:
+    """Makes a folder with the parameters, recipes and lock of the project."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("params.yaml", "requirements.txt", "recipes"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder

@@ -1,0 +1,293 @@
+"""A model comes along: weights from elsewhere become a run, the run a folder, and the folder predicts anywhere."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from mlflow.tracking import MlflowClient
+from tests.conftest import ROOT, disc_labels
+from tests.stages.shipped_model import make_project, write_training
+
+from nanonuclei.cli import main
+from nanonuclei.errors import ConfigError, DataError, TrackingError
+from nanonuclei.serving.named import find_model, open_model
+from nanonuclei.serving.shipped.places import shipped_names
+from nanonuclei.serving.shipped.provenance import FORMAT, folder_sha256, read_provenance
+from nanonuclei.stages.shipped import register
+from nanonuclei.stages.shipped.adopt import adopt
+from nanonuclei.stages.shipped.register import promote_named
+from nanonuclei.stages.shipped.ship import ship
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
+from nanonuclei.tracking.lineage import trace
+from nanonuclei.tracking.registry import CHAMPION, at_alias
+from nanonuclei.tracking.runs import existing_run
+
+DISCS = [(20.0, 20.0, 9.0), (44.0, 60.0, 11.0), (70.0, 24.0, 8.0)]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A training elsewhere, the run that took it up, and the model that was shipped."""
+
+    training: Path
+    project: Path
+    run: str
+
+    @property
+    def folder(self) -> Path:
+        return self.project / "models" / "nuclei"
+
+
+@pytest.fixture(scope="module")
+def made(
+    bright_network: object, served_config: NucleiExperiment, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Made]:
+    base = tmp_path_factory.mktemp("shipped")
+    training = write_training(bright_network, served_config, base / "training")
+    project = make_project(base / "project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        mlflow.set_tracking_uri(f"sqlite:///{project / 'mlflow.db'}")
+        run = adopt(training, settings=["windows.size=64"], say=quiet)
+        ship(run, say=quiet)
+        yield Made(training, project, run)
+        mlflow.set_tracking_uri(None)
+
+
+@pytest.fixture
+def place(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh clone with a copy of the model, as the current folder: no data, no runs, no network of a training."""
+    folder = make_project(tmp_path / "clone")
+    shutil.copytree(made.folder, folder / "models" / "nuclei")
+    monkeypatch.chdir(folder)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+    yield folder
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "discs.png"), np.where(disc_labels((90, 80), DISCS) > 0, 230, 15).astype(np.uint8))
+    return folder
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    """Exit code of a command, and all that it printed."""
+    code = main(words)
+    printed = capsys.readouterr()
+    return code, printed.out + printed.err
+
+
+def test_adopted_weights_are_a_run_as_a_training_makes_one(made: Made) -> None:
+    run = existing_run(made.run)
+    assert run.data.tags["hardware.name"] == "a GPU"
+    assert run.data.tags["trained.elsewhere"] == "true"
+    assert run.data.metrics["train_seconds"] == 12.5
+    assert run.data.metrics["val/loss"] == 0.3
+    assert run.data.metrics["test/iou"] > 0.3
+    assert run.data.params["windows.size"] == "64"
+    checks = {check.subject: check.verdict for check in trace(made.run).checks}
+    assert checks["model"] == checks["split"] == checks["tags"] == "holds"
+
+
+def test_shipped_folder_tells_what_made_it(made: Made) -> None:
+    provenance = read_provenance(made.folder)
+    assert provenance.files == folder_sha256(made.folder)
+    assert {"network.onnx", "config.yaml", "README.md", "answers.json", "examples/example.png"} <= set(provenance.files)
+    assert "network.keras" not in provenance.files
+    assert (provenance.data.name, provenance.data.real, provenance.data.md5) == ("simulated", False, "")
+    assert sum(provenance.data.images.values()) == 12
+    assert (provenance.training.seconds, provenance.training.epochs) == (12.5, 2)
+    assert len(provenance.training.lock) == 64
+    scores = {(score.group, score.metric): score for score in provenance.scores}
+    assert scores["all", "iou"].value == pytest.approx(existing_run(made.run).data.metrics["test/iou"], abs=1e-5)
+    assert scores["all", "iou"].low <= scores["all", "iou"].value <= scores["all", "iou"].high
+    config = yaml.safe_load((made.folder / "config.yaml").read_text())
+    assert list(config) == ["nuclei"]
+    assert config["nuclei"]["instances"]["tune"] is False
+    card = (made.folder / "README.md").read_text()
+    for text in ("a GPU", "foreground IoU", "simulated", "Limits", "licence", made.run):
+        assert text in card
+
+
+def test_shipping_the_same_run_again_gives_the_same_bytes(made: Made, tmp_path: Path) -> None:
+    again = ship(made.run, models=tmp_path / "models", say=quiet)
+    assert folder_sha256(again) == folder_sha256(made.folder)
+    assert (again / "provenance.json").read_bytes() == (made.folder / "provenance.json").read_bytes()
+
+
+def test_run_without_a_score_cannot_be_shipped(made: Made) -> None:
+    with mlflow.start_run() as run:
+        pass
+    with pytest.raises(TrackingError, match="holds no model"):
+        ship(run.info.run_id, say=quiet)
+
+
+def test_weights_of_another_network_are_told(made: Made, tmp_path: Path) -> None:
+    other = shutil.copytree(made.training, tmp_path / "other")
+    (other / "weights-1.npz").unlink()
+    with pytest.raises(DataError, match=r"must hold the \d+ arrays.*Fetch all parts"):
+        adopt(other, say=quiet)
+    (other / "history.json").unlink()
+    with pytest.raises(DataError, match=r"history\.json must tell"):
+        adopt(other, say=quiet)
+    with pytest.raises(ConfigError, match=r"keeps its network\.depth"):
+        adopt(made.training, settings=["network.depth=1"], say=quiet)
+
+
+def test_one_model_has_many_names(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(made.project)
+    uri = existing_run(made.run).data.tags["model.uri"]
+    logged = mlflow.artifacts.download_artifacts(uri)
+    assert "nuclei" in shipped_names()
+    image = np.random.default_rng(0).random((1, 64, 64, 3), np.float32)
+    answers = [open_model(name).network(image) for name in ("nuclei", made.run, uri, str(logged), str(made.folder))]
+    for other in answers[1:]:
+        np.testing.assert_allclose(answers[0], other, atol=0.002)
+
+
+def test_unknown_names_come_with_the_nearest(place: Path) -> None:
+    with pytest.raises(TrackingError, match=r"no model 'nucleii'\. Did you mean nuclei\?"):
+        find_model("nucleii")
+    with pytest.raises(TrackingError, match="no run"):
+        find_model("0" * 32)
+    with pytest.raises(TrackingError, match="no model 'models:/none/1'"):
+        find_model("models:/none/1")
+
+
+def test_predict_takes_the_model_that_comes_along_and_says_what_it_was_trained_on(
+    place: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = told(capsys, "predict", "--input", str(images), "--output", "found")
+    assert code == 0
+    first, second = text.splitlines()[:2]
+    assert first.startswith("Model nuclei: trained on simulated")
+    assert second.startswith("Warning: trained on simulated images only")
+    assert pd.read_csv("found/images.csv")["num_objects"].tolist() == [3]
+
+
+def test_predict_needs_neither_keras_nor_mlflow(place: Path, images: Path) -> None:
+    script = (
+        "import sys\nfrom nanonuclei.cli import main\n"
+        f"assert main(['predict', '--input', {str(images)!r}, '--output', 'found']) == 0\n"
+        "print(sorted({'keras', 'tensorflow', 'mlflow', 'jax'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PYTHONPATH": str(ROOT / "src"), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def change_network(folder: Path) -> None:
+    content = bytearray((folder / "network.onnx").read_bytes())
+    content[-20] ^= 1
+    (folder / "network.onnx").write_bytes(content)
+
+
+def make_newer(folder: Path) -> None:
+    tree = json.loads((folder / "provenance.json").read_text())
+    (folder / "provenance.json").write_text(json.dumps({**tree, "format": FORMAT + 1, "new": 1}))
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (change_network, r"network\.onnx was changed\. Restore it with `git checkout"),
+        (lambda folder: (folder / "network.onnx").unlink(), r"network\.onnx is missing\. Restore it with `git"),
+        (lambda folder: (folder / "config.yaml").write_text("nuclei: {}"), r"config\.yaml was changed"),
+        (lambda folder: (folder / "provenance.json").unlink(), r"provenance\.json must tell.*Restore it with"),
+        (lambda folder: (folder / "provenance.json").write_text('{"format": 1}'), r"is not valid: task.*Restore it"),
+        (make_newer, rf"has format {FORMAT + 1}, but .* reads formats up to {FORMAT}\. Update nanonuclei"),
+    ],
+)
+def test_harmed_model_is_refused_in_one_line(place: Path, harm: object, message: str) -> None:
+    harm(place / "models" / "nuclei")
+    with pytest.raises(DataError, match=message) as error:
+        find_model("nuclei")
+    assert "\n" not in str(error.value)
+
+
+def test_changed_card_does_not_keep_a_model_from_predicting(place: Path) -> None:
+    (place / "models" / "nuclei" / "README.md").write_text("mine")
+    assert find_model("nuclei").provenance is not None
+
+
+def test_lineage_holds_until_a_file_is_changed(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = told(capsys, "lineage", "nuclei")
+    assert code == 0, text
+    for line in ("holds    files", "holds    settings", "holds    answers", "The lineage holds."):
+        assert line in text
+    (place / "models" / "nuclei" / "README.md").write_text("mine")
+    code, text = told(capsys, "lineage", "nuclei")
+    assert code == 1
+    assert "broken   files        README.md was changed" in text
+    change_network(place / "models" / "nuclei")
+    (place / "models" / "nuclei" / "more.txt").write_text("x")
+    code, text = told(capsys, "lineage", "models/nuclei")
+    assert code == 1
+    assert "README.md was changed, network.onnx was changed, more.txt was added" in text
+
+
+def test_shipped_model_becomes_the_first_champion_and_later_ones_pass_the_gate(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(register, "problem", lambda uri: "")
+    with pytest.raises(ConfigError, match=r"simulated images\. Promote another, or give --allow-simulated"):
+        promote_named("nuclei", "nuclei", say=quiet)
+    with pytest.raises(TrackingError, match="is a model for nuclei, not for nanotubes"):
+        promote_named("nanotubes", "nuclei", say=quiet)
+    code, text = told(capsys, "promote", "nuclei", "--model", "nuclei", "--allow-simulated")
+    assert code == 0
+    assert "Version 1 of nuclei" in text
+    champion = at_alias("nuclei", CHAMPION)
+    assert str(champion.version) == "1"
+    assert "# The model `nuclei`" in MlflowClient().get_model_version("nuclei", "1").description
+    run = existing_run(champion.run_id)
+    assert run.data.tags["dataset.name"] == "simulated"
+    assert run.data.metrics["test/iou"] > 0.3
+    loaded = mlflow.pyfunc.load_model("models:/nuclei@champion")
+    image = np.where(disc_labels((90, 80), DISCS) > 0, 230, 15).astype(np.uint8)
+    assert len(loaded.predict(pd.DataFrame({"image": [image]}, dtype=object))) == 3
+    checks = {check.subject: check.verdict for check in trace("models:/nuclei@champion").checks}
+    assert checks["model"] == "holds"
+    with pytest.raises(TrackingError, match="is champion already"):
+        promote_named("nuclei", "nuclei", allow_simulated=True, say=quiet)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["ship"], "ship needs one of --run, --model and --weights, got none"),
+        (["ship", "--run", "a", "--set", "windows.size=64"], "keeps the settings that it was scored with"),
+        (["promote", "nuclei", "--model", "nuclei", "--rollback"], "got 2 of them"),
+    ],
+)
+def test_wrong_words_are_told_with_exit_code_2(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = told(capsys, *words)
+    assert code == 2
+    assert message in text
