@@ -129,7 +129,7 @@ def test_weights_that_lack_an_array_or_have_another_shape_are_refused(
         set_torch_weights(whole, state)
 
 
-@pytest.mark.skipif(not FETCHED.is_file(), reason="the weights are not there: python -m nanonuclei fetch weights")
+@pytest.mark.skipif(not FETCHED.is_file(), reason="the weights are not there: python src/nanonuclei fetch weights")
 @pytest.mark.parametrize("shape", list(REFERENCE))
 def test_fetched_weights_give_the_features_of_the_published_network(shape: tuple[int, int]) -> None:
     config = network(kind="efficientnetlite0", weights="imagenet", depth=5, decoder="pix2pix")

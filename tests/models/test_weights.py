@@ -137,7 +137,7 @@ def test_weights_that_were_not_fetched_are_refused_with_the_command_that_fetches
     with pytest.raises(ConfigError) as caught:
         weights_path(network(kind=kind, weights=word))
     message = str(caught.value)
-    for part in (f"network.weights={word}", kind, str(home), "python -m nanonuclei fetch weights", "KERAS_HOME"):
+    for part in (f"network.weights={word}", kind, str(home), "python src/nanonuclei fetch weights", "KERAS_HOME"):
         assert part in message
     assert "\n" not in message
 

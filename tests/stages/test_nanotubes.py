@@ -126,5 +126,5 @@ def test_a_nanotube_model_reads_the_channel_that_it_was_trained_on(
         tifffile.imwrite(path, np.stack(planes), metadata={"axes": "CYX"}, photometric="minisblack")
     predict("run", tmp_path / "images", output=tmp_path / "found", say=quiet)
     rows = pd.read_csv(tmp_path / "found" / "images.csv").set_index("image")
-    assert rows.loc["second.ome", "num_objects"] == 1
-    assert rows.loc["first.ome", "num_objects"] == 0
+    assert rows.loc["second", "num_objects"] == 1
+    assert rows.loc["first", "num_objects"] == 0

@@ -8,7 +8,8 @@ from tests.conftest import ROOT, TINY, TINY_TUBES, tube_sample
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, load_experiment
-from nanonuclei.errors import ConfigError
+from nanonuclei.data.files.axes import channel_index
+from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.imaging.instances import to_run_lengths
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.serving.model import object_columns, signature
@@ -105,3 +106,10 @@ def test_threshold_that_is_still_to_be_chosen_is_not_served(
     assert signature(experiment()).params is not None
     with pytest.raises(ConfigError, match=r"tubes\.window_threshold must be a number before a model is stored"):
         signature(tube_experiment())
+
+
+def test_stain_of_nuclei_is_read_for_nuclei_only() -> None:
+    names = ["membrane", "DAPI"]
+    assert channel_index(names, None, stains=create_reader(config_of("nuclei")).stains) == 1
+    with pytest.raises(DataError, match=r"2 channels, and none is chosen: 0 membrane, 1 DAPI"):
+        channel_index(names, None, stains=create_reader(config_of("nanotubes")).stains)

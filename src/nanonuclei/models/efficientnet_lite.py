@@ -110,7 +110,7 @@ def set_torch_weights(network: keras.Model, state: Mapping[str, NDArray[Any]]) -
         except (KeyError, ValueError) as error:
             raise ConfigError(
                 f"weights of EfficientNet-Lite0 must hold {', '.join(names)} for the layer {layer}, but: "
-                f"{' '.join(str(error).split())[:200]}. Fetch them again: python -m nanonuclei fetch weights"
+                f"{' '.join(str(error).split())[:200]}. Fetch them again: python src/nanonuclei fetch weights"
             ) from error
 
 

@@ -24,7 +24,7 @@ from nanonuclei.errors import ConfigError, nearest_name
 from nanonuclei.models.efficientnet_lite import efficientnet_lite0, set_torch_weights
 from nanonuclei.models.torch_file import read_torch_file
 
-FETCH = "python -m nanonuclei fetch weights"
+FETCH = "python src/nanonuclei fetch weights"
 """The command that calls `fetch_weights`."""
 
 PUBLIC = "public"

@@ -24,7 +24,13 @@ from nanonuclei.imaging.types import Image
 from nanonuclei.serving.named import open_model
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.settings import check_changeable
+<<<<<<< HEAD
 from nanonuclei.tasks import create_reader
+=======
+from nanonuclei.tasks import create_task
+from nanonuclei.tasks.base import Reader
+from nanonuclei.tracking.runs import existing_run
+>>>>>>> int
 from nanonuclei.writing import whole_folder
 
 MOST_PROBLEMS = 20
@@ -70,9 +76,13 @@ def predict(
     opened = open_model(model, settings=changed, missing_from=PARAMS)
     config, network = opened.config, opened.network
     check_changeable(config, changed, roles=(Role.READING,), stage="predict")
+<<<<<<< HEAD
     for line in opened.trained_on():
         say(line)
     paths = find_images(images, choice=Choice(channel=create_reader(config).channel))
+=======
+    paths = find_images(images, choice=_choice(create_task(config)))
+>>>>>>> int
     with whole_folder(output) as folder:
         tables = _predict_all(config, network, paths, folder=folder, say=say)
         tables["objects"].to_csv(folder / "objects.csv", index=False)
@@ -102,6 +112,11 @@ def find_images(place: Path, *, choice: Choice | None = None) -> dict[str, Path]
         listed = "\n  ".join([*broken[:MOST_PROBLEMS], *more])
         raise DataError(f"{len(broken)} of {len(paths)} images cannot be read. Remove or replace them:\n  {listed}")
     return paths
+
+
+def _choice(reader: Reader) -> Choice:
+    """Returns which channel of a file a model reads."""
+    return Choice(channel=reader.channel, stains=reader.stains)
 
 
 def _problem(path: Path, choice: Choice | None) -> str:
@@ -139,8 +154,13 @@ def _predict_all(
     for part in ("labels", "outlines"):
         (folder / part).mkdir(parents=True)
     waiting: deque[tuple[str, Plane]] = deque()
+<<<<<<< HEAD
     images_of_planes = _planes_of(paths, Choice(channel=task.channel), waiting=waiting)
     maps = task.score_maps(network, map(task.network_input, images_of_planes))
+=======
+    images_of_planes = _planes_of(paths, _choice(task), waiting=waiting)
+    maps = task.score_maps(network_of(task, network), map(task.network_input, images_of_planes))
+>>>>>>> int
     rows, images, submission = [], [], []
     for number, score_map in enumerate(maps, start=1):
         name, plane = waiting.popleft()

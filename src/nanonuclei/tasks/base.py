@@ -41,6 +41,8 @@ class Reader(ABC):
         table_columns: The columns of an object in the table that `predict` writes.
         parameters: Parameters of a request, and the setting that each stands for.
         cautions: What a model of this task must not be trusted with, one sentence or two each.
+        stains: Which channel of an image file is read where `channel` names none: regular expressions of its name, in
+            order of preference.
         large_inputs: Whether a single call of the network already takes much memory.
         open_settings: Settings with the values that ask for a choice on validation images, see `Task.decide`. A stored
             model has others there.
@@ -51,6 +53,7 @@ class Reader(ABC):
     table_columns: ClassVar[Sequence[str]]
     parameters: ClassVar[Mapping[str, str]]
     cautions: ClassVar[Sequence[str]]
+    stains: ClassVar[Sequence[str]] = ()
     large_inputs: ClassVar[bool] = False
     open_settings: ClassVar[Mapping[str, Scalar]] = {}
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from nanonuclei.data.files.axes import NUCLEAR_STAINS
 from nanonuclei.imaging.instances import Instances, to_run_lengths
 from nanonuclei.imaging.networks import Network, with_views
 from nanonuclei.imaging.normalize import grey_limits, normalize
@@ -41,6 +42,7 @@ class NucleiReader(Reader):
         "diameter": "windows.diameter",
     }
     open_settings = {"instances.tune": True}
+    stains = NUCLEAR_STAINS
     cautions = (
         "Trained on 2D light microscopy: fluorescence, stained tissue, a few brightfield images. Other modalities, 3D "
         "stacks and magnifications far from those of the training images were never seen.",
