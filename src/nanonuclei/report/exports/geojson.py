@@ -19,8 +19,8 @@ def geojson(found: Found) -> bytes:
     """Lays out the objects of an image as a feature collection.
 
     Coordinates are x and y in px, the corner of the first pixel of the image being 0, 0. Objects with pixels are closed
-    polygons along the edges of their pixels, with holes; objects that are lines are line strings. Objects without pixels
-    are left out. Figures that are not known are left out, as JSON has no NaN.
+    polygons along the edges of their pixels, with holes; objects that are lines are line strings. Objects without
+    pixels are left out. Figures that are not known are left out, as JSON has no NaN.
 
     Returns:
         UTF-8 text.

@@ -42,13 +42,13 @@ def label_file(labels: Int32Array, *, pixel_size: float | None) -> tuple[str, by
 
 def _tiff(labels: Int32Array, pixel_size: float | None) -> bytes:
     content = io.BytesIO()
-    known = {} if pixel_size is None else {"resolution": (1e4 / pixel_size,) * 2, "resolutionunit": "CENTIMETER"}
     tifffile.imwrite(
         content,
         labels.astype(np.uint32),
         photometric="minisblack",
         compression="zlib",
         metadata={"axes": "YX"},
-        **known,
+        resolution=None if pixel_size is None else (1e4 / pixel_size, 1e4 / pixel_size),
+        resolutionunit=None if pixel_size is None else "CENTIMETER",
     )
     return content.getvalue()

@@ -1,7 +1,7 @@
 """Figures of each object of a label image: shape, and light in every channel. All objects are measured at once.
 
-Definitions are those of `skimage.measure.regionprops`, of which this is a faster form: a call of its functions per object
-takes longer than the network.
+Definitions are those of `skimage.measure.regionprops`, of which this is a faster form: a call of its functions per
+object takes longer than the network.
 """
 
 from __future__ import annotations
@@ -65,7 +65,10 @@ def measure(instances: Instances) -> Figures:
         "label": np.arange(1, number + 1),
         "centroid_y": cy,
         "centroid_x": cx,
-        "y0": y0, "x0": x0, "y1": y1, "x1": x1,
+        "y0": y0,
+        "x0": x0,
+        "y1": y1,
+        "x1": x1,
         "area": area,
         "equivalent_diameter": np.sqrt(4 / np.pi * known),
         "perimeter": np.where(area > 0, perimeter, np.nan),
@@ -113,7 +116,7 @@ def intensities(labels: Int32Array, channels: NDArray[Any], names: Sequence[str]
 
 
 def channel_columns(names: Sequence[str]) -> list[str]:
-    """Returns what stands for each channel in the names of columns: its name, or its number where that is not unique."""
+    """Returns what stands for each channel in the names of columns: its name, or its number if need be."""
     known = [" ".join(name.split()) for name in names]
     return [name if name and known.count(name) == 1 else str(place) for place, name in enumerate(known)]
 

@@ -39,7 +39,8 @@ def outlines(instances: Instances) -> Iterator[Polygon | MultiPolygon]:
 
 def outline(mask: NDArray[np.bool_], *, x0: int = 0, y0: int = 0) -> Polygon | MultiPolygon:
     """Returns the outline of a mask whose first pixel has its corner at `x0`, `y0`; see `outlines`."""
-    shells, holes = [], []
+    shells: list[Ring] = []
+    holes: list[Ring] = []
     for ring in _rings(mask):
         moved = [(x + x0, y + y0) for x, y in ring]
         (shells if _doubled_area(ring) > 0 else holes).append(moved)

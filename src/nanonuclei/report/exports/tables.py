@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,12 @@ def join_parquet(parts: Sequence[Path], output: Path, *, columns: Sequence[str],
     from pyarrow import parquet
 
     types = {"string": pa.string(), "boolean": pa.bool_(), "long": pa.int64(), "double": pa.float64()}
-    read = {"string": str, "boolean": lambda text: text == "True", "long": int, "double": float}
+    read: dict[str, Callable[[str], Any]] = {
+        "string": str,
+        "boolean": lambda text: text == "True",
+        "long": int,
+        "double": float,
+    }
     known = {**kinds, **KINDS}
     found = [known.get(column, "double") for column in columns]
     schema = pa.schema([(column, types[kind]) for column, kind in zip(columns, found, strict=True)])

@@ -1,4 +1,4 @@
-"""Images flow through three stations at once: a thread reads ahead, the caller runs the network, threads measure and write.
+"""Images pass three stations at once: a thread reads ahead, the caller runs the network, threads measure and write.
 
 At any time a few images are in memory, however many there are. Answers come in the order of the images.
 """

@@ -36,7 +36,7 @@ class Summary:
     Attributes:
         output: Folder of the results.
         num_images: Images with results, of this call and of earlier ones that it went on with.
-        num_objects: Objects that this call found.
+        num_objects: Objects in them.
         failed: Files of this call that gave no result, or not all.
     """
 
@@ -69,8 +69,9 @@ class _Row:
 
 
 @dataclass
-class _Counts:
-    objects: int = 0
+class _Files:
+    """Files of a call: those that gave no result, or not all, in order, and those without an error."""
+
     failed: dict[str, None] = field(default_factory=dict)
     whole: set[str] = field(default_factory=set)
 
@@ -137,14 +138,15 @@ class _Call:
         if table.done:
             say(f"{len(paths) - len(waiting)} of {len(paths)} images are done; going on with the others.")
         files = {name: _relative(name, path) for name, path in paths.items()}
-        counts = _Counts()
+        outcome = _Files()
         if waiting:
             self.results.remove_joined()
         with shown_progress(len(waiting), log=self.output / LOG, say=say) as progress:
-            self._work(waiting, files, table=table, counts=counts, progress=progress)
-        names = table.finish(list(files.values()), whole=counts.whole)
-        self._join(names)
-        summary = Summary(self.output, len(names), counts.objects, tuple(counts.failed))
+            self._work(waiting, files, table=table, outcome=outcome, progress=progress)
+        rows = table.finish(list(files.values()), whole=outcome.whole)
+        self._join([row["image"] for row in rows])
+        num_objects = sum(int(row["num_objects"]) for row in rows)
+        summary = Summary(self.output, len(rows), num_objects, tuple(outcome.failed))
         self._close(summary, say)
         return summary
 
@@ -154,24 +156,23 @@ class _Call:
         files: Mapping[str, str],
         *,
         table: ImagesTable,
-        counts: _Counts,
+        outcome: _Files,
         progress: Progress,
     ) -> None:
         def done(answer: _Row) -> None:
             file = answer.row["file"]
             if answer.ends:
-                if file not in counts.failed:
-                    counts.whole.add(file)
+                if file not in outcome.failed:
+                    outcome.whole.add(file)
                 progress.advance()
                 return
             table.add(answer.row)
             where = f"[{progress.num_done + 1}/{progress.num_files}] {answer.row['image']}"
             if error := answer.row.get("error"):
-                counts.failed[file] = None
+                outcome.failed[file] = None
                 progress.once(f"failed {answer.row['image']}", f"No result: {error}")
                 progress.log(f"{where}: {error}")
                 return
-            counts.objects += answer.row["num_objects"]
             progress.log(f"{where}: {self.reader.noun.count(answer.row['num_objects'])}, {answer.seconds:.2f} s")
             progress.once(answer.choice, f"Of {file}, and others like it: {answer.choice}.")
 
@@ -247,10 +248,9 @@ class _Call:
     def _close(self, summary: Summary, say: Callable[[str], None]) -> None:
         found = self.reader.noun.count(summary.num_objects)
         plural = "image" if summary.num_images == 1 else "images"
-        say(f"{found} found by this call; {summary.output} holds the results of {summary.num_images} {plural}.")
+        say(f"{summary.num_images:,} {plural}, {found}, {len(summary.failed):,} failed. Results: {summary.output}")
         if summary.failed:
-            files = "file" if len(summary.failed) == 1 else "files"
-            say(f"{len(summary.failed)} {files} gave no result: see the column error of {summary.output / IMAGES}.")
+            say(f"Why files failed stands in the column error of {summary.output / IMAGES}.")
         say(f"{summary.output / 'README.txt'} explains each column, and how to open the results in QuPath and Fiji.")
 
 

@@ -121,7 +121,7 @@ class ImagesTable:
             self._write(before)
         append_text(self._path, self._text([{**row, "fingerprint": self._fingerprint}]))
 
-    def finish(self, order: Sequence[str], *, whole: Set[str]) -> list[str]:
+    def finish(self, order: Sequence[str], *, whole: Set[str]) -> list[dict[str, str]]:
         """Leaves one row per image, in the order of their files, once all images are done.
 
         Args:
@@ -129,7 +129,7 @@ class ImagesTable:
             whole: Files of which this call read every image without an error: errors of earlier calls are dropped.
 
         Returns:
-            Names of the images that have results of this call's model and settings.
+            The rows of the images that have results of this call's model and settings.
 
         Raises:
             DataError: The disk is full or the folder cannot be written.
@@ -140,7 +140,7 @@ class ImagesTable:
             place = {file: number for number, file in enumerate(order)}
             kept.sort(key=lambda row: place.get(row["file"], len(place)))
             self._write(kept)
-        return [row["image"] for row in kept if self._is_done(row)]
+        return [row for row in kept if self._is_done(row)]
 
     def _is_done(self, row: Mapping[str, str]) -> bool:
         return row["fingerprint"] == self._fingerprint and not row["error"]
