@@ -16,13 +16,14 @@ from pathlib import Path
 from nanonuclei.data.files.axes import Choice
 from nanonuclei.data.files.reading import iter_image_file
 from nanonuclei.serving.named import open_model
+from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.predict.predict import predict
 from nanonuclei.stages.predict.request import Request, find_images
 from nanonuclei.tasks import create_reader
 
 
 def bare(images: str, model: str) -> float:
-    opened = open_model(model)
+    opened = open_model(model, missing_from=PARAMS)
     reader = create_reader(opened.config)
     choice = Choice(channel=reader.channel, stains=reader.stains)
     started = time.perf_counter()

@@ -39,10 +39,12 @@ def imagej_rois(found: Found) -> bytes:
 def _region(shape: Polygon | MultiPolygon) -> ImagejRoi | None:
     if shape.is_empty:
         return None
+    x0, y0, x1, y1 = (int(bound) for bound in shape.bounds)
     parts = [shape] if isinstance(shape, Polygon) else list(shape.geoms)
     if len(parts) == 1 and not parts[0].interiors:
         region = ImagejRoi.frompoints(np.array(parts[0].exterior.coords[:-1], np.int32))
         region.roitype = ROI_TYPE.TRACED
+        region.right, region.bottom = x1, y1
         return region
     steps = []
     for ring in itertools.chain.from_iterable((part.exterior, *part.interiors) for part in parts):
@@ -50,7 +52,6 @@ def _region(shape: Polygon | MultiPolygon) -> ImagejRoi | None:
         for kind, (x, y) in zip(kinds, ring.coords[:-1], strict=False):
             steps += [kind, x, y]
         steps.append(_CLOSE)
-    x0, y0, x1, y1 = (int(bound) for bound in shape.bounds)
     region = ImagejRoi()
     region.roitype = ROI_TYPE.RECT
     region.left, region.top, region.right, region.bottom = x0, y0, x1, y1

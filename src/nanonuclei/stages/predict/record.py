@@ -135,10 +135,10 @@ class ImagesTable:
             DataError: The disk is full or the folder cannot be written.
         """
         rows = self._rows()
+        place = {file: number for number, file in enumerate(order)}
         kept = [row for row in self._latest(rows) if not (row["error"] and row["file"] in whole)]
-        if len(kept) < len(rows):
-            place = {file: number for number, file in enumerate(order)}
-            kept.sort(key=lambda row: place.get(row["file"], len(place)))
+        kept.sort(key=lambda row: (place.get(row["file"], len(place)), len(row["image"]), row["image"]))
+        if kept != rows:
             self._write(kept)
         return [row for row in kept if self._is_done(row)]
 
