@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 
-import cv2
 import numpy as np
 import tifffile
 
 from nanonuclei.imaging.types import Int32Array
+from nanonuclei.report.exports.png import grey_png
 
 MOST = 65_535
 """Most objects of a PNG."""
-
-_HEAD = 33
-"""Bytes of a PNG up to the end of its first chunk."""
 
 
 def label_file(labels: Int32Array, *, pixel_size: float | None) -> tuple[str, bytes]:
@@ -31,13 +26,7 @@ def label_file(labels: Int32Array, *, pixel_size: float | None) -> tuple[str, by
     """
     if int(labels.max(initial=0)) > MOST:
         return ".tif", _tiff(labels, pixel_size)
-    content: bytes = cv2.imencode(".png", labels.astype(np.uint16))[1].tobytes()
-    if pixel_size is None:
-        return ".png", content
-    per_metre = min(round(1e6 / pixel_size), 2**31 - 1)
-    chunk = b"pHYs" + struct.pack(">IIB", per_metre, per_metre, 1)
-    extra = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    return ".png", content[:_HEAD] + extra + content[_HEAD:]
+    return ".png", grey_png(labels.astype(np.uint16), pixel_size=pixel_size)
 
 
 def _tiff(labels: Int32Array, pixel_size: float | None) -> bytes:

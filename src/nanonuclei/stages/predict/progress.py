@@ -58,7 +58,9 @@ class _Bar(Progress):
             TextColumn("left"),
         )
         console = self.bar.console
-        super().__init__(num_files, log=log, say=lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
+        super().__init__(
+            num_files, log=log, say=lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
+        )
         self._task = self.bar.add_task("", total=num_files, rate=0.0)
         self._started = time.monotonic()
 
