@@ -160,8 +160,8 @@ def _perimeter(labels: Int32Array, number: int) -> NDArray[np.float64]:
 def _convex_area(owner: NDArray[Any], y: NDArray[Any], x: NDArray[Any], *, number: int) -> NDArray[np.float64]:
     """Returns how many px have their middle in the convex hull of each object; NaN for one without pixels.
 
-    The pixels come row by row. As in skimage, a pixel counts by the middles of its four edges. Lengths are doubled here,
-    so that these are whole.
+    The pixels come row by row. As in skimage, a pixel counts by the middles of its four edges. Lengths are doubled
+    here, so that these are whole.
     """
     areas = np.full(number, np.nan)
     if not len(owner):
