@@ -11,6 +11,7 @@ import venv
 from pathlib import Path
 
 import pytest
+from tests.stages.bright_model import bright_model, write_images
 
 pytestmark = pytest.mark.slow
 
@@ -27,9 +28,9 @@ def run(*words: str | Path, cwd: Path, code: int = 0) -> str:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The command of a package that was built, installed into an environment of its own, and sees the dependencies."""
-    folder = tmp_path_factory.mktemp("installed")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package, built."""
+    folder = tmp_path_factory.mktemp("built")
     source = folder / "source"
     source.mkdir()
     for name in ("params.yaml", "pyproject.toml", "setup.py", "README.md"):
@@ -37,7 +38,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("src", "recipes", "models"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     run(sys.executable, "-c", BUILD, folder, cwd=source)
-    (wheel,) = folder.glob("nanonuclei-*.whl")
+    (built,) = folder.glob("nanonuclei-*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command of a package that was installed into an environment of its own, and sees the dependencies."""
+    folder = tmp_path_factory.mktemp("installed")
     home = folder / "environment"
     venv.create(home, with_pip=True, symlinks=os.name != "nt")
     scripts = home / ("Scripts" if os.name == "nt" else "bin")
@@ -45,6 +53,40 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = run(scripts / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip()
     (Path(place) / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     return scripts / "nanonuclei"
+
+
+@pytest.fixture(scope="module")
+def light(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scripts of an environment in which there is the core alone, as `pip install nanonuclei` makes it."""
+    folder = tmp_path_factory.mktemp("light")
+    home = folder / "environment"
+    uv = shutil.which("uv")
+    venv.create(home, with_pip=uv is None, symlinks=os.name != "nt")
+    scripts = home / ("Scripts" if os.name == "nt" else "bin")
+    python = str(scripts / "python")
+    install = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
+    words = [*install, "--quiet", "--constraint", str(ROOT / "requirements.txt"), str(wheel)]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=280, check=False)
+    if done.returncode:
+        pytest.skip(f"the packages of the core cannot be had here: {done.stderr.strip().splitlines()[-1:]}")
+    return scripts
+
+
+def test_core_alone_predicts_and_holds_neither_keras_nor_mlflow(light: Path, tmp_path: Path) -> None:
+    model = bright_model(tmp_path / "model")
+    images = write_images(tmp_path / "images", ["A01/site1.png", "A02/site1.png"])
+    formats = "csv,parquet,geojson,roi,labels,overlay"
+    words = (light / "nanonuclei", "predict", images, "--model", f"{model}/", "--formats", formats, "--submission")
+    told = run(*words, cwd=tmp_path)
+    assert "2 images, 6 nuclei, 0 failed" in told
+    assert (tmp_path / "images-nuclei" / "objects.parquet").is_file()
+    check = (
+        "import importlib.util as u, nanonuclei, sys; "
+        "print([name for name in ('keras', 'tensorflow', 'mlflow', 'dvc', 'matplotlib') if u.find_spec(name)])"
+    )
+    assert run(light / "python", "-c", check, cwd=tmp_path).strip() == "[]"
+    told = run(light / "nanonuclei", "train", cwd=tmp_path, code=2)
+    assert 'pip install "nanonuclei[train,platform]"' in told
 
 
 def test_command_shows_its_stages(installed: Path, tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from nanonuclei.serving.named import open_model
 from nanonuclei.serving.probe import post, served
 from nanonuclei.serving.shipped.checks import check_shipped
 from nanonuclei.serving.shipped.provenance import read_provenance
-from nanonuclei.stages.predict import predict
+from nanonuclei.stages.predict.predict import predict
+from nanonuclei.stages.predict.request import Request
 from nanonuclei.stages.shipped.register import promote_named
 from nanonuclei.tasks import create_reader
 
@@ -77,11 +78,11 @@ def test_it_is_small_and_tells_where_it_comes_from() -> None:
 
 def test_examples_are_found_again_through_predict(clone: Path) -> None:
     said: list[str] = []
-    output = predict("nuclei", FOLDER / "examples", output=clone / "found", say=said.append)
+    predict(Request(str(FOLDER / "examples"), "nuclei", output=clone / "found"), say=said.append)
     assert said[0].startswith("Model nuclei: trained on dsb2018")
     assert not any("simulated images only" in line for line in said)
     stored = json.loads((FOLDER / "answers.json").read_text(encoding="utf-8"))
-    counts = pd.read_csv(output / "images.csv").set_index("image")["num_objects"].to_dict()
+    counts = pd.read_csv(clone / "found" / "images.csv").set_index("image")["num_objects"].to_dict()
     assert counts == {name: len(boxes) for name, boxes in stored.items()}
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from nanonuclei.errors import DataError
-from nanonuclei.writing import whole_file, whole_folder, write_bytes, write_text
+from nanonuclei.writing import append_text, remove_partial, whole_file, whole_folder, write_bytes, write_text
 
 
 def break_off(target: Path, failure: BaseException) -> None:
@@ -82,3 +84,43 @@ def test_a_folder_with_files_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot write"):
         fill(tmp_path / "result")
     assert [path.name for path in tmp_path.iterdir()] == ["result"]
+
+
+def test_text_is_added_whole(tmp_path: Path) -> None:
+    append_text(tmp_path / "log", "first\n")
+    append_text(tmp_path / "log", "µm\n")
+    assert (tmp_path / "log").read_text(encoding="utf-8") == "first\nµm\n"
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from nanonuclei.errors import DataError
+from nanonuclei.writing import append_text
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+try:
+    append_text(Path(sys.argv[1]), "x" * 50)
+except DataError as error:
+    print(error)
+"""
+
+
+def test_text_that_does_not_fit_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("a" * 90)
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(tmp_path / "log")],
+        env={"PYTHONPATH": str(Path(__file__).parents[1] / "src")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "cannot write" in done.stdout
+    assert (tmp_path / "log").read_text() == "a" * 90
+
+
+def test_what_a_killed_process_left_half_done_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    for name in ("partial-12-a.png", "deep/partial-3-b.csv", "deep/b.csv"):
+        (tmp_path / name).write_text("")
+    remove_partial(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["b.csv", "deep"]

@@ -25,8 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words of the command line; the process's own where None.
 
     Returns:
-        0, 1 where `lineage` does not hold or `promote` refuses, or 2 where the user can mend what went wrong: the
-        message is on standard error.
+        0; 1 where `lineage` does not hold or `promote` refuses; 2 where the user can mend what went wrong: the message
+        is on standard error; 3 where `predict` could not use some of the images.
     """
     options = _parser().parse_args(arguments)
     interrupts.listen()
@@ -105,13 +105,26 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(run=commands.run_evaluate)
 
     predict = stages.add_parser("predict", help="find the objects of every image in a folder")
+    predict.add_argument("images", nargs="?", metavar="FOLDER", help="images, in subfolders too; a file; or a pattern")
+    predict.add_argument("--input", type=_given, metavar="FOLDER", help="the same, by name")
     predict.add_argument(
         "--model", type=_or_default, default=DEFAULT_TASK, metavar=MODEL, help="the one that comes along (%(default)s)"
     )
-    predict.add_argument("--input", required=True, metavar="FOLDER", help="images, in subfolders too")
-    predict.add_argument("--output", required=True, metavar="FOLDER", help="a new one")
-    predict.add_argument("--submission", type=_switch, nargs="?", const=True, default=False, help="also Kaggle's file")
+    predict.add_argument("--output", type=_given, metavar="FOLDER", help="of the results (FOLDER-nuclei)")
+    predict.add_argument("--channel", default="", metavar="C", help="number from 0 or name (the one of the nuclei)")
+    predict.add_argument("--z", default="", metavar="Z", help="max | mean | number of a focal plane (max)")
+    predict.add_argument(
+        "--formats",
+        default="",
+        metavar="LIST",
+        help="of csv,parquet,geojson,roi,labels,overlay (csv,labels,overlay)",
+    )
     _settings_option(predict)
+    for switch, meaning in (
+        ("--resume", "go on in a folder of results, where the call before was cut off"),
+        ("--submission", "also Kaggle's file"),
+    ):
+        predict.add_argument(switch, type=_switch, nargs="?", const=True, default=False, metavar="BOOL", help=meaning)
     predict.set_defaults(run=commands.run_predict)
 
     ship = stages.add_parser("ship", help="write the model of a run as one that comes along, below models/")

@@ -113,17 +113,26 @@ def run_evaluate(options: argparse.Namespace) -> None:
     evaluate_run(options.run_id, split=options.split, settings=[text for text in options.settings if text])
 
 
-def run_predict(options: argparse.Namespace) -> None:
-    """Finds the objects of images."""
-    with native_messages_hidden():
-        from nanonuclei.stages.predict import predict
-    predict(
+def run_predict(options: argparse.Namespace) -> int:
+    """Finds the objects of images; 3 where some gave no result."""
+    from nanonuclei.stages.predict.predict import predict
+    from nanonuclei.stages.predict.request import Request, parse_channel, parse_formats, parse_z
+
+    images = options.images or options.input
+    if not images:
+        raise NanonucleiError("predict needs images: name a folder, a file, or a pattern in quotes")
+    request = Request(
+        images,
         options.model,
-        Path(options.input),
-        output=Path(options.output),
+        output=Path(options.output) if options.output else None,
+        channel=parse_channel(options.channel),
+        z=parse_z(options.z),
+        formats=parse_formats(options.formats),
         settings=[text for text in options.settings if text],
         submission=options.submission,
+        resume=options.resume,
     )
+    return 3 if predict(request).failed else 0
 
 
 def run_ship(options: argparse.Namespace) -> None:

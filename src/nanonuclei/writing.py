@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -33,6 +34,30 @@ def write_bytes(path: Path, content: bytes) -> None:
     """
     with whole_file(path) as partial:
         partial.write_bytes(content)
+
+
+def append_text(path: Path, text: str) -> None:
+    """Adds text to the end of a file, which is made where it is missing: all of it, or nothing.
+
+    Raises:
+        DataError: The disk is full or the folder cannot be written.
+    """
+    content = text.encode()
+    with _os_errors_explained(path), path.open("ab", buffering=0) as file:
+        before = file.seek(0, os.SEEK_END)
+        try:
+            if file.write(content) != len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except BaseException:
+            file.truncate(before)
+            raise
+
+
+def remove_partial(folder: Path) -> None:
+    """Removes what a process that was killed left half done below a folder."""
+    for path in list(folder.rglob(f"{PARTIAL}*")):
+        if path.is_file():
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -19,11 +19,13 @@ from nanonuclei.cli import _parser
 from nanonuclei.commands import choices_of
 from nanonuclei.config.params import flatten, to_yaml
 from nanonuclei.data.catalog import SampleRef
-from nanonuclei.stages import predict as predict_stage
+from nanonuclei.serving.named import NamedModel, OpenedModel
 from nanonuclei.stages.compare import compare as stage
 from nanonuclei.stages.compare.compare import CompareOptions, compare
 from nanonuclei.stages.explore import explore
-from nanonuclei.stages.predict import predict
+from nanonuclei.stages.predict import predict as predict_stage
+from nanonuclei.stages.predict.predict import predict
+from nanonuclei.stages.predict.request import Request
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.settings import Choices, resolve
 from nanonuclei.stages.train import run_name
@@ -114,8 +116,9 @@ def test_a_nanotube_model_reads_the_channel_that_it_was_trained_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tube_experiment: Callable[..., NanotubeExperiment]
 ) -> None:
     config = tube_experiment({"tubes.joins": "two", "data.dataset": "tnt", "data.channels.tubes": 1})
-    monkeypatch.setattr(predict_stage, "loaded", lambda model, settings: (config, None))
-    monkeypatch.setattr(predict_stage, "network_of", lambda task, model: model)
+    (tmp_path / "model").mkdir()
+    model = OpenedModel(NamedModel("run", tmp_path / "model"), config, lambda batch: batch)
+    monkeypatch.setattr(predict_stage, "open_model", lambda name, **_: model)
     sure = lambda image: np.stack([np.full(image.shape[:2], 0.9, np.float32), image[..., 0]], axis=-1)  # noqa: E731
     monkeypatch.setattr(NanotubeReader, "score_maps", lambda reader, network, inputs: map(sure, inputs))
     tube, noise = tube_sample("a", seed=0).image, np.full_like(tube_sample("a", seed=1).image, 7)
@@ -124,7 +127,7 @@ def test_a_nanotube_model_reads_the_channel_that_it_was_trained_on(
     for name, planes in (("second", (noise, tube)), ("first", (tube, noise))):
         path = tmp_path / "images" / f"{name}.ome.tif"
         tifffile.imwrite(path, np.stack(planes), metadata={"axes": "CYX"}, photometric="minisblack")
-    predict("run", tmp_path / "images", output=tmp_path / "found", say=quiet)
+    predict(Request(str(tmp_path / "images"), "run", output=tmp_path / "found"), say=quiet)
     rows = pd.read_csv(tmp_path / "found" / "images.csv").set_index("image")
     assert rows.loc["second", "num_objects"] == 1
     assert rows.loc["first", "num_objects"] == 0

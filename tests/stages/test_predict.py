@@ -1,9 +1,9 @@
-"""A folder of images in, label maps and tables out; the network is one that is bright where the image is."""
+"""A folder of images in, tables and pictures out; the network is one that is bright where the image is."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -13,29 +13,30 @@ import pytest
 import tifffile
 from tests.conftest import disc_labels, tube_sample
 from tests.run_lengths import from_run_lengths
+from tests.stages.bright_model import DISCS, READING
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.errors import ConfigError, DataError
+from nanonuclei.report.exports.readme import FORMATS
 from nanonuclei.serving.named import NamedModel, OpenedModel
-from nanonuclei.stages import predict as stage
-from nanonuclei.stages.predict import find_images, predict
+from nanonuclei.stages.predict import predict as stage
+from nanonuclei.stages.predict.predict import Summary, predict
+from nanonuclei.stages.predict.request import Request, output_beside, parse_channel, parse_formats, parse_z
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
 from nanonuclei.tasks.nanotubes.reader import NanotubeReader
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
-DISCS = [(12.0, 12.0, 6.0), (30.0, 40.0, 8.0), (60.0, 20.0, 5.0)]
-FOREGROUND = {"target.kind": "foreground", "loss.kind": "binary_crossentropy", "instances.min_area": 5}
 
-
-def opened(config: ExperimentConfig, network: object) -> Callable[..., OpenedModel]:
+def opened(config: ExperimentConfig, network: object, folder: Path) -> Callable[..., OpenedModel]:
     """Opens a network of the test whatever model is asked for."""
-    return lambda model, **_: OpenedModel(NamedModel(model, Path()), config, network)
+    return lambda model, **_: OpenedModel(NamedModel(model, folder), config, network)
 
 
 @pytest.fixture(autouse=True)
-def _known_model(monkeypatch: pytest.MonkeyPatch, experiment: Callable[..., NucleiExperiment]) -> None:
-    config = experiment({**FOREGROUND, "normalize.kind": "range"})
-    monkeypatch.setattr(stage, "open_model", opened(config, lambda batch: batch[..., :1]))
+def _known_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, experiment: Callable[..., NucleiExperiment]) -> None:
+    config = experiment({**READING, "normalize.kind": "range"})
+    (tmp_path / "model").mkdir()
+    monkeypatch.setattr(stage, "open_model", opened(config, lambda batch: batch[..., :1], tmp_path / "model"))
 
 
 @pytest.fixture
@@ -54,23 +55,59 @@ def quiet(_: str) -> None:
     pass
 
 
-def test_label_maps_tables_and_outlines_tell_the_same_nuclei(images: Path, tmp_path: Path) -> None:
-    output = predict("run", images, output=tmp_path / "found", submission=True, say=quiet)
-    counts = pd.read_csv(output / "images.csv").set_index("image")["num_objects"].to_dict()
-    assert counts == {"discs": 3, "deeper/sixteen": 3, "empty": 0}
+def run(images: Path | str, output: Path | None = None, **asked: object) -> Summary:
+    return predict(Request(str(images), "run", output=output, **asked), say=quiet)  # type: ignore[arg-type]
+
+
+def counts(output: Path) -> dict[str, float]:
+    table = pd.read_csv(output / "images.csv", dtype={"image": str})
+    return dict(table.set_index("image")["num_objects"].to_dict())
+
+
+def test_label_maps_tables_and_overlays_tell_the_same_nuclei(images: Path) -> None:
+    output = run(images).output
+    assert output == images.with_name("images-nuclei")
+    assert counts(output) == {"discs": 3, "deeper/sixteen": 3, "empty": 0}
     truth = disc_labels((80, 70), DISCS)
     objects = pd.read_csv(output / "objects.csv")
     for name in ("discs", "deeper/sixteen"):
         labels = cv2.imread(str(output / "labels" / f"{name}.png"), cv2.IMREAD_UNCHANGED)
         assert labels.dtype == np.uint16
         np.testing.assert_array_equal(labels > 0, truth > 0)
-        rows = objects[objects["image"] == name]
-        assert sorted(rows["area"]) == sorted(np.bincount(truth.ravel())[1:])
-        assert cv2.imread(str(output / "outlines" / f"{name}.png")).shape == (80, 70, 3)
+        rows = objects[objects["image"] == name].set_index("label")
+        assert rows["area"].to_dict() == dict(enumerate(np.bincount(labels.ravel())[1:].tolist(), start=1))
+        assert rows["mean_grey"].unique() == (240 if name == "discs" else 60000)
+        assert cv2.imread(str(output / "overlay" / f"{name}.png")).shape == (80, 70, 3)
+        pd.testing.assert_frame_equal(
+            pd.read_csv(output / "objects" / f"{name}.csv"), objects[objects["image"] == name].reset_index(drop=True)
+        )
+    assert "3 nuclei" in (output / "predict.log").read_text()
+    assert "mean_grey" in (output / "README.txt").read_text()
+
+
+def test_every_format_is_written_below_the_folders_of_the_input(images: Path, tmp_path: Path) -> None:
+    output = run(images, tmp_path / "found", formats=tuple(FORMATS)).output
+    for place in ("objects", "geojson", "roi", "labels", "overlay"):
+        names = {path.relative_to(output / place).with_suffix("").as_posix() for path in (output / place).rglob("*.*")}
+        assert names == {"discs", "deeper/sixteen", "empty"}
+    table = pd.read_parquet(output / "objects.parquet")
+    pd.testing.assert_frame_equal(
+        table, pd.read_csv(output / "objects.csv"), check_dtype=False, check_column_type=False
+    )
+    tree = json.loads((output / "geojson" / "deeper" / "sixteen.geojson").read_text())
+    assert [feature["properties"]["measurements"]["area"] for feature in tree["features"]] == table[
+        table["image"] == "deeper/sixteen"
+    ]["area"].tolist()
+
+
+def test_only_what_is_asked_for_is_written(images: Path, tmp_path: Path) -> None:
+    output = run(images, tmp_path / "found", formats=("geojson",)).output
+    names = {path.name for path in output.iterdir()}
+    assert names == {"images.csv", "geojson", "predict.log", "README.txt", "nanonuclei.json"}
 
 
 def test_submission_holds_every_nucleus_once_and_names_images_without_any(images: Path, tmp_path: Path) -> None:
-    output = predict("run", images, output=tmp_path / "found", submission=True, say=quiet)
+    output = run(images, tmp_path / "found", submission=True).output
     table = pd.read_csv(output / "submission.csv", keep_default_na=False)
     assert list(table.columns) == ["ImageId", "EncodedPixels"]
     assert table.loc[table["ImageId"] == "empty", "EncodedPixels"].tolist() == [""]
@@ -81,60 +118,166 @@ def test_submission_holds_every_nucleus_once_and_names_images_without_any(images
     assert int(first[0]) == x0 * 80 + y0 + 1  # counted down the columns, from 1
 
 
-def test_broken_images_are_named_together_and_nothing_is_written(images: Path, tmp_path: Path) -> None:
+def test_broken_images_are_rows_with_their_error_and_the_others_are_done(images: Path, tmp_path: Path) -> None:
     (images / "broken.png").write_bytes(b"\x89PNG\r\n")
     tifffile.imwrite(images / "two.tif", np.zeros((4, 4, 2), np.uint8), photometric="minisblack", planarconfig="contig")
-    with pytest.raises(DataError, match=r"2 of 5 images cannot be read") as error:
-        predict("run", images, output=tmp_path / "found", say=quiet)
-    assert "broken.png" in str(error.value)
-    assert "two.tif: holds 2 channels, and none is chosen" in str(error.value)
-    assert not (tmp_path / "found").exists()
+    said: list[str] = []
+    summary = predict(Request(str(images), "run", output=tmp_path / "found"), say=said.append)
+    assert set(summary.failed) == {"broken.png", "two.tif"}
+    assert (summary.num_images, summary.num_objects) == (3, 6)
+    errors = pd.read_csv(tmp_path / "found" / "images.csv").set_index("image")["error"]
+    assert "two.tif: holds 2 channels, and none is chosen" in errors["two"]
+    assert "broken.png" in errors["broken"]
+    assert errors.isna().sum() == 3
+    assert any("3 images, 6 nuclei, 2 failed" in line for line in said)
+    assert pd.read_csv(tmp_path / "found" / "objects.csv")["image"].nunique() == 2
+
+
+def test_an_image_on_which_the_network_fails_is_a_row_too(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, experiment: Callable[..., NucleiExperiment]
+) -> None:
+    def network(batch: np.ndarray) -> np.ndarray:
+        if batch.shape[1] == 40:
+            raise MemoryError("too large")
+        return batch[..., :1]
+
+    config = experiment({**READING, "normalize.kind": "range", "windows.size": 64, "windows.stride": 64})
+    monkeypatch.setattr(stage, "open_model", opened(config, network, tmp_path / "model"))
+    small = tmp_path / "small"
+    small.mkdir()
+    for name, size in (("a", 40), ("b", 60)):
+        cv2.imwrite(str(small / f"{name}.png"), np.eye(size, dtype=np.uint8) * 255)
+    assert run(small).failed == ("a.png",)
+    errors = pd.read_csv(tmp_path / "small-nuclei" / "images.csv").set_index("image")["error"]
+    assert errors["a"] == "MemoryError: too large"
 
 
 def test_what_is_in_the_way_is_told(images: Path, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     with pytest.raises(DataError, match="holds no image"):
-        find_images(tmp_path / "none")
-    with pytest.raises(ConfigError, match=r"images exists"):
-        predict("run", images, output=images, say=quiet)
+        run(tmp_path / "none", tmp_path / "found")
+    with pytest.raises(DataError, match="does not exist"):
+        run(tmp_path / "missing", tmp_path / "found")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mine.txt").write_text("")
+    with pytest.raises(ConfigError, match=r"new folder, but .*other exists"):
+        run(images, tmp_path / "other")
     with pytest.raises(ConfigError, match=r"keeps its train\.epochs"):
-        predict("run", images, output=tmp_path / "found", settings=["train.epochs=3"], say=quiet)
+        run(images, tmp_path / "found", settings=["train.epochs=3"])
+    assert not (tmp_path / "found").exists()
 
 
-def test_every_time_of_a_film_is_an_image_and_wells_keep_their_names(images: Path, tmp_path: Path) -> None:
+def test_results_within_the_input_are_not_taken_for_images(images: Path) -> None:
+    run(images, images / "first")
+    assert set(counts(run(images, images / "second").output)) == {"discs", "deeper/sixteen", "empty"}
+    with pytest.raises(DataError, match="results of earlier calls and no other image"):
+        run(images / "first" / "labels", images / "third")
+
+
+def test_every_time_of_a_film_is_an_image_and_wells_keep_their_names(tmp_path: Path) -> None:
     labels = disc_labels((80, 70), DISCS)
     film = np.stack([np.where(labels > 0, 60000, 500), np.where(labels == 1, 60000, 500)]).astype(np.uint16)
     for well in ("A01", "A02"):
         (tmp_path / "plate" / well).mkdir(parents=True)
         tifffile.imwrite(tmp_path / "plate" / well / "site1.tif", film, imagej=True, metadata={"axes": "TYX"})
-    output = predict("run", tmp_path / "plate", output=tmp_path / "found", say=quiet)
-    counts = pd.read_csv(output / "images.csv").set_index("image")["num_objects"].to_dict()
+    said: list[str] = []
+    output = predict(Request(str(tmp_path / "plate"), "run", output=tmp_path / "found"), say=said.append).output
     names = {f"{well}/site1_t{time:03}": (3, 1)[time] for well in ("A01", "A02") for time in (0, 1)}
-    assert counts == names
+    assert counts(output) == names
     assert all((output / "labels" / f"{name}.png").is_file() for name in names)
+    assert sum("each time by itself" in line for line in said) == 1
+    assert pd.read_csv(output / "images.csv")["file"].tolist() == ["A01/site1.tif"] * 2 + ["A02/site1.tif"] * 2
 
 
-def test_one_image_is_enough(images: Path, tmp_path: Path) -> None:
-    output = predict("run", images / "discs.png", output=tmp_path / "found", say=quiet)
-    assert pd.read_csv(output / "images.csv")["image"].tolist() == ["discs"]
+def test_channels_and_focal_planes_are_chosen_and_every_channel_is_measured(tmp_path: Path) -> None:
+    labels = disc_labels((80, 70), DISCS)
+    stack = np.full((3, 2, 80, 70), 100, np.uint16)
+    stack[1, 1] = np.where(labels > 0, 60_000, 500)
+    (tmp_path / "images").mkdir()
+    tifffile.imwrite(
+        tmp_path / "images" / "a.ome.tif",
+        stack,
+        metadata={
+            "axes": "ZCYX",
+            "Channel": {"Name": ["Actin", "DAPI"]},
+            "PhysicalSizeX": 0.5,
+            "PhysicalSizeXUnit": "µm",
+            "PhysicalSizeY": 0.5,
+            "PhysicalSizeYUnit": "µm",
+        },
+    )
+    said: list[str] = []
+    for name, asked in {"stain": {}, "name": {"channel": "dapi"}, "number": {"channel": 1, "z": 1}}.items():
+        predict(Request(str(tmp_path / "images"), "run", output=tmp_path / name, **asked), say=said.append)  # type: ignore[arg-type]
+        assert counts(tmp_path / name) == {"a": 3}
+        objects = pd.read_csv(tmp_path / name / "objects.csv")
+        assert (objects["mean_DAPI"] == 60_000).all()
+        assert (objects["sum_Actin"] == 100 * objects["area"]).all()
+        np.testing.assert_allclose(objects["area_um2"], objects["area"] / 4)
+    assert any("channel 1 (DAPI) of 2, maximum over 3 focal planes" in line for line in said)
+    assert counts(run(tmp_path / "images", tmp_path / "other", channel="Actin").output) == {"a": 0}
+
+
+def test_one_image_is_enough_and_a_name_of_digits_stays_as_it_is(images: Path, tmp_path: Path) -> None:
+    (images / "discs.png").rename(tmp_path / "01.png")
+    output = run(tmp_path / "01.png").output
+    assert output == tmp_path / "01-nuclei"
+    assert counts(output) == {"01": 3}
+    assert pd.read_csv(output / "objects.csv", dtype={"image": str})["image"].unique().tolist() == ["01"]
     assert not (output / "submission.csv").exists()
+
+
+def test_a_pattern_names_images_below_its_fixed_part(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = run(f"{images}/**/*.tif").output
+    assert output == images.with_name("images-nuclei")
+    assert counts(output) == {"deeper/sixteen": 3}
+    monkeypatch.chdir(images)
+    assert output_beside("*.png", "nuclei").resolve() == output
+    assert output_beside(".", "nuclei").resolve() == output
+    assert output_beside("deeper/", "nuclei") == Path("deeper-nuclei")
+
+
+def test_words_of_the_command_line_are_read_and_wrong_ones_are_told() -> None:
+    assert parse_formats("") == ("csv", "labels", "overlay")
+    assert parse_formats("roi, CSV") == ("csv", "roi")
+    with pytest.raises(ConfigError, match=r"unknown format 'geojsn'\. Did you mean geojson"):
+        parse_formats("csv,geojsn")
+    assert (parse_z(""), parse_z("3"), parse_z("mean")) == ("max", 3, "mean")
+    with pytest.raises(ConfigError, match="max, mean or the number"):
+        parse_z("sum")
+    assert (parse_channel(""), parse_channel("2"), parse_channel("DAPI")) == (None, 2, "DAPI")
 
 
 def test_nanotubes_are_counted_and_measured_beside_the_cells(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tube_experiment: Callable[..., NanotubeExperiment]
 ) -> None:
-    monkeypatch.setattr(stage, "open_model", opened(tube_experiment({"tubes.joins": "two"}), None))
-    sure = lambda image: np.stack([np.full(image.shape[:2], 0.9, np.float32), image[..., 0]], axis=-1)  # noqa: E731
-    monkeypatch.setattr(NanotubeReader, "score_maps", lambda reader, network, inputs: map(sure, inputs))
+    config = tube_experiment({"tubes.joins": "two"})
+    monkeypatch.setattr(stage, "open_model", opened(config, None, tmp_path / "model"))
+
+    def sure(_: NanotubeReader, __: object, inputs: list[np.ndarray]) -> Iterator[np.ndarray]:
+        for image in inputs:
+            yield np.stack([np.full(image.shape[:2], 0.9, np.float32), image[..., 0]], axis=-1)
+
+    monkeypatch.setattr(NanotubeReader, "score_maps", sure)
     (tmp_path / "images").mkdir()
     for seed in (0, 1):  # the first has a nanotube of 79 px, the second none
-        cv2.imwrite(str(tmp_path / "images" / f"tube{seed}.png"), tube_sample("a", seed=seed).image)
-    output = predict("run", tmp_path / "images", output=tmp_path / "found", say=quiet)
+        path = tmp_path / "images" / f"tube{seed}.tif"
+        resolution = {"resolution": (2e4, 2e4), "resolutionunit": "CENTIMETER"}
+        tifffile.imwrite(path, tube_sample("a", seed=seed).image, **resolution)
+    output = run(tmp_path / "images", formats=tuple(FORMATS)).output
+    assert output.name == "images-nanotubes"
     rows = pd.read_csv(output / "images.csv").set_index("image")
     assert rows[["num_objects", "num_cells"]].to_numpy().tolist() == [[1, 2], [0, 2]]
     assert rows["objects_per_cell"].tolist() == [0.5, 0.0]
     (found,) = pd.read_csv(output / "objects.csv").to_dict("records")
     assert found["length"] == pytest.approx(79.0, abs=4.0)
+    assert found["length_um"] == pytest.approx(found["length"] / 2, rel=1e-4)
     assert {found["first_cell"], found["last_cell"]} == {1, 2}
     assert all(abs(y - 24.0) < 1.5 for _, y in json.loads(found["line"]))
-    assert pd.read_csv(output / "objects.csv").columns[-1] == "line"
+    (feature,) = json.loads((output / "geojson" / "tube0.geojson").read_text())["features"]
+    assert feature["geometry"]["type"] == "LineString"
+    assert feature["properties"]["measurements"]["length"] == pytest.approx(found["length"])
+    assert pd.read_parquet(output / "objects.parquet")["line"].tolist() == [found["line"]]
+    assert "centre line" in (output / "README.txt").read_text()

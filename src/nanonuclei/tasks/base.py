@@ -38,7 +38,10 @@ class Reader(ABC):
         config: The experiment.
         noun: What an object is called.
         columns: What a served model tells of an object, beside the numbers of image and object: column to MLflow type.
-        table_columns: The columns of an object in the table that `predict` writes.
+        table_columns: The columns of an object in the table that `predict` writes; those that every task has, such as
+            the area, are measured anew there.
+        column_texts: Meaning and unit of the task's own columns of that table. Lengths, of unit ``px``, are told in
+            micrometres too where the size of a pixel is known.
         parameters: Parameters of a request, and the setting that each stands for.
         cautions: What a model of this task must not be trusted with, one sentence or two each.
         stains: Which channel of an image file is read where `channel` names none: regular expressions of its name, in
@@ -51,6 +54,7 @@ class Reader(ABC):
     noun: ClassVar[Noun]
     columns: ClassVar[Mapping[str, str]]
     table_columns: ClassVar[Sequence[str]]
+    column_texts: ClassVar[Mapping[str, tuple[str, str]]] = {}
     parameters: ClassVar[Mapping[str, str]]
     cautions: ClassVar[Sequence[str]]
     stains: ClassVar[Sequence[str]] = ()

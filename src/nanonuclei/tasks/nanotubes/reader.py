@@ -54,6 +54,15 @@ class NanotubeReader(Reader):
         *(*BOX, "area", "score", "length", "width", "straightness", "strength"),
         *("first_cell", "last_cell", "line"),
     )
+    column_texts = {
+        "length": ("length of the centre line", "px"),
+        "width": ("full width at half maximum, which holds the blur of the microscope", "px"),
+        "straightness": ("distance of the ends / length", ""),
+        "strength": ("contrast along the line, in standard deviations of the noise", ""),
+        "first_cell": ("number of the cell at the first end, 0 for none", ""),
+        "last_cell": ("number of the cell at the last end, 0 for none", ""),
+        "line": ("centre line, [[x, y], ...], the middle of the first pixel being 0, 0; px", ""),
+    }
     parameters = {
         "window_threshold": "tubes.window_threshold",
         "min_score": "tubes.min_score",

@@ -1,0 +1,59 @@
+"""A picture of the image with its objects outlined, to look at."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nanonuclei.imaging.types import Image, Int32Array, UInt8Array
+from nanonuclei.report.exports.png import palette_png
+
+_COLOURS = ((255, 176, 0), (64, 196, 255), (255, 96, 60), (80, 230, 140), (255, 130, 220), (245, 240, 80))
+"""Of the outlines, red, green, blue."""
+
+_GREYS = 256 - len(_COLOURS)
+"""Steps of grey; the numbers of the colours follow them."""
+
+_BRIGHTNESS = 0.7
+"""How bright white is drawn, so that the colours stand out."""
+
+_DARK, _BRIGHT = 1.0, 99.8
+"""Percentiles of the image that become black and white."""
+
+_SAMPLES = 40_000
+"""About as many pixels tell the contrast."""
+
+
+def overlay(image: Image, labels: Int32Array) -> bytes:
+    """Draws the image in grey, its contrast stretched, with the border pixels of each object in colour.
+
+    Args:
+        image: ``(height, width)`` or ``(height, width, 3)``, uint8, uint16 or float32.
+        labels: ``(height, width)``, 0 background.
+
+    Returns:
+        A PNG of the same size.
+    """
+    drawn = _grey(image)
+    edge = np.zeros(labels.shape, bool)
+    for one, other in (
+        ((slice(1, None),), (slice(None, -1),)),
+        ((slice(None), slice(1, None)), (slice(None), slice(None, -1))),
+    ):
+        differs = labels[one] != labels[other]
+        edge[one] |= differs
+        edge[other] |= differs
+    edge[0] = edge[-1] = edge[:, 0] = edge[:, -1] = True
+    edge &= labels > 0
+    # Objects are numbered from the top, so that neighbours often have numbers one or two apart.
+    drawn[edge] = _GREYS + labels[edge] % len(_COLOURS)
+    greys = np.repeat(np.arange(_GREYS)[:, None] * _BRIGHTNESS, 3, axis=1)
+    return palette_png(drawn, np.concatenate([greys, _COLOURS]).astype(np.uint8))
+
+
+def _grey(image: Image) -> UInt8Array:
+    step = max(1, int(np.sqrt(image.shape[0] * image.shape[1] / _SAMPLES)))
+    low, high = np.percentile(image[::step, ::step], (_DARK, _BRIGHT))
+    factor = (_GREYS - 1) / max(float(high - low), 1e-9)
+    plain = image if image.ndim == 2 else image.mean(axis=2, dtype=np.float32)
+    stretched = np.clip((plain.astype(np.float32) - np.float32(low)) * np.float32(factor), 0, _GREYS - 1)
+    return np.asarray(stretched, np.uint8)

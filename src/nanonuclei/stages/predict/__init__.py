@@ -1,0 +1,1 @@
+"""Predict: from images to tables, outlines and labels of their objects."""

@@ -1,0 +1,87 @@
+"""How a call tells the user how far it is: a bar on a terminal, lines elsewhere, and a log file in any case."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nanonuclei.writing import append_text
+
+LOG = "predict.log"
+
+
+class Progress:
+    """Tells lines to the user and the log, and counts files.
+
+    Attributes:
+        num_files: Files of this call.
+        num_done: Files that are done.
+    """
+
+    def __init__(self, num_files: int, *, log: Path, say: Callable[[str], None]) -> None:
+        self.num_files, self.num_done = num_files, 0
+        self._log, self._say = log, say
+        self._told: set[str] = set()
+
+    def once(self, key: str, line: str) -> None:
+        """Tells a line to the user, unless one of the same key was told before."""
+        if key and key not in self._told:
+            self._told.add(key)
+            self._say(line)
+
+    def log(self, line: str) -> None:
+        """Adds a line to the log file."""
+        append_text(self._log, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(line.split())}\n")
+
+    def advance(self) -> None:
+        """Counts a file."""
+        self.num_done += 1
+
+
+class _Bar(Progress):
+    """The same with a bar below the lines: images, rate, time left."""
+
+    def __init__(self, num_files: int, *, log: Path) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        self.bar = RichProgress(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("images, {task.fields[rate]:.1f}/s,"),
+            TimeElapsedColumn(),
+            TextColumn("done,"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+        )
+        console = self.bar.console
+        super().__init__(
+            num_files, log=log, say=lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
+        )
+        self._task = self.bar.add_task("", total=num_files, rate=0.0)
+        self._started = time.monotonic()
+
+    def advance(self) -> None:
+        super().advance()
+        rate = self.num_done / max(time.monotonic() - self._started, 1e-9)
+        self.bar.update(self._task, advance=1, rate=rate)
+
+
+@contextmanager
+def shown_progress(num_files: int, *, log: Path, say: Callable[[str], None]) -> Iterator[Progress]:
+    """Yields a bar where lines go to a terminal, else lines only.
+
+    Args:
+        num_files: Files of this call.
+        log: Log file, which is added to.
+        say: Told lines; a bar takes the place of `print` alone.
+    """
+    if say is print and num_files and sys.stdout.isatty():
+        bar = _Bar(num_files, log=log)
+        with bar.bar:
+            yield bar
+        return
+    yield Progress(num_files, log=log, say=say)

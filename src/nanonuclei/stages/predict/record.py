@@ -1,0 +1,173 @@
+"""What stands in a folder of results: which images are done, and with which model and settings."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence, Set
+from pathlib import Path
+from typing import Any
+
+from nanonuclei.config.params import flatten
+from nanonuclei.errors import ConfigError
+from nanonuclei.report.exports.tables import cell
+from nanonuclei.serving.folder import CONFIG, NETWORK
+from nanonuclei.serving.named import OpenedModel
+from nanonuclei.serving.shipped.provenance import NO_ANSWER_NEEDS, PROVENANCE, file_sha256, starts_with
+from nanonuclei.stages.predict.request import RECORD, Request
+from nanonuclei.writing import append_text, remove_partial, write_text
+
+FORMAT = 1
+"""Version of the files in a folder of results; a change of their content raises it."""
+
+IMAGES = "images.csv"
+_FIRST = ("image", "file", "height", "width", "pixel_size_um", "num_objects")
+_LAST = ("choice", "error", "fingerprint")
+
+
+def fingerprint(opened: OpenedModel, request: Request) -> str:
+    """Returns 12 hex digits over all that decides what is written of an image."""
+    folder = opened.named.folder
+    skipped = (*NO_ANSWER_NEEDS, PROVENANCE, NETWORK, CONFIG)
+    files = {
+        path.name: file_sha256(path)
+        for path in sorted(folder.iterdir())
+        if path.is_file() and not starts_with(path.name, skipped)
+    }
+    asked = {
+        "format": FORMAT,
+        "files": files,
+        "config": flatten(opened.config),
+        "channel": request.channel,
+        "z": request.z,
+        "formats": sorted(request.formats),
+        "submission": request.submission,
+    }
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def open_folder(output: Path, made_with: Mapping[str, Any], *, resume: bool) -> list[str]:
+    """Makes a folder of results, or takes up one that is there.
+
+    Args:
+        output: The folder.
+        made_with: What it is made with; at least ``fingerprint``.
+        resume: Whether to go on in a folder that holds results.
+
+    Returns:
+        What the user should know, a line each.
+
+    Raises:
+        ConfigError: The folder holds something else, or results, and `resume` was not asked for.
+        DataError: The disk is full or the folder cannot be written.
+    """
+    record, lines = output / RECORD, []
+    if record.is_file():
+        same = _read(record).get("fingerprint") == made_with["fingerprint"]
+        if not resume:
+            how = "to go on with it" if same else "to do its images over, as model or settings were others"
+            raise ConfigError(
+                f"{output} holds results of an earlier call. Add --resume {how}, or name another --output"
+            )
+        if not same:
+            lines.append(f"{output} was made with another model or other settings: its images are done over.")
+        remove_partial(output)
+    elif output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ConfigError(
+            f"results are written to a new folder, but {output} exists. Name another --output, or remove it"
+        )
+    write_text(record, json.dumps(dict(made_with), indent=2, ensure_ascii=False) + "\n")
+    return lines
+
+
+def _read(record: Path) -> dict[str, Any]:
+    try:
+        tree = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return tree if isinstance(tree, dict) else {}
+
+
+class ImagesTable:
+    """`images.csv`: a row per image, added when all else of the image is written. Rows of earlier calls are kept.
+
+    Attributes:
+        known: Names of the images that had a row before this call.
+        done: Names of the images whose results are as this call would write them.
+    """
+
+    def __init__(self, folder: Path, *, fingerprint: str) -> None:
+        self._path, self._fingerprint = folder / IMAGES, fingerprint
+        self._columns: list[str] = [*_FIRST, *_LAST]
+        rows = self._rows()
+        self.known = {row["image"] for row in rows}
+        self.done = {row["image"] for row in self._latest(rows) if self._is_done(row)}
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Adds the row of an image, as text in one piece.
+
+        Args:
+            row: At least ``image`` and ``file``; columns that no row had before are put among the others.
+
+        Raises:
+            DataError: The disk is full or the folder cannot be written.
+        """
+        new = [column for column in row if column not in self._columns]
+        if new or not self._path.is_file():
+            before = self._rows()
+            self._columns = [*self._columns[: -len(_LAST)], *new, *_LAST]
+            self._write(before)
+        append_text(self._path, self._text([{**row, "fingerprint": self._fingerprint}]))
+
+    def finish(self, order: Sequence[str], *, whole: Set[str]) -> list[dict[str, str]]:
+        """Leaves one row per image, in the order of their files, once all images are done.
+
+        Args:
+            order: Files of this call, as `add` got them.
+            whole: Files of which this call read every image without an error: errors of earlier calls are dropped.
+
+        Returns:
+            The rows of the images that have results of this call's model and settings.
+
+        Raises:
+            DataError: The disk is full or the folder cannot be written.
+        """
+        rows = self._rows()
+        place = {file: number for number, file in enumerate(order)}
+        kept = [row for row in self._latest(rows) if not (row["error"] and row["file"] in whole)]
+        kept.sort(key=lambda row: (place.get(row["file"], len(place)), len(row["image"]), row["image"]))
+        if kept != rows:
+            self._write(kept)
+        return [row for row in kept if self._is_done(row)]
+
+    def _is_done(self, row: Mapping[str, str]) -> bool:
+        return row["fingerprint"] == self._fingerprint and not row["error"]
+
+    def _latest(self, rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+        return list({row["image"]: row for row in rows}.values())
+
+    def _rows(self) -> list[dict[str, str]]:
+        """Reads the table, and cuts off a last line without end."""
+        if not self._path.is_file():
+            return []
+        content = self._path.read_bytes()
+        if not content.endswith(b"\n"):
+            content = content[: content.rfind(b"\n") + 1]
+            with self._path.open("rb+") as file:
+                file.truncate(len(content))
+        reader = csv.DictReader(io.StringIO(content.decode("utf-8"), newline=""))
+        self._columns = list(reader.fieldnames or self._columns)
+        return list(reader)
+
+    def _write(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        head = io.StringIO()
+        csv.writer(head, lineterminator="\n").writerow(self._columns)
+        write_text(self._path, head.getvalue() + self._text(rows))
+
+    def _text(self, rows: Sequence[Mapping[str, Any]]) -> str:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows([cell(row.get(column)) for column in self._columns] for row in rows)
+        return text.getvalue()

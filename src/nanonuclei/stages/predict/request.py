@@ -1,0 +1,120 @@
+"""What a call of `predict` asks for, and where its images and results lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nanonuclei.config.params import Scalar
+from nanonuclei.data.files.listing import list_images
+from nanonuclei.data.files.reading import stem
+from nanonuclei.errors import ConfigError, DataError, nearest_name
+from nanonuclei.report.exports.readme import FORMATS
+
+DEFAULT_FORMATS = ("csv", "labels", "overlay")
+
+RECORD = "nanonuclei.json"
+"""File that makes a folder one of results: what it was made with. Images below such a folder are passed over."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for.
+
+    Attributes:
+        images: An image, a folder that is searched with all its subfolders, or a pattern such as ``plates/**/*.tif``.
+        model: See `serving.named.find_model`.
+        output: Folder of the results; None: beside the input, with the name of the objects, ``FOLDER-nuclei``.
+        channel: Number from 0, or name, of the channel in which the objects are seen; None: as the model has it.
+        z: Focal planes: ``max``, ``mean`` or the number of one.
+        formats: Of `FORMATS`.
+        settings: Texts ``path=value`` that say how objects are read, such as ``windows.num_views=8``.
+        submission: Whether to write ``submission.csv`` as the Data Science Bowl 2018 took it.
+        resume: Whether to go on in a folder that holds results.
+    """
+
+    images: str
+    model: str
+    output: Path | None = None
+    channel: int | str | None = None
+    z: int | str = "max"
+    formats: Sequence[str] = DEFAULT_FORMATS
+    settings: Sequence[str] = field(default=())
+    submission: bool = False
+    resume: bool = False
+
+
+def parse_formats(text: str) -> tuple[str, ...]:
+    """Reads names of formats with commas between them; the default where there is none.
+
+    Raises:
+        ConfigError: One is not known.
+    """
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in FORMATS:
+            raise ConfigError(f"unknown format {name!r}. {nearest_name(name, FORMATS)}")
+    return tuple(name for name in FORMATS if name in (names or DEFAULT_FORMATS))
+
+
+def parse_z(text: str) -> int | str:
+    """Reads which focal planes are taken.
+
+    Raises:
+        ConfigError: It is neither ``max`` nor ``mean`` nor a number.
+    """
+    if text.isdecimal():
+        return int(text)
+    if text not in ("", "max", "mean"):
+        raise ConfigError(f"z must be max, mean or the number of a focal plane from 0, got {text!r}")
+    return text or "max"
+
+
+def parse_channel(text: str) -> int | str | None:
+    """Reads the name or number of a channel; None for an empty text."""
+    return int(text) if text.isdecimal() else text or None
+
+
+def output_beside(images: str, noun: str) -> Path:
+    """Returns the folder of results of an input: beside it, with the name of the objects at its end."""
+    path = Path(images)
+    if not path.exists():
+        parts = path.parts
+        fixed = next((place for place, part in enumerate(parts) if any(sign in part for sign in "*?[")), len(parts))
+        path = Path(*parts[:fixed])
+    whole = path.resolve()
+    name = stem(whole.name) if path.is_file() else whole.name
+    beside = path.parent if path.name not in ("", "..") else whole.parent
+    return beside / f"{name}-{noun}"
+
+
+def find_images(images: str, *, output: Path) -> dict[str, Path]:
+    """Returns the images of an input by name, see `list_images`, without those in folders of results.
+
+    Args:
+        images: See `Request`.
+        output: Folder of the results, which may lie in the input.
+
+    Raises:
+        DataError: There is none.
+    """
+    own, results = output.resolve(), {}
+    found = {}
+    for name, path in list_images(images).items():
+        parent = path.parent
+        if parent not in results:
+            around = [parent, *parent.parents]
+            results[parent] = any((folder / RECORD).is_file() for folder in around) or own in [
+                folder.resolve() for folder in around
+            ]
+        if not results[parent]:
+            found[name] = path
+    if not found:
+        raise DataError(f"{images} holds results of earlier calls and no other image. Name the folder of the images")
+    return found
+
+
+def told(settings: dict[str, Scalar]) -> str:
+    """Returns settings as they are written on a command line."""
+    return " ".join(f"{path}={value}" for path, value in sorted(settings.items()))

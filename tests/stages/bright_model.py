@@ -1,0 +1,52 @@
+"""The folder of a model whose network takes bright pixels for foreground: no training, and the answer is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+from tests.conftest import ROOT, TINY, disc_labels
+
+from nanonuclei.config.params import load_experiment, to_yaml
+
+DISCS = [(12.0, 12.0, 6.0), (30.0, 40.0, 8.0), (60.0, 20.0, 5.0)]
+SHAPE = (80, 70)
+READING = {"target.kind": "foreground", "loss.kind": "binary_crossentropy", "instances.min_area": 5}
+
+
+def bright_model(folder: Path) -> Path:
+    """Writes `network.onnx`, whose score is the first channel, and `config.yaml`."""
+    folder.mkdir(parents=True)
+    sizes = ["batch", "height", "width"]
+    bounds = [
+        helper.make_tensor(name, TensorProto.INT64, [1], [value]) for name, value in (("a", 0), ("b", 1), ("c", 3))
+    ]
+    graph = helper.make_graph(
+        [helper.make_node("Slice", ["image", "a", "b", "c"], ["score"])],
+        "bright",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [*sizes, 3])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [*sizes, 1])],
+        bounds,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, folder / "network.onnx")
+    settings = {**TINY, **READING, "normalize.kind": "range"}
+    config = load_experiment("nuclei", path=ROOT / "params.yaml", settings=settings)
+    (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+    return folder
+
+
+def disc_image(number: int = 0) -> np.ndarray:
+    """An image of the discs, a little brighter for each number."""
+    return np.where(disc_labels(SHAPE, DISCS) > 0, 240 + number, 10).astype(np.uint8)
+
+
+def write_images(folder: Path, names: list[str]) -> Path:
+    """Writes images of the discs, by names such as ``A01/site1.png``."""
+    for number, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / name), disc_image(number))
+    return folder

@@ -1,0 +1,152 @@
+"""Images pass reading, network and writing at once: few are in memory, the order stays, failures come through."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.conftest import ROOT
+from tests.stages.bright_model import bright_model, write_images
+
+from nanonuclei.cli import main
+from nanonuclei.stages.predict.flow import AHEAD, BEHIND, WRITERS, ReadAhead, in_order
+from nanonuclei.stages.predict.progress import shown_progress
+
+
+def test_answers_come_in_the_order_of_the_images_and_few_are_in_memory() -> None:
+    started, finished, most, answers = [0], [0], [0], []
+    lock = threading.Lock()
+
+    def images() -> Iterator[int]:
+        for number in range(60):
+            with lock:
+                started[0] += 1
+                most[0] = max(most[0], started[0] - finished[0])
+            yield number
+
+    def seen(number: int) -> Callable[[], int]:
+        def write() -> int:
+            time.sleep(0.003 if number % 3 else 0.008)
+            return number
+
+        return write
+
+    def done(number: int) -> None:
+        answers.append(number)
+        with lock:
+            finished[0] += 1
+
+    with ReadAhead(images()) as ahead:
+        in_order(ahead, seen, done=done)
+    assert answers == list(range(60))
+    assert most[0] <= AHEAD + BEHIND + WRITERS + 3
+
+
+@pytest.mark.parametrize("station", ["reading", "network", "writing"])
+def test_an_error_ends_the_flow_after_the_answers_before_it(station: str) -> None:
+    answers: list[int] = []
+
+    def images() -> Iterator[int]:
+        for number in range(100):
+            if number == 5 and station == "reading":
+                raise OSError("reading")
+            yield number
+
+    def seen(number: int) -> Callable[[], int]:
+        if number == 5 and station == "network":
+            raise OSError("network")
+
+        def write() -> int:
+            if number == 5 and station == "writing":
+                raise OSError("writing")
+            return number
+
+        return write
+
+    with pytest.raises(OSError, match=station), ReadAhead(images()) as ahead:
+        in_order(ahead, seen, done=answers.append)
+    assert answers[:5] == [0, 1, 2, 3, 4]
+    assert 5 not in answers
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("reading", "writing"))]
+
+
+def test_sentences_are_told_once_and_the_log_holds_every_line(tmp_path: Path) -> None:
+    said: list[str] = []
+    with shown_progress(3, log=tmp_path / "predict.log", say=said.append) as progress:
+        for number in range(3):
+            progress.once("same", f"channel {number}")
+            progress.once("", "nothing")
+            progress.log(f"line {number}\nof it")
+            progress.advance()
+    assert said == ["channel 0"]
+    assert progress.num_done == 3
+    assert [line[20:] for line in (tmp_path / "predict.log").read_text().splitlines()] == [
+        f"line {number} of it" for number in range(3)
+    ]
+
+
+def test_a_bar_is_shown_on_a_terminal_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    with shown_progress(2, log=tmp_path / "predict.log", say=print) as progress:
+        progress.once("a", "Of [a].tif: channel 0")
+        progress.advance()
+        progress.advance()
+    told = re.sub(r"\x1b\[[0-9;?]*[a-z]", "", capsys.readouterr().out)
+    assert "Of [a].tif: channel 0" in told
+    assert "2/2 images," in told
+
+
+def test_a_prediction_imports_no_training_no_tracking_and_no_charts(tmp_path: Path) -> None:
+    images = write_images(tmp_path / "images", ["a.png"])
+    model = bright_model(tmp_path / "model")
+    script = (
+        "import sys\nfrom nanonuclei.cli import main\n"
+        f"assert main(['predict', {str(images)!r}, '--model', '{model}/', '--formats', 'csv,roi,geojson,labels,overlay'"
+        ", '--submission']) == 0\n"
+        "print(sorted({'keras', 'tensorflow', 'mlflow', 'jax', 'torch', 'matplotlib', 'sklearn', 'dvc', 'rich'} & "
+        "set(sys.modules)))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+SHARED = os.environ.get("NANONUCLEI_SHARED", "")
+
+
+@pytest.mark.skipif(not SHARED, reason="NANONUCLEI_SHARED names no folder")
+@pytest.mark.parametrize(
+    ("name", "options", "code", "images"),
+    [
+        *(
+            (name, "", 0, 1)
+            for name in ("channels_cyx.ome.tif", "zstack_zyx.tif", "12bit_in_16.tif", "float32_0_1.tif")
+        ),
+        *((name, "", 0, 1) for name in ("float32_counts_nan.tif", "int16_negative.tif", "uint32.tif", "bool.tif")),
+        *((name, "", 0, 1) for name in ("palette.png", "grey.jp2", "grey.webp", "grey.gif", "from_a_mac")),
+        ("two_samples_yxc.tif", "", 3, 0),
+        ("two_samples_yxc.tif", "--channel 1", 0, 1),
+        ("hyperstack_tzcyx.tif", "--channel 1 --z max", 0, 2),
+        ("timelapse_tyx.tif", "", 0, 3),
+        ("plate", "", 0, 2),
+        ("one_broken", "", 3, 2),
+    ],
+)
+def test_files_that_people_bring_are_read(tmp_path: Path, name: str, options: str, code: int, images: int) -> None:
+    place, model = Path(SHARED, "cases", name), bright_model(tmp_path / "model")
+    words = ["predict", str(place), "--model", f"{model}/", "--output", str(tmp_path / "found"), *options.split()]
+    assert main(words) == code
+    table = pd.read_csv(tmp_path / "found" / "images.csv")
+    assert table["error"].isna().sum() == images
+    assert np.isfinite(table.loc[table["error"].isna(), "num_objects"]).all()
