@@ -81,17 +81,18 @@ def test_an_error_ends_the_flow_after_the_answers_before_it(station: str) -> Non
 
 def test_sentences_are_told_once_and_the_log_holds_every_line(tmp_path: Path) -> None:
     said: list[str] = []
-    with shown_progress(3, log=tmp_path / "predict.log", say=said.append) as progress:
+    log = tmp_path / "predict.log"
+    with shown_progress(3, log=log, say=said.append) as progress:
         for number in range(3):
             progress.once("same", f"channel {number}")
             progress.once("", "nothing")
             progress.log(f"line {number}\nof it")
             progress.advance()
-    assert said == ["channel 0"]
+        for number in range(30):
+            progress.failed(f"failure {number}")
+    assert said == ["channel 0", *(f"failure {number}" for number in range(20)), f"More failures are in {log} alone."]
     assert progress.num_done == 3
-    assert [line[20:] for line in (tmp_path / "predict.log").read_text().splitlines()] == [
-        f"line {number} of it" for number in range(3)
-    ]
+    assert [line[20:] for line in log.read_text().splitlines()] == [f"line {number} of it" for number in range(3)]
 
 
 def test_a_bar_is_shown_on_a_terminal_alone(

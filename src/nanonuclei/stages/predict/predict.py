@@ -170,7 +170,7 @@ class _Call:
             where = f"[{progress.num_done + 1}/{progress.num_files}] {answer.row['image']}"
             if error := answer.row.get("error"):
                 outcome.failed[file] = None
-                progress.once(f"failed {answer.row['image']}", f"No result: {error}")
+                progress.failed(f"No result: {error}")
                 progress.log(f"{where}: {error}")
                 return
             progress.log(f"{where}: {self.reader.noun.count(answer.row['num_objects'])}, {answer.seconds:.2f} s")
@@ -179,7 +179,7 @@ class _Call:
         try:
             with ReadAhead(self._images(paths, files, table.done)) as images:
                 in_order(images, lambda image: self._seen(image, table), done=done)
-        except DataError as error:
+        except (DataError, OSError) as error:
             stays = f"What was done stays ({progress.num_done} of {progress.num_files} images of this call)"
             raise DataError(f"{error}. {stays}; then go on with --resume") from error
         except KeyboardInterrupt:

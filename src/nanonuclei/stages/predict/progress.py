@@ -12,6 +12,9 @@ from nanonuclei.writing import append_text
 
 LOG = "predict.log"
 
+MOST_FAILURES = 20
+"""Failures that the user is told one by one; the log and the table of images have all of them."""
+
 
 class Progress:
     """Tells lines to the user and the log, and counts files.
@@ -22,7 +25,7 @@ class Progress:
     """
 
     def __init__(self, num_files: int, *, log: Path, say: Callable[[str], None]) -> None:
-        self.num_files, self.num_done = num_files, 0
+        self.num_files, self.num_done, self._num_failed = num_files, 0, 0
         self._log, self._say = log, say
         self._told: set[str] = set()
 
@@ -31,6 +34,14 @@ class Progress:
         if key and key not in self._told:
             self._told.add(key)
             self._say(line)
+
+    def failed(self, line: str) -> None:
+        """Tells the user a failure, unless there were many."""
+        self._num_failed += 1
+        if self._num_failed <= MOST_FAILURES:
+            self._say(line)
+        elif self._num_failed == MOST_FAILURES + 1:
+            self._say(f"More failures are in {self._log} alone.")
 
     def log(self, line: str) -> None:
         """Adds a line to the log file."""
