@@ -223,7 +223,7 @@ def channel_index(
             found = [number for number, name in enumerate(names) if re.search(stain, name, re.IGNORECASE)]
             if found:
                 return found[0]
-        raise DataError(f"holds {len(names)} channels, and none is chosen: {known}. Name one, such as channel=0")
+        raise DataError(f"holds {len(names)} channels, and none is chosen: {known}. Name one, such as channel 0")
     if isinstance(channel, int):
         if 0 <= channel < len(names):
             return channel
