@@ -23,6 +23,7 @@ from nanonuclei.imaging.networks import Network
 from nanonuclei.serving.folder import CONFIG, NETWORK, ONNX, load_folder
 from nanonuclei.serving.model import REQUEST_LIMITS, TASK, signature
 from nanonuclei.tasks import create_reader, create_task, task_package
+from nanonuclei.tracking.database import FAILING, not_answering, shown_uri
 
 if TYPE_CHECKING:
     import keras
@@ -208,7 +209,9 @@ def files_at(uri: str) -> Path:
     try:
         files = model_files(uri)
     except (MlflowException, OSError) as error:
-        raise TrackingError(f"no model {uri!r} at {mlflow.get_tracking_uri()}. Check its name and version") from error
+        if getattr(error, "error_code", "") in FAILING:
+            raise not_answering(error) from error
+        raise TrackingError(f"no model {uri!r} at {shown_uri()}. Check its name and version") from error
     return files
 
 

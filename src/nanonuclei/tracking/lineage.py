@@ -23,6 +23,7 @@ from nanonuclei.config.params import flatten
 from nanonuclei.data.catalog import fingerprint_of_table
 from nanonuclei.data.versions import cache_folder, content_md5, dataset_in_cache, file_md5, pinned_md5
 from nanonuclei.errors import DataError, TrackingError
+from nanonuclei.tracking.database import FAILING, not_answering
 from nanonuclei.tracking.facts import FACTS, TAG, model_md5
 from nanonuclei.tracking.runs import existing_run, first_line
 
@@ -110,6 +111,8 @@ def run_of(reference: str) -> str:
     try:
         found: str | None = mlflow.models.get_model_info(reference).run_id
     except MlflowException as error:
+        if error.error_code in FAILING:
+            raise not_answering(error) from error
         raise TrackingError(f"no model {reference!r}: {first_line(error)}") from error
     if found is None:
         raise TrackingError(f"model {reference} was not logged by a run, so nothing is known of where it comes from")

@@ -19,14 +19,17 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from nanonuclei.config.params import Scalar
-from nanonuclei.errors import TrackingError
+from nanonuclei.errors import TrackingError, without_password
 from nanonuclei.interrupts import interrupted
+from nanonuclei.tracking.database import SHORT_RUN_ID, full_run_id, no_run, not_answering, one_run, shown_uri
 
 PARENT = "mlflow.parentRunId"
 PARENT_VARIABLE = "NANONUCLEI_PARENT_RUN"
 """Environment variable that tells a stage which run it is a child of."""
 NOT_CODE = (":(exclude)dvc.lock", ":(exclude)pipelines/*/dvc.lock", ":(exclude)build")
 """What a pipeline writes itself while it runs does not make its working tree dirty."""
+UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")
+"""MLflow's codes for things that are not there; any other code says that the server or database does not answer."""
 BATCH = 100
 """Parameters that MLflow takes in one request."""
 
@@ -82,7 +85,7 @@ def stage_run(
             run_id=resume or given, run_name=None if resume or given else name, log_system_metrics=system_metrics
         )
     except MlflowException as error:
-        raise TrackingError(f"cannot open a run at {mlflow.get_tracking_uri()}: {first_line(error)}") from error
+        raise TrackingError(f"cannot open a run at {shown_uri()}: {first_line(error)}") from error
     run_id: str = run.info.run_id
     try:
         if given and not resume:
@@ -103,18 +106,21 @@ def stage_run(
 
 
 def existing_run(run_id: str) -> mlflow.entities.Run:
-    """Returns a run.
+    """Returns a run that is named by its id, or by the unique beginning of it.
 
     Raises:
-        TrackingError: There is none with that id.
+        TrackingError: There is none with that id, several begin so, or the tracking server does not answer.
     """
+    run_id = full_run_id(run_id)
     try:
-        return MlflowClient().get_run(run_id)
+        client = MlflowClient()
+        if SHORT_RUN_ID.fullmatch(run_id):
+            experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+            begun = client.search_runs(experiments, f"attributes.run_id LIKE '{run_id}%'")
+            run_id = one_run(run_id, [run.info.run_id for run in begun])
+        return client.get_run(run_id)
     except MlflowException as error:
-        raise TrackingError(
-            f"no run {run_id!r} at {mlflow.get_tracking_uri()}. `mlflow runs list` or the UI shows the ids; "
-            "MLFLOW_TRACKING_URI names another server"
-        ) from error
+        raise no_run(run_id) if error.error_code in UNKNOWN else not_answering(error) from error
 
 
 def log_settings(run_id: str, settings: Mapping[str, Scalar]) -> None:
@@ -144,7 +150,7 @@ def git_tags() -> dict[str, str]:
 
 def first_line(error: BaseException) -> str:
     """Returns an error's message on one line, cut to what fits into a tag."""
-    return " ".join(str(error).split())[:500] or type(error).__name__
+    return without_password(" ".join(str(error).partition("[SQL")[0].split()))[:500] or type(error).__name__
 
 
 def _git(*arguments: str) -> str:
