@@ -109,6 +109,13 @@ def test_one_run_holds_all_that_is_needed_to_repeat_it_and_its_model_can_be_used
         labels = from_run_lengths(objects["run_lengths"].tolist(), (64, 64)).labels
         assert np.bincount(labels.ravel())[1:].tolist() == objects["area"].tolist()
 
+    said.clear()
+    assert train(None, resume=run_id[:10], say=said.append) == run_id
+    assert f"Run {run_id} is finished: nothing was changed" in said[0]
+    again = existing_run(run_id)
+    assert again.info.end_time == run.info.end_time
+    assert again.data.to_dictionary() == run.data.to_dictionary()
+
     child = existing_run(evaluate_run(run_id, split="test", settings=["windows.num_views=1"], say=quiet))
     assert child.data.tags["mlflow.parentRunId"] == run_id
     for name, value in child.data.metrics.items():

@@ -68,7 +68,8 @@ def test_server_that_is_away_is_said_to_be_away(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_look_imports_no_mlflow(project: Path) -> None:
     code = (
-        "import sys\nfrom nanonuclei.errors import TrackingError\nfrom nanonuclei.tracking.database import full_run_id\n"
+        "import sys\nfrom nanonuclei.errors import TrackingError\n"
+        "from nanonuclei.tracking.database import full_run_id\n"
         "try:\n    full_run_id('abcd')\nexcept TrackingError as error:\n    print(error)\n"
         "assert not {'mlflow', 'numpy', 'sqlalchemy'} & set(sys.modules)"
     )

@@ -135,7 +135,7 @@ def test_description_is_cut_to_what_the_database_keeps(tmp_path: Path) -> None:
 def test_losing_one_of_two_promotions_of_a_model_hears_that_it_is_champion(tmp_path: Path) -> None:
     version = registered(tmp_path, 1)
     move_champion(version, expected="")
-    with pytest.raises(TrackingError, match="version 1 of nuclei is champion already.*Nothing is left to do"):
+    with pytest.raises(TrackingError, match=r"version 1 of nuclei is champion already.*Nothing is left to do"):
         move_champion(version, expected="")
 
 

@@ -20,6 +20,7 @@ from nanonuclei.config.params import Scalar, load_experiment, to_yaml
 from nanonuclei.config.stored import stored_task
 from nanonuclei.errors import TrackingError
 from nanonuclei.imaging.networks import Network
+from nanonuclei.invocation import command
 from nanonuclei.serving.folder import CONFIG, NETWORK, ONNX, load_folder
 from nanonuclei.serving.model import REQUEST_LIMITS, TASK, signature
 from nanonuclei.tasks import create_reader, create_task, task_package
@@ -154,7 +155,8 @@ def model_uri(run: mlflow.entities.Run) -> str:
     if uri is None:
         raise TrackingError(
             f"run {run.info.run_id} holds no model: its training did not end, it is none, or one of the pipeline, "
-            "whose evaluation holds it. Name that run, or go on with `mlflow run . -e train -P resume=RUN_ID`"
+            "whose evaluation holds it. Name that run, or go on with "
+            f"`{command('train', resume=run.info.run_id)}`"
         )
     return str(uri)
 

@@ -12,6 +12,7 @@ from nanonuclei.drawing.tables import table
 from nanonuclei.report.explore import histograms, image_grid, split_overview
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.tasks import create_dataset
+from nanonuclei.tracking.database import ui_command
 from nanonuclei.tracking.runs import stage_run
 
 GRID = 12
@@ -52,5 +53,5 @@ def explore(config: ExperimentConfig, *, say: Callable[[str], None] = print) -> 
         mlflow.log_metrics({"images": len(catalog.samples), "objects": int(splits["objects"].sum())})
     say("")
     say(table([[str(cell) for cell in row] for row in splits.to_numpy()], header=list(splits.columns)))
-    say(f"\nRun {run_id}. See it: mlflow ui --backend-store-uri {mlflow.get_tracking_uri()}")
+    say(f"\nRun {run_id}. See it: {ui_command()}")
     return run_id

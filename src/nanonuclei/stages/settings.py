@@ -11,6 +11,7 @@ from nanonuclei.config.params import Scalar, load_experiment, load_recipe, parse
 from nanonuclei.config.roles import paths_of, sections_of
 from nanonuclei.config.section import Role
 from nanonuclei.errors import ConfigError, DataError, nearest_name
+from nanonuclei.invocation import command, option
 from nanonuclei.stages.places import DATA, PARAMS, RECIPES
 from nanonuclei.tasks import dataset_type
 from nanonuclei.tasks.dataset import SIMULATED
@@ -83,7 +84,7 @@ def _present_dataset(task: str, asked: str) -> str:
         return SIMULATED
     raise DataError(
         f"dataset {asked!r} must lie in {DATA}/{asked}, but is not there. Get it with "
-        f"`mlflow run . -e fetch -P dataset={asked}`, or train on simulated images with `-P dataset=simulated`"
+        f"`{command('fetch', dataset=asked)}`, or take simulated images with `{option('dataset', SIMULATED)}`"
     )
 
 
@@ -97,7 +98,7 @@ def _chosen(task: str, name: str, *, asked: str, small: Path | None) -> str:
         return f"Using simulated {task}{network}."
     return (
         f"No dataset in {DATA}/: using simulated {task}{network}. "
-        + " or ".join(f"`mlflow run . -e fetch -P dataset={name}`" for name in dataset_type(task).locations)
+        + " or ".join(f"`{command('fetch', dataset=name)}`" for name in dataset_type(task).locations)
         + " gets the real images."
     )
 

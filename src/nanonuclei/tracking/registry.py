@@ -32,7 +32,7 @@ PATIENCE_SECONDS = 60.0
 
 
 def register_once(name: str, uri: str, *, run_id: str) -> ModelVersion:
-    """Registers a logged model, or returns the version that it already is.
+    """Registers the model of a run, or returns the version that this run already has.
 
     Args:
         name: Of the registered model.
@@ -46,7 +46,7 @@ def register_once(name: str, uri: str, *, run_id: str) -> ModelVersion:
     with exclusive(name):
         try:
             for version in client.search_model_versions(f"name = '{name}'"):
-                if version.tags.get(SOURCE) == uri:
+                if version.tags.get(SOURCE) == uri or version.run_id == run_id:
                     return version
             with contextlib.suppress(MlflowException):  # it is there already
                 client.create_registered_model(name)

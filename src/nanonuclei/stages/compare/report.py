@@ -24,6 +24,7 @@ from nanonuclei.report.compare_tables import (
 from nanonuclei.stages.compare.runs import ComparedRun
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.base import Task
+from nanonuclei.tracking.database import ui_command
 from nanonuclei.tracking.runs import existing_run
 
 Compared = Mapping[str, Sequence[ComparedRun]]
@@ -79,7 +80,7 @@ def log_comparison(arms: Compared, *, parent: str, say: Callable[[str], None]) -
     say(as_text(cost_rows(runs)))
     say("\n" + "\n".join([*sentences, *(f"Note: {remark}" for remark in remarks)]))
     say(f"\nRun {parent}: comparison.md, comparison.csv, runs.csv, curves.png")
-    say(f"Side by side: mlflow ui, filter tags.compared_in = '{parent}', choose all, Compare")
+    say(f"Side by side: {ui_command()}, filter tags.compared_in = '{parent}', choose all, Compare")
     return comparison
 
 

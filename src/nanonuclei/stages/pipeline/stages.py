@@ -24,6 +24,7 @@ from nanonuclei.drawing.charts import learning_curves
 from nanonuclei.engine.export import load_network, save_network
 from nanonuclei.engine.networks import for_inference
 from nanonuclei.errors import DataError
+from nanonuclei.invocation import command
 from nanonuclei.serving.store import log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
 from nanonuclei.stages.open_settings import decided_on_validation
@@ -150,8 +151,8 @@ def _source(config: ExperimentConfig) -> Path | None:
     source = dataset_type(config.task).locate(config.data.dataset, DATA)
     if source is None:
         raise DataError(
-            f"the pipeline needs {DATA}/{config.data.dataset}, which is missing. Get it with `mlflow run . -e fetch "
-            f"-P dataset={config.data.dataset}`, or with `dvc pull` where a remote holds it"
+            f"the pipeline needs {DATA}/{config.data.dataset}, which is missing. Get it with "
+            f"`{command('fetch', dataset=config.data.dataset)}`, or with `dvc pull` where a remote holds it"
         )
     return source
 

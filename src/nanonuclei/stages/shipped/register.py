@@ -8,7 +8,8 @@ import mlflow
 
 from nanonuclei.config.params import flatten
 from nanonuclei.errors import ConfigError, TrackingError
-from nanonuclei.serving.named import RUN_ID, NamedModel, find_model, is_uri, open_model
+from nanonuclei.invocation import option
+from nanonuclei.serving.named import NamedModel, find_model, is_run, is_uri, open_model
 from nanonuclei.serving.probe import problem
 from nanonuclei.serving.shipped.provenance import CARD, PROVENANCE, Provenance, file_sha256
 from nanonuclei.serving.store import log_files, model_uri
@@ -45,7 +46,7 @@ def promote_named(
         DataError: The model that comes along was changed, or images to compare it with the champion are missing.
         TrackingError: There is no such model, it is of another task or champion already, or it does not serve.
     """
-    if is_uri(reference) or RUN_ID.fullmatch(reference):
+    if is_uri(reference) or is_run(reference):
         return promote(task, run_of(reference), allow_simulated=allow_simulated, say=say).decision.promoted
     named = find_model(reference)
     made = named.provenance
@@ -55,7 +56,9 @@ def promote_named(
         raise TrackingError(f"{reference} is a model for {made.task}, not for {task}. Promote it as {made.task}")
     champion = at_alias(task, CHAMPION)
     if champion is None and not (made.data.real or allow_simulated):
-        raise ConfigError(f"{reference} was trained on simulated images. Promote another, or give --allow-simulated")
+        raise ConfigError(
+            f"{reference} was trained on simulated images. Promote another, or give {option('allow_simulated', 'true')}"
+        )
     run_id = _run_holding(named, made)
     if champion is not None:
         return promote(task, run_id, allow_simulated=allow_simulated, say=say).decision.promoted

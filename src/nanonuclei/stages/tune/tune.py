@@ -20,10 +20,12 @@ from nanonuclei.config.section import Role
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.data.versions import dataset_md5
 from nanonuclei.errors import ConfigError, TrackingError
+from nanonuclei.invocation import command
 from nanonuclei.stages.places import DATA, SCRATCH, study_folder
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.tune.report import best_recipe, log_search, search_table
 from nanonuclei.stages.tune.trial import TrackedObjective
+from nanonuclei.tracking.database import ui_command
 from nanonuclei.tracking.runs import DatasetInput, existing_run, log_datasets, log_settings, stage_run
 from nanonuclei.tracking.trials import close_dead_trials
 from nanonuclei.tune.base import RUNNING, Search, Tuner, best_record, check_tuner, open_search, worker_name
@@ -107,9 +109,9 @@ def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str],
             overhead = statistics.median(objective.overheads)
             mlflow.log_metric("trial_overhead_seconds", overhead)
             say(f"\nA trial took {overhead:.2f} s beside its training (median of {len(objective.overheads)} here).")
-        say(f"Train it: mlflow run . -e train -P recipe={path}")
-        say(f'Compare:  mlflow run . -e compare -P recipes="default {path}"')
-        say(f"See it:   mlflow ui --backend-store-uri {mlflow.get_tracking_uri()}, run {parent}")
+        say(f"Train it: {command('train', task=config.task, dataset=config.data.dataset, recipe=path)}")
+        say(f"Compare:  {command('compare', task=config.task, dataset=config.data.dataset, recipes=f'default {path}')}")
+        say(f"See it:   {ui_command()}, run {parent}")
     return parent
 
 
