@@ -88,6 +88,16 @@ def being_made(path: Path) -> Iterator[Path]:
         shutil.rmtree(own, ignore_errors=True)
 
 
+def check_new_folder(path: Path) -> None:
+    """Makes sure that a folder can be made: it does not exist, or is empty.
+
+    Raises:
+        DataError: It holds files, or is a file.
+    """
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise DataError(f"the output must be a new or empty folder, but {path} exists. Name another, or remove it")
+
+
 @contextlib.contextmanager
 def _os_errors_explained(path: Path) -> Iterator[None]:
     try:

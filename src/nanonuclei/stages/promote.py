@@ -42,7 +42,7 @@ from nanonuclei.tracking.registry import (
     roll_back,
     set_challenger,
 )
-from nanonuclei.tracking.runs import PARENT, existing_run, stage_run
+from nanonuclei.tracking.runs import PARENT, existing_run, identity_tags, stage_run
 
 SCORES = "promotion/per_image.csv"
 """Artifact of a promotion: statistics per test image, which the next challenger is compared with."""
@@ -87,8 +87,9 @@ def promote(task: str, run: str, *, allow_simulated: bool = False, say: Callable
     config, network = load_served(uri, missing_from=PARAMS)
     if config.task != task:
         raise TrackingError(f"run {run} holds a model for {config.task}, not for {task}. Promote it as {config.task}")
-    tags = {PARENT: run, "promotes": run, "task": task, "dataset.name": config.data.dataset}
-    with stage_run("promote", name=f"promote {task} {run[:8]}", tags=tags) as run_id:
+    recipe = trained.data.tags.get("recipe", "")
+    tags = {PARENT: run, "promotes": run, **identity_tags(config, recipe=recipe)}
+    with stage_run("promote", name=f"promote {trained.info.run_name}, {run[:8]}", tags=tags) as run_id:
         champion = at_alias(task, CHAMPION)
         if champion is not None and champion.run_id == run:
             raise TrackingError(f"version {champion.version} of {task}, the model of run {run}, is champion already")

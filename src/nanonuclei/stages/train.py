@@ -34,7 +34,7 @@ from nanonuclei.tasks import create_task
 from nanonuclei.tracking.database import ui_command
 from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.metrics import MetricSender, steps_logged
-from nanonuclei.tracking.runs import DatasetInput, existing_run, log_datasets, log_settings, stage_run
+from nanonuclei.tracking.runs import DatasetInput, existing_run, identity_tags, log_datasets, log_settings, stage_run
 from nanonuclei.writing import write_text
 
 if TYPE_CHECKING:
@@ -49,12 +49,19 @@ LATER_SETTINGS = ("data.seed", "data.masks")
 """Roles, and single settings, that the config of an older run may lack and its training still be resumed."""
 
 
-def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Callable[[str], None] = print) -> str:
+def train(
+    config: ExperimentConfig | None,
+    *,
+    resume: str | None = None,
+    recipe: str = "",
+    say: Callable[[str], None] = print,
+) -> str:
     """Trains, evaluates on the test split and logs the model.
 
     Args:
         config: With `data.dataset` decided; None with `resume`, whose own config is used.
         resume: Id of a run whose training was cut off, in this folder. A finished run is left as it is.
+        recipe: Name of the recipe that the config was made with, for names and tags.
         say: Told what the user should read.
 
     Returns:
@@ -74,8 +81,7 @@ def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Ca
     if config is None:
         config = _config_of(resume)
     create_task(config).check()  # now and not once images have been made, or the training is over
-    tags = {"task": config.task, "dataset.name": config.data.dataset}
-    name = run_name(config)
+    tags, name = identity_tags(config, recipe=recipe), run_name(config, recipe)
     with contextlib.ExitStack() as held:
         if resume:  # before the run is touched, which may be somebody's at work
             held.enter_context(alone(run_folder(resume)))
@@ -134,9 +140,9 @@ def conclude(
     return score_table(task, report, "test")
 
 
-def run_name(config: ExperimentConfig) -> str:
-    """Returns what the run of a training is called until a comparison or a user names it otherwise."""
-    return f"train {config.task} {config.data.dataset}"
+def run_name(config: ExperimentConfig, recipe: str = "") -> str:
+    """Returns what the run of a training is called: what was trained, on which images, by which recipe and seed."""
+    return " ".join(filter(None, ("train", config.task, config.data.dataset, recipe, f"seed {config.seed}")))
 
 
 @contextlib.contextmanager

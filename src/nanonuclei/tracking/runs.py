@@ -18,16 +18,31 @@ from mlflow.entities import Param, RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import Scalar
 from nanonuclei.errors import TrackingError, without_password
 from nanonuclei.interrupts import interrupted
 from nanonuclei.tracking.database import SHORT_RUN_ID, full_run_id, no_run, not_answering, one_run, shown_uri
+from nanonuclei.tracking.processes import close_dead_runs, process_tag
 
 PARENT = "mlflow.parentRunId"
 PARENT_VARIABLE = "NANONUCLEI_PARENT_RUN"
 """Environment variable that tells a stage which run it is a child of."""
 NOT_CODE = (":(exclude)dvc.lock", ":(exclude)pipelines/*/dvc.lock", ":(exclude)build")
 """What a pipeline writes itself while it runs does not make its working tree dirty."""
+CODE = (
+    "src",
+    "pipelines",
+    "recipes",
+    "params.yaml",
+    "dvc.yaml",
+    "MLproject",
+    "conda.yaml",
+    "pyproject.toml",
+    "setup.py",
+    "requirements.txt",
+)
+"""Where a file that git does not know is part of the code: what is run, and settings. Elsewhere it is data."""
 UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")
 """MLflow's codes for things that are not there; any other code says that the server or database does not answer."""
 BATCH = 100
@@ -74,6 +89,7 @@ def stage_run(
         TrackingError: The run to go on with does not exist, or the tracking server refuses.
     """
     client = MlflowClient()
+    close_dead_runs()
     given = os.environ.pop("MLFLOW_RUN_ID", None)
     if resume:
         existing_run(resume)
@@ -91,7 +107,8 @@ def stage_run(
         if given and not resume:
             mlflow.set_tag("mlflow.runName", name)
         parent = os.environ.get(PARENT_VARIABLE)
-        mlflow.set_tags({"stage": stage, **git_tags(), **({PARENT: parent} if parent else {}), **tags})
+        own = {"stage": stage, **git_tags(), **({PARENT: parent} if parent else {}), **tags}
+        mlflow.set_tags({**own, **_where_it_belongs(own), **process_tag(run)})
         yield run_id
     except BaseException as error:
         if isinstance(error, SystemExit) or interrupted(error):
@@ -123,6 +140,23 @@ def existing_run(run_id: str) -> mlflow.entities.Run:
         raise no_run(run_id) if error.error_code in UNKNOWN else not_answering(error) from error
 
 
+def identity_tags(config: ExperimentConfig, *, recipe: str = "") -> dict[str, str]:
+    """Returns the tags by which runs are found and told apart: task, dataset, seed, recipe.
+
+    Args:
+        config: With `data.dataset` decided.
+        recipe: Name of the recipe; empty where it is not known.
+    """
+    named = {"recipe": recipe} if recipe else {}
+    return {"task": config.task, "dataset.name": config.data.dataset, "seed": str(config.seed), **named}
+
+
+def _where_it_belongs(tags: Mapping[str, str]) -> dict[str, str]:
+    """Returns dataset and parent under plain names too, as columns of the UI."""
+    plain = {"dataset": tags.get("dataset.name"), "parent": tags.get(PARENT)}
+    return {name: value for name, value in plain.items() if value}
+
+
 def log_settings(run_id: str, settings: Mapping[str, Scalar]) -> None:
     """Logs a flattened config as parameters under dotted paths; `task` is a tag, as an entry point has it too."""
     client = MlflowClient()
@@ -142,7 +176,9 @@ def git_tags() -> dict[str, str]:
     """Returns commit and dirty flag of the working tree, or nothing outside of one."""
     try:
         commit = _git("rev-parse", "HEAD")
-        dirty = bool(_git("status", "--porcelain", "--", ".", *NOT_CODE))
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *NOT_CODE)
+        unknown = _git("status", "--porcelain", "--untracked-files=all", "--", *CODE, *NOT_CODE)
+        dirty = bool(changed or unknown)
     except (OSError, subprocess.CalledProcessError):
         return {}
     return {"git.commit": commit, "git.dirty": str(dirty).lower()}
