@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from nanonuclei.errors import NanonucleiError, nearest_name
 from nanonuclei.quiet import native_messages_hidden
-from nanonuclei.tasks import task_package
+from nanonuclei.tasks import dataset_type, task_names, task_package
 from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID, check_database, full_run_id
 from nanonuclei.writing import check_new_folder
 
@@ -21,11 +21,16 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "val", "test")
 """As `data.catalog.SPLITS`, whose import takes long."""
+WEIGHTS = "weights"
+"""What `fetch` gets beside datasets, as `stages.fetch.WEIGHTS`."""
 
 
 def run_fetch(options: argparse.Namespace) -> None:
     """Puts a real dataset below data/, or pretrained weights in place."""
-    from nanonuclei.stages.fetch import WEIGHTS, fetch
+    known = {WEIGHTS, *(name for task in task_names() for name in dataset_type(task).locations)}
+    if options.dataset not in known:
+        raise NanonucleiError(f"unknown dataset {options.dataset!r}. {nearest_name(options.dataset, known)}")
+    from nanonuclei.stages.fetch import fetch
 
     if options.dataset == WEIGHTS:
         with native_messages_hidden():
