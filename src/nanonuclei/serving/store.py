@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import importlib
 import shutil
+import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import cv2
 import mlflow
 import pandas as pd
+import yaml
 from mlflow.exceptions import MlflowException
 
 from nanonuclei.config.experiment import ExperimentConfig
@@ -46,6 +48,9 @@ REQUIREMENTS = (
     "tifffile",
 )
 """What the loaded model imports; pinned to the installed versions when it is logged."""
+
+DESCRIPTION = "MLmodel"
+"""What MLflow calls the file that describes a stored model."""
 
 ARTIFACTS = {NETWORK: "network", ONNX: "onnx", CONFIG: "config"}
 """Name by which the served model asks for each; files of a task keep their own."""
@@ -114,8 +119,25 @@ def log_files(files: Path, config: ExperimentConfig) -> str:
         model_config={**REQUEST_LIMITS, TASK: f"{config.task}={task_package(config.task)}"},
         pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
     )
+    _forget_places(info.model_id)
     mlflow.set_tag("model.uri", info.model_uri)
     return str(info.model_uri)
+
+
+def _forget_places(model_id: str) -> None:
+    """Takes the paths of this machine out of a logged model's description: MLflow stores them, and needs none."""
+    client = mlflow.MlflowClient()
+    with tempfile.TemporaryDirectory() as name:
+        stored = Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}/{DESCRIPTION}"))
+        content = yaml.safe_load(stored.read_text(encoding="utf-8"))
+        served = content["flavors"]["python_function"]
+        content["artifact_path"] = "model"
+        served["model_code_path"] = Path(served["model_code_path"]).name
+        for artifact in served["artifacts"].values():
+            artifact["uri"] = artifact["path"]
+        changed = Path(name) / DESCRIPTION
+        changed.write_text(yaml.safe_dump(content), encoding="utf-8")
+        client.log_model_artifact(model_id, str(changed))
 
 
 def _export(model: keras.Model, task: Task, files: Path) -> float:
