@@ -103,7 +103,7 @@ def test_one_run_holds_all_that_is_needed_to_repeat_it_and_its_model_can_be_used
 
     stored, _ = load_trained(run)
     assert stored == config
-    description = Path(mlflow.artifacts.download_artifacts(f"{tags['model.uri']}/MLmodel")).read_text()
+    description = (Path(mlflow.artifacts.download_artifacts(tags["model.uri"])) / "MLmodel").read_text()
     assert not re.search(r"(: |file:)/", description), description
     model = mlflow.pyfunc.load_model(tags["model.uri"])
     found = model.predict(pd.DataFrame({"image": [example_png(create_reader(config))] * 2}))
