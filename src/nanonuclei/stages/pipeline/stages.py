@@ -16,6 +16,7 @@ import pandas as pd
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, load_experiment, to_yaml
+from nanonuclei.config.recipes import DEFAULT
 from nanonuclei.config.roles import paths_of
 from nanonuclei.config.section import Role
 from nanonuclei.data.catalog import Catalog, load_catalog
@@ -36,7 +37,7 @@ from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.dataset import SIMULATED
 from nanonuclei.tasks.values import Report
 from nanonuclei.tracking.facts import Facts, log_facts
-from nanonuclei.tracking.runs import log_settings, stage_run
+from nanonuclei.tracking.runs import identity_tags, log_settings, stage_run
 from nanonuclei.writing import write_text
 
 CURVE_POINTS = 100
@@ -161,8 +162,9 @@ def _stage(stage: str, config: ExperimentConfig) -> contextlib.AbstractContextMa
     """Opens the stage's run, in the task's experiment where none is named."""
     if not {"MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"} & set(os.environ):
         mlflow.set_experiment(config.task)
-    tags = {"task": config.task, "dataset.name": config.data.dataset, "pipeline": "dvc.yaml"}
-    return stage_run(stage, name=f"{stage} {config.task} {config.data.dataset}", tags=tags)
+    tags = {**identity_tags(config, recipe=DEFAULT), "pipeline": "dvc.yaml"}
+    name = f"{stage} {config.task} {config.data.dataset} {DEFAULT} seed {config.seed}"
+    return stage_run(stage, name=name, tags=tags)
 
 
 def _finish(

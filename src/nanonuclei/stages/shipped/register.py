@@ -87,6 +87,7 @@ def _run_holding(named: NamedModel, made: Provenance) -> str:
     tags = {
         "task": made.task,
         "dataset.name": made.data.name,
+        "seed": str(made.training.seed),
         "split.fingerprint": made.data.split,
         "shipped.run": made.training.run,
     }
