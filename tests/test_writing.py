@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.conftest import ROOT
 
 from nanonuclei.errors import DataError
-from nanonuclei.writing import append_text, remove_partial, whole_file, whole_folder, write_bytes, write_text
+from nanonuclei.writing import (
+    append_text,
+    being_made,
+    remove_leftovers,
+    remove_partial,
+    whole_file,
+    whole_folder,
+    write_bytes,
+    write_text,
+)
 
 
 def break_off(target: Path, failure: BaseException) -> None:
@@ -124,3 +135,26 @@ def test_what_a_killed_process_left_half_done_is_removed(tmp_path: Path) -> None
         (tmp_path / name).write_text("")
     remove_partial(tmp_path)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["b.csv", "deep"]
+
+
+def test_folders_of_killed_processes_are_removed_and_those_at_work_are_not(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom nanonuclei.writing import being_made\n"
+        "with being_made(Path(sys.argv[1])) as partial:\n    (partial / 'x').write_text('x')\n    os._exit(9)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "dead")], env=environment, check=False)
+    (left,) = tmp_path.iterdir()
+    with being_made(tmp_path / "alive") as partial:
+        assert remove_leftovers(tmp_path) == [left]
+        assert partial.is_dir()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_without_a_lock_is_removed_after_a_day(tmp_path: Path) -> None:
+    old, new = tmp_path / "partial-old", tmp_path / "partial-new"
+    for folder in (old, new):
+        folder.mkdir()
+    os.utime(old, (0, 0))
+    assert remove_leftovers(tmp_path) == [old]
+    assert new.is_dir()

@@ -6,8 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from nanonuclei import __version__, commands, interrupts
-from nanonuclei.errors import NanonucleiError
+from nanonuclei import __version__, commands, interrupts, invocation
+from nanonuclei.errors import NanonucleiError, nearest_name, without_password
 from nanonuclei.quiet import quieten
 from nanonuclei.tasks import task_names
 
@@ -28,17 +28,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0; 1 where `lineage` does not hold or `promote` refuses; 2 where the user can mend what went wrong: the message
         is on standard error; 3 where `predict` could not use some of the images.
     """
-    options = _parser().parse_args(arguments)
     interrupts.listen()
     quieten()
+    invocation.remember()
     try:
+        options = _parser().parse_args(arguments)
         answer: int | None = options.run(options)
     except BaseException as error:
         if interrupts.interrupted(error):
             print("\nInterrupted.", file=sys.stderr)
             return 130
         if isinstance(error, NanonucleiError):
-            print(f"Error: {error}", file=sys.stderr)
+            print(f"Error: {without_password(str(error))}", file=sys.stderr)
             return 2
         if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("nanonuclei"):
             print(
@@ -51,8 +52,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return answer or 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that names the nearest stage or parameter where there is none of a name, instead of its usage."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parses words; see `argparse.ArgumentParser`.
+
+        Raises:
+            NanonucleiError: There is no such stage or parameter.
+        """
+        words = list(sys.argv[1:] if args is None else args)
+        self._check_stage(words)
+        known = {name.removeprefix("--"): name for action in self._actions for name in action.option_strings}
+        known |= {action.dest: action.dest for action in self._actions if not action.option_strings}
+        for word in words if self._stages() is None else []:
+            name = word.partition("=")[0]
+            if name.startswith("--") and name != "--" and name not in self._option_string_actions:
+                shown = [given for given in known if given not in ("h", "help", "build") and not given.startswith("-")]
+                raise NanonucleiError(
+                    f"{self.prog.split()[-1]} has no parameter {name.removeprefix('--')!r}. "
+                    f"{nearest_name(name.removeprefix('--'), shown)}"
+                )
+        return super().parse_known_args(words, namespace)
+
+    def _stages(self) -> list[str] | None:
+        """Returns the names of the stages, of the parser that has them."""
+        found = [action.choices for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        return list(found[0]) if found else None
+
+    def _check_stage(self, words: Sequence[str]) -> None:
+        stages = self._stages()
+        if stages is not None and words and not words[0].startswith("-") and words[0] not in stages:
+            raise NanonucleiError(f"there is no stage {words[0]!r}. {nearest_name(words[0], stages)}")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="nanonuclei",
         description="Tracked experiments that find objects in microscope images.",
     )

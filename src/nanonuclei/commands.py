@@ -6,19 +6,31 @@ Settings are resolved before the slow imports, so that a wrong one is told at on
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nanonuclei.errors import NanonucleiError
+from nanonuclei.errors import NanonucleiError, nearest_name
 from nanonuclei.quiet import native_messages_hidden
+from nanonuclei.tasks import dataset_type, task_names, task_package
+from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID, check_database, full_run_id
+from nanonuclei.writing import check_new_folder
 
 if TYPE_CHECKING:
     from nanonuclei.stages.settings import Choices
 
+SPLITS = ("train", "val", "test")
+"""As `data.catalog.SPLITS`, whose import takes long."""
+WEIGHTS = "weights"
+"""What `fetch` gets beside datasets, as `stages.fetch.WEIGHTS`."""
+
 
 def run_fetch(options: argparse.Namespace) -> None:
     """Puts a real dataset below data/, or pretrained weights in place."""
-    from nanonuclei.stages.fetch import WEIGHTS, fetch
+    known = {WEIGHTS, *(name for task in task_names() for name in dataset_type(task).locations)}
+    if options.dataset not in known:
+        raise NanonucleiError(f"unknown dataset {options.dataset!r}. {nearest_name(options.dataset, known)}")
+    from nanonuclei.stages.fetch import fetch
 
     if options.dataset == WEIGHTS:
         with native_messages_hidden():
@@ -29,10 +41,13 @@ def run_fetch(options: argparse.Namespace) -> None:
 
 def run_label(options: argparse.Namespace) -> None:
     """Cuts images into pictures and tasks for Label Studio."""
-    with native_messages_hidden():
-        from nanonuclei.stages.label import label
     if not options.size.isdecimal():
         raise NanonucleiError(f"size must be a whole number of px, got {options.size!r}")
+    check_new_folder(Path(options.output))
+    if not Path(options.images).exists():
+        raise NanonucleiError(f"images must be a folder or zip, but {options.images} is not there. Check the path")
+    with native_messages_hidden():
+        from nanonuclei.stages.label import label
     channel = int(options.channel) if options.channel.isdecimal() else options.channel
     label(Path(options.images), Path(options.output), channel=channel, size=int(options.size), model=options.model)
 
@@ -49,6 +64,7 @@ def run_explore(options: argparse.Namespace) -> None:
 
 def run_prepare(options: argparse.Namespace) -> None:
     """Prepares the images of the pipeline."""
+    task_package(options.task)
     with native_messages_hidden():
         from nanonuclei.stages.pipeline.stages import prepare_stage
     prepare_stage(options.task)
@@ -65,12 +81,14 @@ def run_lineage(options: argparse.Namespace) -> int:
     """Prints and verifies what made a model; 1 where it does not hold."""
     from nanonuclei.stages.shipped.lineage import lineage
 
+    _check_model(options.reference)
     return 0 if lineage(options.reference) else 1
 
 
 def run_train(options: argparse.Namespace) -> None:
     """Trains, or goes on with a training."""
     if options.build:
+        task_package(options.task)
         with native_messages_hidden():
             from nanonuclei.stages.pipeline.stages import train_stage
         train_stage(options.task)
@@ -83,20 +101,27 @@ def run_train(options: argparse.Namespace) -> None:
                 f"a resumed run keeps its own settings: leave out {', '.join(changed)}, "
                 "or start a new run without resume"
             )
+        run = full_run_id(options.resume)
         with native_messages_hidden():
             from nanonuclei.stages.train import train
-        train(None, resume=options.resume)
+        train(None, resume=run)
         return
-    from nanonuclei.stages.settings import resolve
+    from nanonuclei.stages.settings import recipe_of, resolve
 
-    config = resolve(choices_of(options))  # before the slow imports: a wrong setting is told at once
+    choices = choices_of(options)
+    config = resolve(choices)  # before the slow imports: a wrong setting is told at once
     with native_messages_hidden():
         from nanonuclei.stages.train import train
-    train(config)
+    train(config, recipe=recipe_of(choices, config))
 
 
 def run_adopt(options: argparse.Namespace) -> None:
     """Makes a run of a training that took place elsewhere."""
+    _parsed(options.settings)
+    if not Path(options.folder).is_dir():
+        raise NanonucleiError(
+            f"adopt takes a folder that benchmarks/train_here.py wrote, but {options.folder} is none. Check the path"
+        )
     with native_messages_hidden():
         from nanonuclei.stages.shipped.adopt import adopt
     adopt(Path(options.folder), settings=[text for text in options.settings if text])
@@ -104,13 +129,19 @@ def run_adopt(options: argparse.Namespace) -> None:
 
 def run_evaluate(options: argparse.Namespace) -> None:
     """Scores the model of a run, or of the pipeline."""
-    with native_messages_hidden():
-        from nanonuclei.stages.evaluate import evaluate_run
-        from nanonuclei.stages.pipeline.stages import evaluate_stage
     if options.build:
+        task_package(options.build)
+        with native_messages_hidden():
+            from nanonuclei.stages.pipeline.stages import evaluate_stage
         evaluate_stage(options.build)
         return
-    evaluate_run(options.run_id, split=options.split, settings=[text for text in options.settings if text])
+    if options.split not in SPLITS:
+        raise NanonucleiError(f"unknown split {options.split!r}. {nearest_name(options.split, SPLITS)}")
+    _parsed(options.settings)
+    run = full_run_id(options.run_id)
+    with native_messages_hidden():
+        from nanonuclei.stages.evaluate import evaluate_run
+    evaluate_run(run, split=options.split, settings=[text for text in options.settings if text])
 
 
 def run_predict(options: argparse.Namespace) -> int:
@@ -146,6 +177,13 @@ def run_ship(options: argparse.Namespace) -> None:
             "the model of a run keeps the settings that it was scored with, got --set. Leave it out, or ship --weights "
             "FOLDER, which scores anew"
         )
+    _parsed(options.settings)
+    if options.run_id:
+        options.run_id = given[0] = full_run_id(options.run_id)
+    elif options.model:
+        _check_model(options.model)
+    elif not Path(options.weights).is_dir():
+        raise NanonucleiError(f"weights must be a folder that benchmarks/train_here.py wrote, got {options.weights}")
     with native_messages_hidden():
         from nanonuclei.stages.shipped.adopt import adopt
         from nanonuclei.stages.shipped.ship import ship
@@ -155,17 +193,26 @@ def run_ship(options: argparse.Namespace) -> None:
 
 def run_tune(options: argparse.Namespace) -> None:
     """Searches for better settings."""
-    from nanonuclei.stages.settings import resolve
+    from nanonuclei.stages.settings import recipe_of, resolve
+    from nanonuclei.stages.tune.plan import TuneOptions, check_study, plan
+    from nanonuclei.tune.base import check_tuner
 
     if not options.trials.isdecimal():
         raise NanonucleiError(f"trials must be a whole number from 1, got {options.trials!r}")
-    config = resolve(choices_of(options))
-    with native_messages_hidden():
-        from nanonuclei.stages.tune.tune import TuneOptions, tune
-    tune(
-        config,
-        options=TuneOptions(options.tuner, int(options.trials), storage=options.storage, study=options.study),
+    check_tuner(options.tuner)
+    choices = choices_of(options)
+    config = resolve(choices)
+    wanted = TuneOptions(
+        options.tuner,
+        int(options.trials),
+        storage=options.storage,
+        study=options.study,
+        recipe=recipe_of(choices, config),
     )
+    check_study(plan(config, wanted), options.tuner)
+    with native_messages_hidden():
+        from nanonuclei.stages.tune.tune import tune
+    tune(config, options=wanted)
 
 
 def run_compare(options: argparse.Namespace) -> None:
@@ -174,14 +221,15 @@ def run_compare(options: argparse.Namespace) -> None:
         raise NanonucleiError(f"seeds must be a whole number from 1, got {options.seeds!r}")
     if options.allow_different_splits not in ("", "true", "false"):
         raise NanonucleiError(f"allow-different-splits must be true or false, got {options.allow_different_splits!r}")
+    from nanonuclei.stages.compare.plan import CompareOptions, plan
     from nanonuclei.stages.settings import Choices
 
+    choices = Choices(options.task, options.dataset, None, tuple(text for text in options.settings if text))
+    wanted = CompareOptions(options.recipes, int(options.seeds), options.runs, options.allow_different_splits == "true")
+    plan(choices, wanted, say=lambda _: None)  # before the slow imports: a wrong name is told at once
     with native_messages_hidden():
-        from nanonuclei.stages.compare.compare import CompareOptions, compare
-    compare(
-        Choices(options.task, options.dataset, None, tuple(text for text in options.settings if text)),
-        CompareOptions(options.recipes, int(options.seeds), options.runs, options.allow_different_splits == "true"),
-    )
+        from nanonuclei.stages.compare.compare import compare
+    compare(choices, wanted)
 
 
 def run_promote(options: argparse.Namespace) -> int:
@@ -192,6 +240,13 @@ def run_promote(options: argparse.Namespace) -> int:
             "promote needs --run RUN_ID or --model MODEL for the model that shall be champion, or --rollback for the "
             f"champion before, got {sum(given) or 'none'} of them. Give one"
         )
+    task_package(options.task)
+    if options.run_id:
+        options.run_id = full_run_id(options.run_id)
+    elif options.model:
+        _check_model(options.model)
+    else:
+        check_database()
     with native_messages_hidden():
         from nanonuclei.stages.promote import promote, rollback
         from nanonuclei.stages.shipped.register import promote_named
@@ -207,5 +262,19 @@ def choices_of(options: argparse.Namespace) -> Choices:
     """Returns task, dataset, recipe and settings of the command line."""
     from nanonuclei.stages.settings import Choices
 
-    recipe = Path(options.recipe) if options.recipe else None
-    return Choices(options.task, options.dataset, recipe, tuple(text for text in options.settings if text))
+    return Choices(
+        options.task, options.dataset, options.recipe or None, tuple(text for text in options.settings if text)
+    )
+
+
+def _parsed(settings: Sequence[str]) -> None:
+    """Makes sure that settings can be read, before the slow imports."""
+    from nanonuclei.config.params import parse_settings
+
+    parse_settings([text for text in settings if text])
+
+
+def _check_model(reference: str) -> None:
+    """Makes sure that a run which a model is named by exists; other names are looked up where they are read."""
+    if RUN_ID.fullmatch(reference) or (SHORT_RUN_ID.fullmatch(reference) and not Path(reference).exists()):
+        full_run_id(reference)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_PASSWORD = re.compile(r"(://[^:/@\s]*):[^@/\s]+@")
 
 
 class NanonucleiError(Exception):
@@ -41,3 +44,8 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
     if close:
         return f"Did you mean {' or '.join(close)}?"
     return f"Known: {', '.join(names)}." if names else "None is known."
+
+
+def without_password(text: str) -> str:
+    """Returns a text whose URLs show ``***`` in place of a password."""
+    return _PASSWORD.sub(r"\1:***@", text)

@@ -7,13 +7,20 @@ import errno
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from nanonuclei.errors import DataError
 
 PARTIAL = "partial-"
 """What temporary names begin with."""
+HELD = "held"
+"""Lock in a temporary folder: its process is at work."""
+ABANDONED_SECONDS = 86_400.0
+"""Time after which a temporary folder without a lock is nobody's."""
 
 
 def write_text(path: Path, text: str) -> None:
@@ -105,12 +112,49 @@ def being_made(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     own = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{PARTIAL}{path.name}-"))
+    held = FileLock(own / HELD)
+    held.acquire()
     try:
         partial = own / path.name
         partial.mkdir()  # with the usual access rights, which a temporary folder does not have
         yield partial
     finally:
+        held.release()
         shutil.rmtree(own, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> list[Path]:
+    """Removes the temporary folders of `being_made` that killed processes left in a folder; returns them.
+
+    A folder that is being made is held by a lock, which a killed process lets go. One without a lock is removed a day
+    after its last change.
+    """
+    removed = []
+    for own in sorted(folder.glob(f"{PARTIAL}*")):
+        if not own.is_dir():
+            continue
+        lock = FileLock(own / HELD, blocking=False)
+        if (own / HELD).exists():
+            try:
+                lock.acquire()
+            except (Timeout, OSError):
+                continue
+        elif time.time() - own.stat().st_mtime < ABANDONED_SECONDS:
+            continue
+        lock.release()
+        shutil.rmtree(own, ignore_errors=True)
+        removed.append(own)
+    return removed
+
+
+def check_new_folder(path: Path) -> None:
+    """Makes sure that a folder can be made: it does not exist, or is empty.
+
+    Raises:
+        DataError: It holds files, or is a file.
+    """
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise DataError(f"the output must be a new or empty folder, but {path} exists. Name another, or remove it")
 
 
 @contextlib.contextmanager

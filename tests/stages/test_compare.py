@@ -15,9 +15,12 @@ from mlflow.tracking import MlflowClient
 from nanonuclei.cli import _parser, main
 from nanonuclei.commands import choices_of
 from nanonuclei.config.params import flatten, load_experiment, to_yaml, with_settings
+from nanonuclei.config.recipes import recipe_path
 from nanonuclei.errors import ConfigError, NanonucleiError, TrackingError
 from nanonuclei.stages.compare import compare as stage
-from nanonuclei.stages.compare.compare import CompareOptions, compare, named_runs, recipe_names
+from nanonuclei.stages.compare.compare import CompareOptions, compare
+from nanonuclei.stages.compare.plan import named_runs, recipe_names
+from nanonuclei.stages.compare.report import unequal
 from nanonuclei.stages.compare.runs import decisive, read_run
 from nanonuclei.stages.places import PARAMS, run_folder
 from nanonuclei.stages.prepare import prepared_dataset
@@ -151,7 +154,8 @@ def test_recipes_are_trained_with_equal_seeds_on_one_split_and_the_verdict_is_to
 
     compared = MlflowClient().search_runs(["0"], f"tags.compared_in = '{parent}'")
     names = {(one.data.tags["recipe"], one.data.tags["mlflow.runName"]) for one in compared}
-    assert names == {(name, f"{name} seed {seed}") for name in ("worse", "tuned") for seed in (7, 8)}
+    called = "train nuclei simulated {} seed {}"
+    assert names == {(name, called.format(name, seed)) for name in ("worse", "tuned") for seed in (7, 8)}
     assert len({one.data.tags["split.fingerprint"] for one in compared}) == 1
 
     MlflowClient().set_tag(compared[0].info.run_id, "mlflow.runName", "mine")
@@ -275,11 +279,38 @@ def test_training_of_the_pipeline_is_refused_with_what_to_name_instead(config: N
 
 def test_recipes_are_files_names_or_the_parameters_alone() -> None:
     assert recipe_names("unet recipes/unet-tuned.yaml ''") == {
-        "unet": Path("recipes/unet.yaml"),
-        "unet-tuned": Path("recipes/unet-tuned.yaml"),
-        "default": None,
+        "unet": "unet",
+        "unet-tuned": "recipes/unet-tuned.yaml",
+        "default": "default",
     }
-    assert recipe_names("default") == {"default": None}
+    assert recipe_names("default") == {"default": "default"}
+    assert [recipe_path(name) for name in ("unet", "./mine.yaml", "default")] == [
+        Path("recipes/unet.yaml"),
+        Path("mine.yaml"),
+        None,
+    ]
+
+
+def test_default_is_the_parameters_alone_whatever_the_data() -> None:
+    for dataset in ("simulated", "auto"):
+        config = resolve(Choices("nuclei", dataset, "default"), say=quiet)
+        assert config == load_experiment("nuclei", path=PARAMS, settings={"data.dataset": "simulated"})
+    small = resolve(Choices("nuclei", "simulated"), say=quiet)
+    assert small.network.base_filters < config.network.base_filters
+
+
+def test_unequal_budgets_and_networks_are_named() -> None:
+    columns = ["arm", "epochs", "steps_per_epoch", "batch_size", "num_params"]
+    runs = pd.DataFrame([("default", 8, 25, 4, 1_084_731), ("tuned", 8, 25, 4, 121_195)], columns=columns)
+    assert unequal(runs) == "parameters of the networks (default 1,084,731, tuned 121,195)"
+    assert unequal(runs.assign(num_params=5)) == ""
+    assert (
+        unequal(runs.assign(num_params=5, epochs=[8, 9]))
+        == "epochs x steps x batch (default 8 x 25 x 4, tuned 9 x 25 x 4)"
+    )
+
+
+def test_names_and_runs_of_a_comparison_are_read() -> None:
     assert named_runs(" a=1,2  b=3 ") == {"a": ["1", "2"], "b": ["3"]}
 
 

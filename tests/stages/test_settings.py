@@ -58,7 +58,7 @@ def test_named_dataset_is_used_even_where_there_is_real_data() -> None:
 
 
 def test_named_dataset_that_is_missing_tells_how_to_get_it() -> None:
-    with pytest.raises(DataError, match=r"fetch -P dataset=dsb2018"):
+    with pytest.raises(DataError, match=r"mlflow run \. -e fetch --env-manager local -P dataset=dsb2018"):
         resolve(Choices("nuclei", dataset="dsb2018"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -102,12 +103,21 @@ def test_one_run_holds_all_that_is_needed_to_repeat_it_and_its_model_can_be_used
 
     stored, _ = load_trained(run)
     assert stored == config
+    description = (Path(mlflow.artifacts.download_artifacts(tags["model.uri"])) / "MLmodel").read_text()
+    assert not re.search(r"(: |file:)/", description), description
     model = mlflow.pyfunc.load_model(tags["model.uri"])
     found = model.predict(pd.DataFrame({"image": [example_png(create_reader(config))] * 2}))
     assert list(found.columns) == model.metadata.get_output_schema().input_names()
     for _, objects in found.groupby("image"):
         labels = from_run_lengths(objects["run_lengths"].tolist(), (64, 64)).labels
         assert np.bincount(labels.ravel())[1:].tolist() == objects["area"].tolist()
+
+    said.clear()
+    assert train(None, resume=run_id[:10], say=said.append) == run_id
+    assert f"Run {run_id} is finished: nothing was changed" in said[0]
+    again = existing_run(run_id)
+    assert again.info.end_time == run.info.end_time
+    assert again.data.to_dictionary() == run.data.to_dictionary()
 
     child = existing_run(evaluate_run(run_id, split="test", settings=["windows.num_views=1"], say=quiet))
     assert child.data.tags["mlflow.parentRunId"] == run_id

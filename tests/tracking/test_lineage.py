@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +18,8 @@ from nanonuclei.data.versions import dataset_md5
 from nanonuclei.errors import TrackingError
 from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.lineage import Lineage, describe, trace
-from nanonuclei.tracking.runs import log_settings, stage_run
+from nanonuclei.tracking.restoring import restore_commands
+from nanonuclei.tracking.runs import git_tags, log_settings, stage_run
 
 
 def git(*words: str) -> None:
@@ -131,6 +134,54 @@ def test_missing_data_is_not_believed(runs: dict[str, str]) -> None:
     (check,) = [check for check in trace(runs["train"]).checks if check.verdict != "holds"]
     assert (check.subject, check.verdict) == ("data", "unknown")
     assert "dvc pull" in check.detail
+
+
+@pytest.mark.slow
+def test_printed_commands_bring_code_and_data_back_in_a_clone(repository: Path, runs: dict[str, str]) -> None:
+    def run(*words: str) -> None:
+        subprocess.run(words, check=True, timeout=120, capture_output=True)
+
+    tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", tools)
+        run("dvc", "init", "--quiet")
+        (repository / ".gitignore").write_text("/mlruns/\nmlflow.db*\n/scratch/\n")
+        run("dvc", "add", "--quiet", "data")
+        git("add", ".")
+        git("commit", "--quiet", "--message", "data")
+        wanted, with_data = dataset_md5(Path("data"), "discs"), git_tags()["git.commit"]
+        recorded = dict(trace(runs["prepare"]).chain[0], **{"git.commit": with_data})
+        (repository / "note.txt").write_text("later")
+        (repository / "data" / "discs" / "images.zip").write_bytes(b"other discs, not saved anywhere")
+        git("add", "note.txt")
+        git("commit", "--quiet", "--message", "later")
+
+        def show(commit: str, path: str) -> str:
+            return subprocess.run(
+                ["git", "show", f"{commit}:{path}"], check=True, capture_output=True, text=True, timeout=20
+            ).stdout
+
+        commands = restore_commands(recorded, data=Path("data"), cache=Path(".dvc/cache"), show=show)
+        assert commands[-1] == "dvc checkout data.dvc"
+        for command in commands:
+            subprocess.run(command, shell=True, check=True, timeout=120)
+        assert not (repository / "note.txt").exists()
+        assert dataset_md5(Path("data"), "discs") == wanted
+        (kept,) = (repository / "scratch").rglob("images.zip")
+        assert kept.read_bytes() == b"other discs, not saved anywhere"
+        assert restore_commands(recorded, data=Path("data"), cache=Path(".dvc/cache"), show=show) == commands[:1]
+
+
+def test_simulated_images_need_the_code_alone(repository: Path) -> None:
+    with stage_run("train", name="train", tags={"dataset.name": "simulated"}) as run_id:
+        mlflow.set_tag("split.fingerprint", "f")
+        log_facts(Facts("prepare", "nuclei", "simulated", "", "f"))
+    commit = git_tags()["git.commit"]
+    (command,) = trace(run_id).restore
+    assert command == f"git checkout {commit}"
+    git("commit", "--quiet", "--allow-empty", "--message", "later")
+    subprocess.run(command, shell=True, check=True, timeout=20, capture_output=True)
+    assert git_tags()["git.commit"] == commit
 
 
 def test_uncommitted_changes_break_the_lineage(repository: Path) -> None:

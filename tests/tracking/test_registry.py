@@ -8,6 +8,8 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 from mlflow.tracking import MlflowClient
 from tests.conftest import ROOT
 
@@ -28,6 +30,8 @@ pytestmark = pytest.mark.usefixtures("project")
 
 RACER = """
 import sys
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 from mlflow.tracking import MlflowClient
 from nanonuclei.errors import TrackingError
 from nanonuclei.tracking.registry import move_champion
@@ -126,3 +130,19 @@ def test_description_is_cut_to_what_the_database_keeps(tmp_path: Path) -> None:
     stored = MlflowClient().get_model_version("nuclei", version.version)
     assert len(stored.description) == 5000
     assert stored.tags["gate"] == "promoted"
+
+
+def test_losing_one_of_two_promotions_of_a_model_hears_that_it_is_champion(tmp_path: Path) -> None:
+    version = registered(tmp_path, 1)
+    move_champion(version, expected="")
+    with pytest.raises(TrackingError, match=r"version 1 of nuclei is champion already.*Nothing is left to do"):
+        move_champion(version, expected="")
+
+
+def test_alias_that_cannot_be_looked_up_is_no_missing_alias(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> ModelVersion:
+        raise MlflowException("database is locked", error_code=TEMPORARILY_UNAVAILABLE)
+
+    monkeypatch.setattr(MlflowClient, "get_model_version_by_alias", away)
+    with pytest.raises(TrackingError, match="must answer, but does not: database is locked"):
+        at_alias("nuclei", CHAMPION)

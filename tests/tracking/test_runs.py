@@ -1,13 +1,29 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
+from tests.conftest import ROOT
 
 from nanonuclei.errors import TrackingError
-from nanonuclei.tracking.runs import DatasetInput, existing_run, log_datasets, log_settings, stage_run
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
+from nanonuclei.tracking.processes import close_dead_runs
+from nanonuclei.tracking.runs import (
+    PARENT,
+    DatasetInput,
+    existing_run,
+    git_tags,
+    identity_tags,
+    log_datasets,
+    log_settings,
+    stage_run,
+)
 
 pytestmark = pytest.mark.usefixtures("project")
 
@@ -58,6 +74,67 @@ def test_resumed_run_is_opened_again_and_the_entry_points_run_becomes_its_child(
     assert open_run(resume=first) == first
     tags = existing_run(given).data.tags
     assert (tags["mlflow.parentRunId"], tags["resumes"]) == (first, first)
+
+
+def git(folder: Path, *words: str) -> None:
+    who = ("-c", "user.name=n", "-c", "user.email=e@example.org")
+    subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "dirty"),
+    [
+        ("labelling/tasks.json", "false"),
+        ("counts/objects.csv", "false"),
+        ("note.txt", "false"),
+        ("src/new.py", "true"),
+        ("recipes/mine.yaml", "true"),
+        ("pipelines/more/dvc.yaml", "true"),
+        ("params.yaml", "true"),
+        ("README.md", "true"),
+    ],
+)
+def test_unknown_files_are_a_change_of_code_only_where_code_and_settings_are(
+    name: str, dirty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    git(folder, "init", "--quiet")
+    (folder / "README.md").write_text("read")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "-m", "first")
+    monkeypatch.chdir(folder)
+    assert git_tags()["git.dirty"] == "false"
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("changed")
+    assert git_tags()["git.dirty"] == dirty
+
+
+def test_run_whose_process_is_gone_is_closed_as_killed_by_the_next_one() -> None:
+    code = (
+        "import os, sys, mlflow\nfrom nanonuclei.tracking.runs import stage_run\nmlflow.set_tracking_uri(sys.argv[1])\n"
+        "with stage_run('train', name='n', tags={}, system_metrics=False) as run_id:\n"
+        "    print(run_id, flush=True)\n    os._exit(9)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    words = [sys.executable, "-c", code, mlflow.get_tracking_uri()]
+    dead = subprocess.run(words, env=environment, capture_output=True, text=True, check=False).stdout.split()[-1]
+    elsewhere = MlflowClient().create_run("0", tags={"processes": "another-host:1:0"}).info.run_id
+    assert existing_run(dead).info.status == "RUNNING"
+    with stage_run("train", name="a name", tags={}) as own:
+        assert close_dead_runs() == []
+        states = [existing_run(run_id).info.status for run_id in (dead, elsewhere, own)]
+    assert states == ["KILLED", "RUNNING", "RUNNING"]
+
+
+def test_run_carries_what_tells_it_apart(experiment: Callable[..., NucleiExperiment]) -> None:
+    config = experiment({"data.dataset": "simulated", "seed": 9})
+    tags = {PARENT: "p" * 32, **identity_tags(config, recipe="unet")}
+    with stage_run("evaluate", name="a name", tags=tags) as run_id:
+        pass
+    found = existing_run(run_id).data.tags
+    wanted = {"stage": "evaluate", "task": "nuclei", "dataset": "simulated", "seed": "9", "recipe": "unet"}
+    assert {**wanted, "parent": "p" * 32}.items() <= found.items()
 
 
 def test_unknown_run_is_named() -> None:

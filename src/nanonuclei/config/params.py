@@ -20,6 +20,9 @@ Scalar = bool | int | float | str
 C = TypeVar("C", bound=ExperimentConfig)
 _logger = logging.getLogger(__name__)
 
+SETTING = "setting"
+"""What messages call a setting of the command line."""
+
 WHOLE = ("tune.space",)
 """Settings whose value is a mapping with keys of its own, replaced as a whole."""
 
@@ -57,6 +60,7 @@ def load_experiment(
     may_miss: Sequence[str] | None = None,
     roles_may_miss: Sequence[Role] = (),
     stored: bool = False,
+    origins: Mapping[str, str] | None = None,
 ) -> ExperimentConfig:
     """Reads the section of one task and applies settings to it.
 
@@ -69,6 +73,7 @@ def load_experiment(
         roles_may_miss: Roles of further settings of which that may be so.
         stored: Whether `path` is the stored config of a run or model, from which settings are dropped that exist no
             longer; `missing_from` implies it.
+        origins: Path of a setting in `settings` to where it comes from, for messages; ``setting`` where it is not told.
 
     Raises:
         ConfigError: The file, the section, a path or a value is not valid; all problems in one message.
@@ -85,7 +90,8 @@ def load_experiment(
         if may_miss is not None:
             may_miss = (*may_miss, *paths_of(current, roles_may_miss))
         section = _filled(section, current, may_miss)
-    return _validate(task, _apply(section, settings or {}), source=str(path))
+    changed = {**dict.fromkeys(settings or {}, SETTING), **(origins or {})}
+    return _validate(task, _apply(section, settings or {}), source=str(path), origins=changed)
 
 
 def with_settings(config: C, settings: Mapping[str, Scalar]) -> C:
@@ -226,12 +232,14 @@ def nearest_path(path: str, known: Mapping[str, Scalar]) -> str:
     return f"Did you mean {' or '.join(by_leaf)}?" if by_leaf else nearest_name(path, known)
 
 
-def _validate(task: str, tree: Mapping[str, Any], *, source: str) -> ExperimentConfig:
+def _validate(
+    task: str, tree: Mapping[str, Any], *, source: str, origins: Mapping[str, str] | None = None
+) -> ExperimentConfig:
     model = experiment_model(task)
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        lines = dict.fromkeys(_describe(problem, source) for problem in error.errors())
+        lines = dict.fromkeys(_describe(problem, source, origins or {}) for problem in error.errors())
         raise ConfigError("\n".join(lines)) from None
 
 
@@ -240,8 +248,9 @@ def _is_branch(part: int | str) -> bool:
     return part in ("constrained-int", "float", "int", "choice") or str(part).startswith("literal[")
 
 
-def _describe(problem: Any, source: str) -> str:
+def _describe(problem: Any, source: str, origins: Mapping[str, str]) -> str:
     path = ".".join(str(part) for part in problem["loc"] if not _is_branch(part))
+    source = next((origin for name, origin in origins.items() if starts_with(path, [name])), source)
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "missing":
         return f"{source}: setting {path!r} is missing; params.yaml must be complete"

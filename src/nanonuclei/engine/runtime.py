@@ -7,6 +7,7 @@ from pathlib import Path
 from nanonuclei.errors import TrackingError
 from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.types import Float32Array
+from nanonuclei.invocation import command
 
 
 def load_onnx(path: Path, *, threads: int = 0, large: bool = False) -> Network:
@@ -35,7 +36,7 @@ def load_onnx(path: Path, *, threads: int = 0, large: bool = False) -> Network:
     except Exception as error:  # the runtime has one class of errors per reason, without a common one
         raise TrackingError(
             f"{path.name} must be a network in ONNX, but it cannot be loaded ({type(error).__name__}). Log the model "
-            f"again with `mlflow run . -e train`"
+            f"again with `{command('train')}`"
         ) from error
     (image,) = loaded.get_inputs()
     shrinking = onnxruntime.RunOptions()

@@ -7,6 +7,7 @@ import math
 from dataclasses import asdict, dataclass, fields
 
 from nanonuclei.errors import DataError
+from nanonuclei.invocation import command
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,6 @@ def read_geometry(text: str) -> WindowGeometry:
     if not isinstance(found, dict) or set(found) != names or any(type(value) is not int for value in found.values()):
         raise DataError(
             f"the geometry of a scan must be JSON with whole numbers for {', '.join(sorted(names))}, got "
-            f"{' '.join(text.split())[:100]!r}. Log the model again with `mlflow run . -e train`"
+            f"{' '.join(text.split())[:100]!r}. Log the model again with `{command('train')}`"
         )
     return WindowGeometry(**found)

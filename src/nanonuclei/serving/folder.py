@@ -10,6 +10,7 @@ from nanonuclei.config.params import Scalar, load_experiment, read_yaml
 from nanonuclei.engine.runtime import load_onnx
 from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.imaging.networks import Network
+from nanonuclei.invocation import command
 from nanonuclei.tasks import create_reader
 
 NETWORK, ONNX, CONFIG = "network.keras", "network.onnx", "config.yaml"
@@ -38,7 +39,7 @@ def load_folder(
     if not (folder / ONNX).is_file():
         raise TrackingError(
             f"model {name} must hold {ONNX}, but it was logged by an earlier version, which served Keras. Log it again "
-            f"with `dvc repro` or `mlflow run . -e train`"
+            f"with `dvc repro` or `{command('train')}`"
         )
     if not (folder / CONFIG).is_file():
         raise TrackingError(f"{name} was not logged by this platform: it has no {CONFIG}. Name another model")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,7 @@ from nanonuclei.serving.folder import ONNX, load_folder
 from nanonuclei.serving.shipped.places import shipped_folder, shipped_names
 from nanonuclei.serving.shipped.provenance import PROVENANCE, Provenance, check_predicting_files, read_provenance
 from nanonuclei.tasks import dataset_type
-
-RUN_ID = re.compile(r"[0-9a-f]{32}")
-"""What the ids of MLflow's runs look like."""
+from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,8 @@ def find_model(reference: str) -> NamedModel:
     """Returns where a model's files lie.
 
     Args:
-        reference: ``nuclei`` or another name of a model that comes along; the id of a run that logged a model; a URI
+        reference: ``nuclei`` or another name of a model that comes along; the id of a run that logged a model, or the
+            unique beginning of that id; a URI
             such as ``models:/nuclei@champion``; or a folder, written with a ``/``, that holds a model's files, alone or
             as MLflow stores them.
 
@@ -96,7 +94,7 @@ def find_model(reference: str) -> NamedModel:
         from nanonuclei.serving.store import files_at
 
         return NamedModel(reference, files_at(reference))
-    if RUN_ID.fullmatch(reference):
+    if is_run(reference):
         from nanonuclei.serving.store import files_at, model_uri
         from nanonuclei.tracking.runs import existing_run
 
@@ -113,13 +111,23 @@ def find_model(reference: str) -> NamedModel:
     raise TrackingError(f"no model {reference!r}. {nearest_name(reference, shipped_names())} {FORMS}")
 
 
-FORMS = "A run's id has 32 hex digits, a URI reads models:/NAME@ALIAS, a folder must exist"
+FORMS = (
+    "A run's id has 32 hex digits, or the first 4 or more of them, a URI reads models:/NAME@ALIAS, a folder must exist"
+)
 """How else a model can be named."""
 
 
 def is_uri(reference: str) -> bool:
     """Tells whether a reference is one of MLflow's URIs, such as ``models:/nuclei/1``."""
     return ":/" in reference
+
+
+def is_run(reference: str) -> bool:
+    """Tells whether a reference is a run's id, or the beginning of one that names neither a model nor a folder."""
+    if RUN_ID.fullmatch(reference):
+        return True
+    other = shipped_folder(reference) is not None or Path(reference).exists()
+    return SHORT_RUN_ID.fullmatch(reference) is not None and not other
 
 
 def _shipped(reference: str, folder: Path) -> NamedModel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import importlib
 import shutil
+import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -13,15 +14,18 @@ from typing import TYPE_CHECKING
 import cv2
 import mlflow
 import pandas as pd
+import yaml
 from mlflow.exceptions import MlflowException
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import Scalar, load_experiment, to_yaml
 from nanonuclei.errors import TrackingError
 from nanonuclei.imaging.networks import Network
+from nanonuclei.invocation import command
 from nanonuclei.serving.folder import CONFIG, NETWORK, ONNX, load_folder, stored_task
 from nanonuclei.serving.model import REQUEST_LIMITS, TASK, signature
 from nanonuclei.tasks import create_reader, create_task, task_package
+from nanonuclei.tracking.database import FAILING, not_answering, shown_uri
 
 if TYPE_CHECKING:
     import keras
@@ -43,6 +47,9 @@ REQUIREMENTS = (
     "tifffile",
 )
 """What the loaded model imports; pinned to the installed versions when it is logged."""
+
+DESCRIPTION = "MLmodel"
+"""What MLflow calls the file that describes a stored model."""
 
 ARTIFACTS = {NETWORK: "network", ONNX: "onnx", CONFIG: "config"}
 """Name by which the served model asks for each; files of a task keep their own."""
@@ -111,8 +118,25 @@ def log_files(files: Path, config: ExperimentConfig) -> str:
         model_config={**REQUEST_LIMITS, TASK: f"{config.task}={task_package(config.task)}"},
         pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
     )
+    _forget_places(info.model_id)
     mlflow.set_tag("model.uri", info.model_uri)
     return str(info.model_uri)
+
+
+def _forget_places(model_id: str) -> None:
+    """Takes the paths of this machine out of a logged model's description: MLflow stores them, and needs none."""
+    client = mlflow.MlflowClient()
+    with tempfile.TemporaryDirectory() as name:
+        stored = Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}")) / DESCRIPTION
+        content = yaml.safe_load(stored.read_text(encoding="utf-8"))
+        served = content["flavors"]["python_function"]
+        content["artifact_path"] = "model"
+        served["model_code_path"] = Path(served["model_code_path"]).name
+        for artifact in served["artifacts"].values():
+            artifact["uri"] = artifact["path"]
+        changed = Path(name) / DESCRIPTION
+        changed.write_text(yaml.safe_dump(content), encoding="utf-8")
+        client.log_model_artifact(model_id, str(changed))
 
 
 def _export(model: keras.Model, task: Task, files: Path) -> float:
@@ -152,7 +176,8 @@ def model_uri(run: mlflow.entities.Run) -> str:
     if uri is None:
         raise TrackingError(
             f"run {run.info.run_id} holds no model: its training did not end, it is none, or one of the pipeline, "
-            "whose evaluation holds it. Name that run, or go on with `mlflow run . -e train -P resume=RUN_ID`"
+            "whose evaluation holds it. Name that run, or go on with "
+            f"`{command('train', resume=run.info.run_id)}`"
         )
     return str(uri)
 
@@ -207,7 +232,9 @@ def files_at(uri: str) -> Path:
     try:
         files = model_files(uri)
     except (MlflowException, OSError) as error:
-        raise TrackingError(f"no model {uri!r} at {mlflow.get_tracking_uri()}. Check its name and version") from error
+        if getattr(error, "error_code", "") in FAILING:
+            raise not_answering(error) from error
+        raise TrackingError(f"no model {uri!r} at {shown_uri()}. Check its name and version") from error
     return files
 
 

@@ -27,7 +27,7 @@ from nanonuclei.stages.settings import check_changeable
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.values import Report
-from nanonuclei.tracking.runs import PARENT, existing_run, log_settings, stage_run
+from nanonuclei.tracking.runs import PARENT, existing_run, identity_tags, log_settings, stage_run
 
 if TYPE_CHECKING:
     import keras
@@ -64,8 +64,10 @@ def evaluate_run(
     check_changeable(config, changed, roles=CHANGEABLE, stage="evaluate")
     task = create_task(config)
     model = for_inference(task, model)
-    tags = {PARENT: trained.info.run_id, "evaluates": run, "task": config.task, "dataset.name": config.data.dataset}
-    with stage_run("evaluate", name=f"evaluate {split} of {run[:8]}", tags=tags) as run_id:
+    run = str(trained.info.run_id)
+    tags = {PARENT: run, "evaluates": run, **identity_tags(config, recipe=trained.data.tags.get("recipe", ""))}
+    name = f"evaluate {split} of {trained.info.run_name}, {run[:8]}"
+    with stage_run("evaluate", name=name, tags=tags) as run_id:
         catalog, _ = prepared_dataset(config, say=say)
         recorded = trained.data.tags.get("split.fingerprint")
         if recorded != catalog.split_fingerprint():

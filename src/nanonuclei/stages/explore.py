@@ -12,7 +12,8 @@ from nanonuclei.drawing.tables import table
 from nanonuclei.report.explore import histograms, image_grid, split_overview
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.tasks import create_dataset
-from nanonuclei.tracking.runs import stage_run
+from nanonuclei.tracking.database import ui_command
+from nanonuclei.tracking.runs import identity_tags, stage_run
 
 GRID = 12
 """Images per modality that are drawn."""
@@ -28,8 +29,8 @@ def explore(config: ExperimentConfig, *, say: Callable[[str], None] = print) -> 
     Returns:
         The run's id.
     """
-    tags = {"task": config.task, "dataset.name": config.data.dataset}
-    with stage_run("explore", name=f"explore {config.data.dataset}", tags=tags) as run_id:
+    name = f"explore {config.task} {config.data.dataset}"
+    with stage_run("explore", name=name, tags=identity_tags(config)) as run_id:
         catalog, _ = prepared_dataset(config, say=say)
         mlflow.set_tags({"dataset.fingerprint": catalog.fingerprint, "split.fingerprint": catalog.split_fingerprint()})
         dataset = create_dataset(config)
@@ -52,5 +53,5 @@ def explore(config: ExperimentConfig, *, say: Callable[[str], None] = print) -> 
         mlflow.log_metrics({"images": len(catalog.samples), "objects": int(splits["objects"].sum())})
     say("")
     say(table([[str(cell) for cell in row] for row in splits.to_numpy()], header=list(splits.columns)))
-    say(f"\nRun {run_id}. See it: mlflow ui --backend-store-uri {mlflow.get_tracking_uri()}")
+    say(f"\nRun {run_id}. See it: {ui_command()}")
     return run_id

@@ -28,10 +28,11 @@ from nanonuclei.data.catalog import (
 from nanonuclei.data.new_folder import is_whole, put
 from nanonuclei.data.problems import problems_table
 from nanonuclei.errors import DataError
+from nanonuclei.invocation import command
 from nanonuclei.stages.places import DATA, prepared_folder
 from nanonuclei.tasks import create_dataset
 from nanonuclei.tasks.dataset import SIMULATED, Dataset, Dealt, Facts
-from nanonuclei.writing import being_made
+from nanonuclei.writing import being_made, remove_leftovers
 
 GENERAL_CODE = ("data", "stages/prepare.py", "tasks/dataset.py")
 """Code that decides what is prepared, below the package, beside a task's own: files of another version of it are not
@@ -61,12 +62,14 @@ def prepared_dataset(config: ExperimentConfig, *, say: Callable[[str], None] = p
     if source is None and name != SIMULATED:
         raise DataError(
             f"this needs the images of {name}, but {DATA}/{dataset.locations[name]} is missing. Get them with "
-            f"`mlflow run . -e fetch -P dataset={name}`"
+            f"`{command('fetch', dataset=name)}`"
         )
     folder = prepared_folder(f"{config.task}-{name}", _key(dataset, source))
     if is_whole(folder):
         say(f"Prepared images: {folder} (from before)")
         return load_catalog(folder), source or folder
+    for leftover in remove_leftovers(folder.parent):
+        say(f"Removed {leftover}, which a process that was killed had left behind.")
     say(f"Preparing {name} {config.task} in {folder} ...")
     catalog = prepare(config, source=source, output=folder, cached=True)
     num_objects = sum(sample.num_objects for sample in catalog.samples)

@@ -42,7 +42,7 @@ from nanonuclei.tracking.registry import (
     roll_back,
     set_challenger,
 )
-from nanonuclei.tracking.runs import PARENT, existing_run, stage_run
+from nanonuclei.tracking.runs import PARENT, existing_run, identity_tags, stage_run
 
 SCORES = "promotion/per_image.csv"
 """Artifact of a promotion: statistics per test image, which the next challenger is compared with."""
@@ -83,17 +83,16 @@ def promote(task: str, run: str, *, allow_simulated: bool = False, say: Callable
     """
     gate = load_gate(_known(task), path=PARAMS)
     trained = existing_run(run)
-    uri = model_uri(trained)
+    run, uri = str(trained.info.run_id), model_uri(trained)
     config, network = load_served(uri, missing_from=PARAMS)
     if config.task != task:
         raise TrackingError(f"run {run} holds a model for {config.task}, not for {task}. Promote it as {config.task}")
-    tags = {PARENT: run, "promotes": run, "task": task, "dataset.name": config.data.dataset}
-    with stage_run("promote", name=f"promote {task} {run[:8]}", tags=tags) as run_id:
-        version = register_once(task, uri, run_id=run)
+    recipe = trained.data.tags.get("recipe", "")
+    tags = {PARENT: run, "promotes": run, **identity_tags(config, recipe=recipe)}
+    with stage_run("promote", name=f"promote {trained.info.run_name}, {run[:8]}", tags=tags) as run_id:
         champion = at_alias(task, CHAMPION)
-        if champion is not None and champion.version == version.version:
-            raise TrackingError(f"version {version.version} of {task}, the model of run {run}, is champion already")
-        set_challenger(version)
+        if champion is not None and champion.run_id == run:
+            raise TrackingError(f"version {champion.version} of {task}, the model of run {run}, is champion already")
         catalog, _ = prepared_dataset(config, say=say)
         report = _score(config, network, catalog)
         mlflow.log_text(report.per_image.to_csv(index=False), SCORES)
@@ -109,6 +108,8 @@ def promote(task: str, run: str, *, allow_simulated: bool = False, say: Callable
         )
         before = _champion(champion, config, report, catalog, gate) if champion is not None else None
         decision = decide(candidate, before, gate, allow_simulated=allow_simulated)
+        version = register_once(task, uri, run_id=run)  # not before: a promotion that fails leaves no version
+        set_challenger(version)
         _record(version, decision, candidate, before)
         scored = {SCORES_RUN: run_id, SCORES_SPLIT: catalog.split_fingerprint()}
         if decision.promoted:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.config.params import Scalar, load_experiment, load_recipe, parse_settings, with_settings
+from nanonuclei.config.params import SETTING, Scalar, load_experiment, parse_settings, with_settings
+from nanonuclei.config.recipes import DEFAULT, read_recipe, recipe_name, recipe_path
 from nanonuclei.config.roles import paths_of, sections_of
 from nanonuclei.config.section import Role
 from nanonuclei.errors import ConfigError, DataError, nearest_name
+from nanonuclei.invocation import command, option
 from nanonuclei.stages.places import DATA, PARAMS, RECIPES
 from nanonuclei.tasks import dataset_type
 from nanonuclei.tasks.dataset import SIMULATED
@@ -23,13 +25,13 @@ class Choices:
     Attributes:
         task: Name of the task.
         dataset: ``auto`` or a dataset's name.
-        recipe: File of settings.
+        recipe: Name or file of a recipe, or ``default``, see `config.recipes`.
         settings: Texts ``path=value``.
     """
 
     task: str
     dataset: str | None = None
-    recipe: Path | None = None
+    recipe: str | Path | None = None
     settings: Sequence[str] = ()
 
 
@@ -53,18 +55,32 @@ def resolve(choices: Choices, *, say: Callable[[str], None] = print) -> Experime
         if choices.dataset not in known:
             raise ConfigError(f"unknown dataset {choices.dataset!r}. {nearest_name(choices.dataset, known)}")
         given["data.dataset"] = choices.dataset
-    recipe = load_recipe(choices.recipe) if choices.recipe else {}
+    recipe = dict(_recipe(choices, choices.recipe)) if choices.recipe else {}
     defaults = load_experiment(choices.task, path=PARAMS)
     asked = with_settings(defaults, _only({**recipe, **given}, "data.dataset")).data.dataset
     name = _present_dataset(choices.task, asked)
     small = _small_recipe(choices.task) if name == SIMULATED and choices.recipe is None else None
     if small:
-        recipe = load_recipe(small)
+        recipe = dict(_recipe(choices, small))
     settings = {**recipe, **given, "data.dataset": name}
-    config = load_experiment(choices.task, path=PARAMS, settings=settings)
+    origin = f"recipe {recipe_path(str(choices.recipe or small))}" if recipe else ""
+    origins = {path: SETTING if path in given else origin for path in settings if path in recipe or path in given}
+    config = load_experiment(choices.task, path=PARAMS, settings=settings, origins=origins)
     if asked == "auto" or name == SIMULATED:
         say(_chosen(choices.task, name, asked=asked, small=small))
     return config
+
+
+def recipe_of(choices: Choices, config: ExperimentConfig) -> str:
+    """Returns the name of the recipe that a config was made with, for names and tags of runs."""
+    if choices.recipe is not None:
+        return recipe_name(str(choices.recipe))
+    small = _small_recipe(choices.task) if config.data.dataset == SIMULATED else None
+    return small.stem if small else DEFAULT
+
+
+def _recipe(choices: Choices, recipe: str | Path) -> Mapping[str, Scalar]:
+    return read_recipe(str(recipe), task=choices.task, params=PARAMS)
 
 
 def _only(settings: Mapping[str, Scalar], path: str) -> dict[str, Scalar]:
@@ -83,7 +99,7 @@ def _present_dataset(task: str, asked: str) -> str:
         return SIMULATED
     raise DataError(
         f"dataset {asked!r} must lie in {DATA}/{asked}, but is not there. Get it with "
-        f"`mlflow run . -e fetch -P dataset={asked}`, or train on simulated images with `-P dataset=simulated`"
+        f"`{command('fetch', dataset=asked)}`, or take simulated images with `{option('dataset', SIMULATED)}`"
     )
 
 
@@ -97,7 +113,7 @@ def _chosen(task: str, name: str, *, asked: str, small: Path | None) -> str:
         return f"Using simulated {task}{network}."
     return (
         f"No dataset in {DATA}/: using simulated {task}{network}. "
-        + " or ".join(f"`mlflow run . -e fetch -P dataset={name}`" for name in dataset_type(task).locations)
+        + " or ".join(f"`{command('fetch', dataset=name)}`" for name in dataset_type(task).locations)
         + " gets the real images."
     )
 

@@ -21,6 +21,7 @@ from nanonuclei.engine.checkpoint import load_state
 from nanonuclei.engine.networks import for_inference
 from nanonuclei.engine.train import FitResult, fit
 from nanonuclei.errors import TrackingError
+from nanonuclei.invocation import command
 from nanonuclei.serving.folder import NETWORK, stored_task
 from nanonuclei.serving.store import log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
@@ -29,9 +30,10 @@ from nanonuclei.stages.places import DATA, LOCK, PARAMS, run_folder
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.samples import training_samples, validation_samples
 from nanonuclei.tasks import create_task
+from nanonuclei.tracking.database import ui_command
 from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.metrics import MetricSender, steps_logged
-from nanonuclei.tracking.runs import DatasetInput, existing_run, log_datasets, log_settings, stage_run
+from nanonuclei.tracking.runs import DatasetInput, existing_run, identity_tags, log_datasets, log_settings, stage_run
 from nanonuclei.writing import write_text
 
 if TYPE_CHECKING:
@@ -39,17 +41,26 @@ if TYPE_CHECKING:
 
 CONFIG = "config.yaml"
 LOCKED = "lock"
+FINISHED = "finished"
+"""Tag of a run whose training, scores and model are complete."""
 NOT_OF_THE_TRAINING = (Role.READING, Role.SCORING, Role.SEARCH)
 LATER_SETTINGS = ("data.seed", "data.masks")
 """Roles, and single settings, that the config of an older run may lack and its training still be resumed."""
 
 
-def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Callable[[str], None] = print) -> str:
+def train(
+    config: ExperimentConfig | None,
+    *,
+    resume: str | None = None,
+    recipe: str = "",
+    say: Callable[[str], None] = print,
+) -> str:
     """Trains, evaluates on the test split and logs the model.
 
     Args:
         config: With `data.dataset` decided; None with `resume`, whose own config is used.
-        resume: Id of a run whose training was cut off, in this folder.
+        resume: Id of a run whose training was cut off, in this folder. A finished run is left as it is.
+        recipe: Name of the recipe that the config was made with, for names and tags.
         say: Told what the user should read.
 
     Returns:
@@ -60,11 +71,16 @@ def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Ca
         TrackingError: The run to resume is unknown, or has no checkpoint here.
         NanonucleiError: See `engine.train.fit` and `stages.prepare.prepared_dataset`.
     """
+    if resume:
+        run = existing_run(resume)
+        resume = str(run.info.run_id)
+        if run.data.tags.get(FINISHED) == "true":
+            say(_finished(run))
+            return resume
     if config is None:
         config = _config_of(resume)
     create_task(config).check()  # now and not once images have been made, or the training is over
-    tags = {"task": config.task, "dataset.name": config.data.dataset}
-    name = run_name(config)
+    tags, name = identity_tags(config, recipe=recipe), run_name(config, recipe)
     with contextlib.ExitStack() as held:
         if resume:  # before the run is touched, which may be somebody's at work
             held.enter_context(alone(run_folder(resume)))
@@ -80,7 +96,7 @@ def train(config: ExperimentConfig | None, *, resume: str | None = None, say: Ca
         result = run_fit(config, catalog, folder=folder, run_id=run_id)
         mlflow.log_figure(learning_curves(result.history, best_epoch=result.best_epoch), "figures/learning_curves.png")
         table = conclude(config, result.model, catalog, folder=folder, say=say)
-        mlflow.set_tag("finished", "true")
+        mlflow.set_tag(FINISHED, "true")
     say("")
     say(table)
     say("")
@@ -123,9 +139,9 @@ def conclude(
     return score_table(task, report, "test")
 
 
-def run_name(config: ExperimentConfig) -> str:
-    """Returns what the run of a training is called until a comparison or a user names it otherwise."""
-    return f"train {config.task} {config.data.dataset}"
+def run_name(config: ExperimentConfig, recipe: str = "") -> str:
+    """Returns what the run of a training is called: what was trained, on which images, by which recipe and seed."""
+    return " ".join(filter(None, ("train", config.task, config.data.dataset, recipe, f"seed {config.seed}")))
 
 
 @contextlib.contextmanager
@@ -209,12 +225,20 @@ def run_fit(config: ExperimentConfig, catalog: Catalog, *, folder: Path, run_id:
     return result
 
 
+def _finished(run: mlflow.entities.Run) -> str:
+    return (
+        f"Run {run.info.run_id} is finished: nothing was changed. Start a new run for another training.\n"
+        f"See it:      {ui_command()}\n"
+        f"Score again: {command('evaluate', run=run.info.run_id)}"
+    )
+
+
 def _closing(run_id: str, result: FitResult) -> str:
     hardware = result.hardware
     return (
         f"Run {run_id}: {len(result.history['train/loss'])} epochs, kept epoch {result.best_epoch}, "
         f"{result.seconds / 60:.1f} min on {hardware.num_devices} {hardware.device} ({hardware.name}, "
         f"{hardware.precision}).\n"
-        f"See it:      mlflow ui --backend-store-uri {mlflow.get_tracking_uri()}\n"
-        f"Score again: mlflow run . -e evaluate --env-manager local -P run={run_id}"
+        f"See it:      {ui_command()}\n"
+        f"Score again: {command('evaluate', run=run_id)}"
     )

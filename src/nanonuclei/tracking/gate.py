@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nanonuclei.config.gate import GateConfig
+from nanonuclei.invocation import option
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def _data(candidate: Candidate, allow_simulated: bool) -> Iterator[Criterion]:
             "data",
             False,
             f"a champion must have been trained on real images, got {candidate.dataset}. Train on real ones, or pass "
-            f"--allow-simulated",
+            f"{option('allow_simulated', 'true')}",
         )
 
 

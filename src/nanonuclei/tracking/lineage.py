@@ -23,7 +23,9 @@ from nanonuclei.config.params import flatten
 from nanonuclei.data.catalog import fingerprint_of_table
 from nanonuclei.data.versions import cache_folder, content_md5, dataset_in_cache, file_md5, pinned_md5
 from nanonuclei.errors import DataError, TrackingError
+from nanonuclei.tracking.database import FAILING, not_answering
 from nanonuclei.tracking.facts import FACTS, TAG, model_md5
+from nanonuclei.tracking.restoring import restore_commands
 from nanonuclei.tracking.runs import existing_run, first_line
 
 Verdict = Literal["holds", "broken", "unknown"]
@@ -54,20 +56,17 @@ class Lineage:
     Attributes:
         chain: What each run recorded.
         checks: In the order of the chain.
+        restore: Commands that bring code and data back to that state, see `tracking.restoring`.
     """
 
     chain: tuple[Recorded, ...]
     checks: tuple[Check, ...]
+    restore: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
         """Whether every check was made and holds."""
         return all(check.verdict == "holds" for check in self.checks)
-
-    def restore(self) -> list[str]:
-        """Returns the commands that bring code and data back to that state."""
-        commit = self.chain[0].get("git.commit")
-        return [*([f"git checkout {commit}"] if commit else []), "dvc pull data.dvc", "dvc checkout"]
 
 
 def trace(reference: str, *, data: Path = Path("data"), cache: Path | None = None) -> Lineage:
@@ -91,8 +90,12 @@ def trace(reference: str, *, data: Path = Path("data"), cache: Path | None = Non
         checks += _check_run(recorded, chain[0])
         upstream = [value for name, value in recorded.items() if name.startswith("upstream.")]
         waiting += [other for other in upstream if other not in {r["run_id"] for r in chain} and other not in waiting]
-    checks += _guarded(chain[0], "data", lambda: _data(chain[0], data, cache or cache_folder()))
-    return Lineage(tuple(chain), tuple(checks))
+    kept = cache or cache_folder()
+    checks += _guarded(chain[0], "data", lambda: _data(chain[0], data, kept))
+    restore = restore_commands(
+        chain[0], data=data, cache=kept, show=lambda commit, path: _git("show", f"{commit}:{path}")
+    )
+    return Lineage(tuple(chain), tuple(checks), restore)
 
 
 def run_of(reference: str) -> str:
@@ -110,6 +113,8 @@ def run_of(reference: str) -> str:
     try:
         found: str | None = mlflow.models.get_model_info(reference).run_id
     except MlflowException as error:
+        if error.error_code in FAILING:
+            raise not_answering(error) from error
         raise TrackingError(f"no model {reference!r}: {first_line(error)}") from error
     if found is None:
         raise TrackingError(f"model {reference} was not logged by a run, so nothing is known of where it comes from")
@@ -265,7 +270,7 @@ def _data(recorded: Recorded, data: Path, cache: Path) -> tuple[Verdict, str]:
     state = f"{folder} has md5 {here}, recorded {wanted}" if here else f"{folder} is missing, recorded {wanted}"
     pinned = pinned_md5(data.with_suffix(".dvc"))
     kept = pinned is not None and dataset_in_cache(name, wanted, pinned=pinned, cache=cache)
-    remedy = "DVC's cache holds it: `dvc checkout --force data.dvc`" if kept else "`dvc pull` it, or fetch it"
+    remedy = "DVC's cache holds it" if kept else "`dvc pull` it, or fetch it"
     return "broken" if here else "unknown", f"{state}. {remedy}"
 
 
@@ -273,6 +278,10 @@ def _git(*arguments: str) -> str | None:
     """Returns what git prints, unchanged, or None where it refuses."""
     done = subprocess.run(["git", *arguments], check=False, capture_output=True, timeout=20)
     return done.stdout.decode() if done.returncode == 0 else None
+
+
+def _shown_in(commit: str, path: str) -> str | None:
+    return _git("show", f"{commit}:{path}")
 
 
 def describe(lineage: Lineage) -> str:
@@ -285,5 +294,5 @@ def describe(lineage: Lineage) -> str:
             for check in lineage.checks
             if check.run_id == recorded["run_id"]
         ]
-    lines += ["", "To bring that state back:", *(f"  {command}" for command in lineage.restore())]
+    lines += ["", "To bring that state back:", *(f"  {command}" for command in lineage.restore)]
     return "\n".join(lines)

@@ -16,7 +16,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from nanonuclei.errors import TrackingError
-from nanonuclei.tracking.runs import first_line
+from nanonuclei.tracking.database import not_answering
+from nanonuclei.tracking.runs import UNKNOWN, first_line
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 PREVIOUS = "champion.previous"
@@ -31,7 +32,7 @@ PATIENCE_SECONDS = 60.0
 
 
 def register_once(name: str, uri: str, *, run_id: str) -> ModelVersion:
-    """Registers a logged model, or returns the version that it already is.
+    """Registers the model of a run, or returns the version that this run already has.
 
     Args:
         name: Of the registered model.
@@ -45,7 +46,7 @@ def register_once(name: str, uri: str, *, run_id: str) -> ModelVersion:
     with exclusive(name):
         try:
             for version in client.search_model_versions(f"name = '{name}'"):
-                if version.tags.get(SOURCE) == uri:
+                if version.tags.get(SOURCE) == uri or version.run_id == run_id:
                     return version
             with contextlib.suppress(MlflowException):  # it is there already
                 client.create_registered_model(name)
@@ -55,11 +56,17 @@ def register_once(name: str, uri: str, *, run_id: str) -> ModelVersion:
 
 
 def at_alias(name: str, alias: str) -> ModelVersion | None:
-    """Returns the version that an alias stands for, or None."""
+    """Returns the version that an alias stands for; None where there is no such model or alias.
+
+    Raises:
+        TrackingError: The tracking server does not answer, so that nothing is known of the alias.
+    """
     try:
         return MlflowClient().get_model_version_by_alias(name, alias)
-    except MlflowException:
-        return None
+    except MlflowException as error:
+        if error.error_code in UNKNOWN:
+            return None
+        raise not_answering(error) from error
 
 
 def set_challenger(version: ModelVersion) -> None:
@@ -75,11 +82,16 @@ def move_champion(version: ModelVersion, *, expected: str) -> None:
         expected: Version number of the old one; empty where there was none.
 
     Raises:
-        TrackingError: Another promotion was faster.
+        TrackingError: Another promotion was faster, of another model or of the same one.
     """
     client = MlflowClient()
     with exclusive(version.name):
         found = _number(at_alias(version.name, CHAMPION))
+        if found == str(version.version):
+            raise TrackingError(
+                f"version {found} of {version.name} is champion already: another promotion of the same model was "
+                "faster. Nothing is left to do"
+            )
         if found != expected:
             raise TrackingError(
                 f"version {version.version} of {version.name} was compared with {_called(expected)}, but meanwhile the "

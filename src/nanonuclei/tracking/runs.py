@@ -18,15 +18,33 @@ from mlflow.entities import Param, RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import Scalar
-from nanonuclei.errors import TrackingError
+from nanonuclei.errors import TrackingError, without_password
 from nanonuclei.interrupts import interrupted
+from nanonuclei.tracking.database import SHORT_RUN_ID, full_run_id, no_run, not_answering, one_run, shown_uri
+from nanonuclei.tracking.processes import close_dead_runs, process_tag
 
 PARENT = "mlflow.parentRunId"
 PARENT_VARIABLE = "NANONUCLEI_PARENT_RUN"
 """Environment variable that tells a stage which run it is a child of."""
 NOT_CODE = (":(exclude)dvc.lock", ":(exclude)pipelines/*/dvc.lock", ":(exclude)build")
 """What a pipeline writes itself while it runs does not make its working tree dirty."""
+CODE = (
+    "src",
+    "pipelines",
+    "recipes",
+    "params.yaml",
+    "dvc.yaml",
+    "MLproject",
+    "conda.yaml",
+    "pyproject.toml",
+    "setup.py",
+    "requirements.txt",
+)
+"""Where a file that git does not know is part of the code: what is run, and settings. Elsewhere it is data."""
+UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")
+"""MLflow's codes for things that are not there; any other code says that the server or database does not answer."""
 BATCH = 100
 """Parameters that MLflow takes in one request."""
 
@@ -71,6 +89,7 @@ def stage_run(
         TrackingError: The run to go on with does not exist, or the tracking server refuses.
     """
     client = MlflowClient()
+    close_dead_runs()
     given = os.environ.pop("MLFLOW_RUN_ID", None)
     if resume:
         existing_run(resume)
@@ -82,13 +101,14 @@ def stage_run(
             run_id=resume or given, run_name=None if resume or given else name, log_system_metrics=system_metrics
         )
     except MlflowException as error:
-        raise TrackingError(f"cannot open a run at {mlflow.get_tracking_uri()}: {first_line(error)}") from error
+        raise TrackingError(f"cannot open a run at {shown_uri()}: {first_line(error)}") from error
     run_id: str = run.info.run_id
     try:
         if given and not resume:
             mlflow.set_tag("mlflow.runName", name)
         parent = os.environ.get(PARENT_VARIABLE)
-        mlflow.set_tags({"stage": stage, **git_tags(), **({PARENT: parent} if parent else {}), **tags})
+        own = {"stage": stage, **git_tags(), **({PARENT: parent} if parent else {}), **tags}
+        mlflow.set_tags({**own, **_where_it_belongs(own), **process_tag(run)})
         yield run_id
     except BaseException as error:
         if isinstance(error, SystemExit) or interrupted(error):
@@ -103,18 +123,38 @@ def stage_run(
 
 
 def existing_run(run_id: str) -> mlflow.entities.Run:
-    """Returns a run.
+    """Returns a run that is named by its id, or by the unique beginning of it.
 
     Raises:
-        TrackingError: There is none with that id.
+        TrackingError: There is none with that id, several begin so, or the tracking server does not answer.
     """
+    run_id = full_run_id(run_id)
     try:
-        return MlflowClient().get_run(run_id)
+        client = MlflowClient()
+        if SHORT_RUN_ID.fullmatch(run_id):
+            experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+            begun = client.search_runs(experiments, f"attributes.run_id LIKE '{run_id}%'")
+            run_id = one_run(run_id, [run.info.run_id for run in begun])
+        return client.get_run(run_id)
     except MlflowException as error:
-        raise TrackingError(
-            f"no run {run_id!r} at {mlflow.get_tracking_uri()}. `mlflow runs list` or the UI shows the ids; "
-            "MLFLOW_TRACKING_URI names another server"
-        ) from error
+        raise no_run(run_id) if error.error_code in UNKNOWN else not_answering(error) from error
+
+
+def identity_tags(config: ExperimentConfig, *, recipe: str = "") -> dict[str, str]:
+    """Returns the tags by which runs are found and told apart: task, dataset, seed, recipe.
+
+    Args:
+        config: With `data.dataset` decided.
+        recipe: Name of the recipe; empty where it is not known.
+    """
+    named = {"recipe": recipe} if recipe else {}
+    return {"task": config.task, "dataset.name": config.data.dataset, "seed": str(config.seed), **named}
+
+
+def _where_it_belongs(tags: Mapping[str, str]) -> dict[str, str]:
+    """Returns dataset and parent under plain names too, as columns of the UI."""
+    plain = {"dataset": tags.get("dataset.name"), "parent": tags.get(PARENT)}
+    return {name: value for name, value in plain.items() if value}
 
 
 def log_settings(run_id: str, settings: Mapping[str, Scalar]) -> None:
@@ -136,7 +176,9 @@ def git_tags() -> dict[str, str]:
     """Returns commit and dirty flag of the working tree, or nothing outside of one."""
     try:
         commit = _git("rev-parse", "HEAD")
-        dirty = bool(_git("status", "--porcelain", "--", ".", *NOT_CODE))
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *NOT_CODE)
+        unknown = _git("status", "--porcelain", "--untracked-files=all", "--", *CODE, *NOT_CODE)
+        dirty = bool(changed or unknown)
     except (OSError, subprocess.CalledProcessError):
         return {}
     return {"git.commit": commit, "git.dirty": str(dirty).lower()}
@@ -144,7 +186,7 @@ def git_tags() -> dict[str, str]:
 
 def first_line(error: BaseException) -> str:
     """Returns an error's message on one line, cut to what fits into a tag."""
-    return " ".join(str(error).split())[:500] or type(error).__name__
+    return without_password(" ".join(str(error).partition("[SQL")[0].split()))[:500] or type(error).__name__
 
 
 def _git(*arguments: str) -> str:

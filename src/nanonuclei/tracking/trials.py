@@ -35,7 +35,7 @@ def open_trial(parent: str, *, number: int, settings: Mapping[str, Scalar], tags
     Raises:
         TrackingError: The tracking server refuses.
     """
-    given = {PARENT: parent, "stage": "trial", TRIAL: str(number), STATE: "running", **tags}
+    given = {PARENT: parent, "parent": parent, "stage": "trial", TRIAL: str(number), STATE: "running", **tags}
     try:
         experiment = existing_run(parent).info.experiment_id
         run: Run = MlflowClient().create_run(experiment, run_name=f"trial {number}", tags=given)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +15,8 @@ from nanonuclei.errors import DataError
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
-from nanonuclei.tasks.nuclei.thresholds import CHOICES
+from nanonuclei.tasks.nuclei.reader import NucleiReader
+from nanonuclei.tasks.nuclei.thresholds import CHOICES, MAX_SECONDS, decide_thresholds
 
 Experiment = Callable[..., NucleiExperiment]
 
@@ -65,6 +67,18 @@ def test_values_to_choose_from_are_legal(experiment: Experiment) -> None:
     for name, values in CHOICES.items():
         for value in values:
             experiment({f"instances.{name}": value})
+
+
+def test_search_ends_in_its_time_whatever_the_network_answers(experiment: Experiment, disc_catalog: Catalog) -> None:
+    config = experiment({"instances.tune": True})
+    rng = np.random.default_rng(0)
+    maps = [rng.random((sample.height, sample.width, 2), np.float32) for sample in disc_catalog.samples]
+    seconds = itertools.count(step=MAX_SECONDS / 3)
+    found = decide_thresholds(NucleiReader(config), disc_catalog.samples, maps, clock=lambda: next(seconds))
+    assert found.tried is not None
+    assert len(found.tried) <= 4
+    assert found.settings["instances.tune"] is False
+    assert "The search was ended after 60 s." in found.sentence
 
 
 def test_tuning_needs_images(experiment: Experiment) -> None:

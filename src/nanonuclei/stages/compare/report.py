@@ -24,6 +24,7 @@ from nanonuclei.report.compare_tables import (
 from nanonuclei.stages.compare.runs import ComparedRun
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.base import Task
+from nanonuclei.tracking.database import ui_command
 from nanonuclei.tracking.runs import existing_run
 
 Compared = Mapping[str, Sequence[ComparedRun]]
@@ -48,7 +49,7 @@ def log_comparison(arms: Compared, *, parent: str, say: Callable[[str], None]) -
     sides = [Arm(name, tuple(r.seed for r in runs), tuple(r.per_image for r in runs)) for name, runs in arms.items()]
     comparison = compare_arms(sides, task.score, bootstrap=bootstrap)
     runs = _runs_table(arms)
-    sentences, remarks = verdicts(comparison, task), notes(arms)
+    sentences, remarks = _with_caveat(verdicts(comparison, task), unequal(runs)), notes(arms)
     report = "\n\n".join(
         [
             f"# {' against '.join(arms)}",
@@ -79,8 +80,36 @@ def log_comparison(arms: Compared, *, parent: str, say: Callable[[str], None]) -
     say(as_text(cost_rows(runs)))
     say("\n" + "\n".join([*sentences, *(f"Note: {remark}" for remark in remarks)]))
     say(f"\nRun {parent}: comparison.md, comparison.csv, runs.csv, curves.png")
-    say(f"Side by side: mlflow ui, filter tags.compared_in = '{parent}', choose all, Compare")
+    say(f"Side by side: {ui_command()}, filter tags.compared_in = '{parent}', choose all, Compare")
     return comparison
+
+
+def unequal(runs: pd.DataFrame) -> str:
+    """Returns in what the recipes differ that alone can decide a comparison: training budget and size of the network.
+
+    Args:
+        runs: One row per run: ``arm, epochs, steps_per_epoch, batch_size, num_params``.
+
+    Returns:
+        Such as ``networks: default 1,084,731 parameters, tuned 121,195``; empty where they do not differ.
+    """
+    budgets, sizes = {}, {}
+    for arm, own in runs.groupby("arm", sort=False):
+        triples = own[["epochs", "steps_per_epoch", "batch_size"]].drop_duplicates().itertuples(index=False)
+        budgets[arm] = " or ".join(f"{epochs} x {steps} x {batch}" for epochs, steps, batch in triples)
+        sizes[arm] = " or ".join(f"{count:,}" for count in dict.fromkeys(own["num_params"]))
+    found = [
+        f"{title} ({', '.join(f'{arm} {told}' for arm, told in values.items())})"
+        for title, values in (("epochs x steps x batch", budgets), ("parameters of the networks", sizes))
+        if len(set(values.values())) > 1
+    ]
+    return " and ".join(found)
+
+
+def _with_caveat(sentences: list[str], differing: str) -> list[str]:
+    if not differing or not sentences:
+        return sentences
+    return [f"With different {differing}: {sentences[0]}", *sentences[1:]]
 
 
 def notes(arms: Compared) -> list[str]:

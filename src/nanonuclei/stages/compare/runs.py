@@ -17,6 +17,7 @@ from nanonuclei.config.params import Scalar, flatten, load_experiment, starts_wi
 from nanonuclei.config.roles import paths_of, sections_of
 from nanonuclei.config.section import Role
 from nanonuclei.errors import TrackingError
+from nanonuclei.invocation import command
 from nanonuclei.stages.places import PARAMS, run_folder
 from nanonuclei.stages.train import CONFIG
 from nanonuclei.tasks import create_task
@@ -93,7 +94,7 @@ def read_run(run_id: str, *, task: str) -> ComparedRun:
     if PER_IMAGE.rsplit("/", 1)[-1] not in {Path(e.path).name for e in client.list_artifacts(run_id, "evaluation")}:
         raise TrackingError(
             f"run {run_id} holds no {PER_IMAGE}: it did not score the test images, nor do trainings of the pipeline. "
-            "Name a run of `mlflow run . -e train`"
+            f"Name a run of `{command('train', task=task)}`"
         )
     per_image = pd.read_csv(_artifact(run_id, PER_IMAGE), dtype={"sample_id": str})
     config = load_experiment(task, path=_artifact(run_id, CONFIG), missing_from=PARAMS)

@@ -6,6 +6,7 @@ import yaml
 
 from nanonuclei.data.versions import cache_folder, content_md5, lost_from_cache, pinned_md5
 from nanonuclei.errors import DataError
+from nanonuclei.invocation import command
 from nanonuclei.stages.places import DATA, DATA_POINTER, DVC_LOCK, PIPELINE, Build
 from nanonuclei.tasks import dataset_type
 
@@ -37,8 +38,8 @@ def check_data() -> None:
     ]
     if missing:
         raise DataError(
-            f"the pipeline needs {DATA}/{missing[0]}, which is missing. Get it with `mlflow run . -e fetch -P "
-            f"dataset={missing[0]}`, or with `dvc pull` where a remote holds it"
+            f"the pipeline needs {DATA}/{missing[0]}, which is missing. Get it with "
+            f"`{command('fetch', dataset=missing[0])}`, or with `dvc pull` where a remote holds it"
         )
     pinned = pinned_md5(DATA_POINTER)
     if pinned is not None and (found := content_md5(DATA)) != pinned:

@@ -13,6 +13,7 @@ from nanonuclei.errors import NanonucleiError
 from nanonuclei.stages.pipeline.pinned import check_cache, check_data, check_lock, pipeline_tasks
 from nanonuclei.stages.places import Build
 from nanonuclei.tracking.children import run_child
+from nanonuclei.tracking.database import ui_command
 from nanonuclei.tracking.runs import PARENT, existing_run, stage_run
 
 STAGES_TABLE = "stages.csv"
@@ -50,7 +51,7 @@ def repro(targets: Sequence[str] = (), *, say: Callable[[str], None] = print) ->
                 "stages are kept"
             )
         check_cache()
-    say(f"\nPipeline run {run_id}. `dvc metrics show` and `mlflow ui` tell more.")
+    say(f"\nPipeline run {run_id}. `dvc metrics show` and `{ui_command()}` tell more.")
     return run_id
 
 

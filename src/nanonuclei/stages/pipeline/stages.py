@@ -16,6 +16,7 @@ import pandas as pd
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, load_experiment, to_yaml
+from nanonuclei.config.recipes import DEFAULT
 from nanonuclei.config.roles import paths_of
 from nanonuclei.config.section import Role
 from nanonuclei.data.catalog import Catalog, load_catalog
@@ -24,6 +25,7 @@ from nanonuclei.drawing.charts import learning_curves
 from nanonuclei.engine.export import load_network, save_network
 from nanonuclei.engine.networks import for_inference
 from nanonuclei.errors import DataError
+from nanonuclei.invocation import command
 from nanonuclei.serving.store import log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
 from nanonuclei.stages.open_settings import decided_on_validation
@@ -35,7 +37,7 @@ from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.dataset import SIMULATED
 from nanonuclei.tasks.values import Report
 from nanonuclei.tracking.facts import Facts, log_facts
-from nanonuclei.tracking.runs import log_settings, stage_run
+from nanonuclei.tracking.runs import identity_tags, log_settings, stage_run
 from nanonuclei.writing import write_text
 
 CURVE_POINTS = 100
@@ -150,8 +152,8 @@ def _source(config: ExperimentConfig) -> Path | None:
     source = dataset_type(config.task).locate(config.data.dataset, DATA)
     if source is None:
         raise DataError(
-            f"the pipeline needs {DATA}/{config.data.dataset}, which is missing. Get it with `mlflow run . -e fetch "
-            f"-P dataset={config.data.dataset}`, or with `dvc pull` where a remote holds it"
+            f"the pipeline needs {DATA}/{config.data.dataset}, which is missing. Get it with "
+            f"`{command('fetch', dataset=config.data.dataset)}`, or with `dvc pull` where a remote holds it"
         )
     return source
 
@@ -160,8 +162,9 @@ def _stage(stage: str, config: ExperimentConfig) -> contextlib.AbstractContextMa
     """Opens the stage's run, in the task's experiment where none is named."""
     if not {"MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"} & set(os.environ):
         mlflow.set_experiment(config.task)
-    tags = {"task": config.task, "dataset.name": config.data.dataset, "pipeline": "dvc.yaml"}
-    return stage_run(stage, name=f"{stage} {config.task} {config.data.dataset}", tags=tags)
+    tags = {**identity_tags(config, recipe=DEFAULT), "pipeline": "dvc.yaml"}
+    name = f"{stage} {config.task} {config.data.dataset} {DEFAULT} seed {config.seed}"
+    return stage_run(stage, name=name, tags=tags)
 
 
 def _finish(

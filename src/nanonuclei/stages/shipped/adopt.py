@@ -21,7 +21,7 @@ from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.settings import check_changeable
 from nanonuclei.stages.train import CONFIG, conclude, log_inputs
 from nanonuclei.tasks import create_task
-from nanonuclei.tracking.runs import stage_run
+from nanonuclei.tracking.runs import identity_tags, stage_run
 
 if TYPE_CHECKING:
     import keras
@@ -56,8 +56,9 @@ def adopt(folder: Path, *, settings: Sequence[str] = (), say: Callable[[str], No
     config = load_experiment(stored_task(path), path=path, settings=changed, missing_from=PARAMS)
     check_changeable(config, changed, roles=CHANGEABLE, stage="adopt")
     model = network_with_weights(config, folder)
-    tags = {"task": config.task, "dataset.name": config.data.dataset, ELSEWHERE: "true"}
-    with stage_run("train", name=f"adopt {config.task} {config.data.dataset}", tags=tags) as run_id:
+    tags = {**identity_tags(config), ELSEWHERE: "true"}
+    name = f"adopt {config.task} {config.data.dataset} seed {config.seed}"
+    with stage_run("train", name=name, tags=tags) as run_id:
         work = run_folder(run_id)
         work.mkdir(parents=True, exist_ok=True)
         (work / CONFIG).write_text(to_yaml(config), encoding="utf-8")

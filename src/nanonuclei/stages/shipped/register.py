@@ -11,8 +11,9 @@ import mlflow
 
 from nanonuclei.config.params import flatten, to_yaml
 from nanonuclei.errors import ConfigError, TrackingError
+from nanonuclei.invocation import option
 from nanonuclei.serving.folder import CONFIG
-from nanonuclei.serving.named import RUN_ID, NamedModel, find_model, is_uri, open_model
+from nanonuclei.serving.named import NamedModel, find_model, is_run, is_uri, open_model
 from nanonuclei.serving.probe import problem
 from nanonuclei.serving.shipped.provenance import CARD, PROVENANCE, Provenance, file_sha256
 from nanonuclei.serving.store import log_files, model_uri
@@ -49,7 +50,7 @@ def promote_named(
         DataError: The model that comes along was changed, or images to compare it with the champion are missing.
         TrackingError: There is no such model, it is of another task or champion already, or it does not serve.
     """
-    if is_uri(reference) or RUN_ID.fullmatch(reference):
+    if is_uri(reference) or is_run(reference):
         return promote(task, run_of(reference), allow_simulated=allow_simulated, say=say).decision.promoted
     named = find_model(reference)
     made = named.provenance
@@ -59,7 +60,9 @@ def promote_named(
         raise TrackingError(f"{reference} is a model for {made.task}, not for {task}. Promote it as {made.task}")
     champion = at_alias(task, CHAMPION)
     if champion is None and not (made.data.real or allow_simulated):
-        raise ConfigError(f"{reference} was trained on simulated images. Promote another, or give --allow-simulated")
+        raise ConfigError(
+            f"{reference} was trained on simulated images. Promote another, or give {option('allow_simulated', 'true')}"
+        )
     run_id = _run_holding(named, made)
     if champion is not None:
         return promote(task, run_id, allow_simulated=allow_simulated, say=say).decision.promoted
@@ -88,6 +91,7 @@ def _run_holding(named: NamedModel, made: Provenance) -> str:
     tags = {
         "task": made.task,
         "dataset.name": made.data.name,
+        "seed": str(made.training.seed),
         "split.fingerprint": made.data.split,
         "shipped.run": made.training.run,
     }

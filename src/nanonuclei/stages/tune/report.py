@@ -12,6 +12,7 @@ import yaml
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, load_experiment
 from nanonuclei.drawing.tables import table as text_table
+from nanonuclei.invocation import command
 from nanonuclei.report.search import parallel_coordinates, pareto, search_history, setting_importances, slices
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.tune.base import Search, TrialRecord
@@ -41,7 +42,7 @@ def best_recipe(config: ExperimentConfig, best: TrialRecord, *, search: Search, 
     return (
         f"# Trial {best.number} of study {search.study}: {search.config.metric} {best.outcome.value:.4f} at epoch "
         f"{best.outcome.figures.get('best_epoch', 0):.0f} of {epochs} on {config.data.dataset}.\n"
-        f"#   mlflow run . -e train -P recipe={path.as_posix()}\n"
+        f"#   {command('train', task=config.task, recipe=path.as_posix())}\n"
         + yaml.safe_dump({**changed, **tuned}, sort_keys=False)
     )
 

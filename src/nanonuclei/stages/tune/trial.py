@@ -15,6 +15,7 @@ from nanonuclei.data.catalog import Catalog
 from nanonuclei.errors import TrackingError
 from nanonuclei.stages.samples import training_samples, validation_samples
 from nanonuclei.tracking.metrics import MetricSender
+from nanonuclei.tracking.runs import identity_tags
 from nanonuclei.tracking.trials import close_trial, open_trial
 from nanonuclei.tune.base import DIED, Outcome, Proposal, Report, worker_name
 from nanonuclei.tune.objective import TrialData, run_trial
@@ -62,7 +63,7 @@ class TrackedObjective:
             TakenOverError: See `Report`, as UnreachableError.
         """
         retry = {} if proposal.retry_of is None else {"retry_of": str(proposal.retry_of)}
-        tags = {"worker": worker_name(), "task": self._config.task, **retry}
+        tags = {"worker": worker_name(), **identity_tags(self._config), **retry}
         self._say(f"Trial {proposal.number}: {' '.join(f'{k}={_short(v)}' for k, v in proposal.settings.items())}")
         run_id = open_trial(self._parent, number=proposal.number, settings=proposal.settings, tags=tags)
         try:

@@ -3,57 +3,35 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
 from filelock import FileLock
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.config.legal import check_space
 from nanonuclei.config.params import flatten, to_yaml
-from nanonuclei.config.roles import paths_of
-from nanonuclei.config.section import Role
+from nanonuclei.config.recipes import DEFAULT
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.data.versions import dataset_md5
-from nanonuclei.errors import ConfigError, TrackingError
-from nanonuclei.stages.places import DATA, SCRATCH, study_folder
+from nanonuclei.errors import TrackingError
+from nanonuclei.invocation import command
+from nanonuclei.stages.places import DATA, SCRATCH
 from nanonuclei.stages.prepare import prepared_dataset
+from nanonuclei.stages.tune.plan import TuneOptions, plan
 from nanonuclei.stages.tune.report import best_recipe, log_search, search_table
 from nanonuclei.stages.tune.trial import TrackedObjective
-from nanonuclei.tracking.runs import DatasetInput, existing_run, log_datasets, log_settings, stage_run
+from nanonuclei.tracking.database import ui_command
+from nanonuclei.tracking.runs import DatasetInput, existing_run, identity_tags, log_datasets, log_settings, stage_run
 from nanonuclei.tracking.trials import close_dead_trials
-from nanonuclei.tune.base import RUNNING, Search, Tuner, best_record, check_tuner, open_search, worker_name
+from nanonuclei.tune.base import RUNNING, Tuner, best_record, open_search, worker_name
 from nanonuclei.tune.pretrained import check_weights
 from nanonuclei.writing import write_text
 
 BEST = "best.yaml"
 SEEN = ("train", "val")
 """Splits that a search may see."""
-NOT_SHARED = (Role.SEARCH, Role.SCORING, Role.MACHINE)
-"""Roles of the settings that workers of one search may have otherwise, or that decide no trial."""
-OF_A_WORKER = ("train.epochs", "train.keep", "train.precision")
-"""Single settings of that kind."""
-
-
-@dataclass(frozen=True)
-class TuneOptions:
-    """What a command line says about a search beside the config.
-
-    Attributes:
-        tuner: ``optuna`` or ``keras-tuner``.
-        trials: How many there are to be in the end.
-        storage: URL of a database that workers share.
-        study: Name of the search; made of task, dataset and tuner where None.
-    """
-
-    tuner: str
-    trials: int
-    storage: str | None = None
-    study: str | None = None
 
 
 def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str], None] = print) -> str:
@@ -71,13 +49,13 @@ def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str],
         ConfigError: The space is not legal, a name or number not valid, or the study exists with another space.
         NanonucleiError: The storage cannot be reached, or no trial was finished.
     """
-    search = _search(config, options)
+    search = plan(config, options)
     check_weights(config)
     tuner = open_search(options.tuner, search)
     SCRATCH.mkdir(parents=True, exist_ok=True)
     with FileLock(SCRATCH / "prepared.lock"):  # several workers may begin at once
         catalog, source = prepared_dataset(config, say=say)
-    tags = {"task": config.task, "dataset.name": config.data.dataset, "tuner": options.tuner, "study": search.study}
+    tags = {**identity_tags(config), "tuner": options.tuner, "study": search.study}
     with contextlib.ExitStack() as held:
 
         def enter(known: str | None) -> str:
@@ -107,41 +85,11 @@ def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str],
             overhead = statistics.median(objective.overheads)
             mlflow.log_metric("trial_overhead_seconds", overhead)
             say(f"\nA trial took {overhead:.2f} s beside its training (median of {len(objective.overheads)} here).")
-        say(f"Train it: mlflow run . -e train -P recipe={path}")
-        say(f'Compare:  mlflow run . -e compare -P recipes="default {path}"')
-        say(f"See it:   mlflow ui --backend-store-uri {mlflow.get_tracking_uri()}, run {parent}")
+        same = {"task": config.task, "dataset": config.data.dataset}
+        say(f"Train it: {command('train', **same, recipe=path)}")
+        say(f"Compare:  {command('compare', **same, recipes=f'{options.recipe or DEFAULT} {path}')}")
+        say(f"See it:   {ui_command()}, run {parent}")
     return parent
-
-
-def _search(config: ExperimentConfig, options: TuneOptions) -> Search:
-    """Returns a search whose parts have been checked, before anything is read or stored."""
-    check_tuner(options.tuner)
-    if options.trials < 1:
-        raise ConfigError(f"a search must have at least one trial, got trials={options.trials}")
-    study = options.study or f"{config.task}-{config.data.dataset}-{options.tuner}"
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", study):
-        raise ConfigError(f"a study names a folder and must be of letters, digits, dots, - and _, got {study!r}")
-    check_space(config)
-    tune_config = config.tune
-    free = {*OF_A_WORKER, *paths_of(config, NOT_SHARED), *_of_objects(config)}
-    identity = {path: value for path, value in flatten(config).items() if path not in free}
-    decisive = ("metric", "epochs", "max_val_samples")
-    identity |= {f"tune.{name}": getattr(tune_config, name) for name in decisive}
-    identity |= {f"tune.space.{path}": str(span) for path, span in tune_config.space.items()}
-    return Search(
-        study=study,
-        config=tune_config,
-        identity=identity,
-        trials=options.trials,
-        seed=config.seed,
-        folder=study_folder(study),
-        storage=options.storage,
-    )
-
-
-def _of_objects(config: ExperimentConfig) -> tuple[str, ...]:
-    """Returns the settings by which objects are read: a trial is measured without them, but not without windows."""
-    return tuple(path for path in paths_of(config, (Role.READING,)) if not path.startswith("windows."))
 
 
 def _check_split(run_id: str, catalog: Catalog) -> None:

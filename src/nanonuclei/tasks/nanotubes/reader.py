@@ -16,6 +16,7 @@ from nanonuclei.imaging.normalize import grey_limits, normalize
 from nanonuclei.imaging.scan import Scanner
 from nanonuclei.imaging.types import Float32Array, Image, Int32Array, UInt8Array
 from nanonuclei.imaging.window_geometry import read_geometry
+from nanonuclei.invocation import command
 from nanonuclei.tasks.base import Reader
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
 from nanonuclei.tasks.nanotubes.lines.candidates import Candidate, to_instances
@@ -183,6 +184,6 @@ class NanotubeReader(Reader):
         if not isinstance(network, TileNetwork):
             raise TrackingError(
                 f"a network that scans must tell how its windows lie, but {type(network).__name__} does not. Log the "
-                f"model again with `mlflow run . -e train -P task={self.config.task}`"
+                f"model again with `{command('train', task=self.config.task)}`"
             )
         return network

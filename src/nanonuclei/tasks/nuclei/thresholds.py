@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -39,8 +40,17 @@ MAX_PIXELS = 60_000_000
 """Validation pixels that are held in memory, in 12 bytes each; of more images a part is drawn."""
 
 
+MAX_SECONDS = 60.0
+"""Time after which no further value is tried: over the noise of a network that has hardly been trained, each takes
+many times as long as over nuclei."""
+
+
 def decide_thresholds(
-    reader: NucleiReader, samples: Sequence[SampleRef], score_maps: Iterable[Float32Array]
+    reader: NucleiReader,
+    samples: Sequence[SampleRef],
+    score_maps: Iterable[Float32Array],
+    *,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Decided:
     """Looks for the thresholds that read most nuclei rightly, one setting after the other, from the configured ones.
 
@@ -48,6 +58,7 @@ def decide_thresholds(
         reader: The `instances` of its config are where the search begins.
         samples: Validation images.
         score_maps: Their score maps, in the same order.
+        clock: Tells seconds; the search ends after `MAX_SECONDS` of them, and says so.
 
     Returns:
         The settings found, with `instances.tune` off; and one row per combination that was tried, in order: the
@@ -72,15 +83,21 @@ def decide_thresholds(
                 tried[candidate] = _mean_ap(counts)
             return tried[candidate]
 
+        begun, ended = clock(), ""
         before = reached = score(best)
         for _ in range(ROUNDS):
             last = best
             for name in _settings(config):
                 for value in CHOICES[name]:
+                    if clock() - begun > MAX_SECONDS:
+                        ended = f" The search was ended after {MAX_SECONDS:g} s."
+                        break
                     candidate = best.model_copy(update={name: value})
                     if score(candidate) > reached + LEAST_GAIN:
                         best, reached = candidate, score(candidate)
-            if best == last:
+                if ended:
+                    break
+            if ended or best == last:
                 break
     rows = [{**_shown(candidate), "score": value, "chosen": candidate == best} for candidate, value in tried.items()]
     found = _shown(best)
@@ -91,7 +108,7 @@ def decide_thresholds(
         sentence=(
             "Thresholds chosen on the validation images: "
             f"{', '.join(f'{name} {value:g}' for name, value in found.items())} "
-            f"(mean pooled AP {reached:.3f}, {before:.3f} before)."
+            f"(mean pooled AP {reached:.3f}, {before:.3f} before).{ended}"
         ),
     )
 

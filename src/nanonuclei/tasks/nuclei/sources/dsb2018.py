@@ -15,6 +15,7 @@ from nanonuclei.data.files.limits import ImageLimits
 from nanonuclei.data.files.reading import read_single, read_values
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
+from nanonuclei.invocation import command
 from nanonuclei.tasks.nuclei.sources.mask_files import MAX_OBJECTS, MaskKind, Painting, objects_of
 from nanonuclei.tasks.nuclei.sources.sample_files import FORMS, IMAGES, MASKS, TRAIN, SampleFiles, below_train, group
 
@@ -57,7 +58,7 @@ def open_dsb2018(path: Path) -> Iterator[tuple[Files, dict[str, SampleFiles]]]:
         if not samples:
             raise DataError(
                 f"{path} must hold {FORMS}, but holds {len(files.names):,} files and no sample. Take stage1_train.zip "
-                f"of the Data Science Bowl 2018, or run: fetch dsb2018 --source public"
+                f"of the Data Science Bowl 2018, or run `{command('fetch', dataset='dsb2018')}`"
             )
         yield files, samples
 

@@ -1,0 +1,141 @@
+"""What a comparison is asked to do, checked before anything heavy is imported."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.config.recipes import DEFAULT, recipe_name
+from nanonuclei.errors import ConfigError
+from nanonuclei.stages.settings import Choices, resolve
+from nanonuclei.tracking.database import full_run_id
+
+MAX_SEEDS = 100
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """What is compared.
+
+    Attributes:
+        recipes: Names or files separated by white space; ``default`` is `params.yaml` alone. The first is what the
+            others are compared with.
+        seeds: How many trainings each recipe gets; their seeds count up from the config's.
+        runs: ``NAME=RUN,RUN`` separated by white space: finished trainings to take for a recipe, or as one more.
+        allow_different_splits: Whether runs of different splits may be compared.
+    """
+
+    recipes: str = ""
+    seeds: int = 3
+    runs: str = ""
+    allow_different_splits: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A comparison whose parts have been checked.
+
+    Attributes:
+        order: Names of all recipes; the first is what the others are compared with.
+        choices: Of each recipe that is to be trained, by its name.
+        configs: Their configs.
+        runs: Ids of the runs that are taken for a recipe, by its name.
+    """
+
+    order: tuple[str, ...]
+    choices: Mapping[str, Choices]
+    configs: Mapping[str, ExperimentConfig]
+    runs: Mapping[str, list[str]]
+
+
+def plan(choices: Choices, options: CompareOptions, *, say: Callable[[str], None] = print) -> Plan:
+    """Checks what a comparison is asked to do.
+
+    Args:
+        choices: Task, dataset, and settings on top of every recipe; no recipe.
+        options: Recipes, runs, number of seeds.
+        say: Told which dataset is used.
+
+    Raises:
+        ConfigError: A name, number, recipe or setting is not valid, or the recipes train for different times.
+        TrackingError: There is no such run.
+    """
+    names, named = recipe_names(options.recipes), named_runs(options.runs)
+    order = tuple(dict.fromkeys([*names, *named]))
+    if len(order) < 2:
+        raise ConfigError(
+            f"a comparison needs two recipes or more, got {len(order)}. Give "
+            'recipes="unet recipes/unet-tuned.yaml", or runs="NAME=RUN,RUN NAME=RUN,RUN"'
+        )
+    if not 1 <= options.seeds <= MAX_SEEDS:
+        raise ConfigError(f"seeds must be a number of trainings from 1 to {MAX_SEEDS}, got {options.seeds}")
+    runs = {name: [full_run_id(run) for run in ids] for name, ids in named.items()}
+    wanted = {name: replace(choices, recipe=word) for name, word in names.items() if name not in named}
+    configs = {name: resolve(one, say=say) for name, one in wanted.items()}
+    check_budgets(configs)
+    return Plan(order, wanted, configs, runs)
+
+
+def recipe_names(text: str) -> dict[str, str]:
+    """Returns each recipe, as it was given, by its name; see `config.recipes`.
+
+    Raises:
+        ConfigError: The text has an open quotation mark, or two recipes have one name.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ConfigError(f"recipes must be names or files separated by spaces, got {text!r}: {error}") from error
+    found: dict[str, str] = {}
+    for word in words:
+        name = recipe_name(word or DEFAULT)
+        _check_name(name)
+        if name in found:
+            raise ConfigError(
+                f"each recipe has a name of its own, but {name!r} is given twice. Rename one of the files"
+            )
+        found[name] = word or DEFAULT
+    return found
+
+
+def named_runs(text: str) -> dict[str, list[str]]:
+    """Returns the run ids of each name in ``NAME=RUN,RUN NAME=RUN``.
+
+    Raises:
+        ConfigError: The text is not of that form, or a name or run stands twice.
+    """
+    found: dict[str, list[str]] = {}
+    for word in text.split():
+        name, _, ids = word.partition("=")
+        runs = [run for run in ids.split(",") if run]
+        if not name or not runs or name in found or len(set(runs)) < len(runs):
+            raise ConfigError(f"runs must read NAME=RUN,RUN with each name and run once, got {word!r}")
+        _check_name(name)
+        found[name] = runs
+    return found
+
+
+def check_budgets(configs: Mapping[str, ExperimentConfig]) -> None:
+    """Makes sure that recipes train for the same number of epochs and steps.
+
+    Raises:
+        ConfigError: They do not.
+    """
+    budgets = {name: (config.train.epochs, config.train.steps_per_epoch) for name, config in configs.items()}
+    if len(set(budgets.values())) > 1:
+        told = ", ".join(f"{name} {epochs} epochs of {steps} steps" for name, (epochs, steps) in budgets.items())
+        epochs, steps = next(iter(budgets.values()))
+        raise ConfigError(
+            f"recipes that are compared must train equally long, but have: {told}. Give all the same, such as "
+            f'set="train.epochs={epochs} train.steps_per_epoch={steps}"'
+        )
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+        raise ConfigError(
+            f"a recipe's name appears in metrics: letters, digits, dots, - and _, got {name!r}. Rename it"
+        )

@@ -1,0 +1,135 @@
+"""What a search is asked to do, checked before anything heavy is imported, read or stored."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.config.legal import check_space
+from nanonuclei.config.params import flatten
+from nanonuclei.config.roles import paths_of
+from nanonuclei.config.section import Role
+from nanonuclei.errors import ConfigError, without_password
+from nanonuclei.stages.places import study_folder
+from nanonuclei.tune.base import Search, check_identity, check_tuner
+from nanonuclei.tune.notes import NOTES
+
+NOT_SHARED = (Role.SEARCH, Role.SCORING, Role.MACHINE)
+"""Roles of the settings that workers of one search may have otherwise, or that decide no trial."""
+OF_A_WORKER = ("train.epochs", "train.keep", "train.precision")
+"""Single settings of that kind."""
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """What a command line says about a search beside the config.
+
+    Attributes:
+        tuner: ``optuna`` or ``keras-tuner``.
+        trials: How many there are to be in the end.
+        storage: URL of a database that workers share.
+        study: Name of the search; made of task, dataset and tuner where None.
+        recipe: Name of the recipe that the config was made with; the best settings are compared with it.
+    """
+
+    tuner: str
+    trials: int
+    storage: str | None = None
+    study: str | None = None
+    recipe: str = ""
+
+
+def plan(config: ExperimentConfig, options: TuneOptions) -> Search:
+    """Returns a search whose parts have been checked, before anything is read or stored."""
+    check_tuner(options.tuner)
+    check_no_password(options.storage)
+    if options.trials < 1:
+        raise ConfigError(f"a search must have at least one trial, got trials={options.trials}")
+    study = options.study or f"{config.task}-{config.data.dataset}-{options.tuner}"
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", study):
+        raise ConfigError(f"a study names a folder and must be of letters, digits, dots, - and _, got {study!r}")
+    check_space(config)
+    tune_config = config.tune
+    free = {*OF_A_WORKER, *paths_of(config, NOT_SHARED), *_of_objects(config)}
+    identity = {path: value for path, value in flatten(config).items() if path not in free}
+    decisive = ("metric", "epochs", "max_val_samples")
+    identity |= {f"tune.{name}": getattr(tune_config, name) for name in decisive}
+    identity |= {f"tune.space.{path}": str(span) for path, span in tune_config.space.items()}
+    return Search(
+        study=study,
+        config=tune_config,
+        identity=identity,
+        trials=options.trials,
+        seed=config.seed,
+        folder=study_folder(study),
+        storage=options.storage,
+    )
+
+
+def _of_objects(config: ExperimentConfig) -> tuple[str, ...]:
+    """Returns the settings by which objects are read: a trial is measured without them, but not without windows."""
+    return tuple(path for path in paths_of(config, (Role.READING,)) if not path.startswith("windows."))
+
+
+def check_study(search: Search, tuner: str) -> None:
+    """Makes sure that a study which this machine keeps has the settings of a search; a missing one has.
+
+    Raises:
+        ConfigError: The study exists with another space or other settings.
+    """
+    here = json.loads(json.dumps(search.identity))
+    there = _of_database(search) if tuner == "optuna" else _of_notes(search.folder)
+    if there is not None:  # the tuner adds a setting of its own, and looks at that itself
+        own = {name: value for name, value in there.items() if name in here or not name.startswith("tune.keras_tuner.")}
+        check_identity(search.study, own, here)
+
+
+def check_no_password(storage: str | None) -> None:
+    """Refuses a URL with a password, which MLflow would store as a parameter, and shells in their history.
+
+    Raises:
+        ConfigError: The URL has a password.
+    """
+    if storage and storage != without_password(storage):
+        raise ConfigError(
+            f"storage must be a URL without a password, got {without_password(storage)}. Leave the password out and "
+            "give it by PGPASSWORD, or in a file that PGPASSFILE names. Where `mlflow run` was given it, its run has "
+            "stored it: delete that run, and change the password"
+        )
+
+
+def _of_database(search: Search) -> Mapping[str, Any] | None:
+    """Returns the identity of a study of Optuna in a file of this machine."""
+    file = search.folder / "study.db"
+    if search.storage or not file.is_file():
+        return None
+    query = (
+        "select a.value_json from study_user_attributes a join studies s on s.study_id = a.study_id "
+        "where s.study_name = ? and a.key = 'identity'"
+    )
+    with contextlib.suppress(sqlite3.Error, ValueError):  # the search itself will tell
+        database = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)
+        try:
+            row = database.execute(query, (search.study,)).fetchone()
+        finally:
+            database.close()
+        return json.loads(row[0]) if row else None
+    return None
+
+
+def _of_notes(folder: Path) -> Mapping[str, Any] | None:
+    """Returns the identity of a study of Keras Tuner."""
+    file = folder / "keras-tuner" / NOTES
+    if not file.is_file():
+        return None
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))["identity"]
+        return found
+    return None

@@ -1,0 +1,85 @@
+"""Mistakes of a first hour: each is one line that blames the right thing, within two seconds of processor time."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.conftest import ROOT
+
+BUDGET_SECONDS = 4.0
+"""Processor time of a mistake; 2 s on a quiet machine."""
+
+MISTAKES = {
+    "stage": ("trian nuclei", "there is no stage 'trian'. Did you mean train?"),
+    "parameter": ("train nuclei --recipee unet", "train has no parameter 'recipee'. Did you mean recipe?"),
+    "parameter of another stage": ("explore nuclei --resume x", "explore has no parameter 'resume'. Known: "),
+    "task": ("train nuclie", "Did you mean nuclei?"),
+    "recipe": ("train nuclei --recipe unte", "no recipe at recipes/unte.yaml. Did you mean recipes/unet.yaml"),
+    "recipe of another task": (
+        "train nuclei --recipe vgg16-frozen",
+        "recipe recipes/vgg16-frozen.yaml is for nanotubes, not for nuclei",
+    ),
+    "value": ("train nuclei --set train.epochs=two", "Error: setting: train.epochs=two: input should be"),
+    "setting": ("explore nuclei --set train.epoch=2", "Did you mean train.epochs or "),
+    "resumed run": ("train nuclei --resume abcd1234", "no run 'abcd1234' at "),
+    "scored run": ("evaluate --run abcd1234", "no run 'abcd1234' at "),
+    "split": ("evaluate --run abcd1234 --split tset", "unknown split 'tset'. Did you mean test?"),
+    "promoted run": ("promote nuclei --run abcd1234", "no run 'abcd1234' at "),
+    "nothing to roll back": ("promote nuclei --rollback", "there are no runs here"),
+    "shipped run": ("ship --run abcd1234", "no run 'abcd1234' at "),
+    "run of a lineage": ("lineage abcd1234", "no run 'abcd1234' at "),
+    "adopted folder": ("adopt nowhere", "but nowhere is none"),
+    "compared runs": ("compare nuclei --runs a=abcd1234,b=1", "no run 'abcd1234'"),
+    "compared recipe": ("compare nuclei --recipes", "no recipe at recipes/unte.yaml"),
+    "tuner": ("tune nuclei --tuner optunna", "unknown tuner 'optunna'. Did you mean optuna?"),
+    "trials": ("tune nuclei --trials many", "trials must be a whole number from 1, got 'many'"),
+    "study with other settings": (
+        "tune nuclei --study old --tuner keras-tuner",
+        "study 'old' exists with another space",
+    ),
+    "password": ("tune nuclei --storage postgresql://u:SECRET@h/d", "without a password, got postgresql://u:***@h/d"),
+    "dataset": ("fetch dsb2017", "unknown dataset 'dsb2017'. Did you mean dsb2018"),
+    "existing output": (
+        "label --images pictures --output pictures",
+        "a new or empty folder, but pictures exists",
+    ),
+    "missing images": ("label --images nowhere --output new", "but nowhere is not there"),
+}
+"""What is wrong, to the words of a command line and a part of the message."""
+WORDS = {"compared recipe": ["--recipes", "unet unte"], "compared runs": ["--runs", "a=abcd1234 b=abcd1235"]}
+"""Last parameter of a command line that holds a space."""
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistake_is_told_early_in_one_line_and_leaves_nothing(mistake: str, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.png").write_bytes(b"")
+    notes = tmp_path / "scratch" / "tune" / "old" / "keras-tuner" / "study.json"
+    notes.parent.mkdir(parents=True)
+    notes.write_text(json.dumps({"identity": {"train.batch_size": 1}}))
+    words, message = MISTAKES[mistake]
+    command = [*words.split()[:2], *WORDS[mistake]] if mistake in WORDS else words.split()
+    before, found = resource.getrusage(resource.RUSAGE_CHILDREN), sorted(tmp_path.rglob("*"))
+    done = subprocess.run(
+        [sys.executable, "-m", "nanonuclei", *command],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "SECRET" not in done.stdout + done.stderr
+    assert sorted(tmp_path.rglob("*")) == found
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < BUDGET_SECONDS
