@@ -21,6 +21,7 @@ TEXT_ONLY = {
     "data/problems.py",
     "drawing",
     "errors.py",
+    "invocation.py",
     "writing.py",
     "imaging/types.py",
     "stages/places.py",

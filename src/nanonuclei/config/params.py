@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from nanonuclei.config.experiment import ExperimentConfig, experiment_model
 from nanonuclei.config.roles import paths_of
 from nanonuclei.config.section import Role
-from nanonuclei.config.shipped import with_shipped
 from nanonuclei.errors import ConfigError, nearest_name
+from nanonuclei.packaged import with_shipped
 
 Scalar = bool | int | float | str
 C = TypeVar("C", bound=ExperimentConfig)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from nanonuclei.config.experiment import experiment_names
 from nanonuclei.config.params import Scalar, flatten, load_experiment, load_recipe, nearest_path
-from nanonuclei.config.shipped import with_shipped
 from nanonuclei.errors import ConfigError
+from nanonuclei.packaged import with_shipped
 
 DEFAULT = "default"
 """The recipe that changes nothing: `params.yaml` alone, whatever the data."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nanonuclei.config.shipped import CLONE, PACKAGED
+from nanonuclei.packaged import CLONE, PACKAGED
 
 MODELS = Path("models")
 """Folder at the top of the repository; one folder per model, by its name."""

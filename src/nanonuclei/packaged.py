@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-PACKAGED = Path(__file__).parents[1] / "defaults"
+PACKAGED = Path(__file__).parent / "defaults"
 """Where `setup.py` puts the copies in a wheel."""
-CLONE = Path(__file__).parents[3]
+CLONE = Path(__file__).parents[2]
 """The repository, where the package is run from a clone."""
 
 
