@@ -118,8 +118,8 @@ def score_panel(panel: Panel, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         mask: ``(height, width)``, where nanotubes are predicted.
     """
     lines = predicted_lines(mask)
-    to_lines, to_sure = _distances(panel.shape, lines), _distances(panel.shape, panel.sure)
-    to_any = _distances(panel.shape, (*panel.sure, *panel.doubtful))
+    to_lines, to_sure = distances(panel.shape, lines), distances(panel.shape, panel.sure)
+    to_any = distances(panel.shape, (*panel.sure, *panel.doubtful))
     burnt = np.zeros(panel.shape, bool)
     for x0, y0, x1, y1 in panel.arrows:
         burnt[y0:y1, x0:x1] = True
@@ -128,7 +128,7 @@ def score_panel(panel: Panel, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     counts["found"] = sum(is_found(to_lines, tube) for tube in panel.sure)
     for line in lines:
         right = is_found(to_any, line)
-        if not right and np.mean(_at(burnt, line)) >= 0.5:
+        if not right and np.mean(values_along(burnt, line)) >= 0.5:
             continue
         counts["lines"] += 1
         counts["right"] += right
@@ -138,7 +138,7 @@ def score_panel(panel: Panel, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 def is_found(distances: NDArray[np.float32], line: Points) -> bool:
     """Whether at least half of a line lies within `TOLERANCE` of what distances are measured from."""
-    return bool(np.mean(_at(distances, line) <= TOLERANCE) >= 0.5)
+    return bool(np.mean(values_along(distances, line) <= TOLERANCE) >= 0.5)
 
 
 def rates(counts: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
@@ -168,7 +168,8 @@ def intervals(
     return {name: (float(np.percentile(v, 2.5)), float(np.percentile(v, 97.5))) for name, v in figures.items()}
 
 
-def _distances(shape: tuple[int, int], lines: Sequence[Points]) -> NDArray[np.float32]:
+def distances(shape: tuple[int, int], lines: Sequence[Points]) -> NDArray[np.float32]:
+    """Returns the distance of each pixel from the nearest line, px."""
     if not lines:
         return np.full(shape, np.inf, np.float32)
     away = np.full(shape, 255, np.uint8)
@@ -177,7 +178,8 @@ def _distances(shape: tuple[int, int], lines: Sequence[Points]) -> NDArray[np.fl
     return np.asarray(cv2.distanceTransform(away, cv2.DIST_L2, 5), np.float32)
 
 
-def _at(image: NDArray[np.generic], line: Points) -> NDArray[np.generic]:
+def values_along(image: NDArray[np.generic], line: Points) -> NDArray[np.generic]:
+    """Returns the pixels of an image along a line."""
     return image[_pixels(line, (image.shape[0], image.shape[1]))]
 
 

@@ -17,6 +17,9 @@ SMOOTH = 1.5
 EDGE = 0.3
 """Light at the edge of a cell: share of the way from the median of the background to that of the cells."""
 
+LEAST = 0.15
+"""Light at the edge of a cell at most, above the median of the background, in 0..1: bright cells hide no dim ones."""
+
 CORNER = 3
 """Radius of the disc that the corners of cells hold, px; nanotubes are thinner."""
 
@@ -59,7 +62,7 @@ def _bright(grey: Float32Array, radius: int) -> NDArray[np.bool_]:
         return np.zeros(grey.shape, bool)
     split = threshold_li(opened)
     outside, inside = float(np.median(opened[opened <= split])), float(np.median(opened[opened > split]))
-    least = outside + EDGE * (inside - outside)
+    least = outside + min(EDGE * (inside - outside), LEAST)
     bodies = (opened > least).astype(np.uint8)
     corners = cv2.morphologyEx(smooth, cv2.MORPH_OPEN, _disc(min(CORNER, radius))) > least
     for _ in range(2 * radius):
