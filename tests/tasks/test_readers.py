@@ -105,3 +105,11 @@ def test_threshold_that_is_still_to_be_chosen_is_not_served(
     assert signature(experiment()).params is not None
     with pytest.raises(ConfigError, match=r"tubes\.window_threshold must be a number before a model is stored"):
         signature(tube_experiment())
+
+
+@pytest.mark.parametrize("colour", [(1, 0, 0), (0, 1, 0), (1, 0, 1), (1, 1, 1)])
+def test_nanotubes_in_false_colours_are_seen_as_in_grey(colour: tuple[int, int, int]) -> None:
+    reader = create_reader(config_of("nanotubes"))
+    grey = tube_sample("tube", seed=0).image
+    coloured = (grey[..., None] * np.array(colour)).astype(grey.dtype)
+    np.testing.assert_array_equal(reader.network_input(coloured), reader.network_input(grey))
