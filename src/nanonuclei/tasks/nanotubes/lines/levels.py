@@ -17,7 +17,7 @@ from nanonuclei.imaging.types import Float32Array, Int32Array
 from nanonuclei.tasks.nanotubes.config import TubesConfig
 from nanonuclei.tasks.nanotubes.lines.candidates import NEAR, Candidate, apart, find_candidates
 from nanonuclei.tasks.nanotubes.lines.cell_bodies import cell_bodies
-from nanonuclei.tasks.nanotubes.lines.line import Line, resample
+from nanonuclei.tasks.nanotubes.lines.line import Line, cells_joined, resample
 
 WIDTH = 2.5
 """Full width at half maximum, px, of the lines that the read-out is made for."""
@@ -84,17 +84,32 @@ def candidates_at_levels(
             found += find_candidates(scores, grey, config, cells=cells, threshold=threshold)
             continue
         size = _size(grey, reduction)
+        small, bridges = _reduced(grey, reduction), reduction == levels[0]
         coarse = find_candidates(
             np.asarray(cv2.resize(scores, size, interpolation=cv2.INTER_AREA), np.float32),
-            _reduced(grey, reduction),
+            small,
             config.model_copy(update={"min_length": config.min_length / reduction}),
-            cells=np.asarray(cv2.resize(cells.astype(np.float32), size, interpolation=cv2.INTER_NEAREST), np.int32),
+            cells=_cells_of(small, cells, config, bridges=bridges),
             threshold=threshold,
-            bridges=reduction == levels[0],
+            bridges=bridges,
         )
         steps = np.array([grey.shape[0] / size[1], grey.shape[1] / size[0]])
-        found += apart([_enlarged(candidate, steps) for candidate in coarse], found, near=NEAR * reduction)
+        large = [_enlarged(candidate, steps) for candidate in coarse]
+        if not bridges:
+            large = [replace(candidate, cells=cells_joined(candidate.line, cells)) for candidate in large]
+        found += apart(large, found, near=NEAR * reduction)
     return sorted(found, key=lambda candidate: (-candidate.score, -candidate.strength))
+
+
+def _cells_of(small: Float32Array, cells: Int32Array, config: TubesConfig, *, bridges: bool) -> Int32Array:
+    """Returns the cells in a reduced image: those of the whole image where lines between them are looked for.
+
+    Else they are found anew: the disc that a cell holds is then larger, and what is no broader is no cell.
+    """
+    if not bridges:
+        return cell_bodies(small, radius=config.body_radius)
+    size = (small.shape[1], small.shape[0])
+    return np.asarray(cv2.resize(cells.astype(np.float32), size, interpolation=cv2.INTER_NEAREST), np.int32)
 
 
 def _enlarged(candidate: Candidate, steps: NDArray[np.float64]) -> Candidate:
