@@ -104,12 +104,13 @@ def candidates_at_levels(
 def _cells_of(small: Float32Array, cells: Int32Array, config: TubesConfig, *, bridges: bool) -> Int32Array:
     """Returns the cells in a reduced image: those of the whole image where lines between them are looked for.
 
-    Else they are found anew: the disc that a cell holds is then larger, and what is no broader is no cell.
+    Else of those what is found anew: the disc that a cell holds is then larger, and what is no broader is no cell.
     """
-    if not bridges:
-        return cell_bodies(small, radius=config.body_radius)
     size = (small.shape[1], small.shape[0])
-    return np.asarray(cv2.resize(cells.astype(np.float32), size, interpolation=cv2.INTER_NEAREST), np.int32)
+    known = np.asarray(cv2.resize(cells.astype(np.float32), size, interpolation=cv2.INTER_NEAREST), np.int32)
+    if bridges:
+        return known
+    return np.where(known > 0, cell_bodies(small, radius=config.body_radius), 0).astype(np.int32)
 
 
 def _enlarged(candidate: Candidate, steps: NDArray[np.float64]) -> Candidate:
