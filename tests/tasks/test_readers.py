@@ -113,3 +113,11 @@ def test_stain_of_nuclei_is_read_for_nuclei_only() -> None:
     assert channel_index(names, None, stains=create_reader(config_of("nuclei")).stains) == 1
     with pytest.raises(DataError, match=r"2 channels, and none is chosen: 0 membrane, 1 DAPI"):
         channel_index(names, None, stains=create_reader(config_of("nanotubes")).stains)
+
+
+@pytest.mark.parametrize("colour", [(1, 0, 0), (0, 1, 0), (1, 0, 1), (1, 1, 1)])
+def test_nanotubes_in_false_colours_are_seen_as_in_grey(colour: tuple[int, int, int]) -> None:
+    reader = create_reader(config_of("nanotubes"))
+    grey = tube_sample("tube", seed=0).image
+    coloured = (grey[..., None] * np.array(colour)).astype(grey.dtype)
+    np.testing.assert_array_equal(reader.network_input(coloured), reader.network_input(grey))

@@ -125,6 +125,8 @@ def test_png_and_jpeg_have_grey_or_colours(tmp_path):
     np.testing.assert_array_equal(planes(tmp_path, "b.png", "red").images[0], COLOUR[..., 0])
     grey = COLOUR.astype(np.float64) @ [0.299, 0.587, 0.114]
     np.testing.assert_allclose(planes(tmp_path, "b.png", "grey").images[0], grey, atol=1.0)
+    np.testing.assert_array_equal(planes(tmp_path, "b.png", "brightest").images[0], COLOUR.max(axis=-1))
+    np.testing.assert_array_equal(planes(tmp_path, "a.png", "brightest").images[0], TWO[0])
     assert abs(int(planes(tmp_path, "c.jpg", "red").images[0][5, 40]) - 200) < 6
 
 

@@ -32,6 +32,9 @@ MAX_UNNAMED = 8
 GREY = "grey"
 """Name of the only channel of a grey image, and of the brightness of a colour image."""
 
+BRIGHTEST = "brightest"
+"""Name of what each pixel's brightest colour shows in a colour image, and of the only channel of a grey image."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -120,12 +123,22 @@ def planes(scene: Scene, choice: Choice, *, limits: ImageLimits, number: int | N
         elif choice.channel is None:
             image = grey_if_equal(as_light(np.moveaxis(channels, 0, -1)))
         else:
-            image = brightness(np.moveaxis(channels, 0, -1))
+            image = grey_of(np.moveaxis(channels, 0, -1), choice.channel)
         shown: tuple[str, ...] = names
         if image.ndim == 2 and scene.colour and choice.channel is None:
             channels, shown = channels[:1], (GREY,)
         several = extents.get("T", 1) > 1
         yield Plane(image, channels, shown, said, scene.pixel_size, scene.axes, time if several else None, number)
+
+
+def grey_of(colours: NDArray[Any], channel: int | str | None) -> Image:
+    """Returns a colour image in grey: its brightness, or each pixel's brightest colour where that was asked for.
+
+    Args:
+        colours: ``(height, width, 3)`` of any type.
+        channel: `BRIGHTEST`, or what else stands for the brightness.
+    """
+    return as_light(colours.max(axis=-1)) if channel == BRIGHTEST else brightness(colours)
 
 
 def with_known_axes(scene: Scene, axes: str | None = None) -> Scene:
@@ -208,7 +221,8 @@ def channel_index(
         setting: What the user changes to choose another one.
 
     Returns:
-        Its number; None stands for the colour image as a whole, or for its brightness where `grey` was asked for.
+        Its number; None stands for the colour image as a whole, or for its brightness or
+        brightest colour where `grey` or `brightest` was asked for.
 
     Raises:
         DataError: There is no such channel, or there are several and none is chosen. The message lists them.
@@ -229,7 +243,7 @@ def channel_index(
             return channel
     elif channel in names:
         return list(names).index(channel)
-    elif channel == GREY and (colour or len(names) == 1):
+    elif channel in (GREY, BRIGHTEST) and (colour or len(names) == 1):
         return None if colour else 0
     else:
         lower = [name.lower() for name in names]

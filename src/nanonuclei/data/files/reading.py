@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanonuclei.data.files.axes import Choice, Plane, brightness, channel_index, planes, with_known_axes
+from nanonuclei.data.files.axes import Choice, Plane, channel_index, grey_of, planes, with_known_axes
 from nanonuclei.data.files.content import Content, Place, head, whole
 from nanonuclei.data.files.flat import read_flat
 from nanonuclei.data.files.headers import Header, read_header
@@ -137,8 +137,9 @@ def read_values(content: Content, *, limits: ImageLimits = STANDARD) -> NDArray[
 def read_channels(content: Content, channels: Sequence[int | str], *, limits: ImageLimits = STANDARD) -> Channels:
     """Reads channels of the only image of a file, and no more of it than its layout asks for.
 
-    A grey image has one channel, `grey`. A colour image has `red`, `green`, `blue`, and `grey`, its brightness; alpha
-    is dropped. Channels of a TIFF are named by OME or ImageJ. Values become 8 or 16 bit, see `numeric.as_stored`.
+    A grey image has one channel, `grey`. A colour image has `red`, `green`, `blue`, `grey`, its brightness, and
+    `brightest`, each pixel's brightest colour; alpha is dropped. Channels of a TIFF are named by OME or ImageJ. Values
+    become 8 or 16 bit, see `numeric.as_stored`.
 
     Args:
         content: The file, or where it is.
@@ -156,7 +157,7 @@ def read_channels(content: Content, channels: Sequence[int | str], *, limits: Im
         for channel in channels:
             index = channel_index(names, channel, colour=scene.colour, setting="data.channels")
             if index is None:
-                values: NDArray[Any] = brightness(scene.read({}))
+                values: NDArray[Any] = grey_of(scene.read({}), channel)
             else:
                 values = scene.read({axis: index} if axis in scene.extents else {})
             images.append(_visible(values))

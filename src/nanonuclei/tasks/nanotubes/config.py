@@ -109,29 +109,38 @@ class TubesConfig(Section):
     Attributes:
         window_threshold: Score from which a window counts as positive; candidates lie in such windows.
         min_score: Score of a candidate from which it is reported.
+        width: Full width at half maximum of nanotubes, px; auto: lines of 1 to 9 px are looked for. Where it is above
+            2.5, the image is reduced until they are 2.5 px wide, and what is in px below, but for `min_length`, is in
+            px of the reduced image.
         narrow: Standard deviation of the narrowest line that is looked for, px.
         broad: Of the broadest.
         ridge: Ridge strength that a line reaches somewhere, in standard deviations of the noise.
+        contrast: Median contrast of a line to its surroundings, share of the range of the normalised image.
         kept: Share of its contrast that a line keeps as far as it is followed.
         body_radius: What holds a disc of this radius is a cell and no line, px.
         min_length: Shorter candidates are dropped, px.
         max_width: Wider candidates are dropped, full width at half maximum, px.
         min_straightness: Distance of the ends / length; the more crooked are dropped.
-        joins: Which candidates are kept: all | cell: those that meet a cell | two: those that join two cells.
+        joins: Which candidates are kept: all | cell: those that meet a cell | two: those that join two cells |
+            slender: those that join two cells or are `slender` times as long as wide.
+        slender: Length / width from which a line need not join two cells.
     """
 
     role: ClassVar[Role | None] = Role.READING
     window_threshold: Limit
     min_score: Limit
+    width: Annotated[float, Field(ge=1.0, le=100.0)] | Literal["auto"]
     narrow: Annotated[float, Field(ge=0.5, le=20.0)]
     broad: Annotated[float, Field(ge=0.5, le=20.0)]
     ridge: Positive
+    contrast: Fraction
     kept: Annotated[float, Field(gt=0.0, le=1.0)]
     body_radius: Annotated[int, Field(ge=2, le=50)]
     min_length: Annotated[float, Field(ge=0.0, le=1000.0)]
     max_width: Positive
     min_straightness: Fraction
-    joins: Literal["all", "cell", "two"]
+    joins: Literal["all", "cell", "two", "slender"]
+    slender: Positive
 
     @model_validator(mode="after")
     def _limits_are_in_order(self) -> Self:

@@ -29,6 +29,7 @@ from nanonuclei.tasks.nanotubes.score import (
     METRIC_NAMES,
     bins_of,
     count_statistics,
+    counted,
     line_statistics,
     match,
     score,
@@ -123,6 +124,8 @@ class NanotubeTask(NanotubeReader, Task):
         cells = self.cells(score_map, nuclei_image(sample))
         found = self.candidates(score_map, cells)
         hits, num_true = match(truth, found)
+        kept = counted(truth, found, hits)
+        found, hits = [candidate for candidate, keep in zip(found, kept, strict=True) if keep], hits[kept]
         figures: Statistics = {"images": 1.0, **self._window_statistics(truth, score_map)}
         figures |= line_statistics(hits, num_true)
         figures |= count_statistics(truth, num_true=num_true, num_found=len(found), num_cells=int(cells.max()))
@@ -174,8 +177,9 @@ class NanotubeTask(NanotubeReader, Task):
             found = self.candidates(score_map, self.cells(score_map, nuclei_image(sample)), min_score=0.0)
             matched, num_true = match(truth, found)
             if truth.kind != "patch":
-                scores += [candidate.score for candidate in found]
-                hits += matched.tolist()
+                kept = counted(truth, found, matched)
+                scores += [candidate.score for candidate, keep in zip(found, kept, strict=True) if keep]
+                hits += matched[kept].tolist()
                 total += num_true
         if not any(hits):
             return UNDECIDED

@@ -27,6 +27,7 @@ from nanonuclei.tasks.nanotubes.lines.detection import (
     read_candidates,
     read_cells,
 )
+from nanonuclei.tasks.nanotubes.lines.light import brightest_channel
 from nanonuclei.tasks.values import BOX, Noun, Objects, Timing
 
 NOUN = Noun("nanotube", "nanotubes")
@@ -99,7 +100,8 @@ class NanotubeReader(Reader):
         return decided(self.config.tubes.min_score)
 
     def network_input(self, image: Image) -> Float32Array:
-        """Returns the normalised image."""
+        """Returns the normalised image, grey: of a colour image each pixel's brightest colour."""
+        image = brightest_channel(image)
         return normalize(image, grey_limits(image, self.config.normalize))
 
     def score_maps(self, network: Network, inputs: Iterable[Float32Array]) -> Iterator[Float32Array]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.tasks.nanotubes import binned_scores
@@ -16,6 +17,9 @@ from nanonuclei.tasks.values import Statistics
 
 AGREEMENT = 1.96
 """Standard deviations of the differences within the limits of agreement (Bland and Altman 1986, Lancet 327, 307)."""
+
+DOUBTFUL = 4.0
+"""Distance within which a candidate lies on a doubtful nanotube, px: ends and bends are marked no better."""
 
 BINS = {kind: [f"{kind}_windows_{place:03}" for place in range(binned_scores.NUM_BINS)] for kind in ("with", "without")}
 """Statistics that count windows with and without nanotubes per bin of scores."""
@@ -106,6 +110,18 @@ def match(truth: TubeTruth, found: Sequence[Candidate]) -> tuple[NDArray[np.bool
         hits[matches.true[matches.true >= 0]] = True
         return hits, len(truth.boxes)
     return np.zeros(len(found), bool), 0
+
+
+def counted(truth: TubeTruth, found: Sequence[Candidate], hits: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Returns which candidates count: all but those without a nanotube of their own that lie on a doubtful one.
+
+    A candidate lies on it where at least half of its points are within `DOUBTFUL` px of doubtful lines.
+    """
+    if not truth.doubtful or not found:
+        return np.ones(len(found), bool)
+    tree = KDTree(np.concatenate([line.points for line in truth.doubtful]))
+    near = [np.mean(tree.query(one.line.points, distance_upper_bound=DOUBTFUL)[0] <= DOUBTFUL) >= 0.5 for one in found]
+    return np.asarray(hits | ~np.array(near), bool)
 
 
 def line_statistics(hits: NDArray[np.bool_], num_true: int) -> Statistics:

@@ -11,6 +11,7 @@ from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Float32Array, Labels
 from nanonuclei.imaging.windows import Window
 from nanonuclei.tasks.nanotubes.data_config import WindowLabelsConfig
+from nanonuclei.tasks.nanotubes.sources.centre_lines import paint_lines
 from nanonuclei.tasks.nanotubes.sources.samples import TubeTruth
 
 POSITIVE, NEGATIVE, LEFT_OUT = 1, 0, -1
@@ -31,6 +32,8 @@ def label_windows(
     * negative where neither it nor what is within `clear_margin` px of it (along y and x) holds a pixel of any
       nanotube or box;
     * left out where it is neither: cut by the border of the core, too little, or too near.
+
+    A window that would be negative is left out where its core or surroundings hold a doubtful nanotube.
 
     Of a ``patch`` that holds a nanotube nobody knows where it is: a window is positive if it holds all of the patch,
     else left out. Windows of a patch without a nanotube are negative.
@@ -69,6 +72,8 @@ def label_windows(
                 positive |= box_shares(box, cores) >= config.min_share
         else:
             positive = pixels_in(sums, cores) >= config.min_pixels
+        if truth.doubtful:
+            clear &= pixels_in(integral(paint_lines(truth.doubtful, (height, width)) > 0), grown) == 0
     labels = np.full(len(corners), LEFT_OUT, np.int8)
     labels[clear] = NEGATIVE
     labels[positive] = POSITIVE

@@ -22,15 +22,18 @@ def settings(**changes: object) -> TubesConfig:
         {
             "window_threshold": 0.5,
             "min_score": 0.5,
+            "width": "auto",
             "narrow": 0.8,
             "broad": 1.6,
             "ridge": 6.0,
+            "contrast": 0.05,
             "kept": 0.35,
             "body_radius": 5,
             "min_length": 12.0,
             "max_width": 4.5,
             "min_straightness": 0.95,
             "joins": "two",
+            "slender": 15.0,
             **changes,
         }
     )
@@ -94,6 +97,31 @@ def test_line_that_meets_no_cell_is_kept_only_where_all_are() -> None:
     grey = drawn(((60, 60), (60, 100)))
     assert found(grey, joins="cell") == []
     assert len(found(grey, joins="all")) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "num"), [({}, 1), ({"slender": 30.0}, 0), ({"contrast": 0.4}, 0), ({"min_length": 100.0}, 0)]
+)
+def test_long_and_clear_line_need_not_join_two_cells(changes: dict[str, object], num: int) -> None:
+    grey = drawn(((64, 40), (64, 100)))
+    candidates = found(grey, joins="slender", **changes)
+    assert len(candidates) == num
+    assert all(candidate.cells == (0, 0) for candidate in candidates)
+
+
+def test_line_that_joins_two_cells_may_be_fainter_than_one_that_does_not() -> None:
+    faint = 0.1 + 0.2 * (drawn(ABOVE, ((64, 40), (64, 100))) - 0.1)
+    faint[CELLS > 0] = 0.8
+    faint += np.random.default_rng(2).normal(0.0, 0.002, SHAPE).astype(np.float32)
+    candidates = found(faint, joins="slender", contrast=0.06)
+    assert covered(candidates, ABOVE) == len(candidates) == 1
+
+
+def test_bright_ground_asks_for_more_contrast() -> None:
+    line = ((64, 40), (64, 100))
+    assert len(found(drawn(line), joins="slender", contrast=0.1)) == 1
+    bright = drawn(line) + np.float32(0.4)
+    assert found(bright, joins="slender", contrast=0.1) == []
 
 
 def test_nothing_is_found_where_windows_score_low() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nanonuclei.imaging.types import Float32Array
-from nanonuclei.tasks.nanotubes.lines.following import Ground, follow, line_contrast, make_ground
+from nanonuclei.tasks.nanotubes.lines.following import Ground, contrast, follow, line_contrast, make_ground, values_at
 from nanonuclei.tasks.nanotubes.lines.line import resample
 
 SHAPE = (64, 128)
@@ -55,3 +55,15 @@ def test_cell_behind_a_gap_is_not_reached() -> None:
 
 def test_no_lines_are_no_ways() -> None:
     assert follow(ground(end=60), [], levels=np.zeros(0), share=0.35) == []
+
+
+def test_any_number_of_points_is_measured_at_once() -> None:
+    ramp = np.tile(np.arange(128, dtype=np.float32), (64, 1))
+    places = np.stack(np.meshgrid(np.arange(2.0, 60.0, 0.25), np.arange(1.0, 126.0, 0.25), indexing="ij"), axis=-1)
+    assert places[..., 0].size > 2 * 2**15
+    assert values_at(ramp, places) == pytest.approx(places[..., 1], abs=0.05)
+    many = np.tile(piece(), (2**15 // len(piece()) + 2, 1)).astype(np.float64)
+    along = np.broadcast_to([0.0, 1.0], many.shape)
+    together = contrast(ground(end=100), many[:, None], along[:, None])[:, 0]
+    assert len(together) > 2**15
+    assert together == pytest.approx(np.tile(together[: len(piece())], 2**15 // len(piece()) + 2))

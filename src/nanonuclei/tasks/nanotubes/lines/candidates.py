@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.spatial import KDTree
 
 from nanonuclei.errors import DataError
@@ -22,6 +21,15 @@ from nanonuclei.tasks.nanotubes.config import TubesConfig
 from nanonuclei.tasks.nanotubes.lines.following import Ground, contrast, follow, line_contrast, make_ground
 from nanonuclei.tasks.nanotubes.lines.line import STEP, Line, pixels_near, resample
 from nanonuclei.tasks.nanotubes.lines.ridges import DIRECTIONS, filled, ridge_points
+from nanonuclei.tasks.nanotubes.lines.rules import (
+    STEADY,
+    WOBBLE,
+    is_bridge,
+    is_even,
+    is_slender,
+    least_contrast,
+    width_across,
+)
 
 SEED, SPACING = 4.0, 8.0
 """Half the length of what is followed at first, and the distance between such seeds on a line, px."""
@@ -32,17 +40,11 @@ FRINGE = 0.25
 NEAR = 2.0
 """Lines run together where they are this near to each other, px."""
 
-STEADY = 0.3
-"""Share of its median contrast that nine tenths of a line have at least."""
-
-WOBBLE = 0.5
-"""Largest distance of a line from the parabola nearest to it, px: nanotubes are taut or sag."""
-
 SAME = 0.6
 """Share of a line near another one from which they are the same."""
 
-PROFILE = 6.0
-"""How far across a line its width is looked for, px."""
+DRAWN = 3.0
+"""Lines are drawn at most so wide in a label image, px, so that neighbours stay apart."""
 
 HALO = 2
 """Pixels about a cell in which its own light outshines a nanotube's."""
@@ -74,7 +76,13 @@ class Candidate:
 
 
 def find_candidates(
-    scores: Float32Array, grey: Float32Array, config: TubesConfig, *, cells: Labels, threshold: float
+    scores: Float32Array,
+    grey: Float32Array,
+    config: TubesConfig,
+    *,
+    cells: Labels,
+    threshold: float,
+    bridges: bool = True,
 ) -> list[Candidate]:
     """Finds the candidates of one image, of any score.
 
@@ -88,6 +96,7 @@ def find_candidates(
         config: Read-out; `min_score` is left to the caller.
         cells: ``(height, width)`` labels of the cells, see `cell_bodies`.
         threshold: Score of a positive window.
+        bridges: With `joins` slender, whether lines that join two cells are looked for, or slender ones alone.
 
     Returns:
         Sorted by score, then strength, highest first.
@@ -107,9 +116,11 @@ def find_candidates(
         return []
     ground = make_ground(filled(grey, free), near)
     seeds = _seeds(grey, free, scores >= threshold, config)
-    found = [_to_edges(candidate, cells) for candidate in _followed(seeds, ground, scores, grey, config)]
+    found = [
+        _to_edges(candidate, cells) for candidate in _followed(seeds, ground, (scores, grey), config, bridges=bridges)
+    ]
     kept = [candidate for candidate in found if _is_wanted(candidate, config)]
-    return sorted(_apart(kept), key=lambda candidate: (-candidate.score, -candidate.strength))
+    return sorted(apart(kept), key=lambda candidate: (-candidate.score, -candidate.strength))
 
 
 def to_instances(candidates: Sequence[Candidate], shape: tuple[int, int]) -> Instances:
@@ -123,7 +134,8 @@ def to_instances(candidates: Sequence[Candidate], shape: tuple[int, int]) -> Ins
     boxes = np.zeros((len(candidates), 4), np.int32)
     for place in range(len(candidates) - 1, -1, -1):
         pixels = candidates[place].line.pixels(shape)
-        labels[tuple(pixels.T)] = place + 1
+        line = candidates[place].line
+        labels[tuple(Line(line.points, min(line.width, DRAWN)).pixels(shape).T)] = place + 1
         boxes[place] = (*pixels.min(axis=0), *(pixels.max(axis=0) + 1))
     scores = np.array([candidate.score for candidate in candidates], np.float32)
     return Instances(boxes, scores, labels)
@@ -162,8 +174,14 @@ def _about_middle(good: _Mask) -> slice:
 
 
 def _followed(
-    seeds: list[Float32Array], ground: Ground, scores: Float32Array, grey: Float32Array, config: TubesConfig
+    seeds: list[Float32Array],
+    ground: Ground,
+    maps: tuple[Float32Array, Float32Array],
+    config: TubesConfig,
+    *,
+    bridges: bool,
 ) -> list[Candidate]:
+    scores, grey = maps
     noise = max(ground.noise, 1e-6)
     levels = _levels(ground, seeds)
     good = _outshining(seeds, levels)
@@ -174,11 +192,20 @@ def _followed(
     for seed, before, after in zip(lines, back, ahead, strict=True):
         points = resample(np.concatenate([before[0][::-1], seed, after[0]]))
         line, values = Line(points, 0.0), line_contrast(ground, points)
-        if line.straightness < config.min_straightness or not _is_steady(values) or _wobble(points) > WOBBLE:
+        if line.straightness < config.min_straightness:
+            continue
+        line = Line(points, width_across(grey, points))
+        even = is_even(line, values, wobble=WOBBLE, steady=STEADY)
+        if config.joins == "slender":
+            least = least_contrast(line, values, ground, config)
+            joins = bridges and even and 0 < before[1] != after[1] > 0
+            if not (joins and is_bridge(line, values, least, config)) and not is_slender(line, values, least, config):
+                continue
+        elif not even:
             continue
         inside = np.clip(np.rint(points).astype(int), 0, np.array(scores.shape) - 1)
         score, strength = float(scores[tuple(inside.T)].mean()), float(values.mean()) / noise
-        found.append(Candidate(Line(points, _width(grey, points)), score, strength, (before[1], after[1])))
+        found.append(Candidate(line, score, strength, (before[1], after[1])))
     return found
 
 
@@ -222,53 +249,27 @@ def _outshining(seeds: list[Float32Array], levels: NDArray[np.float64]) -> _Mask
     return (levels > 0.0) & (levels >= FRINGE * np.array(brightest))
 
 
-def _is_steady(values: NDArray[np.float64]) -> bool:
-    """Whether a line is bright all along: what is put together of several lines has gaps."""
-    return bool(np.percentile(values, 10) >= STEADY * np.median(values))
+def apart(candidates: Sequence[Candidate], others: Sequence[Candidate] = (), *, near: float = NEAR) -> list[Candidate]:
+    """Keeps the clearest of candidates that run together: all seeds of a line are followed to the same ends.
 
-
-def _wobble(points: Float32Array) -> float:
-    """Returns how far a line is from the parabola nearest to it, px: root of the mean square."""
-    along = np.linspace(-1.0, 1.0, len(points))
-    basis = np.stack([np.ones_like(along), along, along**2], axis=1)
-    rest = points - basis @ np.linalg.lstsq(basis, points, rcond=None)[0]
-    return float(np.sqrt((rest**2).sum(axis=1).mean()))
-
-
-def _apart(candidates: list[Candidate]) -> list[Candidate]:
-    """Keeps the clearest of candidates that run together: all seeds of a line are followed to the same ends."""
-    kept: list[tuple[Candidate, KDTree]] = []
+    Args:
+        candidates: In any order.
+        others: Candidates that stay whatever is beside them; they are no part of the result.
+        near: Lines run together where they are this near to each other, px.
+    """
+    trees = [KDTree(other.line.points) for other in others]
+    kept: list[Candidate] = []
     for candidate in sorted(candidates, key=lambda found: -found.strength * found.line.length):
         points = candidate.line.points
         shared = [
-            float((tree.query(points, distance_upper_bound=NEAR)[0] <= NEAR).mean())
-            for _, tree in kept
-            if (points.max(axis=0) >= tree.mins - NEAR).all() and (points.min(axis=0) <= tree.maxes + NEAR).all()
+            float((tree.query(points, distance_upper_bound=near)[0] <= near).mean())
+            for tree in trees
+            if (points.max(axis=0) >= tree.mins - near).all() and (points.min(axis=0) <= tree.maxes + near).all()
         ]
         if max(shared, default=0.0) < SAME:
-            kept.append((candidate, KDTree(points)))
-    return [candidate for candidate, _ in kept]
-
-
-def _width(grey: Float32Array, points: Float32Array) -> float:
-    """Returns the full width at half maximum of the mean profile across a line, px."""
-    along = np.gradient(points.astype(np.float64), axis=0) if len(points) > 1 else np.array([[0.0, 1.0]])
-    across = along[:, ::-1] * np.array([1.0, -1.0])
-    across /= np.maximum(np.hypot(*across.T), 1e-6)[:, None]
-    offsets = np.arange(-PROFILE, PROFILE + 0.125, 0.25)
-    places = points[:, None, :] + offsets[None, :, None] * across[:, None, :]
-    profile = np.median(
-        ndimage.map_coordinates(grey, places.reshape(-1, 2).T, order=1, mode="nearest").reshape(len(points), -1), axis=0
-    )
-    middle = len(offsets) // 2
-    peak = middle - 8 + int(np.argmax(profile[middle - 8 : middle + 9]))  # within 2 px of the centre line
-    half = (profile[peak] + profile.min()) / 2.0
-    below = profile < half
-    left = np.flatnonzero(below[:peak])
-    right = np.flatnonzero(below[peak:])
-    first = offsets[left[-1]] if len(left) else offsets[0]
-    last = offsets[peak + right[0]] if len(right) else offsets[-1]
-    return float(last - first - 0.25)
+            kept.append(candidate)
+            trees.append(KDTree(points))
+    return kept
 
 
 def _is_wanted(candidate: Candidate, config: TubesConfig) -> bool:
@@ -277,4 +278,4 @@ def _is_wanted(candidate: Candidate, config: TubesConfig) -> bool:
         return False
     if config.joins == "two":
         return candidate.joins
-    return config.joins == "all" or any(candidate.cells)
+    return config.joins in ("all", "slender") or any(candidate.cells)

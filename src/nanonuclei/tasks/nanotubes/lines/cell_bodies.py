@@ -17,6 +17,9 @@ SMOOTH = 1.5
 EDGE = 0.3
 """Light at the edge of a cell: share of the way from the median of the background to that of the cells."""
 
+DIM = 0.15
+"""Light of a dim cell, above the median of the background, in 0..1: bright cells beside it do not hide it."""
+
 CORNER = 3
 """Radius of the disc that the corners of cells hold, px; nanotubes are thinner."""
 
@@ -60,11 +63,14 @@ def _bright(grey: Float32Array, radius: int) -> NDArray[np.bool_]:
     split = threshold_li(opened)
     outside, inside = float(np.median(opened[opened <= split])), float(np.median(opened[opened > split]))
     least = outside + EDGE * (inside - outside)
+    small = _disc(min(CORNER, radius))
     bodies = (opened > least).astype(np.uint8)
-    corners = cv2.morphologyEx(smooth, cv2.MORPH_OPEN, _disc(min(CORNER, radius))) > least
+    corners = cv2.morphologyEx(smooth, cv2.MORPH_OPEN, small) > least
     for _ in range(2 * radius):
         bodies = cv2.dilate(bodies, np.ones((3, 3), np.uint8)) & corners
-    return np.asarray(bodies > 0, bool)
+    # The soft edge of a bright cell holds no disc.
+    dim = ((opened > outside + DIM) & (bodies == 0)).astype(np.uint8)
+    return np.asarray((bodies | cv2.morphologyEx(dim, cv2.MORPH_OPEN, small)) > 0, bool)
 
 
 def _disc(radius: int) -> NDArray[np.uint8]:

@@ -12,8 +12,8 @@ import numpy as np
 
 from nanonuclei.imaging.types import Float32Array, Int32Array
 from nanonuclei.tasks.nanotubes.config import Limit, TubesConfig
-from nanonuclei.tasks.nanotubes.lines.candidates import Candidate, find_candidates
-from nanonuclei.tasks.nanotubes.lines.cell_bodies import cell_bodies
+from nanonuclei.tasks.nanotubes.lines.candidates import Candidate
+from nanonuclei.tasks.nanotubes.lines.levels import candidates_at_levels, cells_at_level
 
 UNDECIDED = 0.5
 """A threshold that the config leaves open, before it is chosen on validation images."""
@@ -41,7 +41,7 @@ def read_cells(score_map: Float32Array, config: TubesConfig, *, nuclei: Float32A
         config: The read-out.
         nuclei: ``(height, width)`` float32 in 0..1, the channel of the nuclei, if there is one.
     """
-    return cell_bodies(score_map[..., 1], nuclei, radius=config.body_radius)
+    return cells_at_level(score_map[..., 1], nuclei, config)
 
 
 def read_candidates(
@@ -56,7 +56,7 @@ def read_candidates(
         min_score: Instead of the config's.
     """
     least = decided(config.min_score) if min_score is None else min_score
-    found = find_candidates(
+    found = candidates_at_levels(
         score_map[..., 0], score_map[..., 1], config, cells=cells, threshold=decided(config.window_threshold)
     )
     return [candidate for candidate in found if candidate.score >= least]

@@ -31,6 +31,9 @@ STRAIGHT = 0.25
 ROUNDS = 40
 """Most advances from one end."""
 
+PIECE = 32_000
+"""Samples that OpenCV's `remap` takes along one axis of its maps: fewer than 2**15 - 1."""
+
 
 @dataclass(frozen=True)
 class Ground:
@@ -71,14 +74,27 @@ def contrast(ground: Ground, points: NDArray[np.float64], along: NDArray[np.floa
         along: ``(n, ..., 2)`` unit vectors along the line.
     """
     across = np.stack([along[..., 1], -along[..., 0]], axis=-1)
+    sides = [values_at(ground.coarse, points + side * far * across) for far in BESIDE for side in (-1.0, 1.0)]
+    return np.asarray(values_at(ground.fine, points) - np.mean(sides, axis=0), np.float64)
 
-    def at(image: Float32Array, places: NDArray[np.float64]) -> Float32Array:
-        maps = places.astype(np.float32).reshape(len(places), -1, 2)
-        found = cv2.remap(image, maps[..., 1], maps[..., 0], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(found.reshape(places.shape[:-1]), np.float32)
 
-    sides = [at(ground.coarse, points + side * far * across) for far in BESIDE for side in (-1.0, 1.0)]
-    return np.asarray(at(ground.fine, points) - np.mean(sides, axis=0), np.float64)
+def values_at(image: Float32Array, points: NDArray[np.float64]) -> Float32Array:
+    """Returns an image's values between its pixels, linear, at any number of points; beyond its border that of it.
+
+    Args:
+        image: ``(height, width)`` float32.
+        points: ``(..., 2)`` y and x, px.
+
+    Returns:
+        ``(...)`` float32.
+    """
+    flat = points.astype(np.float32).reshape(-1, 2)
+    values = np.empty(len(flat), np.float32)
+    for first in range(0, len(flat), PIECE):
+        piece = flat[None, first : first + PIECE]
+        found = cv2.remap(image, piece[..., 1], piece[..., 0], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        values[first : first + PIECE] = found[0]
+    return values.reshape(points.shape[:-1])
 
 
 def line_contrast(ground: Ground, points: Float32Array) -> NDArray[np.float64]:

@@ -181,11 +181,14 @@ def measure(labels: Labels, cells: Labels | None = None, *, reach: float = 4.0) 
     for label, box in enumerate(ndimage.find_objects(numbered), start=1):
         line = trace(numbered[box] == label)
         line = Line(line.points + np.array([part.start for part in box], np.float32), line.width)
-        ends = (0, 0)
-        if cells is not None:
-            ends = (_cell_at(line.points[::-1], cells, reach), _cell_at(line.points, cells, reach))
+        ends = (0, 0) if cells is None else cells_joined(line, cells, reach=reach)
         measures.append(LineMeasure(line, ends))
     return measures
+
+
+def cells_joined(line: Line, cells: Labels, *, reach: float = 4.0) -> tuple[int, int]:
+    """Returns the labels of the cells at the first and at the last end of a line, 0 for none; see `measure`."""
+    return _cell_at(line.points[::-1], cells, reach), _cell_at(line.points, cells, reach)
 
 
 def _longest_path(skeleton: _Mask) -> NDArray[np.float64]:

@@ -28,6 +28,9 @@ THIN = 3.0
 
 Box = tuple[float, float, float, float]
 
+Polyline = tuple[tuple[float, float], ...]
+"""Points x, y in px."""
+
 
 @dataclass(frozen=True)
 class Marks:
@@ -39,6 +42,8 @@ class Marks:
         origin: File, and line or entry, for messages.
         size: Height and width that the image had when it was marked; None where the file does not tell.
         group: Name of the field of view; None where the file does not tell.
+        lines: Centre lines of nanotubes, where those were drawn; None where boxes were.
+        doubtful: Centre lines of what may be a nanotube; only with `lines`.
     """
 
     image: str
@@ -46,6 +51,8 @@ class Marks:
     origin: str
     size: tuple[int, int] | None = None
     group: str | None = None
+    lines: tuple[Polyline, ...] | None = None
+    doubtful: tuple[Polyline, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -229,12 +236,14 @@ def box_about(points: Sequence[tuple[float, float]]) -> Box:
 
 
 def json_kind(tree: object) -> str:
-    """Tells formats of annotations apart by their shape: ``coco``, ``labelme``, ``label_studio``, or nothing."""
+    """Tells formats of annotations apart: ``coco``, ``labelme``, ``label_studio``, ``lines``, or nothing."""
     if isinstance(tree, dict):
         if isinstance(tree.get("images"), list) and isinstance(tree.get("annotations"), list):
             return "coco"
         return "labelme" if isinstance(tree.get("shapes"), list) and "imagePath" in tree else ""
     if isinstance(tree, list) and all(isinstance(entry, dict) for entry in tree):
+        if tree and all("polyline" in entry for entry in tree):
+            return "lines"
         if tree and all(isinstance(entry.get("data"), dict) for entry in tree):
             return "label_studio"
         return "label_studio" if tree and all("annotation_id" in entry for entry in tree) else ""

@@ -159,8 +159,8 @@ def _beside(annotations: Path) -> Files:
     kind = json_kind(tree)
     if not kind:
         raise DataError(
-            f"{annotations} must be annotations of COCO, LabelMe or Label Studio, but is none of these. Export them "
-            f"again as JSON"
+            f"{annotations} must be annotations of COCO, LabelMe or Label Studio, or centre lines, but is none of "
+            f"these. Export them again as JSON"
         )
     folder = annotations.parent
     files = {annotations.name: annotations}

@@ -16,9 +16,10 @@ from nanonuclei.data.files.reading import Channels, read_channels, read_values
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Float32Array, Labels, UInt16Array
 from nanonuclei.tasks.nanotubes.data_config import ChannelsConfig, SimulatedNanotubesConfig
-from nanonuclei.tasks.nanotubes.lines.line import Line, measure
+from nanonuclei.tasks.nanotubes.lines.line import Line, cells_joined, measure
 from nanonuclei.tasks.nanotubes.simulate.images import MEMBRANE, NUCLEI, NanotubeSettings, simulate_nanotubes
-from nanonuclei.tasks.nanotubes.sources.annotations import Marks
+from nanonuclei.tasks.nanotubes.sources.annotations import Marks, Polyline
+from nanonuclei.tasks.nanotubes.sources.centre_lines import as_line, outside, paint_lines
 from nanonuclei.tasks.nanotubes.sources.layout import ImageEntry, Layout, find_layout
 from nanonuclei.tasks.nanotubes.sources.masks import as_labels
 from nanonuclei.tasks.nanotubes.sources.samples import TubeSample, TubeTruth
@@ -152,6 +153,11 @@ def _read_entry(
             return None
         lines, joins = traced(mask, cells)
         truth = TubeTruth("mask", mask, lines, joins, planes.pixel_size, num_cells)
+    elif entry.marks is not None and entry.marks.lines is not None:
+        sure, doubtful = (_lines(entry, drawn, shape, problems) for drawn in (entry.marks.lines, entry.marks.doubtful))
+        labels = paint_lines(sure, shape)
+        joins = ((0, 0),) * len(sure) if cells is None else tuple(cells_joined(line, cells) for line in sure)
+        truth = TubeTruth("mask", labels, sure, joins, planes.pixel_size, num_cells, doubtful=doubtful)
     elif entry.marks is not None:
         boxes = _boxes(entry, entry.marks, shape, problems)
         truth = TubeTruth("boxes", paint_boxes(boxes, shape), (), (), planes.pixel_size, num_cells, boxes)
@@ -169,6 +175,20 @@ def _planes(files: Files, entry: ImageEntry, channels: ChannelsConfig, problems:
     except DataError as error:
         problems.append(BadSample(entry.sample_id, entry.file, str(error)))
         return None
+
+
+def _lines(
+    entry: ImageEntry, drawn: tuple[Polyline, ...], shape: tuple[int, int], problems: list[BadSample]
+) -> tuple[Line, ...]:
+    """Returns the centre lines of an image, and tells which do not belong to it."""
+    for polyline in drawn:
+        if outside(polyline, shape):
+            (x0, y0), (x1, y1) = polyline[0], polyline[-1]
+            ends = f"from {x0:g}, {y0:g} to {x1:g}, {y1:g} (x, y)"
+            origin = entry.marks.origin if entry.marks is not None else "it"
+            problem = f"polyline {ends} lies outside of the image, {_size(shape)} px. Correct {origin}"
+            problems.append(BadSample(entry.sample_id, entry.file, problem))
+    return tuple(as_line(polyline) for polyline in drawn)
 
 
 def _boxes(entry: ImageEntry, marks: Marks, shape: tuple[int, int], problems: list[BadSample]) -> Float32Array:

@@ -4,6 +4,7 @@ A dataset is a folder or a zip with images anywhere in it, PNG, JPEG or TIFF, an
 
 * ``masks/<name>.png`` or ``.tif`` for ``images/<name>.*``, labels or binary, and ``cells/<name>.png`` where known;
 * a table with the columns ``image,y0,x0,y1,x1``;
+* a table or JSON of centre lines, ``image,tube,uncertain,polyline``, see `centre_lines`;
 * COCO, LabelMe or Label Studio JSON;
 * patches already cut, in folders ``positive/`` and ``negative/``.
 
@@ -34,6 +35,14 @@ from nanonuclei.tasks.nanotubes.sources.annotations import (
     parse_labelme,
     read_rows,
 )
+from nanonuclei.tasks.nanotubes.sources.centre_lines import (
+    is_lines_csv,
+    is_panels_csv,
+    joined,
+    parse_lines_csv,
+    parse_lines_json,
+    parse_panels_csv,
+)
 from nanonuclei.tasks.nanotubes.sources.label_studio import file_of, parse_label_studio
 from nanonuclei.tasks.nanotubes.sources.names import beside, by_base_name, match_image, sample_ids
 
@@ -46,8 +55,16 @@ PARSERS: Mapping[str, Callable[[Any, str], Parsed]] = {
     "coco": parse_coco,
     "labelme": parse_labelme,
     "label_studio": parse_label_studio,
+    "lines": parse_lines_json,
 }
 """By kind of JSON, as `annotations.json_kind` names it: takes the tree and the file's name."""
+
+TABLES: tuple[tuple[Callable[[bytes], bool], Callable[[bytes, str], Parsed]], ...] = (
+    (is_boxes_csv, parse_boxes_csv),
+    (is_lines_csv, parse_lines_csv),
+    (is_panels_csv, parse_panels_csv),
+)
+"""Kinds of tables: what tells one by its first line, and what reads it."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +75,7 @@ class ImageEntry:
         sample_id: Name, unique in the dataset, safe as a file name.
         file: The image.
         mask: The file of its nanotubes.
-        marks: Boxes about its nanotubes.
+        marks: Boxes about its nanotubes, or their centre lines.
         patch: Whether it holds a nanotube somewhere.
         cells: The file of its cells.
         group: Name of the field of view.
@@ -132,7 +149,8 @@ def find_layout(files: Files) -> Layout:
             silent.append(file)
             continue
         if mask is not None and file in marks:
-            both = f"has a mask, {mask}, and boxes in {marks[file].origin}. Keep one"
+            kind = "boxes" if marks[file].lines is None else "centre lines"
+            both = f"has a mask, {mask}, and {kind} in {marks[file].origin}. Keep one"
             problems.append(BadSample(ids[file], file, both))
             continue
         group = groups.get(file) or (marks[file].group if file in marks else None) or ids[file]
@@ -180,10 +198,12 @@ def _read_text(files: Files, name: str, found: _Found) -> None:
             found.truths.append(name)
             found.fields |= _fields(content, name, found.parsed)
             return
-        if not is_boxes_csv(content):
-            found.parsed.notes.append(f"{name}: passed over, as it lacks the columns image,y0,x0,y1,x1")
+        parse = next((parse for is_kind, parse in TABLES if is_kind(content)), None)
+        if parse is None:
+            wanted = "image,y0,x0,y1,x1 or image,tube,uncertain,polyline"
+            found.parsed.notes.append(f"{name}: passed over, as it lacks the columns {wanted}")
             return
-        parsed = parse_boxes_csv(content, name)
+        parsed = parse(content, name)
     else:
         tree = load_json(content)
         kind = json_kind(tree)
@@ -215,7 +235,7 @@ def _fields(content: bytes, name: str, parsed: Parsed) -> dict[str, str]:
 def _marks_by_image(found: _Found, problems: list[BadSample]) -> dict[str, Marks]:
     marks: dict[str, Marks] = {}
     names = by_base_name(found.images)
-    for mark in found.parsed.marks:
+    for mark in joined(found.parsed.marks):
         files = match_image(mark.image, names)
         if len(files) != 1:
             what = f"could be {' or '.join(files)}. Write the path" if files else "is not among the files. Add it"
@@ -264,21 +284,26 @@ def _judge_silent(
 
 def _forms() -> str:
     return (
-        "Lay it out as images/x.tif with masks/x.png, with a table image,y0,x0,y1,x1, with JSON of COCO, LabelMe or "
-        "Label Studio, or as positive/ and negative/; docs/nanotubes-data.md shows each"
+        "Lay it out as images/x.tif with masks/x.png, with a table image,y0,x0,y1,x1 or image,tube,uncertain,polyline, "
+        "with JSON of COCO, LabelMe or Label Studio, or as positive/ and negative/; docs/nanotubes-data.md shows each"
     )
 
 
 def describe(layout: Layout) -> str:
     """Returns in one line what a dataset holds."""
     masks = sum(entry.mask is not None for entry in layout.entries)
-    marks = [entry.marks for entry in layout.entries if entry.marks is not None]
+    drawn = [entry.marks for entry in layout.entries if entry.marks is not None]
+    marks = [mark for mark in drawn if mark.lines is None]
+    lines = [mark for mark in drawn if mark.lines is not None]
     patches = [entry.patch for entry in layout.entries if entry.patch is not None]
     parts = []
     if masks:
         parts.append(f"{masks:,} images with masks")
     if marks:
         parts.append(f"{len(marks):,} images with {sum(len(mark.boxes) for mark in marks):,} boxes")
+    if lines:
+        sure, doubtful = sum(len(mark.lines or ()) for mark in lines), sum(len(mark.doubtful) for mark in lines)
+        parts.append(f"{len(lines):,} images with {sure:,} centre lines and {doubtful:,} doubtful ones")
     if patches:
         parts.append(f"{sum(patches):,} positive and {len(patches) - sum(patches):,} negative patches")
     return ", ".join(parts) or "no usable image"

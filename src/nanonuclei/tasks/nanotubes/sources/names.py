@@ -16,12 +16,18 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 def match_image(reference: str, names: Mapping[str, list[str]]) -> list[str]:
     """Finds the images that a reference may mean: those whose path ends with it, else those of its base name.
 
+    A reference without suffix, such as ``panel_a``, means images of that name with any suffix.
+
     Args:
         reference: As an annotation has it.
         names: Images by base name.
     """
     wanted = PurePosixPath(file_of(reference))
-    same = names.get(wanted.name, [])
+    same = names.get(wanted.name) or [
+        name for base, paths in names.items() if not wanted.suffix and stem(base) == wanted.name for name in paths
+    ]
+    if not wanted.suffix:
+        return same
     for length in range(len(wanted.parts), 0, -1):
         ends = [name for name in same if PurePosixPath(name).parts[-length:] == wanted.parts[-length:]]
         if ends:

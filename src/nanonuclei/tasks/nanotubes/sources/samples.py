@@ -44,6 +44,8 @@ class TubeTruth:
         pixel_size: Side of a pixel in micrometres; None where the file does not tell.
         num_cells: Cells in the image; None where that is not known.
         boxes: With ``boxes``, ``(n, 4)`` float32 y0, x0, y1, x1 in px, half open; else ``(0, 4)``.
+        doubtful: Centre lines of what may be a nanotube: in training and in scores they count neither way. They are
+            not among `labels`.
     """
 
     kind: Kind
@@ -53,6 +55,7 @@ class TubeTruth:
     pixel_size: float | None
     num_cells: int | None
     boxes: Float32Array = field(default_factory=no_boxes)
+    doubtful: tuple[Line, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,14 +128,12 @@ def tube_truth(sample: SampleRef) -> TubeTruth:
         return TubeTruth(
             kind=truth["kind"],
             labels=sample.labels(),
-            lines=tuple(
-                Line(np.array(line["points"], np.float32).reshape(-1, 2), float(line["width"]))
-                for line in truth["lines"]
-            ),
+            lines=_lines(truth["lines"]),
             joins=tuple((int(line["cells"][0]), int(line["cells"][1])) for line in truth["lines"]),
             pixel_size=truth["pixel_size"],
             num_cells=truth["num_cells"],
             boxes=np.array(truth["boxes"], np.float32).reshape(-1, 4),
+            doubtful=_lines(truth.get("doubtful", [])),
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise DataError(f"{path} must hold the nanotubes of {sample.sample_id}, but {error!r}. {_AGAIN}") from error
@@ -172,14 +173,20 @@ def _as_json(truth: TubeTruth) -> str:
         {"points": _rounded(line.points), "width": round(line.width, 4), "cells": list(cells)}
         for line, cells in zip(truth.lines, truth.joins, strict=True)
     ]
-    tree = {
+    tree: dict[str, Any] = {
         "kind": truth.kind,
         "pixel_size": truth.pixel_size,
         "num_cells": truth.num_cells,
         "boxes": _rounded(truth.boxes),
         "lines": lines,
     }
+    if truth.doubtful:
+        tree["doubtful"] = [{"points": _rounded(line.points), "width": round(line.width, 4)} for line in truth.doubtful]
     return json.dumps(tree, allow_nan=False, separators=(",", ":"))
+
+
+def _lines(tree: list[dict[str, Any]]) -> tuple[Line, ...]:
+    return tuple(Line(np.array(line["points"], np.float32).reshape(-1, 2), float(line["width"])) for line in tree)
 
 
 def _rounded(points: NDArray[np.float32]) -> list[list[float]]:

@@ -15,6 +15,7 @@ from nanonuclei.data.catalog import SPLITS, BadSample
 from nanonuclei.data.splits import split_by_field
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.instances import sequential
+from nanonuclei.tasks.nanotubes.lines.line import Line
 from nanonuclei.tasks.nanotubes.sources.images import num_labels, paint_boxes, traced
 from nanonuclei.tasks.nanotubes.sources.samples import Kind, TubeSample, TubeTruth
 
@@ -123,9 +124,21 @@ def _cut(sample: TubeSample, part: tuple[slice, slice], *, name: str) -> TubeSam
     else:
         labels = sequential(truth.labels[part])[0].astype(np.uint16)
         lines, joins = traced(labels, cells)
-        cut = TubeTruth("mask", labels, lines, joins, truth.pixel_size, num_cells)
+        doubtful = tuple(piece for line in truth.doubtful for piece in _inside(line, part))
+        cut = TubeTruth("mask", labels, lines, joins, truth.pixel_size, num_cells, doubtful=doubtful)
     nuclei = None if sample.nuclei is None else np.ascontiguousarray(sample.nuclei[part])
     return TubeSample(name, np.ascontiguousarray(sample.image[part]), cut, name, nuclei, cells)
+
+
+def _inside(line: Line, part: tuple[slice, slice]) -> list[Line]:
+    """Returns the pieces of a line within a part of the image, in its px."""
+    low, high = (np.array([getattr(side, end) for side in part]) for end in ("start", "stop"))
+    within = ((line.points >= low) & (line.points <= high - 1)).all(axis=1)
+    borders = np.flatnonzero(np.diff(within.astype(np.int8))) + 1
+    pieces = zip(np.split(line.points, borders), np.split(within, borders), strict=True)
+    return [
+        Line((points - low).astype(np.float32), line.width) for points, kept in pieces if kept.all() and len(points)
+    ]
 
 
 def _unite(facts: Sequence[TubeFacts]) -> list[int]:
