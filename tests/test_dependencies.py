@@ -116,18 +116,21 @@ TUBE_TEXT_ONLY = TEXT_ONLY | {f"{TUBES}/{name}" for name in ("config.py", "data_
 NOT_FOR_TUBES = {
     "prepare": {  # the pipeline draws its images: no archive, no label file, no other image format
         *("data/archives.py", "data/files"),
-        *(f"{TUBES}/sources/{name}.py" for name in ("annotations", "fetch", "label_pictures", "label_studio")),
-        *(f"{TUBES}/sources/{name}.py" for name in ("layout", "masks", "names", "overlaps")),
+        *(f"{TUBES}/sources/{name}.py" for name in ("annotations", "centre_lines", "fetch")),
+        *(f"{TUBES}/sources/{name}.py" for name in ("label_pictures", "label_studio", "layout", "masks", "names")),
+        f"{TUBES}/sources/overlaps.py",
         *("data/new_folder.py", "imaging", f"{TUBES}/reader.py"),
     },
     "train": {
         *(f"data/augment/{name}.py" for name in ("empty_fields", "geometry", "looks", "sizes")),
         *(f"{TUBES}/binned_scores.py", "imaging/instances.py", "imaging/networks.py", "imaging/scan.py"),
         *(f"{TUBES}/lines", f"{TUBES}/reader.py", f"{TUBES}/score.py"),
+        *(f"{TUBES}/sources/{name}.py" for name in ("annotations", "centre_lines")),  # marks of real images
     },
     "evaluate": {
         *("data/augment", "data/batches.py", "data/patches.py", "data/workers.py", "engine/devices.py"),
         *("models/encoders.py", "models/optimizers.py", "models/phases.py"),
+        *(f"{TUBES}/sources/{name}.py" for name in ("annotations", "centre_lines")),  # marks of real images
     },
 }
 """Imported by a stage's modules, but not used by that stage on simulated images, or of no influence on its result."""
