@@ -184,6 +184,7 @@ def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(
         return score_maps(network, inputs, **more)  # type: ignore[arg-type]
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests may run in the background of a script
     with monkeypatch.context() as patch:
         patch.setattr("nanonuclei.imaging.sizing.diameters.score_maps", interrupted)
         assert main(words(images, model, tmp_path / "found")) == 130
