@@ -47,7 +47,8 @@ REQUEST_LIMITS = {"max_pixels": 8192 * 8192, "max_bytes": 256 * 2**20, "threads"
 """What a server may do for one request: pixels of its images, bytes of its body, and threads (0: all cores)."""
 
 TASK = "task_package"
-"""Entry of a model's configuration: the task's name and package, `name=package`. MLflow logs it as a parameter beside `task`."""
+"""Entry of a model's configuration: the task's name and package, `name=package`. MLflow logs it as a parameter, so it
+must not be called `task`."""
 
 SERVER = "__pyfunc_model_path__"
 """Environment variable by which MLflow's scoring server learns what to serve; nobody else sets it."""
