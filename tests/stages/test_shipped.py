@@ -255,7 +255,7 @@ def test_shipped_model_becomes_the_first_champion_and_later_ones_pass_the_gate(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(register, "problem", lambda uri: "")
-    with pytest.raises(ConfigError, match=r"simulated images\. Promote another, or give --allow-simulated"):
+    with pytest.raises(ConfigError, match=r"simulated images\. Promote another, or give -P allow_simulated=true"):
         promote_named("nuclei", "nuclei", say=quiet)
     with pytest.raises(TrackingError, match="is a model for nuclei, not for nanotubes"):
         promote_named("nanotubes", "nuclei", say=quiet)

@@ -91,7 +91,7 @@ def test_challenger_must_not_lose_against_the_champion(gains: list[Gain], names:
 
 def test_simulated_data_pass_only_when_that_is_said() -> None:
     simulated = replace(GOOD, real=False, dataset="simulated")
-    assert "--allow-simulated" in decide(simulated, None, GATE).reasons[0]
+    assert "-P allow_simulated=true" in decide(simulated, None, GATE).reasons[0]
     assert refused(simulated, allow_simulated=True) == []
 
 
