@@ -79,6 +79,7 @@ def _no_run_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
         monkeypatch.delenv(name)
     monkeypatch.delenv("NANONUCLEI_CALLED", raising=False)  # how the test command was called is not how its tests are
+    monkeypatch.setattr("nanonuclei.invocation.environment_manager", lambda prefix=None: "local")  # nor where it lies
 
 
 @pytest.fixture
