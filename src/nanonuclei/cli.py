@@ -164,6 +164,24 @@ def _parser() -> argparse.ArgumentParser:
         predict.add_argument(switch, type=_switch, nargs="?", const=True, default=False, metavar="BOOL", help=meaning)
     predict.set_defaults(run=commands.run_predict)
 
+    page = stages.add_parser("page", help="a page in the browser: drop an image, see its objects, take them along")
+    page.add_argument("--model", type=_or_default, default=DEFAULT_TASK, metavar=MODEL, help="(%(default)s)")
+    page.add_argument("--port", default="7860", metavar="N", help="of this machine (%(default)s)")
+    page.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS", help="0.0.0.0 lets other machines in (%(default)s)"
+    )
+    _settings_option(page)
+    page.add_argument(
+        "--no-browser",
+        type=_switch,
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="BOOL",
+        help="print the address only",
+    )
+    page.set_defaults(run=commands.run_page)
+
     ship = stages.add_parser("ship", help="write the model of a run as one that comes along, below models/")
     ship.add_argument("--run", dest="run_id", type=_given, metavar="RUN_ID", help="scored on the test images")
     ship.add_argument("--model", type=_given, metavar="models:/NAME@ALIAS")

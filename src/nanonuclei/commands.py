@@ -166,6 +166,18 @@ def run_predict(options: argparse.Namespace) -> int:
     return 3 if predict(request).failed else 0
 
 
+def run_page(options: argparse.Namespace) -> None:
+    """Serves the page until it is interrupted."""
+    if not options.port.isdecimal() or int(options.port) > 65_535:
+        raise NanonucleiError(
+            f"port must be a whole number from 0 to 65535, got {options.port!r}. Leave it out for 7860"
+        )
+    _parsed(options.settings)
+    from nanonuclei.page.opening import open_page
+
+    open_page(options.model, options.host, int(options.port), settings=options.settings, browser=not options.no_browser)
+
+
 def run_ship(options: argparse.Namespace) -> None:
     """Writes the model of a run as one that comes along."""
     settings = [text for text in options.settings if text]

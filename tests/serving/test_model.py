@@ -20,7 +20,8 @@ from tests.run_lengths import from_run_lengths
 from nanonuclei.config.params import with_settings
 from nanonuclei.engine.networks import network_of
 from nanonuclei.errors import ConfigError, TrackingError
-from nanonuclei.serving.model import REQUEST_LIMITS, ObjectModel, limits
+from nanonuclei.serving.limits import REQUEST_LIMITS, limits
+from nanonuclei.serving.model import ObjectModel
 from nanonuclei.serving.probe import bare_environment
 from nanonuclei.serving.refusal import Refused
 from nanonuclei.serving.store import CONFIG, NETWORK, ONNX, REQUIREMENTS, load_served

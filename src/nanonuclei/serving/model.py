@@ -28,6 +28,7 @@ from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.serving.folder import stored_config
 from nanonuclei.serving.images import Encoded, decoded, examine
+from nanonuclei.serving.limits import limits
 from nanonuclei.serving.refusal import Refused, broken
 from nanonuclei.tasks import add_task, create_reader
 from nanonuclei.tasks.base import Reader
@@ -43,18 +44,12 @@ LABEL_COLUMNS = ("image", "height", "width", "num_objects", "labels")
 MOST_LABELS = 65_535
 """Objects that a 16-bit label image can number."""
 
-REQUEST_LIMITS = {"max_pixels": 8192 * 8192, "max_bytes": 256 * 2**20, "threads": 0}
-"""What a server may do for one request: pixels of its images, bytes of its body, and threads (0: all cores)."""
-
 TASK = "task_package"
 """Entry of a model's configuration: the task's name and package, `name=package`. MLflow logs it as a parameter, so it
 must not be called `task`."""
 
 SERVER = "__pyfunc_model_path__"
 """Environment variable by which MLflow's scoring server learns what to serve; nobody else sets it."""
-
-VARIABLES = {name: f"NANONUCLEI_{name.upper()}" for name in REQUEST_LIMITS}
-"""Environment variables that change the limits, before the model's own configuration."""
 
 
 def object_columns(reader: Reader) -> tuple[str, ...]:
@@ -163,21 +158,6 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
             else:
                 for place, row in enumerate(reader.objects(score_map, shape).rows, start=1):
                     yield {"image": number, "object": place, **{name: row[name] for name in reader.columns}}
-
-
-def limits(model_config: Mapping[str, Any]) -> dict[str, int]:
-    """Returns the limits: of the environment, else of the model's configuration, else `REQUEST_LIMITS`.
-
-    Raises:
-        ConfigError: One is no whole number of 0 or more.
-    """
-    found: dict[str, int] = {}
-    for name, usual in REQUEST_LIMITS.items():
-        value = os.environ.get(VARIABLES[name], model_config.get(name, usual))
-        if not str(value).isdecimal():
-            raise ConfigError(f"{VARIABLES[name]} must be a whole number of 0 or more, got {value!r}. Correct it")
-        found[name] = int(value)
-    return found
 
 
 def _items(table: object) -> list[object]:

@@ -23,7 +23,8 @@ from nanonuclei.errors import TrackingError
 from nanonuclei.imaging.networks import Network
 from nanonuclei.invocation import command
 from nanonuclei.serving.folder import CONFIG, NETWORK, ONNX, load_folder, stored_task
-from nanonuclei.serving.model import REQUEST_LIMITS, TASK, signature
+from nanonuclei.serving.limits import REQUEST_LIMITS
+from nanonuclei.serving.model import TASK, signature
 from nanonuclei.tasks import create_reader, create_task, task_package
 from nanonuclei.tracking.database import FAILING, not_answering, shown_uri
 

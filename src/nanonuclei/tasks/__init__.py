@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from nanonuclei.config.experiment import ExperimentConfig
     from nanonuclei.tasks.base import Reader, Task
     from nanonuclei.tasks.dataset import Dataset
+    from nanonuclei.tasks.values import Control
 
 GROUP = "nanonuclei.tasks"
 """The group of entry points by which other packages add tasks."""
@@ -73,6 +75,13 @@ def create_reader(config: ExperimentConfig) -> Reader:
     """Returns the reader of the task that a config is for; imports no Keras."""
     reader: Reader = _part(config.task, "READER")(config)
     return reader
+
+
+def controls_of(task: str) -> Mapping[str, Control]:
+    """Returns how a person changes the parameters of a task's reader, by name; empty where the task says nothing."""
+    package = importlib.import_module(task_package(task))
+    found: Mapping[str, Control] = _part(task, "CONTROLS") if hasattr(package, "CONTROLS") else {}
+    return found
 
 
 def create_task(config: ExperimentConfig) -> Task:

@@ -139,6 +139,29 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Control:
+    """How a person changes a parameter of `Reader.parameters` on a page.
+
+    Attributes:
+        text: What it is called there, in a word or two.
+        meaning: What changing it does, one sentence.
+        unit: Such as ``px``; empty where it has none.
+        low: Left end of the slider.
+        high: Right end.
+        step: Between two places of the slider.
+        words: Values that are no numbers, by what people call them; without a slider where `high` is not above `low`.
+    """
+
+    text: str
+    meaning: str
+    unit: str = ""
+    low: float = 0.0
+    high: float = 0.0
+    step: float = 1.0
+    words: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Look:
     """What a model sees in an image that a person is going to annotate.
 

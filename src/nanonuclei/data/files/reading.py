@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -33,6 +33,72 @@ class Channels:
 
     images: tuple[Image, ...]
     pixel_size: float | None
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What one recording of an image file holds to choose from.
+
+    Attributes:
+        height: Height, px.
+        width: Width, px.
+        channel_names: One per channel, empty where the file does not tell; of a colour image `COLOURS`.
+        colour: Whether the channels are the colours of one image.
+        num_planes: Focal planes.
+        num_times: Times.
+    """
+
+    height: int
+    width: int
+    channel_names: tuple[str, ...]
+    colour: bool
+    num_planes: int
+    num_times: int
+
+
+def contents(content: Content, *, name: str, limits: ImageLimits = STANDARD) -> list[Contents]:
+    """Tells what a file holds, one entry per recording; of a TIFF no pixel is decoded. See `iter_image_file`."""
+    try:
+        for scenes in _scenes(content, limits):
+            return [_contents(with_known_axes(scene)) for scene in scenes]
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+    raise DataError(f"{name}: holds no image. Save it again")
+
+
+def _contents(scene: Scene) -> Contents:
+    names, extents = COLOURS if scene.colour else scene.channel_names, scene.extents
+    return Contents(extents["Y"], extents["X"], names, scene.colour, extents.get("Z", 1), extents.get("T", 1))
+
+
+def read_plane(
+    content: Content, choice: Choice, *, at: tuple[int, int] = (0, 0), name: str, limits: ImageLimits = STANDARD
+) -> Plane:
+    """Reads one plane of a file, and decodes no other; see `iter_image_file`.
+
+    Args:
+        at: Numbers of the recording and of the time, from 0.
+    """
+    number, time = at
+    try:
+        for scenes in _scenes(content, limits):
+            if not 0 <= number < len(scenes):
+                raise DataError(f"no recording {number}; there are {len(scenes)}, from 0. Choose another")
+            scene = with_known_axes(scenes[number], choice.axes)
+            return next(planes(_at_time(scene, time), replace(choice, axes=None), limits=limits))
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+    raise DataError(f"{name}: holds no image. Save it again")
+
+
+def _at_time(scene: Scene, time: int) -> Scene:
+    """Returns one time of a recording whose axes are known."""
+    extents = scene.extents
+    num = extents.pop("T", 1)
+    if not 0 <= time < num:
+        raise DataError(f"no time {time}; there are {num}, from 0. Choose another")
+    kept = {"axes": "".join(extents), "shape": tuple(extents.values())}
+    return replace(scene, **kept, read=lambda index: scene.read({**index, "T": time}))  # type: ignore[arg-type]
 
 
 def iter_image_file(

@@ -6,4 +6,5 @@ The names below say where its parts are; `tasks` imports each when it is first u
 EXPERIMENT = "nanonuclei.tasks.nanotubes.config:NanotubeExperiment"
 DATASET = "nanonuclei.tasks.nanotubes.dataset:NanotubeDataset"
 READER = "nanonuclei.tasks.nanotubes.reader:NanotubeReader"
+CONTROLS = "nanonuclei.tasks.nanotubes.controls:CONTROLS"
 TASK = "nanonuclei.tasks.nanotubes.network:NanotubeTask"

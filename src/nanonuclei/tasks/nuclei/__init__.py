@@ -6,4 +6,5 @@ The names below say where its parts are; `tasks` imports each when it is first u
 EXPERIMENT = "nanonuclei.tasks.nuclei.config:NucleiExperiment"
 DATASET = "nanonuclei.tasks.nuclei.dataset:NucleiDataset"
 READER = "nanonuclei.tasks.nuclei.reader:NucleiReader"
+CONTROLS = "nanonuclei.tasks.nuclei.controls:CONTROLS"
 TASK = "nanonuclei.tasks.nuclei.network:NucleiTask"

@@ -1,0 +1,163 @@
+"""Serves the page until it is interrupted, on loopback unless told; what was uploaded is deleted at the end."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import tempfile
+import webbrowser
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from nanonuclei.data.files.limits import ImageLimits
+from nanonuclei.errors import ConfigError
+from nanonuclei.page.app import Page
+from nanonuclei.page.door import Door
+from nanonuclei.page.uploads import Uploads
+from nanonuclei.page.workbench import Workbench
+from nanonuclei.serving.limits import limits
+from nanonuclei.serving.named import OpenedModel
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+EVERYWHERE = ("0.0.0.0", "::")
+"""Stand for all addresses of this machine."""
+
+MOST_DECODED = 2**30
+"""Bytes of an image with all its channels, decoded."""
+
+LAST_SECONDS = 2
+"""Time for requests that are being answered when the page is closed."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the page is served.
+
+    Attributes:
+        host: Name or number of an address of this machine.
+        port: Number of a port; 0 for any that is free.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether no other machine can reach it."""
+        return self.host.lower() in LOOPBACK
+
+
+def serve(opened: OpenedModel, address: Address, *, browser: bool, say: Callable[[str], None] = print) -> None:
+    """Serves the page until Ctrl-C or a termination signal.
+
+    Args:
+        opened: The model.
+        address: Where.
+        browser: Whether to open a browser, where this machine has a screen.
+        say: Told what the user should read.
+
+    Raises:
+        ConfigError: The address cannot be used.
+    """
+    with _bound(address) as listening, tempfile.TemporaryDirectory(prefix="nanonuclei-page-") as folder:
+        port = listening.getsockname()[1]
+        host = socket.gethostname() if address.host in EVERYWHERE else address.host
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+        def ready() -> None:
+            say(f"The page is at {url} (Ctrl-C closes it and deletes the images that were dropped on it).")
+            if not address.is_loopback:
+                say(
+                    "Warning: everybody who reaches this machine can use the page: it has no password, and what is "
+                    "sent is not encrypted. Leave out --host to keep it to yourself."
+                )
+            if browser and _has_screen():
+                webbrowser.open(url)
+
+        app = application(opened, address, folder=Path(folder))
+        config = uvicorn.Config(
+            app,
+            access_log=False,
+            lifespan="off",
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=LAST_SECONDS,
+            ws="none",
+        )
+        try:
+            _Server(config, ready).run(sockets=[listening])
+        except KeyboardInterrupt:
+            say("The page is closed.")
+
+
+def application(opened: OpenedModel, address: Address, *, folder: Path) -> ASGIApp:
+    """Returns the page with the door before it.
+
+    Args:
+        opened: The model.
+        address: Where it is served.
+        folder: Holds the images that are dropped on it.
+    """
+    bounds = limits({})
+    decoded = ImageLimits(num_pixels=bounds["max_pixels"], num_bytes=MOST_DECODED)
+    workbench = Workbench(opened, limits=decoded)
+    page = Page(workbench, Uploads(folder, limits=decoded), max_bytes=bounds["max_bytes"])
+    names = {*LOOPBACK, address.host.lower()}
+    if not address.is_loopback:
+        names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
+    return Door(
+        page.application(), names=sorted(names), addresses=not address.is_loopback, max_bytes=bounds["max_bytes"]
+    )
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts to answer."""
+        await super().startup(sockets)
+        self._ready()
+
+
+def _bound(address: Address) -> socket.socket:
+    """Returns a socket that is bound to the address.
+
+    Raises:
+        ConfigError: It is no address of this machine, or in use.
+    """
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigError(
+            f"host must be an address of this machine, got {address.host!r} ({error.strerror}). Leave it out"
+        ) from error
+    try:
+        if os.name == "posix":
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(place)
+        listening.listen()
+    except OSError as error:
+        listening.close()
+        raise ConfigError(
+            f"the page needs a free port of this machine, but {address.host}:{address.port} cannot be used "
+            f"({error.strerror}). Name another with --port, such as --port {min(address.port + 1, 65_535)}"
+        ) from error
+    return listening
+
+
+def _has_screen() -> bool:
+    """Tells whether a browser can show something here; on Linux without a screen one in the terminal would start."""
+    return sys.platform in ("win32", "darwin") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))

@@ -1,0 +1,91 @@
+"""What of an image file is looked at: a channel, focal planes, a recording and a time; and what there is to choose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nanonuclei.data.files.axes import GREY, channel_index
+from nanonuclei.data.files.reading import Contents
+from nanonuclei.errors import DataError
+from nanonuclei.page.uploads import Upload
+from nanonuclei.tasks.base import Reader
+
+
+@dataclass(frozen=True)
+class View:
+    """What of a file is looked at.
+
+    Attributes:
+        channel: Number from 0, or name; None: a colour image as it is.
+        z: Focal planes: ``max``, ``mean`` or the number of one.
+        scene: Number of the recording, from 0.
+        time: Number of the time, from 0.
+    """
+
+    channel: int | str | None
+    z: int | str = "max"
+    scene: int = 0
+    time: int = 0
+
+
+def parse_view(given: object) -> View:
+    """Reads a view from JSON.
+
+    Raises:
+        DataError: It is none.
+    """
+    if not isinstance(given, Mapping) or set(given) - {"channel", "z", "scene", "time"}:
+        raise DataError("a view must be an object with channel, z, scene and time. Load the page again")
+    channel, z = given.get("channel"), given.get("z", "max")
+    numbers = [given.get("scene", 0), given.get("time", 0)]
+    kinds = (str, int, type(None))
+    if not (isinstance(channel, kinds) and isinstance(z, str | int) and all(type(one) is int for one in numbers)):
+        raise DataError("a view must tell its parts as numbers and names. Load the page again")
+    return View(channel, z, *numbers)
+
+
+def described(upload: Upload, reader: Reader) -> dict[str, Any]:
+    """Returns what the page tells of an image file and lets the user choose, as JSON."""
+    recordings = [_recording(contents, reader) for contents in upload.recordings]
+    return {"id": upload.id, "file": upload.file, "bytes": upload.size, "recordings": recordings}
+
+
+def _recording(contents: Contents, reader: Reader) -> dict[str, Any]:
+    names = contents.channel_names
+    options: list[dict[str, Any]] = []
+    if contents.colour:
+        options = [{"value": None, "text": "All colours"}, {"value": GREY, "text": "Brightness"}]
+    options += [{"value": number, "text": _called(number, name)} for number, name in enumerate(names)]
+    channel, note = _usual_channel(contents, reader)
+    if channel not in [option["value"] for option in options]:
+        options.insert(0, {"value": channel, "text": str(channel).capitalize()})
+    return {
+        "height": contents.height,
+        "width": contents.width,
+        "planes": contents.num_planes,
+        "times": contents.num_times,
+        "channels": options,
+        "channel": channel,
+        "note": note,
+    }
+
+
+def _usual_channel(contents: Contents, reader: Reader) -> tuple[int | str | None, str]:
+    """Returns the channel that is shown first, and what the user is told where that is a guess."""
+    names, colour = contents.channel_names, contents.colour
+    if len(names) == 1 and not colour:
+        return 0, ""
+    try:
+        index = channel_index(names, reader.channel, stains=reader.stains, colour=colour)
+    except DataError:
+        return (
+            0,
+            f"The file does not say which channel shows the {reader.noun.many}. Choose it above: this is channel 0.",
+        )
+    return (reader.channel if index is None else index), ""
+
+
+def _called(number: int, name: str) -> str:
+    return f"{number}: {name}" if name else f"Channel {number}"

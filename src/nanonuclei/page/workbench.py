@@ -1,0 +1,151 @@
+"""From an image and settings to its objects; whatever was read or computed before is used again where it still holds.
+
+The plane that was read, the score map of the network and the last objects are kept. A setting that decides how objects
+are read off the score map is answered without the network.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nanonuclei.data.files.axes import Choice, Plane
+from nanonuclei.data.files.limits import ImageLimits
+from nanonuclei.data.files.reading import read_plane
+from nanonuclei.errors import ConfigError, nearest_name
+from nanonuclei.imaging.types import Float32Array
+from nanonuclei.page.controls import Values, changed_config, network_values
+from nanonuclei.page.memory import Memory
+from nanonuclei.page.outcome import FILES, file_of
+from nanonuclei.page.picture import picture
+from nanonuclei.page.uploads import Upload
+from nanonuclei.page.view import View
+from nanonuclei.report.exports.found import Found, Light, describe
+from nanonuclei.serving.named import OpenedModel
+from nanonuclei.tasks import create_reader
+
+MOST_BYTES = 2**30
+"""Of planes, score maps and objects that are kept."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """The objects of an image.
+
+    Attributes:
+        found: The objects with all that is told of them.
+        measures: Numbers of the whole image.
+        choice: What was taken of the file, where there was a choice.
+        ran: Whether the network ran for this answer.
+        seconds: Wall time of the answer.
+    """
+
+    found: Found
+    measures: Mapping[str, float]
+    choice: str
+    ran: bool
+    seconds: float
+
+
+class Workbench:
+    """Reads images, runs the network, reads objects. Methods may be called from several threads.
+
+    Args:
+        opened: The model.
+        limits: What is decoded at most.
+        most_bytes: Of what is kept.
+    """
+
+    def __init__(self, opened: OpenedModel, *, limits: ImageLimits, most_bytes: int = MOST_BYTES) -> None:
+        self.opened = opened
+        self.reader = create_reader(opened.config)
+        self.memory = Memory(most_bytes)
+        self._limits = limits
+        self._turn = threading.Lock()
+
+    def picture(self, upload: Upload, view: View) -> bytes:
+        """Returns the image as PNG, see `picture.picture`.
+
+        Raises:
+            DataError: The file is damaged, or holds no such plane.
+        """
+        return picture(self._plane(upload, view).image)
+
+    def look(self, upload: Upload, view: View, values: Values) -> Looked:
+        """Finds the objects of an image.
+
+        Args:
+            upload: The image.
+            view: What of it.
+            values: Of the parameters of the reader, where they differ from the model's own.
+
+        Raises:
+            ConfigError: A value is not allowed.
+            DataError: The file is damaged, or holds no such plane.
+        """
+        started = time.perf_counter()
+        key = (upload.id, "objects", view, values)
+        kept: Looked | None = self.memory.get(key)
+        if kept is not None:
+            return Looked(kept.found, kept.measures, kept.choice, False, time.perf_counter() - started)
+        reader = create_reader(changed_config(self.reader, values))
+        plane = self._plane(upload, view)
+        score_map, ran = self._score_map(upload, view, values)
+        shape = (plane.image.shape[0], plane.image.shape[1])
+        objects = reader.objects(score_map, shape)
+        light = Light(plane.image, plane.channels, plane.channel_names, plane.pixel_size)
+        found = describe(upload.name, objects, light, reader=reader)
+        looked = Looked(found, objects.measures, plane.choice, ran, time.perf_counter() - started)
+        num_numbers = len(found.instances) * (len(found.columns) + 1)
+        self.memory.put(key, looked, found.instances.pixels().nbytes + 32 * num_numbers)
+        return looked
+
+    def file(self, upload: Upload, view: View, *, values: Values, kind: str) -> tuple[str, str, bytes]:
+        """Returns name, media type and content of a file to take along.
+
+        Args:
+            upload: The image.
+            view: What of it.
+            values: As of `look`.
+            kind: Of `outcome.FILES`.
+
+        Raises:
+            ConfigError: There is no such kind of file.
+        """
+        if kind not in FILES:
+            raise ConfigError(f"unknown file {kind[:60]!r}. {nearest_name(kind[:60], FILES)}")
+        looked = self.look(upload, view, values)
+        suffix, media, content = file_of(looked.found, kind)
+        recording = upload.recordings[view.scene]
+        scene = f"_s{view.scene}" if len(upload.recordings) > 1 else ""
+        moment = f"_t{view.time:03}" if recording.num_times > 1 else ""
+        return f"{upload.name}{scene}{moment}-{self.reader.noun.many}{suffix}", media, content
+
+    def _plane(self, upload: Upload, view: View) -> Plane:
+        key = (upload.id, "plane", view)
+        plane: Plane | None = self.memory.get(key)
+        if plane is None:
+            choice = Choice(channel=view.channel, z=view.z, stains=self.reader.stains)
+            at = (view.scene, view.time)
+            plane = read_plane(upload.path, choice, at=at, name=upload.file, limits=self._limits)
+            self.memory.put(key, plane, plane.image.nbytes + plane.channels.nbytes)
+        return plane
+
+    def _score_map(self, upload: Upload, view: View, values: Values) -> tuple[Float32Array, bool]:
+        """Returns the score map of an image, and whether the network ran for it; it runs for one image at a time."""
+        own = network_values(self.reader, values)
+        key = (upload.id, "scores", view, own)
+        score_map: Float32Array | None = self.memory.get(key)
+        if score_map is not None:
+            return score_map, False
+        with self._turn:
+            score_map = self.memory.get(key)
+            if score_map is not None:
+                return score_map, False
+            reader = create_reader(changed_config(self.reader, own))
+            pixels = reader.network_input(self._plane(upload, view).image)
+            score_map = next(iter(reader.score_maps(self.opened.network, [pixels])))
+            self.memory.put(key, score_map, score_map.nbytes)
+        return score_map, True

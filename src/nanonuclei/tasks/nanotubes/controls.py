@@ -1,0 +1,42 @@
+"""How a person changes, on a page, what counts as a candidate for a nanotube."""
+
+from __future__ import annotations
+
+from nanonuclei.tasks.values import Control
+
+CONTROLS = {
+    "min_score": Control(
+        "Least certainty",
+        "Candidates of which the model is less sure are left out. Lower: more candidates, and more false ones.",
+        low=0.0,
+        high=1.0,
+        step=0.01,
+    ),
+    "window_threshold": Control(
+        "Window threshold",
+        "Score from which a window of the image may hold a candidate. Lower: more of the image is searched.",
+        low=0.0,
+        high=1.0,
+        step=0.01,
+    ),
+    "min_length": Control("Least length", "Shorter candidates are left out.", "px", low=0.0, high=200.0),
+    "max_width": Control("Largest width", "Wider candidates are left out.", "px", low=1.0, high=30.0, step=0.5),
+    "min_straightness": Control(
+        "Least straightness",
+        "Distance of the ends / length. More crooked candidates are left out.",
+        low=0.0,
+        high=1.0,
+        step=0.05,
+    ),
+    "joins": Control(
+        "Joins",
+        "Which candidates are kept, by the cells that they meet.",
+        words={
+            "two": "Join two cells",
+            "slender": "Join two cells, or are slender",
+            "cell": "Meet a cell",
+            "all": "All",
+        },
+    ),
+}
+"""By parameter of the reader."""

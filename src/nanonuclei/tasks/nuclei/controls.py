@@ -1,0 +1,40 @@
+"""How a person changes, on a page, what counts as a nucleus."""
+
+from __future__ import annotations
+
+from nanonuclei.tasks.values import Control
+
+CONTROLS = {
+    "threshold": Control(
+        "Threshold",
+        "Score from which a pixel belongs to a nucleus. Lower: larger outlines.",
+        low=0.05,
+        high=0.95,
+        step=0.05,
+    ),
+    "min_score": Control(
+        "Least certainty",
+        "Nuclei of which the model is less sure are left out. Lower: more nuclei, and more false ones.",
+        low=0.0,
+        high=0.99,
+        step=0.01,
+    ),
+    "min_area": Control(
+        "Least area",
+        "Smaller nuclei are left out. Where the image was enlarged for the network, half of it is enough.",
+        "px²",
+        low=0,
+        high=500,
+        step=1,
+    ),
+    "diameter": Control(
+        "Diameter",
+        "How large nuclei are, about. The image is shown to the network in the size that suits them.",
+        "px",
+        low=5,
+        high=200,
+        step=1,
+        words={"auto": "Find it in the image", "none": "Show the image as it is"},
+    ),
+}
+"""By parameter of the reader."""
