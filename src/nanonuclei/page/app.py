@@ -22,7 +22,7 @@ from nanonuclei import __version__
 from nanonuclei.errors import DataError, NanonucleiError
 from nanonuclei.page.controls import checked_values, shown_controls
 from nanonuclei.page.door import UPLOAD
-from nanonuclei.page.outcome import FILES, known_measures, outcome
+from nanonuclei.page.outcome import FILES, outcome, shown_measures
 from nanonuclei.page.uploads import Upload, Uploads
 from nanonuclei.page.view import described, parse_view
 from nanonuclei.page.workbench import Workbench
@@ -77,14 +77,13 @@ class Page:
     async def _model(self, request: Request) -> Response:
         """Tells the model, its limits, and what may be changed."""
         workbench, reader = self._workbench, self._workbench.reader
-        provenance = workbench.opened.named.provenance
-        counts = provenance.data.images if provenance is not None else {}
+        lines, provenance = workbench.opened.trained_on(), workbench.opened.named.provenance
+        number = "" if provenance is None else f", {provenance.data.images.get('train', 0):,} of them"
         return JSONResponse(
             {
                 "version": __version__,
-                "trained_on": workbench.opened.trained_on(),
-                "images": counts,
-                "cautions": list(reader.cautions),
+                "head": [f"{lines[0].partition(' (')[0]}{number}.", *lines[1:]],
+                "limits": [*reader.cautions, lines[0]],
                 "one": reader.noun.one,
                 "many": reader.noun.many,
                 "controls": shown_controls(reader),
@@ -146,7 +145,7 @@ class Page:
 
         def answer() -> bytes:
             looked = self._workbench.look(upload, view, values)
-            told = {**outcome(looked.found, reader), "measures": known_measures(looked.measures)}
+            told = {**outcome(looked.found, reader), "measures": shown_measures(looked.measures, reader.config.task)}
             told |= {"choice": looked.choice, "network": looked.ran, "seconds": round(looked.seconds, 3)}
             told["pixel_size"] = looked.found.pixel_size
             told["height"], told["width"] = looked.found.image.shape[:2]

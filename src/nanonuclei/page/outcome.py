@@ -17,14 +17,15 @@ from nanonuclei.report.exports.outlines import outlines
 from nanonuclei.report.exports.overlay import overlay
 from nanonuclei.report.exports.readme import meaning
 from nanonuclei.report.exports.tables import object_table
+from nanonuclei.tasks import measure_texts_of
 from nanonuclei.tasks.base import Reader
 
 FILES: Mapping[str, str] = {
     "csv": "Table (CSV)",
-    "geojson": "Outlines for QuPath (GeoJSON)",
-    "roi": "Regions for Fiji (ROI zip)",
+    "geojson": "QuPath (GeoJSON)",
+    "roi": "Fiji (ROI zip)",
     "labels": "Label image",
-    "overlay": "Picture with outlines (PNG)",
+    "overlay": "Picture",
 }
 """What can be taken along, by name, and what it is called."""
 
@@ -75,9 +76,10 @@ def file_of(found: Found, kind: str) -> tuple[str, str, bytes]:
     return suffix, media, write(found)
 
 
-def known_measures(measures: Mapping[str, float]) -> dict[str, float]:
-    """Returns the numbers of an image that are known; JSON has no NaN."""
-    return {name: value for name, value in measures.items() if math.isfinite(value)}
+def shown_measures(measures: Mapping[str, float], task: str) -> dict[str, float]:
+    """Returns the numbers of an image that are known, by what people call them; of a silent task by their names."""
+    texts = measure_texts_of(task) or {name: name.replace("_", " ").capitalize() for name in measures}
+    return {texts[name]: value for name, value in measures.items() if name in texts and math.isfinite(value)}
 
 
 def _size_column(found: Found, reader: Reader) -> str:

@@ -79,8 +79,13 @@ def create_reader(config: ExperimentConfig) -> Reader:
 
 def controls_of(task: str) -> Mapping[str, Control]:
     """Returns how a person changes the parameters of a task's reader, by name; empty where the task says nothing."""
-    package = importlib.import_module(task_package(task))
-    found: Mapping[str, Control] = _part(task, "CONTROLS") if hasattr(package, "CONTROLS") else {}
+    found: Mapping[str, Control] = _part(task, "CONTROLS") if _has(task, "CONTROLS") else {}
+    return found
+
+
+def measure_texts_of(task: str) -> Mapping[str, str]:
+    """Returns what people call the numbers of an image in `Objects.measures`, by name; those that are shown to them."""
+    found: Mapping[str, str] = _part(task, "MEASURES") if _has(task, "MEASURES") else {}
     return found
 
 
@@ -88,6 +93,10 @@ def create_task(config: ExperimentConfig) -> Task:
     """Returns the task that a config is for; imports Keras."""
     task: Task = _part(config.task, "TASK")(config)
     return task
+
+
+def _has(task: str, name: str) -> bool:
+    return hasattr(importlib.import_module(task_package(task)), name)
 
 
 def _part(task: str, name: str) -> Any:

@@ -7,14 +7,14 @@ from nanonuclei.tasks.values import Control
 CONTROLS = {
     "min_score": Control(
         "Least certainty",
-        "Candidates of which the model is less sure are left out. Lower: more candidates, and more false ones.",
+        "Lower: more candidates, and more false ones.",
         low=0.0,
         high=1.0,
         step=0.01,
     ),
     "window_threshold": Control(
         "Window threshold",
-        "Score from which a window of the image may hold a candidate. Lower: more of the image is searched.",
+        "Lower: more of the image is searched.",
         low=0.0,
         high=1.0,
         step=0.01,
@@ -23,14 +23,14 @@ CONTROLS = {
     "max_width": Control("Largest width", "Wider candidates are left out.", "px", low=1.0, high=30.0, step=0.5),
     "min_straightness": Control(
         "Least straightness",
-        "Distance of the ends / length. More crooked candidates are left out.",
+        "Distance of the ends / length.",
         low=0.0,
         high=1.0,
         step=0.05,
     ),
     "joins": Control(
         "Joins",
-        "Which candidates are kept, by the cells that they meet.",
+        "Which candidates are kept.",
         words={
             "two": "Join two cells",
             "slender": "Join two cells, or are slender",
@@ -40,3 +40,6 @@ CONTROLS = {
     ),
 }
 """By parameter of the reader."""
+
+MEASURES = {"num_cells": "Cells", "objects_per_cell": "Candidates per cell"}
+"""Numbers of an image, and what people call them."""

@@ -7,21 +7,21 @@ from nanonuclei.tasks.values import Control
 CONTROLS = {
     "threshold": Control(
         "Threshold",
-        "Score from which a pixel belongs to a nucleus. Lower: larger outlines.",
+        "Lower: larger outlines.",
         low=0.05,
         high=0.95,
         step=0.05,
     ),
     "min_score": Control(
         "Least certainty",
-        "Nuclei of which the model is less sure are left out. Lower: more nuclei, and more false ones.",
+        "Lower: more nuclei, and more false ones.",
         low=0.0,
         high=0.99,
         step=0.01,
     ),
     "min_area": Control(
         "Least area",
-        "Smaller nuclei are left out. Where the image was enlarged for the network, half of it is enough.",
+        "Smaller nuclei are left out.",
         "px²",
         low=0,
         high=500,
@@ -29,7 +29,7 @@ CONTROLS = {
     ),
     "diameter": Control(
         "Diameter",
-        "How large nuclei are, about. The image is shown to the network in the size that suits them.",
+        "About how large the nuclei are.",
         "px",
         low=5,
         high=200,
@@ -38,3 +38,6 @@ CONTROLS = {
     ),
 }
 """By parameter of the reader."""
+
+MEASURES = {"diameter": "Median diameter (px)", "shown_at": "Enlarged for the network by"}
+"""Numbers of an image, and what people call them."""
