@@ -62,23 +62,20 @@ class Door:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > most:
-                raise _TooLargeError
-            return message
+            return message if taken <= most else {"type": "http.disconnect"}
 
         async def with_headers(message: Message) -> None:
             nonlocal started
-            if message["type"] == "http.response.start":
+            if message["type"] == "http.response.start" and taken <= most:
                 started = True
                 own = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
                 message = {**message, "headers": [*message["headers"], *own]}
-            await send(message)
+            if started:
+                await send(message)
 
-        try:
-            await self._app(scope, counted, with_headers)
-        except _TooLargeError:
-            if not started:
-                await _answer(send, 413, _too_large(most))
+        await self._app(scope, counted, with_headers)
+        if not started and taken > most:
+            await _answer(send, 413, _too_large(most))
 
     def _refusal(self, method: str, headers: dict[str, str], most: int) -> tuple[int, str]:
         """Returns status and sentence of a refusal; 0 where the request may pass."""
@@ -101,10 +98,6 @@ class Door:
         if name in self._names:
             return True
         return self._addresses and _is_address(name)
-
-
-class _TooLargeError(Exception):
-    """The body of a request is larger than it may be."""
 
 
 def _is_address(name: str) -> bool:
