@@ -19,7 +19,8 @@ import uvicorn
 from tests.stages.bright_model import READING
 
 from nanonuclei.page.door import ASKER, PAGE
-from nanonuclei.page.server import Address, _bound, application
+from nanonuclei.page.server import Address, _bound, application, decoded_limits
+from nanonuclei.page.workbench import Workbench
 from nanonuclei.serving.named import NamedModel, OpenedModel
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
@@ -60,7 +61,7 @@ def running(opened: OpenedModel, folder: Path) -> Iterator[str]:
     folder.mkdir(exist_ok=True)
     address = Address(port=0)
     with _bound(address) as listening:
-        app = application(opened, address, folder=folder)
+        app = application(Workbench(opened, limits=decoded_limits()), address, folder=folder)
         config = uvicorn.Config(app, lifespan="off", log_level="critical", ws="none", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)

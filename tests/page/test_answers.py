@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -159,6 +161,29 @@ def test_requests_at_the_same_time_run_the_network_once(page: Client) -> None:
         counts = list(pool.map(lambda area: page.objects(key, min_area=area).json()["count"], range(1, 7)))
     assert counts == [3] * 6
     assert len(page.calls) == 2 * once
+
+
+def test_network_stops_for_an_image_that_was_taken_off_the_page(
+    tmp_path: Path, experiment: Callable[..., NucleiExperiment]
+) -> None:
+    begun, calls = threading.Event(), []
+
+    def slow(batch: np.ndarray) -> np.ndarray:
+        calls.append(len(batch))
+        begun.set()
+        time.sleep(0.05)
+        return batch[..., :1]
+
+    opened = OpenedModel(NamedModel("slow", tmp_path), experiment(BRIGHT), slow)
+    with running(opened, tmp_path / "uploads") as url, ThreadPoolExecutor(1) as pool:
+        client = Client(url)
+        key = client.upload(np.tile(disc_image(), (20, 20)))["id"]  # of 900 batches
+        waiting = pool.submit(client.objects, key)
+        assert begun.wait(10)
+        client.ask("DELETE", f"/api/images/{key}")
+        assert "the network was stopped" in waiting.result(10).json()["message"]
+        assert len(calls) < 100
+        assert client.objects(client.upload(disc_image())["id"]).json()["count"] == 3
 
 
 def test_nanotubes_are_shown_as_lines(

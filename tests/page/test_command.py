@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import requests
@@ -20,7 +19,9 @@ from nanonuclei.cli import main
 from nanonuclei.config.params import load_experiment
 from nanonuclei.page import server
 from nanonuclei.page.controls import shown_controls
-from nanonuclei.page.server import Address, application
+from nanonuclei.page.server import Address, application, decoded_limits
+from nanonuclei.page.workbench import Workbench
+from nanonuclei.serving.named import NamedModel, OpenedModel
 from nanonuclei.tasks import controls_of, create_reader, measure_texts_of, task_names
 
 HEAVY = "('keras', 'tensorflow', 'mlflow', 'jax', 'matplotlib')"
@@ -79,27 +80,29 @@ def test_task_without_controls_gets_sliders_of_its_numbers(monkeypatch: pytest.M
 
 
 def test_other_machines_may_come_only_where_that_was_asked_for(tmp_path: Path) -> None:
-    opened = SimpleNamespace(named=SimpleNamespace(folder=tmp_path, provenance=None))
-    opened.config = load_experiment("nuclei", path=ROOT / "params.yaml")
-    here = application(opened, Address(), folder=tmp_path)  # type: ignore[arg-type]
-    everywhere = application(opened, Address("0.0.0.0"), folder=tmp_path)  # type: ignore[arg-type]
+    config = load_experiment("nuclei", path=ROOT / "params.yaml")
+    opened = OpenedModel(NamedModel("none", tmp_path), config, lambda batch: batch)
+    bench = Workbench(opened, limits=decoded_limits())
+    here, everywhere = (application(bench, one, folder=tmp_path) for one in (Address(), Address("0.0.0.0")))
     hosts = ["localhost:7860", "192.0.2.7:7860", "[2001:db8::1]:7860", "rebound.example:7860"]
     assert [here._is_own(host) for host in hosts] == [True, False, False, False]  # type: ignore[attr-defined]
     assert [everywhere._is_own(host) for host in hosts] == [True, True, True, False]  # type: ignore[attr-defined]
 
 
-def test_warning_where_other_machines_may_come(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warning_where_other_machines_may_come(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     told: list[str] = []
+    config = load_experiment("nuclei", path=ROOT / "params.yaml")
+    opened = OpenedModel(NamedModel("none", tmp_path), config, lambda batch: batch)
 
     def ready(self: server._Server, **_: object) -> None:
         self._ready()
 
     monkeypatch.setattr(server._Server, "run", ready)
     monkeypatch.setattr(server, "application", lambda *_, **__: None)
-    server.serve(SimpleNamespace(), Address("0.0.0.0", 0), browser=False, say=told.append)  # type: ignore[arg-type]
+    server.serve(opened, Address("0.0.0.0", 0), browser=False, say=told.append)
     assert "no password" in told[1]
     told.clear()
-    server.serve(SimpleNamespace(), Address(port=0), browser=False, say=told.append)  # type: ignore[arg-type]
+    server.serve(opened, Address(port=0), browser=False, say=told.append)
     assert len(told) == 1
 
 

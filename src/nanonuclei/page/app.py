@@ -122,13 +122,13 @@ class Page:
 
     async def _kept(self, path: Path, name: str) -> Response:
         upload, removed = await self._work(lambda: self._uploads.keep(path, name))
-        self._workbench.memory.forget(removed)
+        self._workbench.forget(removed)
         return JSONResponse(described(upload, self._workbench.reader))
 
     async def _remove(self, request: Request) -> Response:
         key = request.path_params["key"]
         self._uploads.remove(key)
-        self._workbench.memory.forget([key])
+        self._workbench.forget([key])
         return Response(status_code=204)
 
     async def _picture(self, request: Request) -> Response:
@@ -186,9 +186,9 @@ def _answered(answer: Answer) -> Answer:
         except MemoryError:
             sentence = "this machine has too little memory for the image. Cut it into parts"
             return JSONResponse({"message": sentence}, status_code=400)
-        except OSError as error:
+        except Exception:
             _logger.exception("a request failed")
-            return JSONResponse({"message": f"the page cannot use its folder: {error.strerror}"}, status_code=500)
+            return JSONResponse({"message": "the page failed on this; the terminal says why"}, status_code=500)
 
     return told
 

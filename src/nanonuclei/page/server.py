@@ -31,7 +31,7 @@ EVERYWHERE = ("0.0.0.0", "::")
 MOST_DECODED = 2**30
 """Bytes of an image with all its channels, decoded."""
 
-LAST_SECONDS = 2
+LAST_SECONDS = 10
 """Time for requests that are being answered when the page is closed."""
 
 
@@ -80,53 +80,60 @@ def serve(opened: OpenedModel, address: Address, *, browser: bool, say: Callable
             if browser and _has_screen():
                 webbrowser.open(url)
 
-        app = application(opened, address, folder=Path(folder))
+        workbench = Workbench(opened, limits=decoded_limits())
+        app = application(workbench, address, folder=Path(folder))
         config = uvicorn.Config(
             app,
             access_log=False,
             lifespan="off",
-            log_level="warning",
+            log_level="critical",  # what fails is logged by `app`
             server_header=False,
             timeout_graceful_shutdown=LAST_SECONDS,
             ws="none",
         )
         try:
-            _Server(config, ready).run(sockets=[listening])
+            _Server(config, ready, workbench.close).run(sockets=[listening])
         except KeyboardInterrupt:
             say("The page is closed.")
 
 
-def application(opened: OpenedModel, address: Address, *, folder: Path) -> ASGIApp:
+def decoded_limits() -> ImageLimits:
+    """Returns what is decoded at most of an image on the page."""
+    return ImageLimits(num_pixels=limits({})["max_pixels"], num_bytes=MOST_DECODED)
+
+
+def application(workbench: Workbench, address: Address, *, folder: Path) -> ASGIApp:
     """Returns the page with the door before it.
 
     Args:
-        opened: The model.
+        workbench: Finds objects with a model.
         address: Where it is served.
         folder: Holds the images that are dropped on it.
     """
-    bounds = limits({})
-    decoded = ImageLimits(num_pixels=bounds["max_pixels"], num_bytes=MOST_DECODED)
-    workbench = Workbench(opened, limits=decoded)
-    page = Page(workbench, Uploads(folder, limits=decoded), max_bytes=bounds["max_bytes"])
+    max_bytes = limits({})["max_bytes"]
+    page = Page(workbench, Uploads(folder, limits=decoded_limits()), max_bytes=max_bytes)
     names = {*LOOPBACK, address.host.lower()}
     if not address.is_loopback:
         names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
-    return Door(
-        page.application(), names=sorted(names), addresses=not address.is_loopback, max_bytes=bounds["max_bytes"]
-    )
+    return Door(page.application(), names=sorted(names), addresses=not address.is_loopback, max_bytes=max_bytes)
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it answers."""
+    """A server that says when it answers, and ends the work of others when it closes."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], close: Callable[[], None]) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._ready, self._close = ready, close
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts to answer."""
         await super().startup(sockets)
         self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Waits for the requests that are being answered, and for no network."""
+        self._close()
+        await super().shutdown(sockets)
 
 
 def _bound(address: Address) -> socket.socket:

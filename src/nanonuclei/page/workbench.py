@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from nanonuclei.data.files.axes import Choice, Plane
 from nanonuclei.data.files.limits import ImageLimits
 from nanonuclei.data.files.reading import read_plane
-from nanonuclei.errors import ConfigError, nearest_name
+from nanonuclei.errors import ConfigError, DataError, nearest_name
+from nanonuclei.imaging.networks import Network, TileNetwork
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.page.controls import Values, changed_config, network_values
 from nanonuclei.page.memory import Memory
@@ -64,6 +65,19 @@ class Workbench:
         self.memory = Memory(most_bytes)
         self._limits = limits
         self._turn = threading.Lock()
+        self._at_work, self._stopped, self._closed = "", False, False
+        self._network = _stoppable(opened.network, lambda: self._stopped or self._closed)
+
+    def forget(self, images: Iterable[str]) -> None:
+        """Drops all that was made of images, by their ids, and stops the network if it is at work on one of them."""
+        gone = set(images)
+        self.memory.forget(gone)
+        if self._at_work in gone:
+            self._stopped = True
+
+    def close(self) -> None:
+        """Stops the network, for good."""
+        self._closed = True
 
     def picture(self, upload: Upload, view: View) -> bytes:
         """Returns the image as PNG, see `picture.picture`.
@@ -146,6 +160,23 @@ class Workbench:
                 return score_map, False
             reader = create_reader(changed_config(self.reader, own))
             pixels = reader.network_input(self._plane(upload, view).image)
-            score_map = next(iter(reader.score_maps(self.opened.network, [pixels])))
+            self._at_work, self._stopped = upload.id, False
+            try:
+                score_map = next(iter(reader.score_maps(self._network, [pixels])))
+            finally:
+                self._at_work = ""
             self.memory.put(key, score_map, score_map.nbytes)
         return score_map, True
+
+
+def _stoppable(network: Network, stopped: Callable[[], bool]) -> Network:
+    """Returns a network of the same kind that raises between two batches of windows once it is to stop."""
+    if isinstance(network, TileNetwork):
+        return replace(network, scores=_stoppable(network.scores, stopped))
+
+    def checked(batch: Float32Array) -> Float32Array:
+        if stopped():
+            raise DataError("the network was stopped: the image was taken off the page, or the page is closed")
+        return network(batch)
+
+    return checked
