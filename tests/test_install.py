@@ -8,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -85,8 +86,16 @@ def test_core_alone_predicts_and_holds_neither_keras_nor_mlflow(light: Path, tmp
         "print([name for name in ('keras', 'tensorflow', 'mlflow', 'dvc', 'matplotlib') if u.find_spec(name)])"
     )
     assert run(light / "python", "-c", check, cwd=tmp_path).strip() == "[]"
+    told = run(light / "nanonuclei", "page", cwd=tmp_path, code=2)
+    assert 'pip install "nanonuclei[page]"' in told
     told = run(light / "nanonuclei", "train", cwd=tmp_path, code=2)
     assert 'pip install "nanonuclei[train,platform]"' in told
+
+
+def test_files_of_the_page_come_with_the_package(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as built:
+        names = {name.rpartition("/")[2] for name in built.namelist() if name.startswith("nanonuclei/page/static/")}
+    assert names == {path.name for path in (ROOT / "src" / "nanonuclei" / "page" / "static").iterdir()}
 
 
 def test_command_shows_its_stages(installed: Path, tmp_path: Path) -> None:

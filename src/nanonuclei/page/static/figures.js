@@ -15,11 +15,13 @@ export function decimals(column) {
 
 export function shown(value) { return decimals({ values: [value] })(value); }
 
-export function titled(name) {
-  const units = { _um2: " (µm²)", _um: " (µm)" };
-  const end = Object.keys(units).find((suffix) => name.endsWith(suffix)) || "";
-  const bare = name.slice(0, name.length - end.length), text = (SHORT[bare] || bare).replaceAll("_", " ");
-  return text.charAt(0).toUpperCase() + text.slice(1) + (units[end] || "");
+// The name of a column with its unit, which the end of its name or its meaning tells.
+export function titled(column) {
+  const ends = { _um2: "µm²", _um: "µm" }, units = { "px^2": "px²", px: "px" };
+  const end = Object.keys(ends).find((suffix) => column.name.endsWith(suffix)) || "";
+  const bare = column.name.slice(0, column.name.length - end.length), text = (SHORT[bare] || bare).replaceAll("_", " ");
+  const unit = ends[end] || units[column.meaning.match(/, (px\^2|px)\b/)?.[1]];
+  return text.charAt(0).toUpperCase() + text.slice(1) + (unit ? ` (${unit})` : "");
 }
 
 export function histogram(figure, column) {
@@ -35,7 +37,7 @@ export function histogram(figure, column) {
   const most = Math.max(...counts), width = 320, height = 130, left = 30, foot = 18, head = 8;
   const across = (width - left - 8) / counts.length, up = height - foot - head;
   const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" });
-  svg.setAttribute("aria-label", `Histogram of ${titled(column.name)}, ${values.length} objects from ${shown(low)} to ${shown(high)}`);
+  svg.setAttribute("aria-label", `Histogram of ${titled(column)}, ${values.length} objects from ${shown(low)} to ${shown(high)}`);
   counts.forEach((count, place) => {
     const tall = count / most * up;
     const bar = drawn("rect", { x: left + place * across + 0.5, y: head + up - tall, width: Math.max(across - 1, 0.5), height: tall });
@@ -47,7 +49,7 @@ export function histogram(figure, column) {
   svg.append(drawn("line", { x1: left, x2: width - 8, y1: head + up, y2: head + up }));
   const ticks = Math.max(1, Math.ceil(counts.length / 5));
   for (let place = 0; place <= counts.length; place += ticks) {
-    svg.append(label(left + place * across, height - 4, "middle", shown(Number((low + place * step).toPrecision(6)))));
+    svg.append(label(left + place * across, height - 4, "middle", String(Number((low + place * step).toPrecision(6)))));
   }
   svg.append(label(left - 5, head + 8, "end", shown(most)), label(left - 5, head + up, "end", "0"));
   figure.append(svg);
@@ -63,7 +65,7 @@ export function table(place, columns, order, onPick) {
     const cell = document.createElement("th"), button = document.createElement("button");
     button.type = "button";
     button.title = column.meaning;
-    button.textContent = titled(column.name) + (column === sorted ? (order.down ? " ▾" : " ▴") : "");
+    button.textContent = titled(column) + (column === sorted ? (order.down ? " ▾" : " ▴") : "");
     button.addEventListener("click", () => {
       const down = order.name === column.name ? !order.down : true;
       table(place, columns, Object.assign(order, { name: column.name, down }), onPick);

@@ -4,7 +4,6 @@ import { decimals, histogram, shown, table, titled } from "./figures.js";
 import { Viewer } from "./viewer.js";
 
 const ASKED_BY = { "x-asked-by": "nanonuclei" };
-const PREFERRED = ["area_um2", "area", "circularity", "score"];
 const $ = (id) => document.getElementById(id);
 const state = { model: null, image: null, view: null, values: {}, found: null, order: { name: "label", down: false } };
 const viewer = new Viewer($("canvas"), pointed);
@@ -136,12 +135,11 @@ function results(query) {
   ]));
   const numeric = found.columns.filter((column) => column.name !== "label" && typeof column.values.find((one) => one !== null) !== "boolean");
   const names = numeric.map((column) => column.name);
-  $("column").replaceChildren(...numeric.map((column) => element("option", { value: column.name, textContent: titled(column.name), title: column.meaning })));
+  $("column").replaceChildren(...numeric.map((column) => element("option", { value: column.name, textContent: titled(column), title: column.meaning })));
   $("column").value = names.includes(state.column) ? state.column : found.size;
   chart();
   const lights = found.columns.filter((column) => column.name.startsWith("mean_")), light = lights[state.view.channel || 0];
-  const picked = ["label", found.size, ...(found.closed ? PREFERRED.slice(found.pixel_size ? 0 : 1) : ["width", "straightness", "score"])];
-  if (found.closed && found.pixel_size) picked.splice(picked.indexOf("area"), 1);
+  const picked = ["label", ...figures(found)];
   if (light) picked.splice(-1, 0, light.name);
   const columns = picked.map((name) => found.columns.find((column) => column.name === name)).filter(Boolean);
   const rows = table($("table"), columns, state.order, (number) => {
@@ -157,6 +155,11 @@ function results(query) {
   })));
 }
 
+// The columns that are shown of an object; the downloaded table has all.
+function figures(found) {
+  return [found.size, ...(found.closed ? [found.pixel_size ? "area_um2" : "area", "circularity"] : ["width", "straightness"]), "score"];
+}
+
 function chart() {
   const column = state.found.columns.find((one) => one.name === $("column").value);
   if (column) histogram($("histogram"), column);
@@ -168,9 +171,7 @@ function pointed(number, x = 0, y = 0) {
   document.querySelectorAll("tr.picked").forEach((row) => row.classList.remove("picked"));
   if (tip.hidden) return;
   document.querySelector(`tr[data-number="${number}"]`)?.classList.add("picked");
-  const names = new Set([found.size, found.pixel_size ? "area_um2" : "area", "circularity", "score"]);
-  if (!found.closed) names.delete("circularity");
-  const lines = found.columns.filter((column) => names.has(column.name)).map((column) => `${titled(column.name)}  ${decimals(column)(column.values[number])}`);
+  const lines = figures(found).map((name) => found.columns.find((column) => column.name === name)).filter(Boolean).map((column) => `${titled(column)}  ${decimals(column)(column.values[number])}`);
   tip.textContent = [`${state.model.one.charAt(0).toUpperCase()}${state.model.one.slice(1)} ${number + 1}`, ...lines].join("\n");
   const [width, height] = viewer.extent();
   tip.style.left = `${Math.max(0, Math.min(x + 16, width - tip.offsetWidth - 8))}px`;
