@@ -1,4 +1,4 @@
-"""The page's application: which request is answered by what. Work is done in threads, for two requests at a time."""
+"""The page's application: which request is answered by what. Work is done in threads, for a few requests at a time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from nanonuclei.serving.shipped.provenance import EXAMPLES
 
 STATIC = Path(__file__).parent / "static"
 
-AT_A_TIME = 2
+AT_A_TIME = 4
 """Requests that are worked on; the others wait, so that few images are in memory."""
 
 MOST_EXAMPLES = 4

@@ -27,7 +27,7 @@ from nanonuclei.report.exports.found import Found, Light, describe
 from nanonuclei.serving.named import OpenedModel
 from nanonuclei.tasks import create_reader
 
-MOST_BYTES = 2**30
+MOST_BYTES = 2**31
 """Of planes, score maps and objects that are kept."""
 
 

@@ -108,14 +108,17 @@ async function renew(picture = false) {
         viewer.show(bitmap, recording.width, recording.height);
         $("hello").hidden = true;
       }
-      state.found = await (await objects).json();
+      const found = await (await objects).json();
+      if (image !== state.image || view !== state.view) continue; // another one is wanted by now
+      state.found = found;
       say("");
       results(query);
     } catch (error) {
       if (image === state.image) say(error.message);
+    } finally {
+      clearTimeout(patience);
+      busy("");
     }
-    clearTimeout(patience);
-    busy("");
   }
   working = false;
 }
