@@ -17,6 +17,7 @@ from nanonuclei.data.batches import TrainBatches
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.engine.checkpoint import BEST, GREATER_IS_BETTER, Checkpoint, load_model, load_state, named
 from nanonuclei.engine.devices import Hardware, detect, seeded_devices
+from nanonuclei.engine.feeding import Feed
 from nanonuclei.errors import DataError, NanonucleiError
 from nanonuclei.models.phases import Phase, phases
 from nanonuclei.tasks.base import Task
@@ -86,6 +87,7 @@ def fit(
         batches, validation = task.batches(train, training=True), task.batches(val, training=False)
         swap = [keras.callbacks.SwapEMAWeights()] if config.ema_momentum > 0 else []
         board = [keras.callbacks.TensorBoard(workdir / "tensorboard", write_graph=False)] if config.tensorboard else []
+        feeds: list[Feed] = []
         try:
             for phase in _phases_left(workdir, config):
                 model, state = _begun(task, phase, workdir)
@@ -94,9 +96,10 @@ def fit(
                     batches.start_at(initial * config.steps_per_epoch)
                 stateful = _stateful_callbacks(config, stopping=phase.last == config.epochs)
                 checkpoint = Checkpoint(workdir, portable, config=config, state=state, stateful=stateful)
+                feeds += [Feed(batches), Feed(validation)]
                 model.fit(
-                    batches,
-                    validation_data=validation,
+                    feeds[-2].data,
+                    validation_data=feeds[-1].data,
                     epochs=phase.last,
                     initial_epoch=initial,
                     steps_per_epoch=config.steps_per_epoch,
@@ -105,8 +108,8 @@ def fit(
                     verbose=1 if sys.stdout.isatty() else 2,
                 )
         finally:
-            if isinstance(batches, TrainBatches):
-                batches.close()
+            for feed in feeds:
+                feed.close()
     best = keras.saving.load_model(workdir / BEST)  # with the precision put back, which layers without one take
     return FitResult(best, checkpoint.history, checkpoint.best_epoch, time.perf_counter() - started, hardware)
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import math
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import keras
 import numpy as np
@@ -97,9 +95,9 @@ def run_trial(
     def trained() -> dict[str, float]:  # when it returns, nothing refers to the network, and `_free_memory` frees it
         trial = trial_config(config, proposal.settings)
         task = create_task(trial)
-        with _emptied_batches(task) as counted, clock:
+        with clock:
             callbacks = [_BuiltOptimizer()]
-            result = fit(counted, data.train, data.val, workdir=folder, on_epoch=tell, callbacks=callbacks)
+            result = fit(task, data.train, data.val, workdir=folder, on_epoch=tell, callbacks=callbacks)
         speed = _timed_once(task, result.model, size=task.training_side)
         return {"num_params": float(result.model.count_params()), "inference_ms": speed}
 
@@ -137,37 +135,6 @@ def _free_memory(*, exhausted: bool) -> None:
     keras.backend.clear_session()
     gc.collect()
     gc.freeze()
-
-
-@contextlib.contextmanager
-def _emptied_batches(task: Task) -> Iterator[Task]:
-    """Yields the task; at the end its batches are emptied.
-
-    TensorFlow never releases the function that draws a training's batches, and this function refers to the batches and
-    through them to every decoded image.
-    """
-    recorder = _BatchRecorder(task)
-    try:
-        yield cast("Task", recorder)
-    finally:
-        for batches in recorder.made:
-            vars(batches).clear()
-
-
-class _BatchRecorder:
-    """A task that remembers the batches it made."""
-
-    def __init__(self, task: Task) -> None:
-        self._task = task
-        self.made: list[keras.utils.PyDataset] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._task, name)
-
-    def batches(self, samples: Sequence[SampleRef], *, training: bool) -> keras.utils.PyDataset:
-        """Returns the task's batches."""
-        self.made.append(self._task.batches(samples, training=training))
-        return self.made[-1]
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
