@@ -34,7 +34,7 @@ TEXT_ONLY = {
 """Messages, schemas, figures, types and how files are written: it is tracked as parameters, or decides nothing."""
 NOT_FOR = {
     "prepare": {
-        *("data/new_folder.py", "imaging", "tasks/nuclei/reader.py", "tasks/nuclei/sources/fetch.py"),
+        *("stages/new_folder.py", "imaging", "tasks/nuclei/reader.py", "tasks/nuclei/sources/fetch.py"),
         "tasks/nuclei/simulate.py",
     },
     "train": {
@@ -119,7 +119,7 @@ NOT_FOR_TUBES = {
         *(f"{TUBES}/sources/{name}.py" for name in ("annotations", "centre_lines", "fetch")),
         *(f"{TUBES}/sources/{name}.py" for name in ("label_pictures", "label_studio", "layout", "masks", "names")),
         f"{TUBES}/sources/overlaps.py",
-        *("data/new_folder.py", "imaging", f"{TUBES}/reader.py"),
+        *("stages/new_folder.py", "imaging", f"{TUBES}/reader.py"),
     },
     "train": {
         *(f"data/augment/{name}.py" for name in ("empty_fields", "geometry", "looks", "sizes")),
