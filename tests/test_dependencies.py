@@ -18,6 +18,7 @@ ROOTS = {
 """Where a stage's own work begins; logging, figures and the command line decide no result."""
 TEXT_ONLY = {
     "config",
+    "data/fingerprint.py",
     "data/problems.py",
     "drawing",
     "errors.py",
@@ -31,7 +32,7 @@ TEXT_ONLY = {
     "tasks/nuclei/config.py",
     "tasks/nuclei/figures.py",
 }
-"""Messages, schemas, figures, types and how files are written: it is tracked as parameters, or decides nothing."""
+"""Messages, schemas, figures, types, the look of images, how files are written: tracked as parameters, or decides nothing."""
 NOT_FOR = {
     "prepare": {
         *("stages/new_folder.py", "imaging", "tasks/nuclei/reader.py", "tasks/nuclei/sources/fetch.py"),

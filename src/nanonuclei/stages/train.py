@@ -23,12 +23,12 @@ from nanonuclei.engine.train import FitResult, fit
 from nanonuclei.errors import TrackingError
 from nanonuclei.invocation import command
 from nanonuclei.serving.folder import NETWORK, stored_task
-from nanonuclei.serving.store import log_model
+from nanonuclei.serving.store import MODEL_FILES, log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
 from nanonuclei.stages.open_settings import decided_on_validation
 from nanonuclei.stages.places import DATA, LOCK, PARAMS, run_folder
 from nanonuclei.stages.prepare import prepared_dataset
-from nanonuclei.stages.samples import training_samples, validation_samples
+from nanonuclei.stages.samples import keep_look, training_samples, validation_samples
 from nanonuclei.tasks import create_task
 from nanonuclei.tracking.database import ui_command
 from nanonuclei.tracking.facts import Facts, log_facts
@@ -125,6 +125,7 @@ def conclude(
     say("Evaluating on the test images ...")
     report = score_model(task, network, samples)
     log_score(task, report, samples, split="test", model=network)
+    keep_look(catalog, config, folder / MODEL_FILES)
     log_model(model, config, folder=folder)
     log_facts(
         Facts(
@@ -133,7 +134,7 @@ def conclude(
             dataset=config.data.dataset,
             dataset_md5=dataset_md5(DATA, config.data.dataset),
             split_fingerprint=catalog.split_fingerprint(),
-            network_md5=file_md5(folder / "model" / NETWORK),
+            network_md5=file_md5(folder / MODEL_FILES / NETWORK),
         )
     )
     return score_table(task, report, "test")

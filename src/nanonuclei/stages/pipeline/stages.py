@@ -26,11 +26,12 @@ from nanonuclei.engine.export import load_network, save_network
 from nanonuclei.engine.networks import for_inference
 from nanonuclei.errors import DataError
 from nanonuclei.invocation import command
-from nanonuclei.serving.store import log_model
+from nanonuclei.serving.store import MODEL_FILES, log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
 from nanonuclei.stages.open_settings import decided_on_validation
 from nanonuclei.stages.places import DATA, PARAMS, Build, run_folder
 from nanonuclei.stages.prepare import prepare
+from nanonuclei.stages.samples import keep_look
 from nanonuclei.stages.train import CONFIG, alone, log_inputs, run_fit
 from nanonuclei.tasks import create_dataset, create_task, dataset_type
 from nanonuclei.tasks.base import Task
@@ -123,6 +124,7 @@ def evaluate_stage(task: str, *, say: Callable[[str], None] = print) -> str:
         report = score_model(task, model, samples)
         log_score(task, report, samples, split="test", model=model)
         folder = run_folder(run_id)
+        keep_look(catalog, config, folder / MODEL_FILES)
         log_model(network, config, folder=folder)
         shutil.rmtree(folder, ignore_errors=True)
         for name, table in task.plots(report).items():
