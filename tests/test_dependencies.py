@@ -32,7 +32,7 @@ TEXT_ONLY = {
     "tasks/nuclei/config.py",
     "tasks/nuclei/figures.py",
 }
-"""Messages, schemas, figures, types, the look of images, how files are written: tracked as parameters, or decides nothing."""
+"""Messages, schemas, figures, types, looks, how files are written: it is tracked as parameters, or decides nothing."""
 NOT_FOR = {
     "prepare": {
         *("stages/new_folder.py", "imaging", "tasks/nuclei/reader.py", "tasks/nuclei/sources/fetch.py"),
