@@ -32,7 +32,7 @@ from nanonuclei.stages.open_settings import decided_on_validation
 from nanonuclei.stages.places import DATA, PARAMS, Build, run_folder
 from nanonuclei.stages.prepare import prepare
 from nanonuclei.stages.samples import keep_look
-from nanonuclei.stages.train import CONFIG, alone, log_inputs, run_fit
+from nanonuclei.stages.train import CONFIG, alone, log_inputs, log_network, run_fit
 from nanonuclei.tasks import create_dataset, create_task, dataset_type
 from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.dataset import SIMULATED
@@ -85,6 +85,7 @@ def train_stage(task: str, *, say: Callable[[str], None] = print) -> str:
         with alone(folder):
             say(f"Run {run_id}")
             (folder / CONFIG).write_text(to_yaml(config), encoding="utf-8")
+            log_network(config)
             log_inputs(config, catalog, _source(config) or build.prepared, folder=folder)
             result = run_fit(config, catalog, folder=folder, run_id=run_id)
         mlflow.log_figure(learning_curves(result.history, best_epoch=result.best_epoch), "figures/learning_curves.png")
