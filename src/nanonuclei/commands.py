@@ -77,6 +77,13 @@ def run_repro(options: argparse.Namespace) -> None:
     repro([target for target in options.targets if target])
 
 
+def run_plots(options: argparse.Namespace) -> None:
+    """Draws what the pipeline measured."""
+    from nanonuclei.stages.pipeline.plots import FOLDER, draw_plots
+
+    draw_plots(Path(options.output) if options.output else FOLDER)
+
+
 def run_lineage(options: argparse.Namespace) -> int:
     """Prints and verifies what made a model; 1 where it does not hold."""
     from nanonuclei.stages.shipped.lineage import lineage
