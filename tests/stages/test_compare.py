@@ -154,7 +154,7 @@ def test_recipes_are_trained_with_equal_seeds_on_one_split_and_the_verdict_is_to
 
     compared = MlflowClient().search_runs(["0"], f"tags.compared_in = '{parent}'")
     names = {(one.data.tags["recipe"], one.data.tags["mlflow.runName"]) for one in compared}
-    called = "train nuclei simulated {} seed {}"
+    called = "train {} seed {} nuclei simulated"
     assert names == {(name, called.format(name, seed)) for name in ("worse", "tuned") for seed in (7, 8)}
     assert len({one.data.tags["split.fingerprint"] for one in compared}) == 1
 

@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ DPI = 110
 """Dots per inch of the figures: 5.4 inches are 594 px."""
 
 _COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY)
+_TITLE_WIDTH = 48
+"""Characters of a title that fit on a line."""
+
 _MOST_MARKED = 30
 """Points of a line up to which each is marked."""
 
@@ -80,7 +84,7 @@ def draw_plot(plot: Plot) -> Figure:
         raise DataError(
             f"{plot.file} must hold the column {lacking[0]}, got {', '.join(table)}. Run the pipeline again"
         )
-    figure = new_figure(5.4, 4.2, plot.title)
+    figure = new_figure(5.4, 4.2, textwrap.fill(plot.title, _TITLE_WIDTH))
     axes = figure.subplots()
     marker = "o" if len(table) <= _MOST_MARKED else None
     for place, name in enumerate(plot.y):

@@ -144,8 +144,8 @@ def conclude(
 
 
 def run_name(config: ExperimentConfig, recipe: str = "") -> str:
-    """Returns what the run of a training is called: what was trained, on which images, by which recipe and seed."""
-    return " ".join(filter(None, ("train", config.task, config.data.dataset, recipe, f"seed {config.seed}")))
+    """Returns what the run of a training is called; recipe and seed come first, as interfaces cut long names off."""
+    return " ".join(filter(None, ("train", recipe, f"seed {config.seed}", config.task, config.data.dataset)))
 
 
 @contextlib.contextmanager
