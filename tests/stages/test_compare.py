@@ -231,7 +231,7 @@ def test_recipes_that_train_for_different_times_are_refused(recipes: str, projec
     with pytest.raises(ConfigError) as caught:
         compare(choices, CompareOptions("./tuned.yaml ./longer.yaml"), say=quiet)
     assert "tuned 42 epochs of 3 steps, longer 5 epochs of 3 steps" in str(caught.value)
-    assert 'set="train.epochs=42 train.steps_per_epoch=3"' in str(caught.value)
+    assert "-P set='train.epochs=42 train.steps_per_epoch=3'" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sqlite3
 import sys
 from pathlib import Path
@@ -46,7 +47,7 @@ def ui_command() -> str:
     if uri.startswith(("http://", "https://")):
         return without_password(uri)
     secret = uri != without_password(uri)
-    return f"mlflow ui --backend-store-uri {f'${URI_VARIABLE}' if secret else uri}"
+    return f"mlflow ui --backend-store-uri {f'${URI_VARIABLE}' if secret else shlex.quote(uri)}"
 
 
 def ui_link(path: str) -> str:

@@ -17,6 +17,7 @@ from nanonuclei.data.fingerprint import Fingerprint, image_measures, read_finger
 from nanonuclei.errors import DataError, NanonucleiError
 from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.types import Float32Array
+from nanonuclei.invocation import option
 from nanonuclei.report.exports.found import Light, describe
 from nanonuclei.serving.named import OpenedModel, open_model
 from nanonuclei.stages.places import PARAMS
@@ -189,10 +190,12 @@ class _Call:
                 in_order(images, lambda image: self._seen(image, table), done=done)
         except (DataError, OSError) as error:
             stays = f"What was done stays ({progress.num_done} of {progress.num_files} images of this call)"
-            raise DataError(f"{error}. {stays}; then go on with --resume") from error
+            raise DataError(f"{error}. {stays}; then go on with `{option('resume', 'true')}`") from error
         except KeyboardInterrupt:
             progress.once(
-                "stopped", f"Stopped after {progress.num_done} of {progress.num_files} images: go on with --resume."
+                "stopped",
+                f"Stopped after {progress.num_done} of {progress.num_files} images: go on with "
+                f"`{option('resume', 'true')}`.",
             )
             raise
 

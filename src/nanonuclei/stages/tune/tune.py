@@ -16,7 +16,7 @@ from nanonuclei.config.recipes import DEFAULT
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.data.versions import dataset_md5
 from nanonuclei.errors import TrackingError
-from nanonuclei.invocation import command
+from nanonuclei.invocation import command, option
 from nanonuclei.stages.places import DATA, SCRATCH
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.tune.plan import TuneOptions, plan
@@ -98,7 +98,8 @@ def _check_split(run_id: str, catalog: Catalog) -> None:
     if recorded != catalog.split_fingerprint():
         raise TrackingError(
             f"the data is not that of the search so far: its split has fingerprint {recorded}, the data here "
-            f"{catalog.split_fingerprint()}. Put the same data here, or begin another search with study=NAME"
+            f"{catalog.split_fingerprint()}. Put the same data here, or begin another search with "
+            f"`{option('study', 'NAME')}`"
         )
 
 
