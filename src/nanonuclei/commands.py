@@ -73,9 +73,13 @@ def run_prepare(options: argparse.Namespace) -> None:
 
 def run_repro(options: argparse.Namespace) -> None:
     """Runs the pipeline."""
+    from nanonuclei.stages.pipeline.pinned import check_targets
+
+    targets = [target for target in options.targets if target]
+    check_targets(targets)
     with native_messages_hidden():
         from nanonuclei.stages.pipeline.repro import repro
-    repro([target for target in options.targets if target])
+    repro(targets)
 
 
 def run_plots(options: argparse.Namespace) -> None:
