@@ -129,16 +129,15 @@ def test_flows_of_the_pages_run_in_order_and_leave_nothing_behind(
     spots = sum(np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / 60.0) for cy, cx in ((20, 30), (60, 40), (50, 80)))
     cv2.imwrite(str(clone / "my_images" / "01.png"), (20 + 180 * np.clip(spots, 0, 1)).astype(np.uint8))
 
-    walked: list[list[str]] = []
+    walked: dict[str, list[str]] = {}  # by what they ask for: a command that two pages spell differently runs once
     for text in (text for _, text in ALL if not reason_not_to_run(text)):
         words = words_of(text)
         small = [*words, *SMALL.get(words[0], [])] if words else []
-        if small and small not in walked:
-            walked.append(small)
-    walked = _without_results(walked)
+        if small:
+            walked.setdefault(str(vars(parsed(small))), small)
     done = subprocess.run(
         [sys.executable, "-c", DRIVER],
-        input=json.dumps(walked),
+        input=json.dumps(_without_results(list(walked.values()))),
         cwd=clone,
         env=environment(clone),
         capture_output=True,
