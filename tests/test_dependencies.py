@@ -18,6 +18,7 @@ ROOTS = {
 """Where a stage's own work begins; logging, figures and the command line decide no result."""
 TEXT_ONLY = {
     "config",
+    "data/fingerprint.py",
     "data/problems.py",
     "drawing",
     "errors.py",
@@ -31,10 +32,10 @@ TEXT_ONLY = {
     "tasks/nuclei/config.py",
     "tasks/nuclei/figures.py",
 }
-"""Messages, schemas, figures, types and how files are written: it is tracked as parameters, or decides nothing."""
+"""Messages, schemas, figures, types, looks, how files are written: it is tracked as parameters, or decides nothing."""
 NOT_FOR = {
     "prepare": {
-        *("data/new_folder.py", "imaging", "tasks/nuclei/reader.py", "tasks/nuclei/sources/fetch.py"),
+        *("stages/new_folder.py", "imaging", "tasks/nuclei/reader.py", "tasks/nuclei/sources/fetch.py"),
         "tasks/nuclei/simulate.py",
     },
     "train": {
@@ -119,7 +120,7 @@ NOT_FOR_TUBES = {
         *(f"{TUBES}/sources/{name}.py" for name in ("annotations", "centre_lines", "fetch")),
         *(f"{TUBES}/sources/{name}.py" for name in ("label_pictures", "label_studio", "layout", "masks", "names")),
         f"{TUBES}/sources/overlaps.py",
-        *("data/new_folder.py", "imaging", f"{TUBES}/reader.py"),
+        *("stages/new_folder.py", "imaging", f"{TUBES}/reader.py"),
     },
     "train": {
         *(f"data/augment/{name}.py" for name in ("empty_fields", "geometry", "looks", "sizes")),

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from tests.conftest import ROOT
 
+from nanonuclei.cli import _parser
+
 BUDGET_SECONDS = 4.0
 """Processor time of a mistake; 2 s on a quiet machine."""
 
@@ -49,11 +51,24 @@ MISTAKES = {
         "label --images pictures --output pictures",
         "a new or empty folder, but pictures exists",
     ),
+    "predicted images": ("predict nowhere", "nowhere"),
+    "format": ("predict pictures --formats cvs", "Did you mean csv"),
+    "prepared task": ("prepare nuclie", "Did you mean nuclei?"),
+    "stage of the pipeline": (
+        "repro trian@nuclei",
+        "the pipeline has no stage 'trian@nuclei'. Did you mean train@nuclei",
+    ),
+    "plots of nothing": ("plots --output drawn", "plots need the tables that the pipeline writes"),
     "missing images": ("label --images nowhere --output new", "but nowhere is not there"),
 }
 """What is wrong, to the words of a command line and a part of the message."""
 WORDS = {"compared recipe": ["--recipes", "unet unte"], "compared runs": ["--runs", "a=abcd1234 b=abcd1235"]}
 """Last parameter of a command line that holds a space."""
+
+
+def test_every_command_has_a_mistake() -> None:
+    stages = next(action.choices for action in _parser()._actions if isinstance(action.choices, dict))
+    assert set(stages) - {words.split()[0] for words, _ in MISTAKES.values()} == set()
 
 
 @pytest.mark.alone
@@ -66,6 +81,7 @@ def test_mistake_is_told_early_in_one_line_and_leaves_nothing(mistake: str, tmp_
     notes.write_text(json.dumps({"identity": {"train.batch_size": 1}}))
     words, message = MISTAKES[mistake]
     command = [*words.split()[:2], *WORDS[mistake]] if mistake in WORDS else words.split()
+    (tmp_path / "dvc.yaml").symlink_to(ROOT / "dvc.yaml")
     before, found = resource.getrusage(resource.RUSAGE_CHILDREN), sorted(tmp_path.rglob("*"))
     done = subprocess.run(
         [sys.executable, "-m", "nanonuclei", *command],

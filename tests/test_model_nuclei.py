@@ -17,6 +17,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.stages.shipped_model import make_project
 
+from nanonuclei.data.fingerprint import read_fingerprint
 from nanonuclei.serving.named import open_model
 from nanonuclei.serving.probe import post, served
 from nanonuclei.serving.shipped.checks import check_shipped
@@ -135,3 +136,9 @@ def test_first_champion_is_served_over_http_without_training(clone: Path, tmp_pa
 def test_its_data_are_those_that_the_repository_pins() -> None:
     lock = (ROOT / "dvc.lock").read_text(encoding="utf-8")
     assert read_provenance(FOLDER).data.md5 in lock
+
+
+def test_it_holds_the_fingerprint_of_its_training_images() -> None:
+    looks, made = read_fingerprint(FOLDER), read_provenance(FOLDER)
+    assert looks is not None
+    assert (looks.dataset, looks.num_images) == (made.data.name, made.data.images["train"])

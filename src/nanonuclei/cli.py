@@ -232,6 +232,10 @@ def _parser() -> argparse.ArgumentParser:
     repro.add_argument("targets", nargs="*", metavar="STAGE", help="such as train@TASK (all)")
     repro.set_defaults(run=commands.run_repro)
 
+    plots = stages.add_parser("plots", help="figures of what the pipeline measured, and a page of them")
+    plots.add_argument("--output", type=_given, metavar="FOLDER", help="(scratch/plots)")
+    plots.set_defaults(run=commands.run_plots)
+
     lineage = stages.add_parser("lineage", help="print and verify which data, code and settings made a model")
     lineage.add_argument("reference", metavar=MODEL)
     lineage.set_defaults(run=commands.run_lineage)

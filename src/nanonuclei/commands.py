@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nanonuclei.errors import NanonucleiError, nearest_name
+from nanonuclei.invocation import option
 from nanonuclei.quiet import native_messages_hidden
 from nanonuclei.tasks import dataset_type, task_names, task_package
 from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID, check_database, full_run_id
@@ -72,9 +73,20 @@ def run_prepare(options: argparse.Namespace) -> None:
 
 def run_repro(options: argparse.Namespace) -> None:
     """Runs the pipeline."""
+    from nanonuclei.stages.pipeline.pinned import check_targets
+
+    targets = [target for target in options.targets if target]
+    check_targets(targets)
     with native_messages_hidden():
         from nanonuclei.stages.pipeline.repro import repro
-    repro([target for target in options.targets if target])
+    repro(targets)
+
+
+def run_plots(options: argparse.Namespace) -> None:
+    """Draws what the pipeline measured."""
+    from nanonuclei.stages.pipeline.plots import FOLDER, draw_plots
+
+    draw_plots(Path(options.output) if options.output else FOLDER)
 
 
 def run_lineage(options: argparse.Namespace) -> int:
@@ -183,11 +195,12 @@ def run_ship(options: argparse.Namespace) -> None:
     settings = [text for text in options.settings if text]
     given = [text for text in (options.run_id, options.model, options.weights) if text]
     if len(given) != 1:
-        raise NanonucleiError(f"ship needs one of --run, --model and --weights, got {len(given) or 'none'}. Give one")
+        ways = " and ".join(option(*way) for way in (("run", "RUN_ID"), ("model", "MODEL"), ("weights", "FOLDER")))
+        raise NanonucleiError(f"ship needs one of {ways}, got {len(given) or 'none'}. Give one")
     if settings and not options.weights:
         raise NanonucleiError(
-            "the model of a run keeps the settings that it was scored with, got --set. Leave it out, or ship --weights "
-            "FOLDER, which scores anew"
+            "the model of a run keeps the settings that it was scored with, got others. Leave them out, or ship "
+            f"`{option('weights', 'FOLDER')}`, which scores anew"
         )
     _parsed(options.settings)
     if options.run_id:
@@ -249,8 +262,9 @@ def run_promote(options: argparse.Namespace) -> int:
     given = [bool(options.rollback), bool(options.run_id), bool(options.model)]
     if sum(given) != 1:
         raise NanonucleiError(
-            "promote needs --run RUN_ID or --model MODEL for the model that shall be champion, or --rollback for the "
-            f"champion before, got {sum(given) or 'none'} of them. Give one"
+            f"promote needs {option('run', 'RUN_ID')} or {option('model', 'MODEL')} for the model that shall be "
+            f"champion, or {option('rollback', 'true')} for the champion before, got {sum(given) or 'none'} of them. "
+            "Give one"
         )
     task_package(options.task)
     if options.run_id:

@@ -154,7 +154,7 @@ def test_recipes_are_trained_with_equal_seeds_on_one_split_and_the_verdict_is_to
 
     compared = MlflowClient().search_runs(["0"], f"tags.compared_in = '{parent}'")
     names = {(one.data.tags["recipe"], one.data.tags["mlflow.runName"]) for one in compared}
-    called = "train nuclei simulated {} seed {}"
+    called = "train {} seed {} nuclei simulated"
     assert names == {(name, called.format(name, seed)) for name in ("worse", "tuned") for seed in (7, 8)}
     assert len({one.data.tags["split.fingerprint"] for one in compared}) == 1
 
@@ -231,7 +231,7 @@ def test_recipes_that_train_for_different_times_are_refused(recipes: str, projec
     with pytest.raises(ConfigError) as caught:
         compare(choices, CompareOptions("./tuned.yaml ./longer.yaml"), say=quiet)
     assert "tuned 42 epochs of 3 steps, longer 5 epochs of 3 steps" in str(caught.value)
-    assert 'set="train.epochs=42 train.steps_per_epoch=3"' in str(caught.value)
+    assert "-P set='train.epochs=42 train.steps_per_epoch=3'" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,9 @@ import pytest
 from tests.conftest import ROOT
 
 from nanonuclei.config.params import load_experiment
-from nanonuclei.data import new_folder
 from nanonuclei.data.catalog import SUMMARY
-from nanonuclei.data.new_folder import put
-from nanonuclei.stages import prepare
+from nanonuclei.stages import new_folder, prepare
+from nanonuclei.stages.new_folder import put
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.writing import being_made
 

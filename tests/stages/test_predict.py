@@ -16,6 +16,7 @@ from tests.run_lengths import from_run_lengths
 from tests.stages.bright_model import DISCS, READING
 
 from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.data.fingerprint import fingerprint_of, write_fingerprint
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.report.exports.readme import FORMATS
 from nanonuclei.serving.named import NamedModel, OpenedModel
@@ -281,3 +282,20 @@ def test_nanotubes_are_counted_and_measured_beside_the_cells(
     assert feature["properties"]["measurements"]["length"] == pytest.approx(found["length"])
     assert pd.read_parquet(output / "objects.parquet")["line"].tolist() == [found["line"]]
     assert "centre line" in (output / "README.txt").read_text()
+
+
+def test_images_that_look_unlike_the_training_images_are_counted_and_told_in_the_table(
+    images: Path, tmp_path: Path
+) -> None:
+    looks = [{"background": 0.0, "colour": 0.0, "detail": 0.01 * step} for step in range(1, 6)]
+    write_fingerprint(fingerprint_of(looks, dataset="discs"), tmp_path / "model")
+    labels = disc_labels((80, 70), DISCS)
+    cv2.imwrite(str(images / "inverted.png"), np.where(labels > 0, 10, 240).astype(np.uint8))
+    told: list[str] = []
+    output = predict(Request(str(images), "run"), say=told.append).output
+    table = pd.read_csv(output / "images.csv", dtype=str, keep_default_na=False).set_index("image")
+    assert table["unlike_training"]["discs"] == ""
+    assert table["unlike_training"]["inverted"].startswith("background 1, in the nearest training image 0")
+    assert table["unlike_training"]["empty"].startswith("fine detail or noise 0,")
+    assert sum("2 images look unlike those that the model was trained on (of 4;" in line for line in told) == 1
+    assert "unlike_training: in what the image looks unlike" in (output / "README.txt").read_text()

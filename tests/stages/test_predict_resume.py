@@ -104,7 +104,7 @@ def test_going_on_does_only_what_is_left(
     output = tmp_path / "found"
     assert main(words(images, model, output)) == 0
     assert main(words(images, model, output)) == 2
-    assert "Add --resume to go on with it" in capsys.readouterr().err
+    assert "Add `-P resume=true` to go on with it" in capsys.readouterr().err
     cv2.imwrite(str(images / "new.png"), disc_image())
     written = []
     real = Results.write
@@ -125,7 +125,7 @@ def test_with_other_settings_images_are_done_over(
     assert main(words(images, model, output)) == 0
     first = pd.read_csv(output / "images.csv")
     assert main([*words(images, model, output), *more]) == 2
-    assert "Add --resume to do its images over" in capsys.readouterr().err
+    assert "Add `-P resume=true` to do its images over" in capsys.readouterr().err
     assert main([*words(images, model, output), *more, "--resume"]) == 0
     assert "its images are done over" in capsys.readouterr().out
     second = pd.read_csv(output / "images.csv")
@@ -191,7 +191,7 @@ def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(
     for number, handler in before.items():
         signal.signal(number, handler)
     told = capsys.readouterr()
-    assert "go on with --resume" in told.out
+    assert "go on with `-P resume=true`" in told.out
     assert 0 < len(check_whole(tmp_path / "found")) <= 4
     assert main(words(images, model, tmp_path / "found", "--resume")) == 0
     assert main(words(images, model, tmp_path / "whole")) == 0

@@ -280,7 +280,7 @@ def test_shipped_model_becomes_the_first_champion_and_later_ones_pass_the_gate(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["ship"], "ship needs one of --run, --model and --weights, got none"),
+        (["ship"], "ship needs one of -P run=RUN_ID and -P model=MODEL and -P weights=FOLDER, got none"),
         (["ship", "--run", "a", "--set", "windows.size=64"], "keeps the settings that it was scored with"),
         (["promote", "nuclei", "--model", "nuclei", "--rollback"], "got 2 of them"),
     ],

@@ -49,6 +49,9 @@ REQUIREMENTS = (
 )
 """What the loaded model imports; pinned to the installed versions when it is logged."""
 
+MODEL_FILES = "model"
+"""Folder of the files of its model, below the working folder of a run; what lies in it is logged with the model."""
+
 DESCRIPTION = "MLmodel"
 """What MLflow calls the file that describes a stored model."""
 
@@ -77,7 +80,7 @@ def log_model(model: keras.Model | Path, config: ExperimentConfig, *, folder: Pa
     from nanonuclei.engine.export import load_network, save_network
 
     signature(config)  # before the slow work: it tells what is still to be chosen
-    task, files = create_task(config), folder / "model"
+    task, files = create_task(config), folder / MODEL_FILES
     files.mkdir(parents=True, exist_ok=True)
     if isinstance(model, Path):
         shutil.copyfile(model, files / NETWORK)

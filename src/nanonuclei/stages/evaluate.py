@@ -37,6 +37,10 @@ CHANGEABLE = (Role.READING, Role.SCORING)
 """Roles of the settings that say how a trained model is used, not how it was made."""
 
 
+HEADLINES = "score"
+"""Group of the few metrics of the test images that matter most; it is listed before all other groups."""
+
+
 def evaluate_run(
     run: str, *, split: str = "test", settings: Sequence[str] = (), say: Callable[[str], None] = print
 ) -> str:
@@ -100,6 +104,9 @@ def log_score(task: Task, report: Report, samples: Sequence[SampleRef], *, split
         "mlflow.note.content", f"Scores on the {split} split\n\n```\n{score_table(task, report, split)}\n```"
     )
     mlflow.log_metrics({name: value for name, value in report.flat(split).items() if np.isfinite(value)})
+    if split == "test":
+        headlines = {f"{HEADLINES}/{name}": report.metrics[name] for name in task.headlines if name in report.metrics}
+        mlflow.log_metrics({name: value for name, value in headlines.items() if np.isfinite(value)})
     mlflow.log_metrics({f"{split}/seconds": report.seconds, f"{split}/network_seconds": report.network_seconds})
     mlflow.log_text(report.per_image.to_csv(index=False), f"evaluation/{split}_per_image.csv")
     mlflow.log_text(report.objects.round(4).to_csv(index=False), f"evaluation/{split}_objects.csv")

@@ -14,7 +14,8 @@ BUILD = Path("build")
 DATA_POINTER = Path("data.dvc")
 DVC_LOCK = Path("dvc.lock")
 PIPELINE = Path("dvc.yaml")
-"""The main pipeline; a task may have one of its own below `pipelines/`."""
+PIPELINES = Path("pipelines")
+"""The main pipeline, and the folder below which a task may have one of its own."""
 LOCK = Path("requirements.txt")
 
 

@@ -25,10 +25,10 @@ from nanonuclei.data.catalog import (
     load_catalog,
     save_catalog,
 )
-from nanonuclei.data.new_folder import is_whole, put
 from nanonuclei.data.problems import problems_table
 from nanonuclei.errors import DataError
 from nanonuclei.invocation import command
+from nanonuclei.stages.new_folder import is_whole, put
 from nanonuclei.stages.places import DATA, prepared_folder
 from nanonuclei.tasks import create_dataset
 from nanonuclei.tasks.dataset import SIMULATED, Dataset, Dealt, Facts
@@ -84,7 +84,7 @@ def prepare(config: ExperimentConfig, *, source: Path | None, output: Path, cach
         config: The experiment.
         source: The archive or folder; None for simulated images.
         output: Folder to make; it appears when everything is written.
-        cached: Whether a folder that has appeared there meanwhile is taken, see `data.new_folder.put`.
+        cached: Whether a folder that has appeared there meanwhile is taken, see `stages.new_folder.put`.
 
     Raises:
         DataError: Samples are broken and `data.on_bad_sample` is ``fail``, none is left, or they cannot be dealt to

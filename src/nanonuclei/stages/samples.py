@@ -1,12 +1,16 @@
-"""Which samples of a catalog a training sees."""
+"""Which samples of a catalog a training sees, and what its model keeps of their look."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.data.catalog import Catalog, SampleRef
+from nanonuclei.data.fingerprint import measure_samples, write_fingerprint
 from nanonuclei.errors import DataError
+from nanonuclei.tasks import create_reader
 
 
 def training_samples(catalog: Catalog, config: ExperimentConfig) -> tuple[SampleRef, ...]:
@@ -32,6 +36,13 @@ def validation_samples(catalog: Catalog, config: ExperimentConfig) -> tuple[Samp
         DataError: No image is of that modality.
     """
     return _of_modality(catalog, config, "val")
+
+
+def keep_look(catalog: Catalog, config: ExperimentConfig, files: Path) -> None:
+    """Writes the fingerprint of the training images into the folder of a model's files, to be logged with them."""
+    reader = create_reader(config)
+    samples = training_samples(catalog, config)
+    write_fingerprint(measure_samples(samples, reader.network_input, dataset=catalog.name), files)
 
 
 def _of_modality(catalog: Catalog, config: ExperimentConfig, split: str) -> tuple[SampleRef, ...]:

@@ -23,17 +23,19 @@ from nanonuclei.engine.train import FitResult, fit
 from nanonuclei.errors import TrackingError
 from nanonuclei.invocation import command
 from nanonuclei.serving.folder import NETWORK, stored_task
-from nanonuclei.serving.store import log_model
+from nanonuclei.serving.store import MODEL_FILES, log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
 from nanonuclei.stages.open_settings import decided_on_validation
 from nanonuclei.stages.places import DATA, LOCK, PARAMS, run_folder
 from nanonuclei.stages.prepare import prepared_dataset
-from nanonuclei.stages.samples import training_samples, validation_samples
+from nanonuclei.stages.samples import keep_look, training_samples, validation_samples
 from nanonuclei.tasks import create_task
-from nanonuclei.tracking.database import ui_command
+from nanonuclei.tasks.base import Task
+from nanonuclei.tracking.database import ui_command, ui_link
 from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.metrics import MetricSender, steps_logged
 from nanonuclei.tracking.runs import DatasetInput, existing_run, identity_tags, log_datasets, log_settings, stage_run
+from nanonuclei.tracking.views import View, share_view
 from nanonuclei.writing import write_text
 
 if TYPE_CHECKING:
@@ -91,6 +93,7 @@ def train(
             held.enter_context(alone(folder))
         write_text(folder / CONFIG, to_yaml(config))
         say(f"Run {run_id}")
+        log_network(config)
         catalog, source = prepared_dataset(config, say=say)
         log_inputs(config, catalog, source, folder=folder)
         result = run_fit(config, catalog, folder=folder, run_id=run_id)
@@ -100,7 +103,7 @@ def train(
     say("")
     say(table)
     say("")
-    say(_closing(run_id, result))
+    say(_closing(create_task(config), run_id, result))
     return run_id
 
 
@@ -125,6 +128,7 @@ def conclude(
     say("Evaluating on the test images ...")
     report = score_model(task, network, samples)
     log_score(task, report, samples, split="test", model=network)
+    keep_look(catalog, config, folder / MODEL_FILES)
     log_model(model, config, folder=folder)
     log_facts(
         Facts(
@@ -133,15 +137,15 @@ def conclude(
             dataset=config.data.dataset,
             dataset_md5=dataset_md5(DATA, config.data.dataset),
             split_fingerprint=catalog.split_fingerprint(),
-            network_md5=file_md5(folder / "model" / NETWORK),
+            network_md5=file_md5(folder / MODEL_FILES / NETWORK),
         )
     )
     return score_table(task, report, "test")
 
 
 def run_name(config: ExperimentConfig, recipe: str = "") -> str:
-    """Returns what the run of a training is called: what was trained, on which images, by which recipe and seed."""
-    return " ".join(filter(None, ("train", config.task, config.data.dataset, recipe, f"seed {config.seed}")))
+    """Returns what the run of a training is called; recipe and seed come first, as interfaces cut long names off."""
+    return " ".join(filter(None, ("train", recipe, f"seed {config.seed}", config.task, config.data.dataset)))
 
 
 @contextlib.contextmanager
@@ -199,12 +203,20 @@ def log_inputs(config: ExperimentConfig, catalog: Catalog, source: Path, *, fold
         mlflow.log_artifact(str(LOCK), "environment")
 
 
+def log_network(config: ExperimentConfig) -> None:
+    """Logs layers and size of the network to the active run.
+
+    The size is logged before anything else is measured: MLflow's comparison of runs begins with the first metric.
+    """
+    network, lines = create_task(config).build_network(), list[str]()
+    network.summary(print_fn=lambda line, **_: lines.append(line), line_length=110)
+    mlflow.log_metric("num_params", network.count_params())
+    mlflow.log_text("\n".join(lines), "model_summary.txt")
+
+
 def run_fit(config: ExperimentConfig, catalog: Catalog, *, folder: Path, run_id: str) -> FitResult:
     """Trains inside the active run: every epoch's metrics are sent to it as they come."""
     task = create_task(config)
-    lines: list[str] = []
-    task.build_network().summary(print_fn=lambda line, **_: lines.append(line), line_length=110)
-    mlflow.log_text("\n".join(lines), "model_summary.txt")
     with MetricSender(run_id) as sender:
         state = load_state(folder)
         if state:  # a kill can fall between a stored epoch and its logged metrics
@@ -233,12 +245,24 @@ def _finished(run: mlflow.entities.Run) -> str:
     )
 
 
-def _closing(run_id: str, result: FitResult) -> str:
+def _trainings(task: Task, run_id: str) -> str:
+    """Returns the address of the table of all trainings of the run's task, the best first, below that of the UI."""
+    scores = [f"metrics.test/{name}" for name in task.headlines]
+    view = View(
+        filter=f"tags.stage = 'train' AND tags.task = '{task.config.task}'",
+        order=scores[0],
+        ascending=task.headlines[0] in task.lower_is_better,
+        columns=("tags.recipe", "tags.dataset", "tags.seed", *scores, "metrics.num_params", "metrics.train_seconds"),
+    )
+    return share_view(run_id, view, key=f"trainings-{task.config.task}")
+
+
+def _closing(task: Task, run_id: str, result: FitResult) -> str:
     hardware = result.hardware
     return (
         f"Run {run_id}: {len(result.history['train/loss'])} epochs, kept epoch {result.best_epoch}, "
         f"{result.seconds / 60:.1f} min on {hardware.num_devices} {hardware.device} ({hardware.name}, "
         f"{hardware.precision}).\n"
-        f"See it:      {ui_command()}\n"
+        f"All of them: {ui_link(_trainings(task, run_id))}\n"
         f"Score again: {command('evaluate', run=run_id)}"
     )

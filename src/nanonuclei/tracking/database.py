@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sqlite3
 import sys
 from pathlib import Path
@@ -21,6 +22,8 @@ SHORT_RUN_ID = re.compile(r"[0-9a-f]{4,31}")
 FAILING = ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR", "REQUEST_LIMIT_EXCEEDED")
 """MLflow's codes for a server or database that does not answer."""
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
+LOCAL_UI = "http://localhost:5000"
+"""Where `mlflow ui` answers."""
 _SQLITE = "sqlite:///"
 
 
@@ -44,7 +47,19 @@ def ui_command() -> str:
     if uri.startswith(("http://", "https://")):
         return without_password(uri)
     secret = uri != without_password(uri)
-    return f"mlflow ui --backend-store-uri {f'${URI_VARIABLE}' if secret else uri}"
+    return f"mlflow ui --backend-store-uri {f'${URI_VARIABLE}' if secret else shlex.quote(uri)}"
+
+
+def ui_link(path: str) -> str:
+    """Returns how a view of the user interface is opened, to be printed: its address, and what starts it where needed.
+
+    Args:
+        path: The address below that of the user interface, beginning with ``#/``.
+    """
+    uri = tracking_uri()
+    if uri.startswith(("http://", "https://")):
+        return f"{without_password(uri).rstrip('/')}/{path}"
+    return f"{LOCAL_UI}/{path}\n  after starting the user interface by `{ui_command()}`"
 
 
 def check_database() -> None:

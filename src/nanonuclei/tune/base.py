@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from nanonuclei.config.params import Scalar
 from nanonuclei.config.tune import TuneConfig
 from nanonuclei.errors import ConfigError, NanonucleiError, nearest_name
+from nanonuclei.invocation import option
 
 TUNERS = {"optuna": "nanonuclei.tune.tune_optuna", "keras-tuner": "nanonuclei.tune.tune_keras_tuner"}
 """Module of each tuner; it has a function `open_search`."""
@@ -161,7 +162,7 @@ def check_identity(study: str, there: Mapping[str, Any], here: Mapping[str, Any]
         raise ConfigError(
             f"study {study!r} exists with another space or other settings, and its trials would not compare:\n"
             + "\n".join(lines)
-            + "\nTake these settings back, or begin another search with study=NAME"
+            + f"\nTake these settings back, or begin another search with `{option('study', 'NAME')}`"
         )
 
 

@@ -12,6 +12,7 @@ from keras_tuner.engine.trial import Trial
 from keras_tuner.src import config as keras_tuner_config
 
 from nanonuclei.errors import ConfigError, NanonucleiError
+from nanonuclei.invocation import option
 from nanonuclei.tune import base
 from nanonuclei.tune.base import Objective, Outcome, Proposal, Search, TrialRecord
 from nanonuclei.tune.keras_tuner_parts import create_oracle, trial_settings
@@ -33,7 +34,9 @@ class KerasTunerSearch:
         try:
             self._tuner = _Search(create_oracle(search), directory=str(search.folder), project_name=PROJECT)
         except (ValueError, RuntimeError) as error:
-            raise NanonucleiError(f"{folder} holds a file that was cut off. Begin a search with study=NAME") from error
+            raise NanonucleiError(
+                f"{folder} holds a file that was cut off. Begin a search with `{option('study', 'NAME')}`"
+            ) from error
 
     def join(self, make: Callable[[str | None], str]) -> str:
         """Returns the id of the record, made by the first call."""

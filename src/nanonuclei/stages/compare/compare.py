@@ -10,6 +10,7 @@ from mlflow.tracking import MlflowClient
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import with_settings
 from nanonuclei.errors import NanonucleiError, TrackingError
+from nanonuclei.invocation import option
 from nanonuclei.stages.compare.plan import CompareOptions, plan
 from nanonuclei.stages.compare.report import log_comparison
 from nanonuclei.stages.compare.runs import ComparedRun, broken_off_run, finished_run, read_run
@@ -80,7 +81,7 @@ def check_splits(splits: Mapping[str, str], *, allowed: bool) -> None:
             "runs that are compared must have the same split, but their fingerprints differ: a difference could come "
             "from easier test images, and some may have been trained on test images of the others\n"
             f"{told}\nTake runs of one split, or compare on the test images that all share with "
-            "allow-different-splits=true"
+            f"`{option('allow_different_splits', 'true')}`"
         )
 
 

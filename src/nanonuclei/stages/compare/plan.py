@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.recipes import DEFAULT, recipe_name
 from nanonuclei.errors import ConfigError
+from nanonuclei.invocation import option
 from nanonuclei.stages.settings import Choices, resolve
 from nanonuclei.tracking.database import full_run_id
 
@@ -68,7 +69,7 @@ def plan(choices: Choices, options: CompareOptions, *, say: Callable[[str], None
     if len(order) < 2:
         raise ConfigError(
             f"a comparison needs two recipes or more, got {len(order)}. Give "
-            'recipes="unet recipes/unet-tuned.yaml", or runs="NAME=RUN,RUN NAME=RUN,RUN"'
+            f"`{option('recipes', 'unet recipes/unet-tuned.yaml')}`, or `{option('runs', 'NAME=RUN,RUN NAME=RUN,RUN')}`"
         )
     if not 1 <= options.seeds <= MAX_SEEDS:
         raise ConfigError(f"seeds must be a number of trainings from 1 to {MAX_SEEDS}, got {options.seeds}")
@@ -130,7 +131,7 @@ def check_budgets(configs: Mapping[str, ExperimentConfig]) -> None:
         epochs, steps = next(iter(budgets.values()))
         raise ConfigError(
             f"recipes that are compared must train equally long, but have: {told}. Give all the same, such as "
-            f'set="train.epochs={epochs} train.steps_per_epoch={steps}"'
+            f"`{option('set', f'train.epochs={epochs} train.steps_per_epoch={steps}')}`"
         )
 
 

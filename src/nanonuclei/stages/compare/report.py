@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from urllib.parse import quote
 
 import mlflow
 import pandas as pd
@@ -14,6 +13,7 @@ from nanonuclei.config.roles import paths_of
 from nanonuclei.config.section import Role
 from nanonuclei.report.compare import Arm, Bootstrap, compare_arms
 from nanonuclei.report.compare_tables import (
+    PANELS,
     as_markdown,
     as_text,
     compared_curves,
@@ -24,8 +24,8 @@ from nanonuclei.report.compare_tables import (
 from nanonuclei.stages.compare.runs import ComparedRun
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.base import Task
-from nanonuclei.tracking.database import ui_command
-from nanonuclei.tracking.runs import existing_run
+from nanonuclei.tracking.database import ui_link
+from nanonuclei.tracking.views import View, share_view, side_by_side
 
 Compared = Mapping[str, Sequence[ComparedRun]]
 
@@ -66,12 +66,14 @@ def log_comparison(arms: Compared, *, parent: str, say: Callable[[str], None]) -
     mlflow.log_text(runs.to_csv(index=False), "runs.csv")
     mlflow.log_figure(compared_curves({name: [run.curves for run in own] for name, own in arms.items()}), "curves.png")
     mlflow.log_metrics(_headline(comparison, task))
+    shown = share_view(parent, _view(task, parent), charts=True)
     mlflow.set_tags(
         {
             "verdict": sentences[0] if sentences else "",
             "dataset.name": task.config.data.dataset,
             "split.fingerprint": " ".join(dict.fromkeys(run.split for own in arms.values() for run in own)),
-            "mlflow.note.content": f"{report}\n\n[All runs side by side]({compare_view(runs['run_id'].tolist())})",
+            "mlflow.note.content": f"{report}\n\n[Scores and curves]({shown}), [all runs side by side]"
+            f"({side_by_side(runs['run_id'].tolist())})",
         }
     )
     say("")
@@ -80,7 +82,7 @@ def log_comparison(arms: Compared, *, parent: str, say: Callable[[str], None]) -
     say(as_text(cost_rows(runs)))
     say("\n" + "\n".join([*sentences, *(f"Note: {remark}" for remark in remarks)]))
     say(f"\nRun {parent}: comparison.md, comparison.csv, runs.csv, curves.png")
-    say(f"Side by side: {ui_command()}, filter tags.compared_in = '{parent}', choose all, Compare")
+    say(f"Side by side: {ui_link(shown)}")
     return comparison
 
 
@@ -135,10 +137,17 @@ def notes(arms: Compared) -> list[str]:
     return found
 
 
-def compare_view(run_ids: Sequence[str]) -> str:
-    """Returns the address of MLflow's view of several runs side by side, below that of its UI."""
-    experiments = sorted({existing_run(run_id).info.experiment_id for run_id in run_ids})
-    return f"#/compare-runs?runs={quote(json.dumps(list(run_ids)))}&experiments={quote(json.dumps(experiments))}"
+def _view(task: Task, parent: str) -> View:
+    """Returns what MLflow shows of the trainings: recipe, seed and headline scores, the curves below."""
+    scores = [f"test/{name}" for name in task.headlines]
+    return View(
+        filter=f"tags.compared_in = '{parent}'",
+        order=f"metrics.{scores[0]}",
+        ascending=task.headlines[0] in task.lower_is_better,
+        columns=("tags.recipe", "tags.seed", *(f"metrics.{name}" for name in scores), "metrics.train_seconds"),
+        bars=scores,
+        curves=tuple(PANELS),
+    )
 
 
 def _runs_table(arms: Compared) -> pd.DataFrame:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import yaml
 
 from nanonuclei.data.versions import cache_folder, content_md5, lost_from_cache, pinned_md5
-from nanonuclei.errors import DataError
+from nanonuclei.errors import DataError, NanonucleiError, nearest_name
 from nanonuclei.invocation import command
 from nanonuclei.stages.places import DATA, DATA_POINTER, DVC_LOCK, PIPELINE, Build
 from nanonuclei.tasks import dataset_type
@@ -24,6 +26,21 @@ def pipeline_tasks() -> tuple[str, ...]:
         raise DataError(
             f"{PIPELINE} must hold a stage {Build.STAGES[0]} for each task, but cannot be read so. Restore it from git"
         ) from error
+
+
+def check_targets(targets: Sequence[str]) -> None:
+    """Makes sure that the stages which are asked for exist; files, and stages of another file, are DVC's to find.
+
+    Args:
+        targets: Such as ``train@TASK``, or ``train`` for all tasks.
+
+    Raises:
+        NanonucleiError: There is no such stage.
+    """
+    known = [*Build.STAGES, *(f"{stage}@{task}" for task in pipeline_tasks() for stage in Build.STAGES)]
+    for target in targets:
+        if target not in known and not any(sign in target for sign in "/:."):
+            raise NanonucleiError(f"the pipeline has no stage {target!r}. {nearest_name(target, known)}")
 
 
 def check_data() -> None:

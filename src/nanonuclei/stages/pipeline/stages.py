@@ -26,12 +26,13 @@ from nanonuclei.engine.export import load_network, save_network
 from nanonuclei.engine.networks import for_inference
 from nanonuclei.errors import DataError
 from nanonuclei.invocation import command
-from nanonuclei.serving.store import log_model
+from nanonuclei.serving.store import MODEL_FILES, log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
 from nanonuclei.stages.open_settings import decided_on_validation
 from nanonuclei.stages.places import DATA, PARAMS, Build, run_folder
 from nanonuclei.stages.prepare import prepare
-from nanonuclei.stages.train import CONFIG, alone, log_inputs, run_fit
+from nanonuclei.stages.samples import keep_look
+from nanonuclei.stages.train import CONFIG, alone, log_inputs, log_network, run_fit
 from nanonuclei.tasks import create_dataset, create_task, dataset_type
 from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.dataset import SIMULATED
@@ -84,6 +85,7 @@ def train_stage(task: str, *, say: Callable[[str], None] = print) -> str:
         with alone(folder):
             say(f"Run {run_id}")
             (folder / CONFIG).write_text(to_yaml(config), encoding="utf-8")
+            log_network(config)
             log_inputs(config, catalog, _source(config) or build.prepared, folder=folder)
             result = run_fit(config, catalog, folder=folder, run_id=run_id)
         mlflow.log_figure(learning_curves(result.history, best_epoch=result.best_epoch), "figures/learning_curves.png")
@@ -123,6 +125,7 @@ def evaluate_stage(task: str, *, say: Callable[[str], None] = print) -> str:
         report = score_model(task, model, samples)
         log_score(task, report, samples, split="test", model=model)
         folder = run_folder(run_id)
+        keep_look(catalog, config, folder / MODEL_FILES)
         log_model(network, config, folder=folder)
         shutil.rmtree(folder, ignore_errors=True)
         for name, table in task.plots(report).items():

@@ -13,9 +13,11 @@ from nanonuclei.config.params import parse_settings
 from nanonuclei.config.section import Role
 from nanonuclei.data.files.axes import Choice, Plane
 from nanonuclei.data.files.reading import iter_image_file
+from nanonuclei.data.fingerprint import Fingerprint, image_measures, read_fingerprint
 from nanonuclei.errors import DataError, NanonucleiError
 from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.types import Float32Array
+from nanonuclei.invocation import option
 from nanonuclei.report.exports.found import Light, describe
 from nanonuclei.serving.named import OpenedModel, open_model
 from nanonuclei.stages.places import PARAMS
@@ -27,6 +29,9 @@ from nanonuclei.stages.predict.results import Results
 from nanonuclei.stages.settings import check_changeable
 from nanonuclei.tasks import create_reader
 from nanonuclei.tasks.base import Reader
+
+UNLIKE = "unlike_training"
+"""Column of `IMAGES`: in what an image looks unlike each training image of a model that has a fingerprint of them."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,8 @@ def predict(request: Request, *, say: Callable[[str], None] = print) -> Summary:
     }
     for line in open_folder(output, made_with, resume=request.resume):
         say(line)
-    return _Call(request, opened, reader, output, made_with).run(paths, say)
+    looks = read_fingerprint(opened.named.folder)
+    return _Call(request, opened, reader, output, made_with, looks).run(paths, say)
 
 
 @dataclass(frozen=True)
@@ -123,6 +129,7 @@ class _Call:
     reader: Reader
     output: Path
     made_with: Mapping[str, Any]
+    looks: Fingerprint | None
 
     @property
     def network(self) -> Network:
@@ -148,6 +155,8 @@ class _Call:
         num_objects = sum(int(row["num_objects"]) for row in rows)
         summary = Summary(self.output, len(rows), num_objects, tuple(outcome.failed))
         self._close(summary, say)
+        if unlike := sum(bool(row.get(UNLIKE)) for row in rows):
+            say(_unlike(unlike, of=len(rows)))
         return summary
 
     def _work(
@@ -181,10 +190,12 @@ class _Call:
                 in_order(images, lambda image: self._seen(image, table), done=done)
         except (DataError, OSError) as error:
             stays = f"What was done stays ({progress.num_done} of {progress.num_files} images of this call)"
-            raise DataError(f"{error}. {stays}; then go on with --resume") from error
+            raise DataError(f"{error}. {stays}; then go on with `{option('resume', 'true')}`") from error
         except KeyboardInterrupt:
             progress.once(
-                "stopped", f"Stopped after {progress.num_done} of {progress.num_files} images: go on with --resume."
+                "stopped",
+                f"Stopped after {progress.num_done} of {progress.num_files} images: go on with "
+                f"`{option('resume', 'true')}`.",
             )
             raise
 
@@ -211,13 +222,18 @@ class _Call:
             return lambda: _Row(row, ends=True)
         if image.plane is None or image.pixels is None:
             return lambda: _Row({**row, "error": image.error})
-        plane, started = image.plane, time.perf_counter()
+        started = time.perf_counter()
         try:
             score_map = next(iter(self.reader.score_maps(self.network, [image.pixels])))
         except Exception as error:  # as above
             failed = _Row({**row, "error": _sentence(error)})
             return lambda: failed
-        return lambda: self._written(row, plane, score_map, redone=image.name in table.known, started=started)
+        plane, pixels, redone = image.plane, image.pixels, image.name in table.known
+        return lambda: self._written(row | self._look(plane, pixels), plane, score_map, redone=redone, started=started)
+
+    def _look(self, plane: Plane, pixels: Float32Array) -> dict[str, str]:
+        """Tells in what an image looks unlike the training images, where the model has their fingerprint."""
+        return {} if self.looks is None else {UNLIKE: self.looks.unlike(image_measures(plane.image, pixels))}
 
     def _written(
         self, row: dict[str, Any], plane: Plane, score_map: Float32Array, *, redone: bool, started: float
@@ -258,6 +274,14 @@ def _relative(name: str, path: Path) -> str:
     """Returns the path of a file within the input; its name is that path, with or without suffix."""
     depth = name.count("/") + 1
     return "/".join(path.parts[-depth:])
+
+
+def _unlike(number: int, *, of: int) -> str:
+    images = "1 image looks" if number == 1 else f"{number:,} images look"
+    return (
+        f"Warning: {images} unlike those that the model was trained on (of {of:,}; column {UNLIKE} of {IMAGES} says in "
+        "what). Check their outlines before you believe their counts."
+    )
 
 
 def _choice_of(plane: Plane) -> str:

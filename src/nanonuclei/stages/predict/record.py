@@ -12,6 +12,7 @@ from typing import Any
 
 from nanonuclei.config.params import flatten
 from nanonuclei.errors import ConfigError
+from nanonuclei.invocation import option
 from nanonuclei.report.exports.tables import cell
 from nanonuclei.serving.folder import CONFIG, NETWORK
 from nanonuclei.serving.named import OpenedModel
@@ -69,14 +70,16 @@ def open_folder(output: Path, made_with: Mapping[str, Any], *, resume: bool) -> 
         if not resume:
             how = "to go on with it" if same else "to do its images over, as model or settings were others"
             raise ConfigError(
-                f"{output} holds results of an earlier call. Add --resume {how}, or name another --output"
+                f"{output} holds results of an earlier call. Add `{option('resume', 'true')}` {how}, or name another "
+                f"folder with `{option('output', 'FOLDER')}`"
             )
         if not same:
             lines.append(f"{output} was made with another model or other settings: its images are done over.")
         remove_partial(output)
     elif output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ConfigError(
-            f"results are written to a new folder, but {output} exists. Name another --output, or remove it"
+            f"results are written to a new folder, but {output} exists. Name another with "
+            f"`{option('output', 'FOLDER')}`, or remove it"
         )
     write_text(record, json.dumps(dict(made_with), indent=2, ensure_ascii=False) + "\n")
     return lines

@@ -15,6 +15,7 @@ from nanonuclei.drawing.tables import table as text_table
 from nanonuclei.invocation import command
 from nanonuclei.report.search import parallel_coordinates, pareto, search_history, setting_importances, slices
 from nanonuclei.stages.places import PARAMS
+from nanonuclei.tracking.views import View
 from nanonuclei.tune.base import Search, TrialRecord
 from nanonuclei.tune.optuna_parts import importances
 
@@ -89,17 +90,40 @@ def log_search(config: ExperimentConfig, search: Search, *, records: Sequence[Tr
 
 
 def search_table(search: Search, records: Sequence[TrialRecord], *, best: TrialRecord) -> str:
-    """Returns how many trials ended how, and the best few, as plain text."""
+    """Returns how many trials ended how, and the best few, as plain text: a column each, a row per setting."""
     table = trials_table(records)
     counts = ", ".join(f"{count} {state}" for state, count in table["state"].value_counts().items())
     complete = table[table["state"] == "complete"].sort_values("value", ascending=not search.greater_is_better)
     paths = list(search.config.space)
+    shown = complete.head(NUM_SHOWN).to_dict("records")
     rows = [
-        [str(row["number"]), f"{row['value']:.4f}", *(_short(row[path]) for path in paths)]
-        for row in complete.head(NUM_SHOWN).to_dict("records")
+        [search.config.metric, *(f"{row['value']:.4f}" for row in shown)],
+        *([path, *(_short(row[path]) for row in shown)] for path in paths),
     ]
-    header = ["trial", search.config.metric, *paths]
+    header = ["trial", *(str(row["number"]) for row in shown)]
     return f"\nTrials: {counts}. Best: trial {best.number}.\n\n{text_table(rows, header=header)}"
+
+
+def trials_view(search: Search, parent: str) -> View:
+    """Returns what MLflow shows of the trials: the best first, with value, state, cost and settings.
+
+    Args:
+        search: What is searched.
+        parent: Id of its run.
+    """
+    value, metric = "value", search.config.metric
+    return View(
+        filter=f"tags.parent = '{parent}' AND tags.stage = 'trial'",
+        order=f"metrics.{value}",
+        ascending=not search.greater_is_better,
+        columns=(
+            *(f"metrics.{name}" for name in (value, "num_params", "inference_ms")),
+            *(f"tags.{name}" for name in ("trial", "state")),
+            *(f"params.{path}" for path in search.config.space),
+        ),
+        bars=(value,),
+        curves=(metric, "train/loss"),
+    )
 
 
 def _short(value: object) -> str:

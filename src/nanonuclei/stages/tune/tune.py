@@ -16,15 +16,16 @@ from nanonuclei.config.recipes import DEFAULT
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.data.versions import dataset_md5
 from nanonuclei.errors import TrackingError
-from nanonuclei.invocation import command
+from nanonuclei.invocation import command, option
 from nanonuclei.stages.places import DATA, SCRATCH
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.tune.plan import TuneOptions, plan
-from nanonuclei.stages.tune.report import best_recipe, log_search, search_table
+from nanonuclei.stages.tune.report import best_recipe, log_search, search_table, trials_view
 from nanonuclei.stages.tune.trial import TrackedObjective
-from nanonuclei.tracking.database import ui_command
+from nanonuclei.tracking.database import ui_link
 from nanonuclei.tracking.runs import DatasetInput, existing_run, identity_tags, log_datasets, log_settings, stage_run
 from nanonuclei.tracking.trials import close_dead_trials
+from nanonuclei.tracking.views import share_view
 from nanonuclei.tune.base import RUNNING, Tuner, best_record, open_search, worker_name
 from nanonuclei.tune.pretrained import check_weights
 from nanonuclei.writing import write_text
@@ -88,7 +89,7 @@ def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str],
         same = {"task": config.task, "dataset": config.data.dataset}
         say(f"Train it: {command('train', **same, recipe=path)}")
         say(f"Compare:  {command('compare', **same, recipes=f'{options.recipe or DEFAULT} {path}')}")
-        say(f"See it:   {ui_command()}, run {parent}")
+        say(f"Trials:   {ui_link(share_view(parent, trials_view(search, parent)))}")
     return parent
 
 
@@ -97,7 +98,8 @@ def _check_split(run_id: str, catalog: Catalog) -> None:
     if recorded != catalog.split_fingerprint():
         raise TrackingError(
             f"the data is not that of the search so far: its split has fingerprint {recorded}, the data here "
-            f"{catalog.split_fingerprint()}. Put the same data here, or begin another search with study=NAME"
+            f"{catalog.split_fingerprint()}. Put the same data here, or begin another search with "
+            f"`{option('study', 'NAME')}`"
         )
 
 
