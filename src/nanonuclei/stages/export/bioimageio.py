@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from nanonuclei.errors import ExportError
 from nanonuclei.serving.shipped.provenance import CARD, Provenance, file_sha256
 from nanonuclei.stages.export.contents import BUNDLE, COVER, INPUT, OPERATOR, WEIGHTS, Contents
 from nanonuclei.stages.export.mended import mend
+from nanonuclei.stages.export.request import Publication
 from nanonuclei.tasks.exchange import Output, Sizes
 
 LEAST_DIFFERENCE = 1e-10
@@ -24,19 +24,6 @@ LEAST_DIFFERENCE = 1e-10
 
 RANGE = 255.0
 """Grey value of an image of 8 bit that becomes 1 where grey values are not scaled by percentiles."""
-
-
-@dataclass(frozen=True)
-class Publication:
-    """What only the one who publishes can tell.
-
-    Attributes:
-        authors: Their names.
-        licence: SPDX identifier such as ``CC-BY-4.0``; empty where it is not decided.
-    """
-
-    authors: Sequence[str] = ()
-    licence: str = ""
 
 
 def describe(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.errors import DataError, NanonucleiError, TrackingError, nearest_name
+from nanonuclei.errors import TrackingError
 from nanonuclei.invocation import option
 from nanonuclei.serving.folder import ONNX, stored_config
 from nanonuclei.serving.named import NamedModel, find_model, is_run, is_uri
@@ -20,29 +20,12 @@ from nanonuclei.serving.shipped.provenance import (
     read_provenance,
     settings_digest,
 )
-from nanonuclei.stages.export.bioimageio import Publication, check_package, describe, write_package
+from nanonuclei.stages.export.bioimageio import check_package, describe, write_package
 from nanonuclei.stages.export.contents import SETTINGS, write_contents
 from nanonuclei.stages.export.readme import readme
+from nanonuclei.stages.export.request import Publication
 from nanonuclei.tasks import create_exchange, create_reader
 from nanonuclei.writing import whole_file
-
-FORMATS = ("bioimageio",)
-"""Formats of packages."""
-
-
-def check_export(output: Path, *, to: str) -> None:
-    """Makes sure that a package can be written, before anything slow begins.
-
-    Raises:
-        DataError: The file exists, or is no zip.
-        NanonucleiError: There is no such format.
-    """
-    if to not in FORMATS:
-        raise NanonucleiError(f"unknown format {to!r}. {nearest_name(to, FORMATS)}")
-    if output.suffix != ".zip":
-        raise DataError(f"output must be a file NAME.zip, got {output}. Name one")
-    if output.exists():
-        raise DataError(f"the output must be a new file, but {output} exists. Name another, or remove it")
 
 
 def export(

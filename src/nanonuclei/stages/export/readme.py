@@ -10,8 +10,8 @@ from nanonuclei.config.shared import NormalizeConfig
 from nanonuclei.report.card import weights_licence
 from nanonuclei.serving.shipped.card import making, scores_table
 from nanonuclei.serving.shipped.provenance import Provenance
-from nanonuclei.stages.export.bioimageio import Publication
 from nanonuclei.stages.export.contents import OPERATOR, Contents
+from nanonuclei.stages.export.request import Publication
 from nanonuclei.tasks.exchange import Described
 
 READ_OUT = ("normalize.", "windows.", "instances.", "tubes.", "reading.", "network.")
