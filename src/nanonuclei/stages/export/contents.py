@@ -145,7 +145,9 @@ def _write_arrays(image: UInt8Array, answers: Mapping[str, Float32Array], folder
     cv2.imwrite(str(folder / f"sample_{INPUT}.png"), image[..., ::-1] if image.ndim == 3 else image)
     for name, answer in answers.items():
         np.save(folder / f"test_{name}.npy", answer)
-        tifffile.imwrite(folder / f"sample_{name}.tif", answer[0], photometric="minisblack", planarconfig="contig")
+        shown = answer[0, ..., 0] if answer.shape[-1] == 1 else answer[0]
+        contiguous = {"planarconfig": "contig"} if shown.ndim == 3 else {}
+        tifffile.imwrite(folder / f"sample_{name}.tif", shown, photometric="minisblack", **contiguous)
 
 
 def _write_cover(image: Image, answers: Mapping[str, Float32Array], described: Described, path: Path) -> None:

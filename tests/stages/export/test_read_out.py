@@ -1,0 +1,107 @@
+"""The read-out in one file, and the scripts for tools that cannot run it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nanonuclei.errors import ExportError
+from nanonuclei.serving.named import OpenedModel, open_model
+from nanonuclei.stages.export.one_file import one_file
+from nanonuclei.stages.shipped.small_images import small_images
+from nanonuclei.tasks import create_exchange, create_reader
+from nanonuclei.tasks.exchange import Operator, channel_of
+
+
+@pytest.fixture(scope="module")
+def opened() -> OpenedModel:
+    return open_model("nuclei")
+
+
+@pytest.fixture(scope="module")
+def operator(opened: OpenedModel) -> Operator:
+    described = create_exchange(opened.config).described({}, 4)
+    found = described.outputs[1].operator
+    assert found is not None
+    return found
+
+
+def test_read_out_in_one_file_needs_nothing_of_this_package_and_finds_the_same(
+    opened: OpenedModel, operator: Operator, tmp_path: Path
+) -> None:
+    reader = create_reader(opened.config)
+    described = create_exchange(opened.config).described({}, 4)
+    image = small_images(opened.config)["simulated-1"]
+    scores = next(iter(reader.score_maps(opened.network, [reader.network_input(image)])))
+    ours = reader.instances(scores, (image.shape[0], image.shape[1]))
+    maps = np.stack([channel_of(scores, channel) for channel in described.outputs[1].channels], axis=-1)
+    np.save(tmp_path / "maps.npy", maps[None])
+    (tmp_path / "read_out.py").write_text(one_file(operator), encoding="utf-8")
+    code = (
+        "import sys, numpy as np\nsys.modules['nanonuclei'] = None\nsys.path.insert(0, '.')\n"
+        f"from read_out import {operator.name}\n"
+        f"np.save('found.npy', {operator.name}(**{dict(operator.settings)})(np.load('maps.npy')))\n"
+    )
+    subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, check=True, timeout=60)
+    found = np.load(tmp_path / "found.npy")
+    assert found.shape == (1, *image.shape[:2], 2)
+    assert np.array_equal(found[0, ..., 0], ours.pixels())
+    assert found[0, ..., 1].max() == ours.scores.max()
+
+
+def test_one_file_lacks_no_module_that_it_imports(operator: Operator) -> None:
+    with pytest.raises(ExportError, match=r"imports nanonuclei\.imaging\.instances\. Name it among"):
+        one_file(replace(operator, inlined=[name for name in operator.inlined if "instances" not in name]))
+
+
+def scripts(opened: OpenedModel) -> dict[str, str]:
+    return dict(create_exchange(opened.config).described({}, 4).files)
+
+
+@pytest.mark.parametrize("name", ["watershed.ijm", "watershed.groovy"])
+def test_scripts_close_their_brackets_and_quotes_and_hold_the_thresholds(opened: OpenedModel, name: str) -> None:
+    text = scripts(opened)[name]
+    code = re.sub(r"//[^\n]*", "", text)
+    bare = re.sub(r"\"[^\"\n]*\"|'[^'\n]*'", "", code)
+    assert '"' not in bare
+    assert "'" not in bare
+    waiting: list[str] = []
+    for letter in bare:
+        if letter in "([{":
+            waiting.append(letter)
+        elif letter in ")]}":
+            assert waiting.pop() == {")": "(", "]": "[", "}": "{"}[letter]
+    assert waiting == []
+    assert re.search(r"threshold = 0\.5\b", code)
+    assert re.search(r"seed = 0\.3\b", code)
+    assert re.search(r"(least_area|leastArea) = 23\b", code)
+    assert re.search(r"(least_score|leastScore) = 0\.75\b", code)
+    assert not re.search(r"@\w+@", text)
+
+
+def test_script_for_qupath_is_groovy(opened: OpenedModel) -> None:
+    lexers = pytest.importorskip("pygments.lexers")
+    from pygments.token import Error
+
+    tokens = list(lexers.get_lexer_by_name("groovy").get_tokens(scripts(opened)["watershed.groovy"]))
+    assert [text for kind, text in tokens if kind is Error] == []
+
+
+def test_steps_of_the_scripts_find_about_as_many_objects_as_the_read_out(opened: OpenedModel) -> None:
+    from package import thresholds
+    from watershed_twin import twin
+
+    from nanonuclei.config.params import flatten
+
+    reader = create_reader(opened.config)
+    for name, image in small_images(opened.config).items():
+        scores = next(iter(reader.score_maps(opened.network, [reader.network_input(image)])))
+        count = len(reader.instances(scores, (image.shape[0], image.shape[1])))
+        maps = np.stack([1 - scores[..., 0], scores[..., 1]], axis=-1)
+        assert abs(int(twin(maps, **thresholds(flatten(opened.config))).max()) - count) <= 0.05 * count, name
