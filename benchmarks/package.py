@@ -49,13 +49,21 @@ def pipeline_of(package: Path) -> Any:
     return create_prediction_pipeline(load_model_description(package), weight_format="onnx")
 
 
-def answers_of(pipeline: Any, image: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns the outputs ``(height, width, channels)`` of a package for an image ``(height, width, channels)``."""
+def answers_of(pipeline: Any, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the output ``(height, width, channels)`` of a package before and after its read-out.
+
+    Args:
+        pipeline: Of `pipeline_of`.
+        image: ``(height, width, channels)``.
+    """
     from bioimageio.core.digest_spec import create_sample_for_model
 
     sample = create_sample_for_model(pipeline.model_description, inputs=image[None].astype(np.float32))
-    found = pipeline.predict_sample_without_blocking(sample)
-    return {str(name): tensor.data.to_numpy()[0] for name, tensor in found.members.items()}
+    answer = pipeline.predict_sample_without_blocking(sample, skip_postprocessing=True)
+    (name,) = answer.members
+    maps = answer.members[name].data.to_numpy()[0].copy()
+    pipeline.apply_postprocessing(answer)
+    return maps, answer.members[name].data.to_numpy()[0]
 
 
 def main(model: str, package: Path, *, every: int) -> None:
@@ -76,9 +84,9 @@ def main(model: str, package: Path, *, every: int) -> None:
             [one.instances(next(iter(one.score_maps(opened.network, [one.network_input(shown)]))), shown.shape[:2])]
             for one, shown in ((reader, sample.image()), (looks_once, image))
         )
-        answers = answers_of(pipeline, exchange.shown(image))
-        labels = answers["objects"][..., 0].astype(np.int32)
-        counts[row] = len(whole), len(ours), labels.max(), twin(answers["maps"][..., :2], **settings).max()
+        maps, read = answers_of(pipeline, exchange.shown(image))
+        labels = read[..., 0].astype(np.int32)
+        counts[row] = len(whole), len(ours), labels.max(), twin(maps[..., :2], **settings).max()
         equal += float((labels == ours.pixels()).mean())
     print(f"{len(samples)} test images, split {catalog.fingerprint}")
     for way, column in zip(WAYS, counts.T, strict=True):

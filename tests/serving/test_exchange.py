@@ -44,7 +44,7 @@ def test_package_of_a_scan_takes_grey_images_and_tells_how_its_windows_lie(logge
     assert image["axes"][1]["size"] == {"min": patch, "step": stride}
     assert maps["axes"][1]["scale"] == stride
     with zipfile.ZipFile(path) as archive:
-        arrays = {name: np.load(archive.open(f"test_{name}.npy")) for name in ("image", "maps")}
-    assert arrays["image"].shape[3] == arrays["maps"].shape[3] == 1
-    assert (arrays["image"].shape[1] - patch) // stride + 1 == arrays["maps"].shape[1]
+        arrays = {name: np.load(archive.open(f"test_{name}.npy")) for name in ("image", "answer")}
+    assert arrays["image"].shape[3] == arrays["answer"].shape[3] == 1
+    assert (arrays["image"].shape[1] - patch) // stride + 1 == arrays["answer"].shape[1]
     assert [output["id"] for output in description["outputs"]] == ["maps"]

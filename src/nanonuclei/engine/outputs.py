@@ -1,8 +1,7 @@
-"""Networks in ONNX form with other outputs: what a task tells other tools, computed inside the graph."""
+"""Networks in ONNX form with another output: what a task tells other tools, computed inside the graph."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,13 @@ def num_answered(path: Path) -> int:
     return int(answer.type.tensor_type.shape.dim[-1].dim_value)
 
 
-def with_outputs(source: Path, target: Path, *, outputs: Sequence[Output], grey: bool) -> int:
-    """Writes a network that answers other outputs, and takes one grey channel if wanted.
+def with_output(source: Path, target: Path, *, output: Output, grey: bool) -> int:
+    """Writes a network that answers another output, and takes one grey channel if wanted.
 
     Args:
         source: A network ``(batch, height, width, 3)`` to ``(batch, height, width, channels)``.
         target: Where the file appears.
-        outputs: In the order of the new network's outputs.
+        output: The output.
         grey: Whether the new network takes ``(batch, height, width, 1)``.
 
     Returns:
@@ -44,13 +43,11 @@ def with_outputs(source: Path, target: Path, *, outputs: Sequence[Output], grey:
     dims = _dims(answer)
     del graph.output[:]
     graph.initializer.append(numpy_helper.from_array(np.array([3], np.int64), "exchange_axis"))
-    for output in outputs:
-        names = [
-            _channel(graph, answer.name, channel, f"{output.name}_{place}")
-            for place, channel in enumerate(output.channels)
-        ]
-        graph.node.append(helper.make_node("Concat", names, [output.name], axis=3))
-        graph.output.append(helper.make_tensor_value_info(output.name, TensorProto.FLOAT, [*dims, len(names)]))
+    names = [
+        _channel(graph, answer.name, channel, f"{output.name}_{place}") for place, channel in enumerate(output.channels)
+    ]
+    graph.node.append(helper.make_node("Concat", names, [output.name], axis=3))
+    graph.output.append(helper.make_tensor_value_info(output.name, TensorProto.FLOAT, [*dims, len(names)]))
     _forget_places(stored)
     onnx.checker.check_model(stored)
     with whole_file(target) as partial:

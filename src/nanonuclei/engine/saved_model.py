@@ -1,11 +1,10 @@
-"""Networks of Keras as a TensorFlow SavedModel with the outputs that a task tells other tools."""
+"""Networks of Keras as a TensorFlow SavedModel with the output that a task tells other tools."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -28,23 +27,21 @@ def tensorflow_version() -> str:
         return ""
 
 
-def write_saved_model(source: Path, target: Path, *, outputs: Sequence[Output], colours: int) -> None:
+def write_saved_model(source: Path, target: Path, *, output: Output, colours: int) -> None:
     """Writes a network as a zip that holds a SavedModel.
 
     Args:
         source: A `.keras` file.
         target: The zip to make.
-        outputs: What the signature ``serve`` answers, by name.
+        output: What the signature ``serve`` answers, by its name.
         colours: Channels of an image, 1 or 3.
     """
     model = load_network(source)
     image = keras.Input((None, None, colours), name="image")
     shown = keras.layers.Concatenate(axis=-1)([image] * 3) if colours == 1 else image
     answer = model(shown)
-    answers = {
-        output.name: keras.ops.concatenate([_channel(answer, channel) for channel in output.channels], axis=-1)
-        for output in outputs
-    }
+    channels = [_channel(answer, channel) for channel in output.channels]
+    answers = {output.name: keras.ops.concatenate(channels, axis=-1)}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "bundle"
         keras.Model(image, answers).export(

@@ -57,7 +57,7 @@ class Operator:
 
 @dataclass(frozen=True)
 class Output:
-    """One output of the exchanged network.
+    """The output of the exchanged network.
 
     Attributes:
         name: Small letters.
@@ -108,7 +108,7 @@ class Described:
     Attributes:
         colours: Names of the channels of an image: one for grey, three for red, green and blue.
         sizes: Which images it takes.
-        outputs: What it answers, sorted by name.
+        output: What it answers; one alone, since tools find several of a SavedModel in any order.
         structures: Biological structures.
         kind: Such as ``segmentation``.
         advice: How to use it well, one sentence or two each.
@@ -118,7 +118,7 @@ class Described:
 
     colours: Sequence[str]
     sizes: Sizes
-    outputs: Sequence[Output]
+    output: Output
     structures: Sequence[str] = ()
     kind: str = ""
     advice: Sequence[str] = ()
@@ -150,7 +150,7 @@ class Exchange:
         step = int(getattr(getattr(self.config, "network", None), "step", self.step))
         channels = [Channel(f"score{number}", number) for number in range(num_channels)]
         maps = Output("maps", "Scores of the network", channels)
-        return Described(("red", "green", "blue"), Sizes(2 * step, step), (maps,))
+        return Described(("red", "green", "blue"), Sizes(2 * step, step), maps)
 
     def shown(self, image: Image) -> UInt8Array:
         """Returns an image of 8 bit ``(height, width)`` or ``(height, width, 3)`` with the channels that tools give."""

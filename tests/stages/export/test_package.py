@@ -54,13 +54,14 @@ def test_answers_through_bioimageio_equal_those_of_the_program(package: tuple[Pa
         image = fitted(whole, Sizes(64, 32))
         shape = (image.shape[0], image.shape[1])
         scores = next(iter(reader.score_maps(opened.network, [reader.network_input(image)])))
-        ours, theirs = reader.instances(scores, shape), answers_of(pipeline, exchange.shown(image))
-        labels = theirs["objects"][..., 0].astype(int)
-        assert np.abs(theirs["maps"][..., 0] - (1 - scores[..., 0])).max() < 2e-3, name
-        assert np.abs(theirs["maps"][..., 1] - scores[..., 1]).max() < 2e-3, name
+        ours, (maps, theirs) = reader.instances(scores, shape), answers_of(pipeline, exchange.shown(image))
+        labels = theirs[..., 0].astype(int)
+        assert np.abs(maps[..., 0] - (1 - scores[..., 0])).max() < 2e-3, name
+        assert np.abs(maps[..., 1] - scores[..., 1]).max() < 2e-3, name
+        assert np.allclose(theirs[..., 2], 2 ** (8 * scores[..., 3]), rtol=0.02), name
         assert labels.max() == len(ours) > 2, name
         assert (labels == ours.pixels()).mean() > 0.9995, name
-        found = [theirs["objects"][..., 1][labels == number].mean() for number in range(1, len(ours) + 1)]
+        found = [theirs[..., 1][labels == number].mean() for number in range(1, len(ours) + 1)]
         assert np.allclose(found, ours.scores, atol=2e-3), name
 
 

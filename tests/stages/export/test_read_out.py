@@ -27,7 +27,7 @@ def opened() -> OpenedModel:
 @pytest.fixture(scope="module")
 def operator(opened: OpenedModel) -> Operator:
     described = create_exchange(opened.config).described({}, 4)
-    found = described.outputs[1].operator
+    found = described.output.operator
     assert found is not None
     return found
 
@@ -40,7 +40,7 @@ def test_read_out_in_one_file_needs_nothing_of_this_package_and_finds_the_same(
     image = small_images(opened.config)["simulated-1"]
     scores = next(iter(reader.score_maps(opened.network, [reader.network_input(image)])))
     ours = reader.instances(scores, (image.shape[0], image.shape[1]))
-    maps = np.stack([channel_of(scores, channel) for channel in described.outputs[1].channels], axis=-1)
+    maps = np.stack([channel_of(scores, channel) for channel in described.output.channels], axis=-1)
     np.save(tmp_path / "maps.npy", maps[None])
     (tmp_path / "read_out.py").write_text(one_file(operator), encoding="utf-8")
     code = (
@@ -50,9 +50,10 @@ def test_read_out_in_one_file_needs_nothing_of_this_package_and_finds_the_same(
     )
     subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, check=True, timeout=60)
     found = np.load(tmp_path / "found.npy")
-    assert found.shape == (1, *image.shape[:2], 2)
+    assert found.shape == (1, *image.shape[:2], 3)
     assert np.array_equal(found[0, ..., 0], ours.pixels())
     assert found[0, ..., 1].max() == ours.scores.max()
+    assert np.array_equal(found[0, ..., 2], maps[..., 2])
 
 
 def test_one_file_lacks_no_module_that_it_imports(operator: Operator) -> None:

@@ -14,13 +14,16 @@ from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.shared import NormalizeConfig
 from nanonuclei.errors import ExportError
 from nanonuclei.serving.shipped.provenance import CARD, Provenance, file_sha256
-from nanonuclei.stages.export.contents import BUNDLE, COVER, INPUT, OPERATOR, WEIGHTS, Contents
+from nanonuclei.stages.export.contents import BUNDLE, COVER, INPUT, OPERATOR, OUTPUT, WEIGHTS, Contents
 from nanonuclei.stages.export.mended import mend
 from nanonuclei.stages.export.request import Publication
 from nanonuclei.tasks.exchange import Output, Sizes
 
 LEAST_DIFFERENCE = 1e-10
 """Added to the distance of two percentiles by the format; the least that changes no grey value of an image."""
+
+MISMATCHED = 1000
+"""Numbers of a million that may differ on another machine: a pixel at the edge of an object."""
 
 RANGE = 255.0
 """Grey value of an image of 8 bit that becomes 1 where grey values are not scaled by percentiles."""
@@ -56,15 +59,11 @@ def describe(
         "documentation": _file(folder / CARD),
         "attachments": [_file(folder / name) for name in contents.attached],
         "inputs": [_input(described.colours, described.sizes, config.normalize, folder)],  # type: ignore[attr-defined]
-        "outputs": [_output(output, described.sizes, folder) for output in described.outputs],
+        "outputs": [_output(described.output, described.sizes, folder)],
         "weights": _weights(contents),
         "config": {
             "bioimageio": {
-                "reproducibility_tolerance": [
-                    {"output_ids": [output.name], "mismatched_elements_per_million": 1000}
-                    for output in described.outputs
-                    if output.operator
-                ],
+                "reproducibility_tolerance": [{"mismatched_elements_per_million": MISMATCHED}],
                 "target_structure": list(described.structures),
                 "task": described.kind or None,
                 "bias_risks_limitations": {"limitations": "\n".join(f"* {line}" for line in cautions)},
@@ -165,8 +164,8 @@ def _output(output: Output, sizes: Sizes, folder: Path) -> dict[str, Any]:
         "description": output.description,
         "axes": [{"type": "batch"}, *sides, {"type": "channel", "channel_names": list(channels)}],
         "data": {"type": "float32"},
-        "test_tensor": _file(folder / f"test_{output.name}.npy"),
-        "sample_tensor": _file(folder / f"sample_{output.name}.tif"),
+        "test_tensor": _file(folder / f"test_{OUTPUT}.npy"),
+        "sample_tensor": _file(folder / f"sample_{OUTPUT}.tif"),
         "postprocessing": [{**own, **_file(folder / OPERATOR)}] if operator else [],
     }
 

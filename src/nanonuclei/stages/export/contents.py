@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import tifffile
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.engine.outputs import num_answered, with_outputs
+from nanonuclei.engine.outputs import num_answered, with_output
 from nanonuclei.errors import ExportError
 from nanonuclei.imaging.types import Float32Array, Image, UInt8Array
 from nanonuclei.report.exports.overlay import overlay
@@ -26,7 +26,7 @@ from nanonuclei.tasks import create_exchange, create_reader
 from nanonuclei.tasks.exchange import Described, Operator, Sizes
 
 WEIGHTS, BUNDLE, OPERATOR = "weights.onnx", "saved_model.zip", "read_out.py"
-INPUT, COVER, SETTINGS = "image", "cover.png", "config.yaml"
+INPUT, OUTPUT, COVER, SETTINGS = "image", "answer", "cover.png", "config.yaml"
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Contents:
         has_bundle: Whether there is a SavedModel too.
         left_out: What the package does not hold, and why; one sentence each.
         attached: Names of more files.
-        answers: Output to ``(1, height, width, channels)`` float32, as a tool that runs the operators gives it.
+        answer: ``(1, height, width, channels)`` float32 to the test image, as a tool that runs the operator gives it.
     """
 
     folder: Path
@@ -49,7 +49,7 @@ class Contents:
     has_bundle: bool
     left_out: Sequence[str]
     attached: Sequence[str]
-    answers: Mapping[str, Float32Array] = field(default_factory=dict)
+    answer: Float32Array
 
 
 def write_contents(config: ExperimentConfig, model: Path, folder: Path) -> Contents:
@@ -67,20 +67,19 @@ def write_contents(config: ExperimentConfig, model: Path, folder: Path) -> Conte
     files = {path.name: path for path in model.iterdir() if path.is_file()}
     described = exchange.described(files, num_answered(files[ONNX]))
     grey = len(described.colours) == 1
-    opset = with_outputs(files[ONNX], folder / WEIGHTS, outputs=described.outputs, grey=grey)
+    opset = with_output(files[ONNX], folder / WEIGHTS, output=described.output, grey=grey)
     left_out = _write_bundle(files, described, folder / BUNDLE)
-    for output in described.outputs:
-        if output.operator:
-            (folder / OPERATOR).write_text(one_file(output.operator), encoding="utf-8")
+    if described.output.operator:
+        (folder / OPERATOR).write_text(one_file(described.output.operator), encoding="utf-8")
     attached = {name: files[name].read_text(encoding="utf-8") for name in (SETTINGS, PROVENANCE) if name in files}
     attached |= described.files
     for name, text in attached.items():
         (folder / name).write_text(text, encoding="utf-8")
     image = fitted(_image(config), described.sizes)
-    answers = _answers(described, create_reader(config).network_input(image), folder)
-    _write_arrays(exchange.shown(image), answers, folder)
-    _write_cover(image, answers, described, folder / COVER)
-    return Contents(folder, described, opset, not left_out, left_out, tuple(attached), answers)
+    answer = _answer(described, create_reader(config).network_input(image), folder)
+    _write_arrays(exchange.shown(image), answer, folder)
+    _write_cover(image, answer, described, folder / COVER)
+    return Contents(folder, described, opset, not left_out, left_out, tuple(attached), answer)
 
 
 def fitted(image: Image, sizes: Sizes) -> Image:
@@ -121,48 +120,43 @@ def _write_bundle(files: Mapping[str, Path], described: Described, target: Path)
 
     if not can_write():
         return ["A TensorFlow SavedModel: Keras ran on another backend where this package was written."]
-    write_saved_model(files[NETWORK], target, outputs=described.outputs, colours=len(described.colours))
+    write_saved_model(files[NETWORK], target, output=described.output, colours=len(described.colours))
     return []
 
 
-def _answers(described: Described, shown: Float32Array, folder: Path) -> dict[str, Float32Array]:
-    """Returns what the written network and operators answer to one image ``(height, width, 3)`` in 0..1."""
+def _answer(described: Described, shown: Float32Array, folder: Path) -> Float32Array:
+    """Returns what the written network and operator answer to one image ``(height, width, 3)`` in 0..1."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(folder / WEIGHTS, providers=["CPUExecutionProvider"])
-    batch = shown[None, ..., : len(described.colours)]
-    answers = session.run([output.name for output in described.outputs], {session.get_inputs()[0].name: batch})
-    return {
-        output.name: operator_in(folder / OPERATOR, output.operator)(answer) if output.operator else answer
-        for output, answer in zip(described.outputs, answers, strict=True)
-    }
+    batch, operator = shown[None, ..., : len(described.colours)], described.output.operator
+    answer: Float32Array = session.run(None, {session.get_inputs()[0].name: batch})[0]
+    return operator_in(folder / OPERATOR, operator)(answer) if operator else answer
 
 
-def _write_arrays(image: UInt8Array, answers: Mapping[str, Float32Array], folder: Path) -> None:
+def _write_arrays(image: UInt8Array, answer: Float32Array, folder: Path) -> None:
     """Writes test arrays, and samples that people can open."""
     channels = image if image.ndim == 3 else image[..., None]
     np.save(folder / f"test_{INPUT}.npy", channels[None].astype(np.float32))
     cv2.imwrite(str(folder / f"sample_{INPUT}.png"), image[..., ::-1] if image.ndim == 3 else image)
-    for name, answer in answers.items():
-        np.save(folder / f"test_{name}.npy", answer)
-        shown = answer[0, ..., 0] if answer.shape[-1] == 1 else answer[0]
-        contiguous = {"planarconfig": "contig"} if shown.ndim == 3 else {}
-        tifffile.imwrite(folder / f"sample_{name}.tif", shown, photometric="minisblack", **contiguous)
+    np.save(folder / f"test_{OUTPUT}.npy", answer)
+    shown = answer[0, ..., 0] if answer.shape[-1] == 1 else answer[0]
+    contiguous = {"planarconfig": "contig"} if shown.ndim == 3 else {}
+    tifffile.imwrite(folder / f"sample_{OUTPUT}.tif", shown, photometric="minisblack", **contiguous)
 
 
-def _write_cover(image: Image, answers: Mapping[str, Float32Array], described: Described, path: Path) -> None:
+def _write_cover(image: Image, answer: Float32Array, described: Described, path: Path) -> None:
     """Writes the image beside what was found in it, twice as wide as high."""
     side = min(image.shape[:2])
-    plain = np.zeros((side, side), np.int32)
-    left, right = overlay(image[:side, :side], plain), overlay(image[:side, :side], plain)
-    found = next((answers[output.name] for output in described.outputs if output.operator), None)
-    if found is not None:
-        right = overlay(image[:side, :side], found[0, :side, :side, 0].astype(np.int32))
-    pictures = [cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in (left, right)]
-    if found is None:
-        scores = answers[described.outputs[0].name][0, ..., 0]
-        grey = np.clip(255 * scores, 0, 255).astype(np.uint8)
-        pictures[1] = cv2.applyColorMap(
-            cv2.resize(grey, (side, side), interpolation=cv2.INTER_NEAREST), cv2.COLORMAP_VIRIDIS
-        )
+    square, labels = image[:side, :side], np.zeros((side, side), np.int32)
+    if described.output.operator:
+        labels = answer[0, :side, :side, 0].astype(np.int32)
+    pictures = [
+        cv2.imdecode(np.frombuffer(overlay(square, shown), np.uint8), cv2.IMREAD_COLOR)
+        for shown in (np.zeros_like(labels), labels)
+    ]
+    if not described.output.operator:
+        grey = np.clip(255 * answer[0, ..., 0], 0, 255).astype(np.uint8)
+        large = cv2.resize(grey, (side, side), interpolation=cv2.INTER_NEAREST)
+        pictures[1] = cv2.applyColorMap(large, cv2.COLORMAP_VIRIDIS)
     cv2.imwrite(str(path), np.concatenate(pictures, axis=1))

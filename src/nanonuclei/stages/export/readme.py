@@ -49,8 +49,8 @@ def readme(
         _scaling(config.normalize),  # type: ignore[attr-defined]
         "\n".join(f"* {line}" for line in described.advice),
         "## What it answers",
-        _outputs(described),
-        *_operators(described),
+        _output(described),
+        *_operator(described),
         *_scripts(described),
         *_left_out(contents.left_out),
         "## Licence",
@@ -97,28 +97,24 @@ def _scaling(scaling: NormalizeConfig) -> str:
     )
 
 
-def _outputs(described: Described) -> str:
-    lines = []
-    for output in described.outputs:
-        names = ", ".join(channel.name for channel in output.channels)
-        then = f"; after the read-out: {', '.join(output.operator.channels)}" if output.operator else ""
-        lines.append(f"* `{output.name}`: {output.description}. Channels: {names}{then}.")
-    if described.sizes.stride > 1:
-        lines.append(f"* One pixel of the answer stands for {described.sizes.stride} x {described.sizes.stride} px.")
-    return "\n".join(lines)
+def _output(described: Described) -> str:
+    output, stride = described.output, described.sizes.stride
+    names = ", ".join(channel.name for channel in output.channels)
+    then = f" After the read-out: {', '.join(output.operator.channels)}." if output.operator else ""
+    scale = f" One pixel of the answer stands for {stride} x {stride} px." if stride > 1 else ""
+    return f"`{output.name}`: {output.description}. Channels: {names}.{then}{scale}"
 
 
-def _operators(described: Described) -> list[str]:
-    operators = [output.operator for output in described.outputs if output.operator]
-    if not operators:
+def _operator(described: Described) -> list[str]:
+    operator = described.output.operator
+    if operator is None:
         return []
-    first = operators[0]
-    settings = ", ".join(f"{name}={value}" for name, value in first.settings.items())
+    settings = ", ".join(f"{name}={value}" for name, value in operator.settings.items())
     return [
         "## Read-out",
-        f"`{OPERATOR}` holds the model's own read-out as the class `{first.name}` (operator `custom` of the format), "
-        f"with {settings}. It runs in Python with {', '.join(first.packages)}, and not in tools of Java: these get the "
-        "scores. Read the file before you let a tool run it.",
+        f"`{OPERATOR}` holds the model's own read-out as the class `{operator.name}` (operator `custom` of the "
+        f"format), with {settings}. It runs in Python with {', '.join(operator.packages)}, and not in tools of Java: these get "
+        "the scores. Read the file before you let a tool run it.",
     ]
 
 

@@ -46,7 +46,7 @@ class NanotubeExchange(Exchange):
         return Described(
             colours=("grey",),
             sizes=Sizes(geometry.patch, geometry.stride, geometry.stride, lost),
-            outputs=(maps,),
+            output=maps,
             structures=("tunneling nanotubes",),
             kind="detection",
             advice=advice,

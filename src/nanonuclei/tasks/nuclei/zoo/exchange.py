@@ -51,9 +51,8 @@ class NucleiExchange(Exchange):
         core = Channel("core" if with_core else "foreground again", 1 if with_core else 0, "same")
         if not with_core:
             core = Channel(core.name, 0, foreground.form)
-        maps = [foreground, *([core] if with_core else [])]
-        if config.target.diameter:
-            maps.append(Channel("diameter in px", num_channels - 1, "power", OCTAVES))
+        diameter = Channel("diameter in px", num_channels - 1, "power", OCTAVES)
+        channels = (foreground, core, *([diameter] if config.target.diameter else []))
         settings = {
             "with_core": with_core,
             "sliver": SLIVER,
@@ -65,17 +64,14 @@ class NucleiExchange(Exchange):
             inlined=READ_OUT,
             only_types=("nanonuclei.config.pixels",),
             settings=settings,
-            channels=("number of the nucleus", "score of the nucleus"),
+            channels=("number of the nucleus", "score of the nucleus", *(one.name for one in channels[2:])),
             packages=("numpy", "opencv-python-headless", "scipy", "scikit-image"),
         )
         cite = CITES.get(config.data.dataset)
         return Described(
             colours=("red", "green", "blue"),
             sizes=Sizes(2 * step, step),
-            outputs=(
-                Output("maps", "Scores of pixels, 0 to 1, and the diameter of the nucleus around each, px", maps),
-                Output("objects", "Nuclei, read off the first two maps", (foreground, core), operator),
-            ),
+            output=Output("objects", "Scores of pixels, and after the read-out the nuclei", channels, operator),
             structures=("nuclei",),
             kind="instance segmentation",
             advice=self._advice(),

@@ -13,7 +13,7 @@ from nanonuclei.imaging.types import Float32Array
 
 
 class ReadOut:
-    """Turns two maps into labelled nuclei.
+    """Turns maps into labelled nuclei.
 
     Args:
         with_core: Whether the second map is the score of the core of nuclei, not a second copy of the foreground.
@@ -30,10 +30,10 @@ class ReadOut:
         """Reads nuclei off maps.
 
         Args:
-            maps: ``(batch, height, width, 2)`` float32 in 0..1: foreground, core.
+            maps: ``(batch, height, width, 2 or more)`` float32; the first two in 0..1: foreground, core.
 
         Returns:
-            The same shape, float32: the number of the nucleus, 0 for background; and its score, 0..1.
+            The same shape, float32: number of the nucleus, 0 for background; its score, 0..1; the other maps as they are.
         """
         maps = np.asarray(maps, np.float32)
         return np.stack([self._read(image) for image in maps])
@@ -45,4 +45,5 @@ class ReadOut:
             scores = np.stack([np.float32(1.0) - foreground, core, np.zeros_like(core)], axis=-1)
         found = without_slivers(read_instances(scores, self._settings), thickness=self._sliver)
         labels = found.pixels()
-        return np.stack([labels, np.concatenate([[0.0], found.scores])[labels]], axis=-1).astype(np.float32)
+        read = np.stack([labels, np.concatenate([[0.0], found.scores])[labels]], axis=-1)
+        return np.concatenate([read, image[..., 2:]], axis=-1).astype(np.float32)
