@@ -113,8 +113,8 @@ def _operator(described: Described) -> list[str]:
     return [
         "## Read-out",
         f"`{OPERATOR}` holds the model's own read-out as the class `{operator.name}` (operator `custom` of the "
-        f"format), with {settings}. It runs in Python with {', '.join(operator.packages)}, and not in tools of Java: these get "
-        "the scores. Read the file before you let a tool run it.",
+        f"format), with {settings}. It runs in Python with {', '.join(operator.packages)}, and not in tools of Java: "
+        "these get the scores. Read the file before you let a tool run it.",
     ]
 
 

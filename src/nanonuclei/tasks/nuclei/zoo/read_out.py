@@ -33,7 +33,7 @@ class ReadOut:
             maps: ``(batch, height, width, 2 or more)`` float32; the first two in 0..1: foreground, core.
 
         Returns:
-            The same shape, float32: number of the nucleus, 0 for background; its score, 0..1; the other maps as they are.
+            The same shape, float32: number of the nucleus, 0 for background; its score, 0..1; the other maps as before.
         """
         maps = np.asarray(maps, np.float32)
         return np.stack([self._read(image) for image in maps])
