@@ -49,6 +49,8 @@ MISTAKES = {
         "label --images pictures --output pictures",
         "a new or empty folder, but pictures exists",
     ),
+    "format of a package": ("export --to onnx --output new.zip", "unknown format 'onnx'. Known: bioimageio."),
+    "existing package": ("export --output pictures/a.zip", "a new file, but pictures/a.zip exists"),
     "missing images": ("label --images nowhere --output new", "but nowhere is not there"),
 }
 """What is wrong, to the words of a command line and a part of the message."""
@@ -60,7 +62,8 @@ WORDS = {"compared recipe": ["--recipes", "unet unte"], "compared runs": ["--run
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistake_is_told_early_in_one_line_and_leaves_nothing(mistake: str, tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
-    (tmp_path / "pictures" / "a.png").write_bytes(b"")
+    for name in ("a.png", "a.zip"):
+        (tmp_path / "pictures" / name).write_bytes(b"")
     notes = tmp_path / "scratch" / "tune" / "old" / "keras-tuner" / "study.json"
     notes.parent.mkdir(parents=True)
     notes.write_text(json.dumps({"identity": {"train.batch_size": 1}}))

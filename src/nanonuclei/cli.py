@@ -17,6 +17,9 @@ DEFAULT_TASK = "nuclei"
 MODEL = "NAME | RUN_ID | models:/NAME@ALIAS | FOLDER"
 """How a model is named, see `serving.named.find_model`."""
 
+ZOO = ("bioimageio", "onnx")
+"""Packages of the extra that writes packages for other tools."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one stage.
@@ -42,9 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"Error: {without_password(str(error))}", file=sys.stderr)
             return 2
         if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("nanonuclei"):
+            missing = (error.name or "").partition(".")[0]
+            extras = "zoo" if missing in ZOO else "train,platform"
             print(
-                f"Error: this command needs the package {error.name}, which is not installed. Install all parts: "
-                'pip install "nanonuclei[train,platform,zoo]"',
+                f"Error: this command needs the package {missing}, which is not installed. Install all parts: "
+                f'pip install "nanonuclei[{extras}]"',
                 file=sys.stderr,
             )
             return 2
