@@ -13,10 +13,11 @@ import pytest
 
 from nanonuclei.errors import ExportError
 from nanonuclei.serving.named import OpenedModel, open_model
+from nanonuclei.stages.export.contents import fitted
 from nanonuclei.stages.export.one_file import one_file
 from nanonuclei.stages.shipped.small_images import small_images
 from nanonuclei.tasks import create_exchange, create_reader
-from nanonuclei.tasks.exchange import Operator, channel_of
+from nanonuclei.tasks.exchange import Exchange, Operator, Sizes, channel_of
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,19 @@ def test_read_out_in_one_file_needs_nothing_of_this_package_and_finds_the_same(
 def test_one_file_lacks_no_module_that_it_imports(operator: Operator) -> None:
     with pytest.raises(ExportError, match=r"imports nanonuclei\.imaging\.instances\. Name it among"):
         one_file(replace(operator, inlined=[name for name in operator.inlined if "instances" not in name]))
+
+
+def test_a_task_that_tells_nothing_of_its_network_is_described_by_its_channels() -> None:
+    described = Exchange(object()).described({}, 2)
+    assert [channel.name for channel in described.output.channels] == ["score0", "score1"]
+    assert (described.sizes.least, described.sizes.step, described.output.operator) == (64, 32, None)
+    assert Exchange(object()).shown(np.zeros((4, 5), np.uint8)).shape == (4, 5, 3)
+
+
+@pytest.mark.parametrize(("extent", "side"), [(10, 64), (64, 64), (95, 64), (96, 96), (200, 192)])
+def test_images_are_cut_to_a_size_that_a_network_takes(extent: int, side: int) -> None:
+    image = np.arange(extent * 100, dtype=np.uint8).reshape(extent, 100)
+    assert fitted(image, Sizes(64, 32)).shape == (side, 96)
 
 
 def scripts(opened: OpenedModel) -> dict[str, str]:

@@ -30,7 +30,7 @@ def unreferenced(working: Collection[tuple[str, str]] | None) -> list[Leftover]:
     folders = [path for path in sorted(place.glob("*")) if path.is_dir() and not path.name.startswith(PARTIAL)]
     if not folders or working is None:
         return []
-    used = set(_used())
+    used = set(_used([path.name for path in folders]))
     busy = tuple(f"{task}-{dataset}-" for task, dataset in working)
     return [
         of_path("prepared", path, REASON)
@@ -48,12 +48,17 @@ def folder_of(config: ExperimentConfig) -> Path | None:
     return prepared_folder(f"{config.task}-{name}", prepare._key(dataset, source))
 
 
-def _used() -> Iterator[str]:
-    """Yields the names of the folders that `params.yaml` leads to, with every recipe and every dataset that is here."""
+def _used(names: Collection[str]) -> Iterator[str]:
+    """Yields names of folders that `params.yaml` leads to, with every recipe and every dataset that is here.
+
+    Args:
+        names: Of the folders that there are; tasks and datasets that have none are passed over.
+    """
     place = with_shipped(RECIPES / "nothing.yaml").parent
     recipes = [None, *sorted({*RECIPES.glob("*.yaml"), *place.glob("*.yaml")})]
     for task in task_names():
-        for dataset in (SIMULATED, *dataset_type(task).locations):
+        datasets = (SIMULATED, *dataset_type(task).locations)
+        for dataset in (one for one in datasets if any(name.startswith(f"{task}-{one}-") for name in names)):
             for recipe in recipes:
                 try:
                     folder = folder_of(resolve(Choices(task, dataset, recipe), say=lambda _: None))
