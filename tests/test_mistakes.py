@@ -59,6 +59,8 @@ MISTAKES = {
         "the pipeline has no stage 'trian@nuclei'. Did you mean train@nuclei",
     ),
     "plots of nothing": ("plots --output drawn", "plots need the tables that the pipeline writes"),
+    "format of a package": ("export --to onnx --output new.zip", "unknown format 'onnx'. Known: bioimageio."),
+    "existing package": ("export --output pictures/a.zip", "a new file, but pictures/a.zip exists"),
     "missing images": ("label --images nowhere --output new", "but nowhere is not there"),
 }
 """What is wrong, to the words of a command line and a part of the message."""
@@ -75,7 +77,8 @@ def test_every_command_has_a_mistake() -> None:
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistake_is_told_early_in_one_line_and_leaves_nothing(mistake: str, tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
-    (tmp_path / "pictures" / "a.png").write_bytes(b"")
+    for name in ("a.png", "a.zip"):
+        (tmp_path / "pictures" / name).write_bytes(b"")
     notes = tmp_path / "scratch" / "tune" / "old" / "keras-tuner" / "study.json"
     notes.parent.mkdir(parents=True)
     notes.write_text(json.dumps({"identity": {"train.batch_size": 1}}))

@@ -17,6 +17,9 @@ DEFAULT_TASK = "nuclei"
 MODEL = "NAME | RUN_ID | models:/NAME@ALIAS | FOLDER"
 """How a model is named, see `serving.named.find_model`."""
 
+ZOO = ("bioimageio", "onnx")
+"""Packages of the extra that writes packages for other tools."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one stage.
@@ -42,9 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"Error: {without_password(str(error))}", file=sys.stderr)
             return 2
         if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("nanonuclei"):
+            missing = (error.name or "").partition(".")[0]
+            extras = "zoo" if missing in ZOO else "train,platform"
             print(
-                f"Error: this command needs the package {error.name}, which is not installed. Install all parts: "
-                'pip install "nanonuclei[train,platform]"',
+                f"Error: this command needs the package {missing}, which is not installed. Install all parts: "
+                f'pip install "nanonuclei[{extras}]"',
                 file=sys.stderr,
             )
             return 2
@@ -189,6 +194,22 @@ def _parser() -> argparse.ArgumentParser:
     ship.add_argument("--name", default="", help="of the folder (the task's)")
     _settings_option(ship)
     ship.set_defaults(run=commands.run_ship)
+
+    export = stages.add_parser("export", help="write a model as a package for tools of others")
+    export.add_argument(
+        "--model", type=_or_default, default=DEFAULT_TASK, metavar=MODEL, help="the one that comes along (%(default)s)"
+    )
+    export.add_argument("--to", default="bioimageio", metavar="FORMAT", help="bioimageio (%(default)s)")
+    export.add_argument("--output", required=True, metavar="FILE", help="zip to make")
+    export.add_argument("--authors", default="", metavar="NAMES", help="separated by semicolons")
+    export.add_argument("--licence", default="", metavar="SPDX", help="of the package, such as CC-BY-4.0")
+    export.set_defaults(run=commands.run_export)
+
+    clean = stages.add_parser("clean", help="list what killed processes and deleted runs left over, or remove it")
+    clean.add_argument(
+        "--apply", type=_switch, nargs="?", const=True, default=False, metavar="BOOL", help="remove it (only list it)"
+    )
+    clean.set_defaults(run=commands.run_clean)
 
     tune = stages.add_parser("tune", help="search for better settings, on one machine or many")
     _experiment_options(tune)

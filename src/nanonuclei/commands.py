@@ -216,6 +216,26 @@ def run_ship(options: argparse.Namespace) -> None:
     ship(reference, name=options.name)
 
 
+def run_export(options: argparse.Namespace) -> None:
+    """Writes a model as a package for tools of others."""
+    from nanonuclei.stages.export.request import Publication, check_export
+
+    output = Path(options.output)
+    check_export(output, to=options.to)
+    _check_model(options.model)
+    with native_messages_hidden():
+        from nanonuclei.stages.export.export import export
+    names = tuple(name.strip() for name in options.authors.split(";") if name.strip())
+    export(options.model, output, publication=Publication(names, options.licence))
+
+
+def run_clean(options: argparse.Namespace) -> None:
+    """Lists or removes what is left over."""
+    from nanonuclei.stages.clean.clean import clean
+
+    clean(apply=options.apply)
+
+
 def run_tune(options: argparse.Namespace) -> None:
     """Searches for better settings."""
     from nanonuclei.stages.settings import recipe_of, resolve

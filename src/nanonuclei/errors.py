@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 
 _PASSWORD = re.compile(r"(://[^:/@\s]*):[^@/\s]+@")
+_TOKEN = re.compile(r"(https?://)[^:/@\s]+@")
+"""A name without a password in an address of the web is a token: git hosts take one so."""
 
 
 class NanonucleiError(Exception):
@@ -47,5 +49,5 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
 
 
 def without_password(text: str) -> str:
-    """Returns a text whose URLs show ``***`` in place of a password."""
-    return _PASSWORD.sub(r"\1:***@", text)
+    """Returns a text whose URLs show ``***`` in place of a password or token."""
+    return _TOKEN.sub(r"\1***@", _PASSWORD.sub(r"\1:***@", text))

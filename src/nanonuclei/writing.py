@@ -131,20 +131,27 @@ def remove_leftovers(folder: Path) -> list[Path]:
     """
     removed = []
     for own in sorted(folder.glob(f"{PARTIAL}*")):
-        if not own.is_dir():
-            continue
-        lock = FileLock(own / HELD, blocking=False)
-        if (own / HELD).exists():
-            try:
-                lock.acquire()
-            except (Timeout, OSError):
-                continue
-        elif time.time() - own.stat().st_mtime < ABANDONED_SECONDS:
-            continue
-        lock.release()
-        shutil.rmtree(own, ignore_errors=True)
-        removed.append(own)
+        if own.is_dir() and is_abandoned(own):
+            shutil.rmtree(own, ignore_errors=True)
+            removed.append(own)
     return removed
+
+
+def is_abandoned(path: Path) -> bool:
+    """Tells whether a file or folder with a temporary name is nobody's: its process was killed.
+
+    A folder that is being made is held by a lock; one without a lock, and a file, are nobody's a day after their last
+    change.
+    """
+    if (path / HELD).exists():
+        lock = FileLock(path / HELD, blocking=False)
+        try:
+            lock.acquire()
+        except (Timeout, OSError):
+            return False
+        lock.release()
+        return True
+    return time.time() - path.stat().st_mtime >= ABANDONED_SECONDS
 
 
 def check_new_folder(path: Path) -> None:

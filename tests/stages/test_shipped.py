@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from nanonuclei.errors import ConfigError, DataError, TrackingError
 from nanonuclei.serving.named import find_model, open_model
 from nanonuclei.serving.shipped.places import shipped_names
 from nanonuclei.serving.shipped.provenance import FORMAT, folder_sha256, read_provenance
+from nanonuclei.stages.export.export import export
 from nanonuclei.stages.shipped import register
 from nanonuclei.stages.shipped.adopt import adopt
 from nanonuclei.stages.shipped.register import promote_named
@@ -291,3 +293,25 @@ def test_wrong_words_are_told_with_exit_code_2(
     code, text = told(capsys, *words)
     assert code == 2
     assert message in text
+
+
+# bioimageio.spec 0.5.12 leaves the files that it reads to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+@pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")
+def test_a_run_becomes_a_package_for_other_tools_that_tells_what_made_it(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(made.project)
+    said: list[str] = []
+    path = export(made.run, tmp_path / "package.zip", say=said.append)
+    with zipfile.ZipFile(path) as archive:
+        description, text = yaml.safe_load(archive.read("rdf.yaml")), archive.read("README.md").decode()
+    assert set(description["weights"]) == {"onnx", "tensorflow_saved_model_bundle"}
+    assert not [line for line in said if line.startswith("Left out")]
+    assert any("asks for authors and a licence" in line for line in said)
+    assert description["config"]["nanonuclei"]["run"] == made.run
+    assert description["inputs"][0]["axes"][1]["size"] == {"min": 4, "step": 2}
+    assert "Trained on simulated: " in text
+    assert "| foreground IoU |" in text
+    assert "has not told its licence" in text

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nanonuclei.tasks.base import Reader, Task
     from nanonuclei.tasks.dataset import Dataset
     from nanonuclei.tasks.values import Control
+    from nanonuclei.tasks.exchange import Exchange
 
 GROUP = "nanonuclei.tasks"
 """The group of entry points by which other packages add tasks."""
@@ -93,6 +94,16 @@ def create_task(config: ExperimentConfig) -> Task:
     """Returns the task that a config is for; imports Keras."""
     task: Task = _part(config.task, "TASK")(config)
     return task
+
+
+def create_exchange(config: ExperimentConfig) -> Exchange:
+    """Returns how the networks of a task are described to tools of others; imports no Keras."""
+    if _has(config.task, "EXCHANGE"):
+        own: Exchange = _part(config.task, "EXCHANGE")(config)
+        return own
+    from nanonuclei.tasks.exchange import Exchange
+
+    return Exchange(config)
 
 
 def _has(task: str, name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 
 import psutil
 from mlflow.entities import Run, RunStatus
@@ -13,6 +14,8 @@ from mlflow.tracking import MlflowClient
 
 TAG = "processes"
 """Tag of a run: the processes that work on it, each as ``HOST:ID:START``, separated by spaces."""
+ENTRY_POINT = "mlflow.project.entryPoint"
+"""Tag of a run that `mlflow run` made."""
 
 
 def process_tag(run: Run) -> dict[str, str]:
@@ -31,15 +34,56 @@ def close_dead_runs() -> list[str]:
     A process that was killed with ``kill -9`` cannot end its run. Runs of other machines are left alone. Nothing is
     raised where the tracking server does not answer: the caller's own work will tell.
     """
-    client, closed = MlflowClient(), []
+    closed: list[str] = []
     with contextlib.suppress(MlflowException):
-        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-        query = f"attributes.status = 'RUNNING' and tags.{TAG} LIKE '%{socket.gethostname()}:%'"
-        for run in client.search_runs(experiments, query):
-            if all(_is_gone(name) for name in run.data.tags[TAG].split()):
-                client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
-                closed.append(str(run.info.run_id))
+        for run in dead_runs():
+            closed.append(close(run))
     return closed
+
+
+def dead_runs() -> list[Run]:
+    """Returns the runs in the state RUNNING whose processes were all of this machine and are gone.
+
+    Raises:
+        MlflowException: The tracking server does not answer.
+    """
+    query = f"attributes.status = 'RUNNING' and tags.{TAG} LIKE '%{socket.gethostname()}:%'"
+    return [run for run in _running(query) if all(_is_gone(name) for name in run.data.tags[TAG].split())]
+
+
+def unborn_runs(*, seconds: float) -> list[Run]:
+    """Returns the runs that `mlflow run` made for a program that never began: its environment could not be made.
+
+    They are in the state RUNNING, began more than `seconds` ago, and no process of this platform worked on them.
+
+    Raises:
+        MlflowException: The tracking server does not answer.
+    """
+    before = round((time.time() - seconds) * 1000)
+    found = _running(f"attributes.status = 'RUNNING' and attributes.start_time < {before}")
+    return [run for run in found if ENTRY_POINT in run.data.tags and not {TAG, "stage"} & set(run.data.tags)]
+
+
+def working_runs() -> list[Run]:
+    """Returns the runs in the state RUNNING that may still be worked on.
+
+    Raises:
+        MlflowException: The tracking server does not answer.
+    """
+    dead = {run.info.run_id for run in dead_runs()}
+    return [run for run in _running("attributes.status = 'RUNNING'") if run.info.run_id not in dead]
+
+
+def close(run: Run) -> str:
+    """Ends a run as KILLED; returns its id."""
+    MlflowClient().set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
+    return str(run.info.run_id)
+
+
+def _running(query: str) -> list[Run]:
+    client = MlflowClient()
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    return list(client.search_runs(experiments, query))
 
 
 def _name(pid: int) -> str:

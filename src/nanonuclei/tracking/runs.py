@@ -108,7 +108,7 @@ def stage_run(
             mlflow.set_tag("mlflow.runName", name)
         parent = os.environ.get(PARENT_VARIABLE)
         own = {"stage": stage, **git_tags(), **({PARENT: parent} if parent else {}), **tags}
-        mlflow.set_tags({**own, **_where_it_belongs(own), **process_tag(run)})
+        mlflow.set_tags({**_redacted(run.data.tags), **own, **_where_it_belongs(own), **process_tag(run)})
         yield run_id
     except BaseException as error:
         if isinstance(error, SystemExit) or interrupted(error):
@@ -149,6 +149,12 @@ def identity_tags(config: ExperimentConfig, *, recipe: str = "") -> dict[str, st
     """
     named = {"recipe": recipe} if recipe else {}
     return {"task": config.task, "dataset.name": config.data.dataset, "seed": str(config.seed), **named}
+
+
+def _redacted(tags: Mapping[str, str]) -> dict[str, str]:
+    """Returns the tags that hold a password or token, without it: MLflow stores the address of git's remote."""
+    clean = {name: without_password(value) for name, value in tags.items()}
+    return {name: value for name, value in clean.items() if value != tags[name]}
 
 
 def _where_it_belongs(tags: Mapping[str, str]) -> dict[str, str]:

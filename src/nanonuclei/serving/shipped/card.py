@@ -47,7 +47,7 @@ def card(
         "## Weights and licence",
         weights_licence(settings),
         "## How it was made",
-        _making(training, provenance.half_difference),
+        making(training, provenance.half_difference),
         "## Scores on the test images",
         "By the network in float32, with 95 % bootstrap intervals over fields of view. No test image was trained on, "
         "and no setting was chosen by one.",
@@ -79,16 +79,26 @@ def _cell(score: Score | None) -> str:
     return f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})"
 
 
-def _making(training: Training, half_difference: float) -> str:
+def making(training: Training, half_difference: float) -> str:
+    """Returns how weights came about, as sentences.
+
+    Args:
+        training: The training.
+        half_difference: Largest difference of a score to the network in float32; not told where 0.
+    """
     hardware = training.hardware
     where = f"{hardware.get('num_devices', '1')} {hardware.get('device', '')} ({hardware.get('name', 'not known')}"
     machine = f"{where}, {hardware.get('backend', '')}, {hardware.get('precision', '')})"
     commit = f"commit `{training.commit[:12]}`" if training.commit else "a commit that is not known"
     run = f"run `{training.run}` at {commit}"
     by = f"`benchmarks/train_here.py`; `adopt` made {run} of its weights" if training.elsewhere else f"`train`, {run}"
+    halved = (
+        f" Large arrays of weights are stored as float16 and computed with in float32: scores of pixels differ by "
+        f"{half_difference:.1g} at most on the images that were compared. Written by `python src/nanonuclei ship`."
+        if half_difference
+        else ""
+    )
     return (
         f"Trained in {training.seconds / 60:.1f} minutes and {training.epochs} epochs on {machine}, seed "
-        f"{training.seed}, by {by}. Thresholds were chosen on the validation images. Large arrays of weights are "
-        f"stored as float16 and computed with in float32: scores of pixels differ by "
-        f"{half_difference:.1g} at most on the images that were compared. Written by `python src/nanonuclei ship`."
+        f"{training.seed}, by {by}. Thresholds were chosen on the validation images.{halved}"
     )

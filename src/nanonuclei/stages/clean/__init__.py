@@ -1,0 +1,1 @@
+"""Finds and removes what killed processes and deleted runs left over."""

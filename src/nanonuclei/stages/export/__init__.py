@@ -1,0 +1,1 @@
+"""Gives a trained model to tools of others, in their formats."""
