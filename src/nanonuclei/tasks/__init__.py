@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from nanonuclei.config.experiment import ExperimentConfig
     from nanonuclei.tasks.base import Reader, Task
     from nanonuclei.tasks.dataset import Dataset
-    from nanonuclei.tasks.values import Control
     from nanonuclei.tasks.exchange import Exchange
+    from nanonuclei.tasks.values import Control
 
 GROUP = "nanonuclei.tasks"
 """The group of entry points by which other packages add tasks."""
