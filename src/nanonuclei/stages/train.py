@@ -25,6 +25,7 @@ from nanonuclei.invocation import command
 from nanonuclei.serving.folder import NETWORK, stored_task
 from nanonuclei.serving.store import log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
+from nanonuclei.stages.finetune.start import Start, start_of_run, started
 from nanonuclei.stages.open_settings import decided_on_validation
 from nanonuclei.stages.places import DATA, LOCK, PARAMS, run_folder
 from nanonuclei.stages.prepare import prepared_dataset
@@ -53,14 +54,17 @@ def train(
     *,
     resume: str | None = None,
     recipe: str = "",
+    start: Start | None = None,
     say: Callable[[str], None] = print,
 ) -> str:
     """Trains, evaluates on the test split and logs the model.
 
     Args:
-        config: With `data.dataset` decided; None with `resume`, whose own config is used.
+        config: With `data.dataset` decided; None with `resume`, whose own config is used. Where its `network.weights`
+            name a model, the training begins with that one, and network, target and loss are those of the model.
         resume: Id of a run whose training was cut off, in this folder. A finished run is left as it is.
         recipe: Name of the recipe that the config was made with, for names and tags.
+        start: What the training begins with; None: as the config says, or the run to resume.
         say: Told what the user should read.
 
     Returns:
@@ -79,8 +83,11 @@ def train(
             return resume
     if config is None:
         config = _config_of(resume)
+    elif start is None:
+        config, start = started(config)
     create_task(config).check()  # now and not once images have been made, or the training is over
     tags, name = identity_tags(config, recipe=recipe), run_name(config, recipe)
+    tags |= start.tags() if start else {}
     with contextlib.ExitStack() as held:
         if resume:  # before the run is touched, which may be somebody's at work
             held.enter_context(alone(run_folder(resume)))
@@ -93,7 +100,9 @@ def train(
         say(f"Run {run_id}")
         catalog, source = prepared_dataset(config, say=say)
         log_inputs(config, catalog, source, folder=folder)
-        result = run_fit(config, catalog, folder=folder, run_id=run_id)
+        if resume:
+            start = start_of_run(run.data.tags, new=len(training_samples(catalog, config)))
+        result = run_fit(config, catalog, folder=folder, run_id=run_id, start=start)
         mlflow.log_figure(learning_curves(result.history, best_epoch=result.best_epoch), "figures/learning_curves.png")
         table = conclude(config, result.model, catalog, folder=folder, say=say)
         mlflow.set_tag(FINISHED, "true")
@@ -199,9 +208,13 @@ def log_inputs(config: ExperimentConfig, catalog: Catalog, source: Path, *, fold
         mlflow.log_artifact(str(LOCK), "environment")
 
 
-def run_fit(config: ExperimentConfig, catalog: Catalog, *, folder: Path, run_id: str) -> FitResult:
+def run_fit(
+    config: ExperimentConfig, catalog: Catalog, *, folder: Path, run_id: str, start: Start | None = None
+) -> FitResult:
     """Trains inside the active run: every epoch's metrics are sent to it as they come."""
-    task = create_task(config)
+    task, samples = create_task(config), training_samples(catalog, config)
+    if start:
+        task, samples = start.begun(task), start.samples(samples)
     lines: list[str] = []
     task.build_network().summary(print_fn=lambda line, **_: lines.append(line), line_length=110)
     mlflow.log_text("\n".join(lines), "model_summary.txt")
@@ -214,7 +227,7 @@ def run_fit(config: ExperimentConfig, catalog: Catalog, *, folder: Path, run_id:
                     sender.send(step, {name: values[step - 1] for name, values in state["history"].items()})
         result = fit(
             task,
-            training_samples(catalog, config),
+            samples,
             validation_samples(catalog, config),
             workdir=folder,
             on_epoch=sender.send,
