@@ -1,9 +1,9 @@
 """A Keras network with the weights of a network in ONNX form, so that a model which comes along can be trained on.
 
-The ONNX form holds no Keras weights: batch normalisation is folded into the convolutions before it, standardized kernels
-are constants, large arrays are halved. What is read back is therefore not the old weights but a network with the same
-answers: kernels as they are served, brought to the norm of newly drawn ones, and scale and shift of what follows them
-in batch normalisation of mean 0 and variance 1.
+The ONNX form holds no Keras weights: batch normalisation is folded into the convolutions before it, standardized
+kernels are constants, large arrays are halved. What is read back is therefore not the old weights but a network with
+the same answers: kernels as they are served, brought to the norm of newly drawn ones, with scale and shift in a batch
+normalisation of mean 0 and variance 1.
 """
 
 from __future__ import annotations

@@ -69,6 +69,7 @@ class Dataset(ABC):
         config: The experiment.
         noun: What an object is called.
         locations: Real datasets: name, and file or folder below `data/`.
+        by_name: Those of `locations` that are used where they are named alone: ``auto`` passes over them.
         licences: Origin and licence of each dataset.
         size_name: What `object_sizes` measures, px.
         pipeline: The dataset of the task's pipeline.
@@ -80,6 +81,7 @@ class Dataset(ABC):
 
     noun: ClassVar[Noun]
     locations: ClassVar[Mapping[str, str]] = {}
+    by_name: ClassVar[frozenset[str]] = frozenset()
     licences: ClassVar[Mapping[str, str]] = {}
     size_name: ClassVar[str] = "area"
     pipeline: ClassVar[str] = SIMULATED

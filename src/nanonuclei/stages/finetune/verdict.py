@@ -94,4 +94,4 @@ def _shown(rows: pd.DataFrame, names: Mapping[str, str]) -> str:
         ]
         for row in rows.to_dict("records")
     ]
-    return table(lines, head)
+    return table(lines, header=head)
