@@ -4,11 +4,11 @@
         [--model nuclei] [--test 30] [--old 40] [--set PATH=VALUE ...] [--out scratch/finetune-looks]
 
 The look is a change of `perturbations.py`, made of the fluorescence images of the validation split of PREPARED, which
-the model that comes along was not trained on. The last `--test` of them are held out, two say when a training ends, and of
-the others as many as hold the asked number of nuclei are trained on, beside 64 unchanged training images that are shown
-again. Settings are those of the model and of `recipes/finetune.yaml`, changed by `--set`. The table tells AP at IoU 0.5
-(pooled) on the held-out images and on the first `--old` test images, unchanged, before and after, and the minutes of the
-training on this machine. Each row is printed and written when it is done.
+the model that comes along was not trained on. The last `--test` of them are held out, two say when a training ends, and
+of the others as many as hold the asked number of nuclei are trained on, beside 64 unchanged training images that are
+shown again. Settings are those of the model and of `recipes/finetune.yaml`, changed by `--set`. The table tells AP at
+IoU 0.5 (pooled) on the held-out images and on the first `--old` test images, unchanged, before and after, and the
+minutes of the training on this machine. Each row is printed and written when it is done.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import numpy as np
 
 from nanonuclei.data.corrected.manifest import PICTURES, PREDICTED
 from nanonuclei.data.files.numeric import as_stored
-from nanonuclei.imaging.types import Image, Int32Array, UInt8Array
+from nanonuclei.imaging.types import Image, UInt8Array
 from nanonuclei.report.exports.found import Found
 from nanonuclei.report.exports.geojson import geojson
 from nanonuclei.report.exports.imagej_roi import imagej_rois
@@ -51,21 +51,21 @@ def _for_qupath(found: Found) -> Given:
         feature["properties"] |= {"objectType": "annotation", "isLocked": False}
     name = f"{IMAGES}/{found.name}.geojson"
     content = (json.dumps(tree, ensure_ascii=False) + "\n").encode()
-    return Given({**_images(found, found.instances.pixels()), name: content}, name)
+    return Given({**_images(found), name: content}, name)
 
 
 def _for_fiji(found: Found) -> Given:
     name = f"{IMAGES}/{found.name}.zip"
-    return Given({**_images(found, found.instances.pixels()), name: imagej_rois(found)}, name)
+    return Given({**_images(found), name: imagej_rois(found)}, name)
 
 
 def _for_label_studio(found: Found) -> Given:
-    results, shown = pre_annotations(found.instances, noun=found.noun, prefix=found.name)
+    results = pre_annotations(found.instances, noun=found.noun, prefix=found.name)
     picture = f"{PICTURES}/{found.name}.png"
-    height, width = shown.shape
+    height, width = found.image.shape[:2]
     data = {"image": LOCAL_FILES + quote(picture), "name": found.name, "height": height, "width": width}
     task = {"data": data, "predictions": [{"result": results}]}
-    return Given({**_images(found, shown), picture: _png(stretched(found.image))}, task=task)
+    return Given({**_images(found), picture: _png(stretched(found.image))}, task=task)
 
 
 PROGRAMS: Mapping[str, Callable[[Found], Given]] = {
@@ -110,10 +110,10 @@ def stretched(image: Image) -> UInt8Array:
     return np.asarray(np.clip(np.rint(scaled), 0, 255), np.uint8)
 
 
-def _images(found: Found, predicted: Int32Array) -> dict[str, bytes]:
+def _images(found: Found) -> dict[str, bytes]:
     return {
         f"{IMAGES}/{found.name}.png": _png(as_stored(found.image)),
-        f"{PREDICTED}/{found.name}.png": grey_png(predicted.astype(np.uint16)),
+        f"{PREDICTED}/{found.name}.png": grey_png(found.instances.pixels().astype(np.uint16)),
     }
 
 
