@@ -46,7 +46,7 @@ def quiet(_: str) -> None:
 def lab(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose gate small networks can pass, and models that are said to serve; another test starts them."""
     tree = yaml.safe_load((project / "params.yaml").read_text())
-    loose = {"least": {"iou": 0.0}, "most": {}, "compared": "iou", "min_images": 1, "bootstrap": 50}
+    loose = {"least": {"iou": 0.0}, "most": {}, "compared": "iou", "min_images": 1, "bootstrap": 100}
     tree["gate"]["nuclei"] |= {**loose, "min_gain": -1.0, "min_gain_low": -1.0, "max_loss": 1.0}
     (project / "params.yaml").unlink()
     (project / "params.yaml").write_text(yaml.safe_dump(tree))
