@@ -4,9 +4,9 @@
 
 PREPARED is a folder of prepared images, whose truth is known. An error is a nucleus that is missed or wrongly found, at
 IoU 0.5. Chance is the share of errors in half of the images, drawn at random 10,000 times: its mean and its 97.5th
-percentile. The same is told of the share of wrong nuclei per image, so that images with many nuclei do not decide. Beside
-the order of `correct`, by the mean score, stand two others: by the pixels whose score is within 0.2 of the threshold, as a
-share of the foreground, and by the sum of what the scores lack to 1.
+percentile. The same is told of the share of wrong nuclei per image, so that images with many nuclei do not decide.
+Beside the order of `correct`, by the mean score, stand two others: by the pixels whose score is within 0.2 of the
+threshold, as a share of the foreground, and by the sum of what the scores lack to 1.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main() -> None:
         rng, numbers = np.random.default_rng(0), np.array(list(values.values()), np.float64)
         chance = [rng.permutation(numbers)[:half].sum() / numbers.sum() for _ in range(DRAWS)]
         print(
-            f"{what}, at random: {np.mean(chance):.3f}, at most {np.percentile(chance, 97.5):.3f} in 97.5 % of the draws"
+            f"{what}, at random: {np.mean(chance):.3f}, at most {np.percentile(chance, 97.5):.3f} in 97.5 % of draws"
         )
         for name, order in orders.items():
             print(f"{what}, {name}: {sum(values[one] for one in order[:half]) / numbers.sum():.3f}")

@@ -92,4 +92,4 @@ def _holds(geometry: Mapping[str, Any], middles: list[Point]) -> bool:
         return False
     x0, y0, x1, y1 = area.bounds
     near = [p for p in middles if x0 <= p.x <= x1 and y0 <= p.y <= y1]
-    return sum(area.contains(p) for p in near) >= REGION
+    return sum(bool(area.contains(p)) for p in near) >= REGION

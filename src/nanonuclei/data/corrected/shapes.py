@@ -67,7 +67,7 @@ def pixels(shape: Shape, size: tuple[int, int]) -> NDArray[np.intp]:
         y, x = inside_of(ring[:, 1] - 0.5 - y0, ring[:, 0] - 0.5 - x0, part.shape)
         part[y, x] ^= True
     y, x = np.nonzero(part)
-    return (y + y0) * width + x + x0
+    return np.asarray((y + y0) * width + x + x0, np.intp)
 
 
 def problem(shape: Shape, size: tuple[int, int]) -> str:
