@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -89,7 +90,7 @@ def _assign(files: Files, name: str, images: Mapping[str, Corrected], problems: 
             raise DataError("no JSON. Export it again") from error
         if is_label_studio(tree):
             for picture, drawn in read_label_studio(tree).items():
-                _put(images, _key_among(picture, images), name, lambda size, drawn=drawn: paint(drawn, size))
+                _put(images, _key_among(picture, images), name, partial(paint, drawn))
             return
         if not is_geojson(tree):
             return  # a file of another program

@@ -65,15 +65,19 @@ def fetch_mine(source: str, data: Path, *, report: Callable[[str], None] = print
             f"source must be the path of a folder or zip of corrected images, got {source!r}, which does not exist"
         )
     target = data / MINE_ARCHIVE
-    results, problems = [], []
+    results: list[_Result] = []
+    problems: list[BadSample] = []
     with open_files(path) as files:
         manifest = read_manifest(files.read(MANIFEST)) if MANIFEST in files.names else None
         images, lost = group(files)
         problems += [BadSample(name, name, text) for name, text in lost]
         untouched = sum(not _saved(one, files, manifest) for one in images.values())
         for one in images.values():
-            for result in _read(one, files, manifest):
-                (results if isinstance(result, _Result) else problems).append(result)
+            for read in _read(one, files, manifest):
+                if isinstance(read, _Result):
+                    results.append(read)
+                else:
+                    problems.append(read)
     table = problems_table(problems) if problems else ""
     if not results:
         raise DataError(_nothing(path, images, untouched, manifest, table))
