@@ -34,7 +34,13 @@ from nanonuclei.tracking.registry import CHAMPION, at_alias
 from nanonuclei.tracking.runs import existing_run
 
 SIMULATED = {"data.dataset": "simulated", "data.simulated.num_images": 12, "data.simulated.size": 64}
-SHORT = ["train.epochs=2", "train.steps_per_epoch=3", "train.batch_size=2", "train.warmup_epochs=0"]
+SHORT = [
+    "train.epochs=2",
+    "train.steps_per_epoch=3",
+    "train.batch_size=2",
+    "train.patch_size=32",
+    "train.warmup_epochs=0",
+]
 NUM_IMAGES = 8
 
 

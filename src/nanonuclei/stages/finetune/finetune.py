@@ -22,9 +22,6 @@ from nanonuclei.stages.train import train
 from nanonuclei.tasks import dataset_type
 from nanonuclei.tasks.dataset import SIMULATED
 
-RECIPE = "finetune"
-"""Recipe with what is changed of the settings of the model."""
-
 CHANGEABLE = (Role.DATA, Role.TRAINING, Role.MACHINE, Role.READING, Role.SCORING)
 """Roles of the settings that may be changed: all but those of the network and its loss."""
 
@@ -39,7 +36,7 @@ def finetune(
     """Trains a stored model on new images for some minutes, and compares it with what it was.
 
     Old training images are shown again beside the new ones where they are at hand. The training ends early where the
-    new validation images gain nothing more. Settings are those of the model, changed by the recipe `RECIPE`.
+    new validation images gain nothing more. Settings are those of the model, changed by the recipe of the task.
 
     Args:
         dataset: Name of the new images, such as ``mine``.
@@ -59,17 +56,23 @@ def finetune(
     task, known = start.config.task, {SIMULATED, *dataset_type(start.config.task).locations}
     if dataset not in known:
         raise ConfigError(f"unknown dataset {dataset!r} of {task}. {nearest_name(dataset, known)}")
+    recipe = dataset_type(task).finetune_recipe
+    if not recipe:
+        raise ConfigError(
+            f"models of {task} have no recipe of a fine-tuning. Begin a training with {model}: "
+            f"`{command('train', task=task, set=f'network.weights={start.reference}')}`"
+        )
     given = parse_settings(settings)
     check_changeable(start.config, given, roles=CHANGEABLE, stage="finetune")
-    recipe = read_recipe(RECIPE, task=task, params=PARAMS)
-    config = with_settings(start.config, {**recipe, "data.dataset": dataset, **given})
+    changed = read_recipe(recipe, task=task, params=PARAMS)
+    config = with_settings(start.config, {**changed, "data.dataset": dataset, **given})
     catalog, _ = prepared_dataset(config, say=say)
     new, val = training_samples(catalog, config), validation_samples(catalog, config)
     old = old_dataset(start, dataset)
     if old:
         start = with_replay(start, old, new=len(new), say=say)
     say(_begins(start, model, (len(new), len(val), len(catalog.split("test"))), old))
-    run_id = train(config, recipe=RECIPE, start=start, say=say)
+    run_id = train(config, recipe=recipe, start=start, say=say)
     sets = {f"the held-out images of {dataset}": catalog.split("test")}
     if old and (images := old_catalog(start.config, old, say=lambda _: None)) is not None:
         sets[f"the test images of {old}"] = images.split("test")

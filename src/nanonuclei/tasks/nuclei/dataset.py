@@ -32,6 +32,7 @@ class NucleiDataset(Dataset):
     }
     pipeline = DSB2018
     simulated_recipe = "simulated"
+    finetune_recipe = "finetune"
     code = (
         "sources/dsb2018.py",
         "sources/mask_files.py",
