@@ -14,6 +14,8 @@ from tests.conftest import disc_labels
 from tests.stages.bright_model import bright_model
 
 from nanonuclei.config.params import with_settings
+from nanonuclei.engine.devices import Hardware
+from nanonuclei.engine.train import FitResult
 from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.imaging.instances import from_labels
 from nanonuclei.report.exports.outlines import outlines
@@ -27,7 +29,7 @@ from nanonuclei.stages.predict.predict import predict
 from nanonuclei.stages.predict.request import Request
 from nanonuclei.stages.promote import promote
 from nanonuclei.stages.samples import training_samples
-from nanonuclei.stages.train import train
+from nanonuclei.stages.train import _better_of, train
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tracking.lineage import trace
 from nanonuclei.tracking.registry import CHAMPION, at_alias
@@ -125,6 +127,7 @@ def test_a_model_learns_from_corrections_and_becomes_champion(lab: Path, parent:
     assert run.data.tags["parent.model"].startswith("models:/m-")
     assert run.data.tags["replayed.dataset"] == "simulated"
     assert run.data.tags["finetune.verdict"] == verdict.sentence
+    assert run.data.metrics["start/val_loss"] > 0
     assert {"finetune/new/ap50_pooled_difference", "finetune/old/ap50_pooled_difference"} <= set(run.data.metrics)
     assert run.data.params["network.depth"] == "1"  # that of the model, not of params.yaml
 
@@ -173,6 +176,17 @@ def test_new_images_are_repeated_until_they_are_as_many_as_the_old_ones(
     assert mixed.replayed_name == "simulated"
     shown = mixed.samples(new)
     assert sum(sample in new for sample in shown) == pytest.approx(len(mixed.replayed), abs=1)
+
+
+def test_the_model_stays_as_it_was_where_no_epoch_is_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: dict[str, float] = {}
+    monkeypatch.setattr(mlflow, "log_metric", logged.__setitem__)
+    hardware = Hardware("tensorflow", "cpu", "a processor", 1, "float32")
+    result = FitResult("trained", {"val/loss": [0.5, 0.3]}, 2, 1.0, hardware)
+    assert _better_of(result, 0.4, lambda: "begun") is result
+    kept = _better_of(result, 0.2, lambda: "begun")
+    assert (kept.model, kept.best_epoch) == ("begun", 0)
+    assert logged == {"start/val_loss": 0.2}
 
 
 @pytest.mark.parametrize("weights", ["none", "imagenet", "edges", "recipes"])

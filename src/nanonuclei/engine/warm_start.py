@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from nanonuclei.data.catalog import SampleRef
 from nanonuclei.engine.export import load_network
 from nanonuclei.engine.from_onnx import network_from_onnx
 from nanonuclei.errors import ConfigError
@@ -41,10 +42,20 @@ class StartedFrom:
 
     def build_model(self) -> keras.Model:
         """Returns the network with the given weights, compiled for the first phase."""
-        model = self._task.build_network()
-        model.set_weights(self._weights)
+        model = self.unchanged()
         self.compile_for(model, phases(self._task.config.train)[0])
         return model
+
+    def unchanged(self) -> keras.Model:
+        """Returns the network with the given weights, not compiled."""
+        model = self._task.build_network()
+        model.set_weights(self._weights)
+        return model
+
+    def loss_at_start(self, val: Sequence[SampleRef]) -> float:
+        """Returns the validation loss of the given weights, as the epochs of a training tell theirs."""
+        batches = self._task.batches(val, training=False)
+        return float(self.build_model().evaluate(batches, verbose=0, return_dict=True)["loss"])
 
     def compile_for(self, model: keras.Model, phase: Phase) -> None:
         """Compiles as the task does, and freezes batch normalisation."""
