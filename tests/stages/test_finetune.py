@@ -29,7 +29,7 @@ from nanonuclei.stages.predict.predict import predict
 from nanonuclei.stages.predict.request import Request
 from nanonuclei.stages.promote import promote
 from nanonuclei.stages.samples import training_samples
-from nanonuclei.stages.train import _better_of, train
+from nanonuclei.stages.train import _better_of
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tracking.lineage import trace
 from nanonuclei.tracking.registry import CHAMPION, at_alias
@@ -146,21 +146,21 @@ def test_a_model_learns_from_corrections_and_becomes_champion(lab: Path, parent:
         finetune("mine", model=run_id, settings=["network.depth=2"], say=quiet)
 
 
-@pytest.mark.slow
-def test_a_training_can_begin_with_a_stored_model(lab: Path, parent: str, served_config: NucleiExperiment) -> None:
-    config = with_settings(served_config, {**SIMULATED, "train.epochs": 1, "network.weights": parent})
-    wider = with_settings(config, {"network.base_filters": 8})
-    taken, start = started(wider)
+def test_a_training_takes_the_network_of_the_model_that_its_weights_name(
+    project: Path, served_config: NucleiExperiment
+) -> None:
+    folder = bright_model(project / "model")
+    config = with_settings(served_config, {"network.weights": str(folder), "network.base_filters": 8})
+    taken, start = started(config)
     assert start is not None
-    assert taken.network == start.config.network  # the network is that of the model
-    run = existing_run(train(config, say=quiet))
-    assert run.data.tags["parent.model"] == start.reference
-    assert "replayed.dataset" not in run.data.tags
-    stored = start_of_run(run.data.tags, new=3)
-    assert stored is not None
-    assert stored.file.read_bytes() == start.file.read_bytes()
+    assert taken.network == start.config.network
+    assert taken.normalize == start.config.normalize
+    assert taken.train == config.train
+    tags = start.tags()
+    assert tags == {"parent.model": folder.as_posix(), "parent.md5": start.md5}
+    assert start_of_run(tags, new=3) == start
     with pytest.raises(TrackingError, match="Put that model back, or start a new run"):
-        start_of_run({**run.data.tags, "parent.md5": "0" * 32}, new=3)
+        start_of_run({**tags, "parent.md5": "0" * 32}, new=3)
     assert start_of_run({}, new=3) is None
 
 
