@@ -36,7 +36,7 @@ TEXT_ONLY = {
 NOT_FOR = {
     "prepare": {
         *("stages/new_folder.py", "imaging", "tasks/nuclei/reader.py", "tasks/nuclei/sources/fetch.py"),
-        "tasks/nuclei/simulate.py",
+        *("tasks/nuclei/simulate.py", "tasks/nuclei/sources/fetch_mine.py"),
     },
     "train": {
         *("imaging/instances.py", "imaging/matching.py", "imaging/networks.py", "imaging/postprocess.py"),

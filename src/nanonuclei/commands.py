@@ -190,6 +190,25 @@ def run_page(options: argparse.Namespace) -> None:
     open_page(options.model, options.host, int(options.port), settings=options.settings, browser=not options.no_browser)
 
 
+def run_correct(options: argparse.Namespace) -> None:
+    """Writes results for an annotation program."""
+    from nanonuclei.stages.correct.correct import correct
+
+    results = options.results or options.input
+    if not results:
+        raise NanonucleiError("correct needs the results of predict: name their folder")
+    correct(Path(results), Path(options.output), to=options.to, images=options.images)
+
+
+def run_finetune(options: argparse.Namespace) -> None:
+    """Trains a stored model on new images."""
+    _parsed(options.settings)
+    _check_model(options.model)
+    with native_messages_hidden():
+        from nanonuclei.stages.finetune.finetune import finetune
+    finetune(options.dataset, model=options.model, settings=[text for text in options.settings if text])
+
+
 def run_ship(options: argparse.Namespace) -> None:
     """Writes the model of a run as one that comes along."""
     settings = [text for text in options.settings if text]

@@ -7,6 +7,7 @@ import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import mlflow
 import numpy as np
@@ -27,6 +28,8 @@ from nanonuclei.report.card import Card, model_card
 from nanonuclei.report.compare import Arm, Bootstrap, compare_arms
 from nanonuclei.serving.probe import problem
 from nanonuclei.serving.store import load_served, model_files, model_uri
+from nanonuclei.stages.finetune.gate import gain_on_old
+from nanonuclei.stages.finetune.start import REPLAYED
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.tasks import create_reader, create_task, dataset_type, task_package
@@ -107,6 +110,10 @@ def promote(task: str, run: str, *, allow_simulated: bool = False, say: Callable
             problem=problem(uri),
         )
         before = _champion(champion, config, report, catalog, gate) if champion is not None else None
+        if champion is not None and before is not None and (old := trained.data.tags.get(REPLAYED, "")):
+            served = load_served(champion.tags.get(SOURCE, f"models:/{task}/{champion.version}"), missing_from=PARAMS)
+            more = gain_on_old(old, served, (config, network), compare=partial(gains, config, gate=gate), say=say)
+            before = dataclasses.replace(before, gains=(*before.gains, *more))
         decision = decide(candidate, before, gate, allow_simulated=allow_simulated)
         version = register_once(task, uri, run_id=run)  # not before: a promotion that fails leaves no version
         set_challenger(version)

@@ -91,7 +91,7 @@ def _present_dataset(task: str, asked: str) -> str:
     if asked == SIMULATED:
         return asked
     dataset = dataset_type(task)
-    known = dataset.locations if asked == "auto" else [asked]
+    known = [name for name in dataset.locations if name not in dataset.by_name] if asked == "auto" else [asked]
     there = [name for name in known if dataset.locate(name, DATA) is not None]
     if there:
         return there[0]
@@ -109,11 +109,12 @@ def _chosen(task: str, name: str, *, asked: str, small: Path | None) -> str:
     network = f" and a small network ({small})" if small else ""
     if asked == SIMULATED:
         return f"Using simulated {task}{network}."
-    if not dataset_type(task).locations:
+    public = [name for name in dataset_type(task).locations if name not in dataset_type(task).by_name]
+    if not public:
         return f"Using simulated {task}{network}."
     return (
         f"No dataset in {DATA}/: using simulated {task}{network}. "
-        + " or ".join(f"`{command('fetch', dataset=name)}`" for name in dataset_type(task).locations)
+        + " or ".join(f"`{command('fetch', dataset=name)}`" for name in public)
         + " gets the real images."
     )
 

@@ -25,6 +25,7 @@ from nanonuclei.invocation import command
 from nanonuclei.serving.folder import NETWORK, stored_task
 from nanonuclei.serving.store import MODEL_FILES, log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
+from nanonuclei.stages.finetune.start import Start, start_of_run, started
 from nanonuclei.stages.open_settings import decided_on_validation
 from nanonuclei.stages.places import DATA, LOCK, PARAMS, run_folder
 from nanonuclei.stages.prepare import prepared_dataset
@@ -55,14 +56,17 @@ def train(
     *,
     resume: str | None = None,
     recipe: str = "",
+    start: Start | None = None,
     say: Callable[[str], None] = print,
 ) -> str:
     """Trains, evaluates on the test split and logs the model.
 
     Args:
-        config: With `data.dataset` decided; None with `resume`, whose own config is used.
+        config: With `data.dataset` decided; None with `resume`, whose own config is used. Where its `network.weights`
+            name a model, the training begins with that one, and network, target and loss are those of the model.
         resume: Id of a run whose training was cut off, in this folder. A finished run is left as it is.
         recipe: Name of the recipe that the config was made with, for names and tags.
+        start: What the training begins with; None: as the config says, or the run to resume.
         say: Told what the user should read.
 
     Returns:
@@ -81,8 +85,11 @@ def train(
             return resume
     if config is None:
         config = _config_of(resume)
+    elif start is None:
+        config, start = started(config)
     create_task(config).check()  # now and not once images have been made, or the training is over
     tags, name = identity_tags(config, recipe=recipe), run_name(config, recipe)
+    tags |= start.tags() if start else {}
     with contextlib.ExitStack() as held:
         if resume:  # before the run is touched, which may be somebody's at work
             held.enter_context(alone(run_folder(resume)))
@@ -96,7 +103,9 @@ def train(
         log_network(config)
         catalog, source = prepared_dataset(config, say=say)
         log_inputs(config, catalog, source, folder=folder)
-        result = run_fit(config, catalog, folder=folder, run_id=run_id)
+        if resume:
+            start = start_of_run(run.data.tags, new=len(training_samples(catalog, config)))
+        result = run_fit(config, catalog, folder=folder, run_id=run_id, start=start)
         mlflow.log_figure(learning_curves(result.history, best_epoch=result.best_epoch), "figures/learning_curves.png")
         table = conclude(config, result.model, catalog, folder=folder, say=say)
         mlflow.set_tag(FINISHED, "true")
@@ -214,9 +223,13 @@ def log_network(config: ExperimentConfig) -> None:
     mlflow.log_text("\n".join(lines), "model_summary.txt")
 
 
-def run_fit(config: ExperimentConfig, catalog: Catalog, *, folder: Path, run_id: str) -> FitResult:
+def run_fit(
+    config: ExperimentConfig, catalog: Catalog, *, folder: Path, run_id: str, start: Start | None = None
+) -> FitResult:
     """Trains inside the active run: every epoch's metrics are sent to it as they come."""
-    task = create_task(config)
+    task, samples = create_task(config), training_samples(catalog, config)
+    if start:
+        task, samples = start.begun(task), start.samples(samples)
     with MetricSender(run_id) as sender:
         state = load_state(folder)
         if state:  # a kill can fall between a stored epoch and its logged metrics
@@ -226,15 +239,25 @@ def run_fit(config: ExperimentConfig, catalog: Catalog, *, folder: Path, run_id:
                     sender.send(step, {name: values[step - 1] for name, values in state["history"].items()})
         result = fit(
             task,
-            training_samples(catalog, config),
+            samples,
             validation_samples(catalog, config),
             workdir=folder,
             on_epoch=sender.send,
         )
+    if start and config.train.keep == "best":
+        result = _better_of(result, task.loss_at_start(validation_samples(catalog, config)), task.unchanged)
     hardware = dataclasses.asdict(result.hardware)
     mlflow.set_tags({f"hardware.{key}": str(value) for key, value in hardware.items()})
     mlflow.log_metrics({"best_epoch": result.best_epoch, "train_seconds": result.seconds})
     return result
+
+
+def _better_of(result: FitResult, loss: float, begun: Callable[[], keras.Model]) -> FitResult:
+    """Returns a training whose kept epoch is that before the first, 0, where no epoch had a lower validation loss."""
+    mlflow.log_metric("start/val_loss", loss)
+    if min(result.history["val/loss"]) < loss:
+        return result
+    return dataclasses.replace(result, model=begun(), best_epoch=0)
 
 
 def _finished(run: mlflow.entities.Run) -> str:
@@ -259,8 +282,9 @@ def _trainings(task: Task, run_id: str) -> str:
 
 def _closing(task: Task, run_id: str, result: FitResult) -> str:
     hardware = result.hardware
+    kept = f"epoch {result.best_epoch}" if result.best_epoch else "the model that it began with, no epoch was better"
     return (
-        f"Run {run_id}: {len(result.history['train/loss'])} epochs, kept epoch {result.best_epoch}, "
+        f"Run {run_id}: {len(result.history['train/loss'])} epochs, kept {kept}, "
         f"{result.seconds / 60:.1f} min on {hardware.num_devices} {hardware.device} ({hardware.name}, "
         f"{hardware.precision}).\n"
         f"All of them: {ui_link(_trainings(task, run_id))}\n"

@@ -69,10 +69,12 @@ class Dataset(ABC):
         config: The experiment.
         noun: What an object is called.
         locations: Real datasets: name, and file or folder below `data/`.
+        by_name: Those of `locations` that are used where they are named alone: ``auto`` passes over them.
         licences: Origin and licence of each dataset.
         size_name: What `object_sizes` measures, px.
         pipeline: The dataset of the task's pipeline.
         simulated_recipe: Recipe for a first look at simulated images; empty where `params.yaml` is made for them.
+        finetune_recipe: Recipe of a fine-tuning; empty where the task's models are not fine-tuned by that command.
         code: Modules and folders, beside the class's own module, that decide what is prepared, as the file system
             has them below the task's folder.
         is_labelled_in_pictures: Whether `pictures` are made of images, for people to annotate.
@@ -80,10 +82,12 @@ class Dataset(ABC):
 
     noun: ClassVar[Noun]
     locations: ClassVar[Mapping[str, str]] = {}
+    by_name: ClassVar[frozenset[str]] = frozenset()
     licences: ClassVar[Mapping[str, str]] = {}
     size_name: ClassVar[str] = "area"
     pipeline: ClassVar[str] = SIMULATED
     simulated_recipe: ClassVar[str] = ""
+    finetune_recipe: ClassVar[str] = ""
     code: ClassVar[Sequence[str]] = ()
     is_labelled_in_pictures: ClassVar[bool] = False
 

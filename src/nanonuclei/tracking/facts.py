@@ -16,6 +16,8 @@ TAG = "lineage."
 MODEL_URI = "model.uri"
 CODE = ("git.commit", "git.dirty")
 """Tags that were set when the stage began: the code may have been edited since."""
+PARENT_MODEL, PARENT_MD5 = "parent.model", "parent.md5"
+"""Tags of a run whose training began with a stored model: its name, which does not move, and md5 of its network."""
 LOCK = Path("requirements.txt")
 DVC_LOCK = Path("dvc.lock")
 ADDED_LATER = ("registered_model_meta", "__pycache__")
@@ -64,6 +66,8 @@ def log_facts(facts: Facts) -> dict[str, str]:
         "dvc_lock_md5": file_md5(DVC_LOCK) if DVC_LOCK.is_file() else "",
         "model_uri": uri,
         "model_md5": model_md5(uri) if uri else "",
+        "parent": run.data.tags.get(PARENT_MODEL, ""),
+        "parent_md5": run.data.tags.get(PARENT_MD5, ""),
     }
     recorded = {name: str(value) for name, value in recorded.items() if value != ""}
     mlflow.set_tags({f"{TAG}{name}": value for name, value in recorded.items()})

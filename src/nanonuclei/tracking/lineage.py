@@ -25,6 +25,7 @@ from nanonuclei.data.versions import cache_folder, content_md5, dataset_in_cache
 from nanonuclei.errors import DataError, TrackingError
 from nanonuclei.tracking.database import FAILING, not_answering
 from nanonuclei.tracking.facts import FACTS, TAG, model_md5
+from nanonuclei.tracking.parents import compare_parent
 from nanonuclei.tracking.restoring import restore_commands
 from nanonuclei.tracking.runs import existing_run, first_line
 
@@ -142,6 +143,7 @@ def _check_run(recorded: Recorded, first: Recorded) -> Iterator[Check]:
         ("tags", _tags),
         ("chain", lambda r: _chain(r, first)),
         ("split", _split),
+        ("parent", compare_parent),
         ("model", _model),
         ("code", _code),
         ("settings", _settings),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -110,6 +111,8 @@ def predict(request: Request, *, say: Callable[[str], None] = print) -> Summary:
     made_with = {
         "fingerprint": fingerprint(opened, request),
         "program": f"nanonuclei {__version__}",
+        "task": opened.config.task,
+        "images": os.path.abspath(request.images),  # noqa: PTH100 - of a pattern too; links stay as they are
         "model": lines[0],
         "settings": told(changed),
         "channel": request.channel if request.channel is not None else reader.channel,

@@ -22,7 +22,7 @@ class SimulatedNucleiConfig(Section):
 class NucleiDataConfig(DataConfig):
     """Which images, and what happens to broken ones."""
 
-    dataset: Literal["auto", "dsb2018", "simulated"]
+    dataset: Literal["auto", "dsb2018", "mine", "simulated"]
     masks: Literal["one_per_nucleus", "labels", "connected"]
     modality: Literal["all", "fluorescence", "stained", "brightfield"]
     simulated: SimulatedNucleiConfig

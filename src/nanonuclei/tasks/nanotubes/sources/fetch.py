@@ -12,6 +12,7 @@ import numpy as np
 import tifffile
 
 from nanonuclei.data.archives import Files, content_of, file_sha256, open_files, write_zip
+from nanonuclei.data.corrected.label_studio import file_of
 from nanonuclei.data.files.content import Place
 from nanonuclei.data.files.listing import check_inside
 from nanonuclei.data.files.reading import read_values
@@ -21,7 +22,6 @@ from nanonuclei.imaging.types import Image
 from nanonuclei.tasks.nanotubes.data_config import SimulatedNanotubesConfig
 from nanonuclei.tasks.nanotubes.sources.annotations import json_kind, load_json
 from nanonuclei.tasks.nanotubes.sources.images import ARCHIVE_LIMITS, TNT_ARCHIVE, open_tnt, simulated_tubes
-from nanonuclei.tasks.nanotubes.sources.label_studio import file_of
 from nanonuclei.tasks.nanotubes.sources.layout import PARSERS, describe, find_layout
 from nanonuclei.tasks.nanotubes.sources.samples import TubeSample
 from nanonuclei.writing import whole_file

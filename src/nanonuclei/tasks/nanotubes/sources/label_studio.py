@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import quote
 
+from nanonuclei.data.corrected.label_studio import file_of
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.imaging.windows import Window
 from nanonuclei.tasks.nanotubes.sources.annotations import Box, Marks, Parsed, box_about, box_problem, tube_labels
@@ -36,7 +36,6 @@ LABELLING_INTERFACE = f"""<View>
 LOCAL_FILES = "/data/local-files/?d="
 """How a task refers to a file below the folder that LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT names."""
 
-_UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
 _RECTANGLES = ("rectanglelabels", "rectangle")
 _OUTLINES = ("polygonlabels", "polygon")
 _NO_BOX = {
@@ -129,21 +128,6 @@ def parse_label_studio(tasks: Sequence[dict[str, Any]], origin: str) -> Parsed:
     if several:
         parsed.notes.append(f"{origin}: {several} tasks have several annotations; ground truth or the latest counts")
     return parsed
-
-
-def file_of(reference: str) -> str:
-    """Returns the path within a reference to an image, such as ``/data/local-files/?d=windows/a.png``.
-
-    Of uploads, whose names begin with eight hex digits that Label Studio puts there, the original name is returned.
-    """
-    parts = urlsplit(reference.replace("\\", "/"))
-    local = parse_qs(parts.query).get("d")
-    if local:
-        return local[0].replace("\\", "/").lstrip("/")
-    path = unquote(parts.path).lstrip("/")
-    if path.startswith("data/upload/"):
-        return _UPLOADED.sub("", path.rsplit("/", 1)[-1])
-    return path
 
 
 def _task(task: WindowTask, number: int, model: str, prefix: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from typing import Any
 
 from nanonuclei.data.archives import Files
 from nanonuclei.data.catalog import BadSample
+from nanonuclei.data.corrected.label_studio import file_of
 from nanonuclei.data.files.listing import is_image
 from nanonuclei.data.files.reading import stem
 from nanonuclei.errors import DataError
@@ -43,7 +44,7 @@ from nanonuclei.tasks.nanotubes.sources.centre_lines import (
     parse_lines_json,
     parse_panels_csv,
 )
-from nanonuclei.tasks.nanotubes.sources.label_studio import file_of, parse_label_studio
+from nanonuclei.tasks.nanotubes.sources.label_studio import parse_label_studio
 from nanonuclei.tasks.nanotubes.sources.names import beside, by_base_name, match_image, sample_ids
 
 FIELDS = "fields.csv"

@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
+from nanonuclei.data.corrected.label_studio import file_of
 from nanonuclei.data.files.reading import stem
-from nanonuclei.tasks.nanotubes.sources.label_studio import file_of
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 

@@ -103,12 +103,13 @@ class Painting:
             yield f"{len(self._names) + len(ends):,} objects, more than the {MAX_OBJECTS:,} that fit. Cut the image"
             return
         if len(ends) == 1:
-            yield from self._paint(name, pixels)
+            yield from self.paint(name, pixels)
             return
         for one in np.split(pixels[np.argsort(flat[pixels], kind="stable")], ends[:-1]):
-            yield from self._paint(name, one)
+            yield from self.paint(name, one)
 
-    def _paint(self, name: str, pixels: NDArray[np.intp]) -> Iterator[str]:
+    def paint(self, name: str, pixels: NDArray[np.intp]) -> Iterator[str]:
+        """Paints one object, given as places in the flattened image, and yields its problems."""
         flat = self.labels.reshape(-1)
         taken = flat[pixels]
         free = pixels[taken == 0]

@@ -1,0 +1,52 @@
+"""Regions of ImageJ and Fiji: one file, or the zip of a ROI manager."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import numpy as np
+from roifile import ROI_TYPE, ImagejRoi
+
+from nanonuclei.data.corrected.shapes import Drawn, Shape
+from nanonuclei.errors import DataError
+
+AREAS = (ROI_TYPE.POLYGON, ROI_TYPE.RECT, ROI_TYPE.OVAL, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED)
+"""Types of regions that are areas. Their coordinates are those of pixel corners, as ImageJ draws them."""
+
+MOST_BYTES = 16 * 2**20
+"""Largest region that is read, bytes."""
+
+
+def read_rois(content: bytes) -> Drawn:
+    """Reads the regions of an image.
+
+    Raises:
+        DataError: The file is neither a region nor a zip of regions.
+    """
+    shapes, others = [], 0
+    for number, (name, data) in enumerate(_regions(content), start=1):
+        try:
+            region = ImagejRoi.frombytes(data)
+        except (ValueError, IndexError, TypeError) as error:
+            raise DataError(f"{name} is no region of ImageJ. In Fiji choose ROI Manager > More > Save") from error
+        if region.roitype not in AREAS:
+            others += 1
+            continue
+        rings = tuple(np.asarray(ring, np.float64) for ring in region.coordinates(multi=True))
+        shapes.append(Shape(f"region {region.name or number}", tuple(ring for ring in rings if len(ring) > 2)))
+    notes = (f"{others} points or lines are passed over",) if others else ()
+    return Drawn(tuple(shapes), None, notes)
+
+
+def _regions(content: bytes) -> list[tuple[str, bytes]]:
+    if content.startswith(b"Iout"):
+        return [("the file", content)]
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            entries = [entry for entry in archive.infolist() if entry.filename.lower().endswith(".roi")]
+            if any(entry.file_size > MOST_BYTES for entry in entries):
+                raise DataError(f"a region of more than {MOST_BYTES:,} bytes. Save the regions again")
+            return [(entry.filename, archive.read(entry)) for entry in entries]
+    except (zipfile.BadZipFile, OSError, RuntimeError) as error:
+        raise DataError("no zip of regions. In Fiji choose ROI Manager > More > Save") from error

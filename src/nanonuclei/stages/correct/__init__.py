@@ -1,0 +1,1 @@
+"""Correct: results of `predict` become a project for a program in which people correct them."""

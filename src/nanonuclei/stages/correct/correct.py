@@ -1,0 +1,208 @@
+"""Correct: the results of `predict`, the least certain images first, as a folder that an annotation program opens."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nanonuclei.config.params import load_experiment
+from nanonuclei.data.corrected.manifest import MANIFEST, Manifest, digest
+from nanonuclei.data.files.axes import Choice, Plane
+from nanonuclei.data.files.listing import list_images
+from nanonuclei.data.files.reading import iter_image_file, read_values
+from nanonuclei.errors import ConfigError, DataError, nearest_name
+from nanonuclei.imaging.instances import from_labels
+from nanonuclei.report.exports.found import LINE, Found
+from nanonuclei.report.exports.labels import MOST
+from nanonuclei.stages.correct.programs import HOW, IMAGES, PROGRAMS, labelling_interface
+from nanonuclei.stages.places import PARAMS
+from nanonuclei.stages.predict.record import IMAGES as TABLE
+from nanonuclei.stages.predict.request import RECORD
+from nanonuclei.stages.predict.results import OBJECTS
+from nanonuclei.tasks import create_reader
+from nanonuclei.tasks.base import Reader
+from nanonuclei.writing import check_new_folder, whole_folder
+
+ORDER, TASKS, INTERFACE, README = "order.csv", "tasks.json", "labelling.xml", "README.txt"
+_AGAIN = "Predict again with the formats csv and labels"
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """The result of one image.
+
+    Attributes:
+        name: Of the image.
+        scores: One per object, in the order of the labels.
+    """
+
+    name: str
+    scores: tuple[float, ...]
+
+    @property
+    def uncertainty(self) -> float:
+        """One less the mean score of the objects; 1 where nothing was found, as that is worth a look."""
+        return 1.0 - float(np.mean(self.scores)) if self.scores else 1.0
+
+
+def correct(
+    results: Path, output: Path, *, to: str, images: str = "", say: Callable[[str], None] = print
+) -> list[Predicted]:
+    """Writes images and predicted objects as an annotation program opens them, ordered by uncertainty.
+
+    Args:
+        results: A folder of `predict`, with tables and label images.
+        output: Folder to make; it appears when all is written.
+        to: Name of the program, of `programs.PROGRAMS`.
+        images: The images, where they are not any more where `predict` read them.
+        say: Told what was made.
+
+    Returns:
+        The images, the least certain first.
+
+    Raises:
+        ConfigError: There is no such program.
+        DataError: The folder holds no results, they lack tables or label images, the images are missing or changed, or
+            the output cannot be written.
+    """
+    if to not in PROGRAMS:
+        raise ConfigError(f"unknown program {to!r}. {nearest_name(to, PROGRAMS)}")
+    check_new_folder(output)
+    record = _record(results)
+    ordered = ranked(_predicted(results))
+    if not ordered:
+        raise DataError(f"{results} holds no image with a result: nothing can be corrected. See its {TABLE}")
+    reader = create_reader(load_experiment(record["task"], path=PARAMS))
+    place = {one.name: number for number, one in enumerate(ordered, start=1)}
+    tasks: dict[int, dict[str, Any]] = {}
+    written: dict[str, str] = {}
+    with whole_folder(output) as partial:
+        for name, plane in _planes(images or record["images"], record, set(place), reader):
+            found = _found(results, ordered[place[name] - 1], plane, reader)
+            given = PROGRAMS[to](found)
+            for path, content in given.files.items():
+                (partial / path).parent.mkdir(parents=True, exist_ok=True)
+                (partial / path).write_bytes(content)
+            if given.corrected:
+                written[given.corrected] = digest(given.files[given.corrected])
+            if given.task:
+                tasks[place[name]] = _ranked_task(given.task, place[name], ordered[place[name] - 1], record["model"])
+            place[name] = -place[name]
+        if missing := [name for name, rank in place.items() if rank > 0]:
+            raise DataError(
+                f"the images of the results must be in {images or record['images']}, but {len(missing)} are not, such "
+                f"as {missing[0]}. Name their folder with images"
+            )
+        if tasks:
+            text = json.dumps([tasks[rank] for rank in sorted(tasks)], indent=1, ensure_ascii=False)
+            (partial / TASKS).write_text(text + "\n", encoding="utf-8")
+            (partial / INTERFACE).write_text(labelling_interface(reader.noun.one), encoding="utf-8")
+        (partial / ORDER).write_text(_table(ordered), encoding="utf-8")
+        (partial / MANIFEST).write_text(Manifest(to, written).text(), encoding="utf-8")
+        (partial / README).write_text(_readme(to, output), encoding="utf-8")
+    objects = reader.noun.count(sum(len(one.scores) for one in ordered))
+    say(f"{output}: {len(ordered)} images, {objects}, the least certain first ({ORDER}). {README} tells how to go on.")
+    return ordered
+
+
+def ranked(predicted: list[Predicted]) -> list[Predicted]:
+    """Returns images in the order in which they are worth correcting: the least certain first, then by name."""
+    return sorted(predicted, key=lambda one: (-one.uncertainty, one.name))
+
+
+def _ranked_task(task: dict[str, Any], rank: int, predicted: Predicted, model: str) -> dict[str, Any]:
+    """Returns a task of Label Studio with its rank, by which its list of tasks can be sorted, too."""
+    (prediction,) = task["predictions"]
+    score = round(1.0 - predicted.uncertainty, 4)
+    data = {**task["data"], "rank": rank, "uncertainty": round(predicted.uncertainty, 4)}
+    return {"data": data, "predictions": [{**prediction, "model_version": model, "score": score}]}
+
+
+def _record(results: Path) -> Mapping[str, Any]:
+    try:
+        record: Mapping[str, Any] = json.loads((results / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{results} must be a folder of results, but {RECORD} in it cannot be read. Name one that predict wrote"
+        ) from error
+    if not {"task", "images"} <= record.keys():
+        raise DataError(f"{results} was written by an earlier version, which did not note its images. {_AGAIN}")
+    return record
+
+
+def _predicted(results: Path) -> list[Predicted]:
+    try:
+        rows = csv.DictReader(io.StringIO((results / TABLE).read_text(encoding="utf-8")))
+        names = [row["image"] for row in rows if not row["error"]]
+    except (OSError, KeyError) as error:
+        raise DataError(f"{results / TABLE} cannot be read ({error}). Name a folder that predict wrote") from error
+    return [Predicted(name, _scores(results / OBJECTS / f"{name}.csv")) for name in dict.fromkeys(names)]
+
+
+def _scores(path: Path) -> tuple[float, ...]:
+    try:
+        rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+        if LINE in (rows.fieldnames or ()):
+            raise ConfigError(f"{path} tells lines, which have no outline to correct. Mark them with `label` instead")
+        return tuple(float(row["score"]) for row in rows)
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(f"the scores of the objects must be in {path}, but cannot be read. {_AGAIN}") from error
+
+
+def _planes(images: str, record: Mapping[str, Any], wanted: set[str], reader: Reader) -> Iterator[tuple[str, Plane]]:
+    """Reads the images of results, as `predict` read them."""
+    choice = Choice(channel=record["channel"], z=record["z"], stains=reader.stains)
+    for name, path in list_images(images).items():
+        if any(one == name or one.startswith(f"{name}_") for one in wanted):
+            for plane in iter_image_file(path, choice):
+                if f"{name}{plane.suffix}" in wanted:
+                    yield f"{name}{plane.suffix}", plane
+
+
+def _found(results: Path, predicted: Predicted, plane: Plane, reader: Reader) -> Found:
+    name = predicted.name
+    paths = [results / "labels" / f"{name}{suffix}" for suffix in (".png", ".tif")]
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        raise DataError(f"the label image of {name} must be in {results / 'labels'}, but is not there. {_AGAIN}")
+    labels = read_values(path).astype(np.int32)
+    if labels.shape != plane.image.shape[:2]:
+        raise DataError(
+            f"{name} has {plane.image.shape[1]} x {plane.image.shape[0]} px, its result {labels.shape[1]} x "
+            f"{labels.shape[0]} px: the image was changed since. Predict again"
+        )
+    instances = from_labels(labels)
+    if len(instances) != len(predicted.scores) or len(instances) > MOST:
+        raise DataError(
+            f"{name} has {len(instances):,} objects in its label image and {len(predicted.scores):,} in its table; "
+            f"they must agree, and be {MOST:,} at most. {_AGAIN}, or cut the image"
+        )
+    instances = dataclasses.replace(instances, scores=np.array(predicted.scores, np.float32))
+    return Found(name, reader.noun.one, plane.image, instances, {"score": list(predicted.scores)}, plane.pixel_size)
+
+
+def _table(ordered: list[Predicted]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["rank", "image", "picture", "uncertainty", "num_objects"])
+    for rank, one in enumerate(ordered, start=1):
+        writer.writerow([rank, one.name, f"{IMAGES}/{one.name}.png", round(one.uncertainty, 4), len(one.scores)])
+    return text.getvalue()
+
+
+def _readme(to: str, output: Path) -> str:
+    return (
+        f"Images to correct, the least certain first: {ORDER}, where uncertainty is 1 less the mean score of the "
+        "objects of an image.\nThe folder predicted holds what the model found; it tells afterwards what was changed."
+        f"\n\n{HOW[to]}\n\n"
+        f"Then: nanonuclei fetch mine --source {output.name}\n"
+        f"      or mlflow run . -e fetch -P dataset=mine -P source={output.name}\n"
+    )

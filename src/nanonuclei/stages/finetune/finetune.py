@@ -1,0 +1,108 @@
+"""Fine-tune: a stored model learns from a few new images, and the run ends with whether it is better for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from mlflow.tracking import MlflowClient
+
+from nanonuclei.config.params import parse_settings, with_settings
+from nanonuclei.config.recipes import read_recipe
+from nanonuclei.config.section import Role
+from nanonuclei.errors import ConfigError, nearest_name
+from nanonuclei.invocation import command
+from nanonuclei.stages.finetune.start import Start, begin_with, old_catalog, old_dataset, with_replay
+from nanonuclei.stages.finetune.verdict import Verdict, is_it_better
+from nanonuclei.stages.places import PARAMS
+from nanonuclei.stages.prepare import prepared_dataset
+from nanonuclei.stages.samples import training_samples, validation_samples
+from nanonuclei.stages.settings import check_changeable
+from nanonuclei.stages.train import train
+from nanonuclei.tasks import dataset_type
+from nanonuclei.tasks.dataset import SIMULATED
+
+CHANGEABLE = (Role.DATA, Role.TRAINING, Role.MACHINE, Role.READING, Role.SCORING)
+"""Roles of the settings that may be changed: all but those of the network and its loss."""
+
+COMPARISON = "finetune/comparison.csv"
+VERDICT = "finetune.verdict"
+"""Artifact and tag of the run that tell whether the model is better."""
+
+
+def finetune(
+    dataset: str, *, model: str, settings: Sequence[str] = (), say: Callable[[str], None] = print
+) -> tuple[str, Verdict]:
+    """Trains a stored model on new images for some minutes, and compares it with what it was.
+
+    Old training images are shown again beside the new ones where they are at hand. The training ends early where the
+    new validation images gain nothing more. Settings are those of the model, changed by the recipe of the task.
+
+    Args:
+        dataset: Name of the new images, such as ``mine``.
+        model: See `serving.named.find_model`.
+        settings: Texts ``path=value``, on top of the recipe.
+        say: Told what the user should read.
+
+    Returns:
+        The run's id, and whether the model is better.
+
+    Raises:
+        ConfigError: There is no such dataset, or a setting is not one that may be changed.
+        DataError: The images are not there.
+        TrackingError: There is no such model, or its weights cannot be read back.
+    """
+    start = begin_with(model)
+    task, known = start.config.task, {SIMULATED, *dataset_type(start.config.task).locations}
+    if dataset not in known:
+        raise ConfigError(f"unknown dataset {dataset!r} of {task}. {nearest_name(dataset, known)}")
+    recipe = dataset_type(task).finetune_recipe
+    if not recipe:
+        raise ConfigError(
+            f"models of {task} have no recipe of a fine-tuning. Begin a training with {model}: "
+            f"`{command('train', task=task, set=f'network.weights={start.reference}')}`"
+        )
+    given = parse_settings(settings)
+    check_changeable(start.config, given, roles=CHANGEABLE, stage="finetune")
+    changed = read_recipe(recipe, task=task, params=PARAMS)
+    config = with_settings(start.config, {**changed, "data.dataset": dataset, **given})
+    catalog, _ = prepared_dataset(config, say=say)
+    new, val = training_samples(catalog, config), validation_samples(catalog, config)
+    old = old_dataset(start, dataset)
+    if old:
+        start = with_replay(start, old, new=len(new), say=say)
+    say(_begins(start, model, (len(new), len(val), len(catalog.split("test"))), old))
+    run_id = train(config, recipe=recipe, start=start, say=say)
+    sets = {f"the held-out images of {dataset}": catalog.split("test")}
+    if old and (images := old_catalog(start.config, old, say=lambda _: None)) is not None:
+        sets[f"the test images of {old}"] = images.split("test")
+    say("\nIs it better? Both models on the same images ...")
+    found = is_it_better(model, run_id, sets)
+    _log(run_id, found)
+    say(f"\n{found.table}\n\n{found.sentence}")
+    say(f"Make it champion, if it passes the gate: {command('promote', task=task, run=run_id)}")
+    return run_id, found
+
+
+def _begins(start: Start, model: str, counts: tuple[int, int, int], old: str) -> str:
+    text = (
+        f"Fine-tuning {model} on {counts[0]} images; {counts[1]} decide when it ends, {counts[2]} are held out for the "
+        "comparison."
+    )
+    if start.replayed:
+        return f"{text} {len(start.replayed)} images of {start.replayed_name} are shown again beside them."
+    what = f"the images of {old} are" if old else "the images that it was trained on are"
+    remedy = f" `{command('fetch', dataset=old)}` gets them." if old and old != SIMULATED else ""
+    return f"{text}\nWarning: {what} not here, so that nothing guards what the model knew before.{remedy}"
+
+
+def _log(run_id: str, found: Verdict) -> None:
+    """Logs the comparison to the training's run."""
+    client = MlflowClient()
+    client.log_text(run_id, found.rows.to_csv(index=False), COMPARISON)
+    client.set_tag(run_id, VERDICT, found.sentence)
+    first = found.rows["metric"].iloc[0]
+    for place, row in enumerate(found.rows[found.rows["metric"] == first].to_dict("records")):
+        for name in ("difference", "low", "high"):
+            if np.isfinite(row[name]):
+                client.log_metric(run_id, f"finetune/{('new', 'old')[place]}/{first}_{name}", row[name])

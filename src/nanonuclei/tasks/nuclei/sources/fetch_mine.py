@@ -1,0 +1,219 @@
+"""Puts a user's corrected images in place: read, checked, dealt to splits, and added to those of before."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from nanonuclei.data.archives import Files, open_files, write_zip
+from nanonuclei.data.catalog import BadSample, Sample
+from nanonuclei.data.corrected.changes import Changes, changes
+from nanonuclei.data.corrected.manifest import MANIFEST, PREDICTED, Manifest, read_manifest
+from nanonuclei.data.fields import find_fields
+from nanonuclei.data.files.reading import read_single, read_values
+from nanonuclei.data.problems import problems_table
+from nanonuclei.errors import DataError
+from nanonuclei.imaging.types import Image, Labels
+from nanonuclei.tasks.nuclei.sources.corrected_files import FORMS, LIMITS, Corrected, group
+from nanonuclei.tasks.nuclei.sources.mine import MINE_ARCHIVE, SPLITS, read_mine, read_splits, splits_table
+from nanonuclei.writing import whole_file
+
+FEWEST = {"test": 2, "val": 1, "train": 1}
+"""Fields of view of each split, at least: an interval needs two images that nothing was chosen on."""
+
+SHARES = {"test": 0.2, "val": 0.1}
+"""Shares of the fields of view that are held out for the comparison, and that say when a training ends."""
+
+SEED = 7
+"""Of the draw of what is held out."""
+
+_UNSAFE = re.compile(r"[^\w.-]+")
+
+
+@dataclass(frozen=True)
+class _Result:
+    sample: Sample
+    changed: Changes | None
+
+
+def fetch_mine(source: str, data: Path, *, report: Callable[[str], None] = print) -> Path:
+    """Reads corrected images and adds them to ``mine/images.zip`` below the data folder.
+
+    An image that is there already is replaced, and stays in its split; all others of before are kept. New fields of
+    view are dealt so that the shares of the splits are right.
+
+    Args:
+        source: A folder or zip, see `corrected_files.group`.
+        data: The data folder.
+        report: Takes one line per step.
+
+    Returns:
+        The archive.
+
+    Raises:
+        DataError: There is no image that can be used, nothing was corrected, or there are too few images to hold some
+            out. The message lists files and remedies.
+    """
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise DataError(
+            f"source must be the path of a folder or zip of corrected images, got {source!r}, which does not exist"
+        )
+    target = data / MINE_ARCHIVE
+    results: list[_Result] = []
+    problems: list[BadSample] = []
+    with open_files(path) as files:
+        manifest = read_manifest(files.read(MANIFEST)) if MANIFEST in files.names else None
+        images, lost = group(files)
+        problems += [BadSample(name, name, text) for name, text in lost]
+        untouched = sum(not _saved(one, files, manifest) for one in images.values())
+        for one in images.values():
+            for read in _read(one, files, manifest):
+                if isinstance(read, _Result):
+                    results.append(read)
+                else:
+                    problems.append(read)
+    table = problems_table(problems) if problems else ""
+    if not results:
+        raise DataError(_nothing(path, images, untouched, manifest, table))
+    if table:
+        report(f"{table}\nMend them and fetch again; their images are left out")
+    report(_changed(results, untouched))
+    known = [one.changed for one in results if one.changed is not None]
+    if known and len(known) == len(results) and not sum(known, Changes()).number:
+        raise DataError(
+            f"{path} holds no change against the prediction: there is nothing to learn from. Correct objects, save or "
+            "export them into that folder, and fetch again"
+        )
+    return _put([one.sample for one in results], target, report)
+
+
+def _saved(one: Corrected, files: Files, manifest: Manifest | None) -> bool:
+    """Returns whether somebody saved a corrected file of an image."""
+    return any(manifest is None or not manifest.is_untouched(name, files.read(name)) for name in one.files)
+
+
+def _read(one: Corrected, files: Files, manifest: Manifest | None) -> Iterator[_Result | BadSample]:
+    if not _saved(one, files, manifest):
+        return
+    names = [n for n in one.files if manifest is None or not manifest.is_untouched(n, files.read(n))]
+    if len(names) > 1:
+        yield BadSample(
+            one.key, one.image, f"has several corrected files, {', '.join(sorted(names))}. Keep one of them"
+        )
+        return
+    name = names[0]
+    try:
+        image = read_single(files.read(one.image), limits=LIMITS)
+    except DataError as error:
+        yield BadSample(one.key, one.image, str(error))
+        return
+    try:
+        labels = one.files[name]((image.shape[0], image.shape[1]))
+    except DataError as error:
+        yield from (BadSample(one.key, name, line) for line in str(error).split("\n"))
+        return
+    sample = Sample(_UNSAFE.sub("_", one.key), image, labels)
+    yield _Result(sample, _changes(one.key, files, labels))
+
+
+def _changes(key: str, files: Files, labels: Labels) -> Changes | None:
+    name = f"{PREDICTED}/{key}.png"
+    if name not in files.names:
+        return None
+    predicted = read_values(files.read(name), limits=LIMITS)
+    return changes(predicted, labels) if predicted.shape == labels.shape else None
+
+
+def _changed(results: Sequence[_Result], untouched: int) -> str:
+    """Returns what was changed against the prediction, a line per image where that is known."""
+    lines = [f"{len(results)} corrected images"]
+    if untouched:
+        lines.append(f"{untouched} images that nobody saved a correction of are left out")
+    told = [one for one in results if one.changed is not None]
+    for one in told:
+        lines.append(f"  {one.sample.sample_id}: {one.changed}")
+    if told:
+        lines.append(f"in all: {sum((one.changed or Changes() for one in told), Changes())}")
+    return "\n".join(lines)
+
+
+def _nothing(path: Path, images: dict[str, Corrected], untouched: int, manifest: Manifest | None, table: str) -> str:
+    if table:
+        return f"{path} must hold a corrected image that can be used, but holds none. {table}"
+    if not images:
+        return f"{path} must hold images and {FORMS}, but holds no image"
+    if manifest is not None and untouched == len(images):
+        return (
+            f"{path} is as it was written: none of its {untouched} images was corrected. Save or export what you "
+            "corrected into that folder, and fetch again"
+        )
+    return f"{path} holds {len(images)} images but nothing that says where their nuclei are. Needed is {FORMS}"
+
+
+def _put(new: Sequence[Sample], target: Path, report: Callable[[str], None]) -> Path:
+    before = read_splits(target) if target.is_file() else {}
+    replaced = {sample.sample_id for sample in new}
+    old = [s for s in read_mine(target) if isinstance(s, Sample)] if target.is_file() else []
+    samples = sorted([*(s for s in old if s.sample_id not in replaced), *new], key=lambda sample: sample.sample_id)
+    fields = find_fields([sample.image for sample in samples]).tolist()
+    splits = deal(
+        [sample.sample_id for sample in samples], fields, {name: split for name, (_, split) in before.items()}
+    )
+    dealt = [(s.sample_id, field, split) for s, field, split in zip(samples, fields, splits, strict=True)]
+    with whole_file(target) as temporary:
+        write_zip(temporary, _entries(samples, splits_table(dealt)))
+    counts = {split: splits.count(split) for split in ("train", "val", "test")}
+    num_nuclei = sum(int(np.count_nonzero(np.bincount(s.labels.ravel())[1:])) for s in samples)
+    report(
+        f"{target}: {len(samples)} images ({len(replaced)} new or corrected again), {num_nuclei:,} nuclei; "
+        f"{counts['train']} to train, {counts['val']} to say when to end, {counts['test']} held out"
+    )
+    return target
+
+
+def deal(ids: Sequence[str], fields: Sequence[int], before: dict[str, str]) -> list[str]:
+    """Deals fields of view to the splits; those with an image that was dealt before stay where they were.
+
+    Args:
+        ids: Of the images.
+        fields: Field of view of each.
+        before: Split of images that were dealt before, by id.
+
+    Raises:
+        DataError: There are too few fields of view to hold some out.
+    """
+    held: dict[int, str] = {}
+    for one, field in zip(ids, fields, strict=True):
+        if one in before:
+            held.setdefault(field, before[one])
+    waiting = sorted({field for field in fields if field not in held})
+    number = len(set(fields))
+    if number < sum(FEWEST.values()):
+        raise DataError(
+            f"{sum(FEWEST.values())} fields of view are needed at least, so that {FEWEST['test']} can be held out to "
+            f"tell whether the model is better, and one says when to end: got {len(ids)} images of {number}. Correct "
+            "more images"
+        )
+    wanted = {split: max(FEWEST[split], round(share * number)) for split, share in SHARES.items()}
+    for field in np.random.default_rng(SEED).permutation(np.array(waiting, np.int64)).tolist():
+        lacking = [split for split, least in wanted.items() if list(held.values()).count(split) < least]
+        held[field] = lacking[0] if lacking else "train"
+    return [held[field] for field in fields]
+
+
+def _entries(samples: Sequence[Sample], table: bytes) -> Iterator[tuple[str, bytes]]:
+    for sample in samples:
+        yield f"{sample.sample_id}/images/{sample.sample_id}.png", _png(sample.image)
+        yield f"{sample.sample_id}/masks/labels.png", _png(sample.labels)
+    yield SPLITS, table
+
+
+def _png(image: Image | Labels) -> bytes:
+    shown = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    return bytes(cv2.imencode(".png", shown)[1].tobytes())

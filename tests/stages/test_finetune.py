@@ -1,0 +1,195 @@
+"""The whole loop on small images: predict, correct by a script that knows the truth, fetch, fine-tune, promote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import mlflow
+import numpy as np
+import pytest
+import yaml
+from tests.conftest import disc_labels
+from tests.stages.bright_model import bright_model
+
+from nanonuclei.config.params import with_settings
+from nanonuclei.engine.devices import Hardware
+from nanonuclei.engine.train import FitResult
+from nanonuclei.errors import ConfigError, TrackingError
+from nanonuclei.imaging.instances import from_labels
+from nanonuclei.report.exports.outlines import outlines
+from nanonuclei.serving.store import log_model
+from nanonuclei.stages import promote as promote_stage
+from nanonuclei.stages.correct.correct import correct
+from nanonuclei.stages.fetch import fetch
+from nanonuclei.stages.finetune.finetune import finetune
+from nanonuclei.stages.finetune.start import begin_with, old_dataset, start_of_run, started, with_replay
+from nanonuclei.stages.predict.predict import predict
+from nanonuclei.stages.predict.request import Request
+from nanonuclei.stages.promote import promote
+from nanonuclei.stages.samples import training_samples
+from nanonuclei.stages.train import _better_of
+from nanonuclei.tasks.nuclei.config import NucleiExperiment
+from nanonuclei.tracking.lineage import trace
+from nanonuclei.tracking.registry import CHAMPION, at_alias
+from nanonuclei.tracking.runs import existing_run
+
+SIMULATED = {"data.dataset": "simulated", "data.simulated.num_images": 12, "data.simulated.size": 64}
+SHORT = [
+    "train.epochs=2",
+    "train.steps_per_epoch=3",
+    "train.batch_size=2",
+    "train.patch_size=32",
+    "train.warmup_epochs=0",
+]
+NUM_IMAGES = 8
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+@pytest.fixture
+def lab(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose gate small networks can pass, and models that are said to serve; another test starts them."""
+    tree = yaml.safe_load((project / "params.yaml").read_text())
+    loose = {"least": {"iou": 0.0}, "most": {}, "compared": "iou", "min_images": 1, "bootstrap": 100}
+    tree["gate"]["nuclei"] |= {**loose, "min_gain": -1.0, "min_gain_low": -1.0, "max_loss": 1.0}
+    (project / "params.yaml").unlink()
+    (project / "params.yaml").write_text(yaml.safe_dump(tree))
+    monkeypatch.setattr(promote_stage, "problem", lambda uri: "")
+    return project
+
+
+@pytest.fixture
+def parent(lab: Path, bright_network: object, served_config: NucleiExperiment) -> str:
+    """A run with a model that takes bright pixels for nuclei."""
+    config = with_settings(served_config, SIMULATED)
+    with mlflow.start_run(tags={"task": "nuclei", "stage": "train"}) as run:
+        log_model(bright_network, config, folder=lab / "work")
+    return str(run.info.run_id)
+
+
+def truth(number: int) -> np.ndarray:
+    return disc_labels((64, 64), [(14.0, 10.0 + 3 * number, 6.0), (40.0, 44.0 - 3 * number, 8.0), (54.0, 54.0, 5.0)])
+
+
+def mend(folder: Path) -> None:
+    """Saves the true objects over what was predicted, as a person does in QuPath."""
+    for number in range(NUM_IMAGES):
+        features = [
+            {
+                "type": "Feature",
+                "geometry": {"type": "Polygon", "coordinates": [list(map(list, outline.exterior.coords))]},
+                "properties": {"objectType": "annotation"},
+            }
+            for outline in outlines(from_labels(truth(number)))
+        ]
+        path = folder / "images" / f"field{number}.geojson"
+        path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+
+
+def corrected_images(lab: Path, model: str) -> list[str]:
+    """Predicts, corrects and fetches images whose third nucleus is dim; returns what was said."""
+    (lab / "in").mkdir()
+    for number in range(NUM_IMAGES):
+        labels = truth(number)
+        image = np.select([labels == 3, labels > 0], [90, 230], 5 + number)
+        cv2.imwrite(str(lab / "in" / f"field{number}.png"), image.astype(np.uint8))
+    predict(Request("in", model, output=lab / "results"), say=quiet)
+    correct(lab / "results", lab / "to_correct", to="qupath", say=quiet)
+    mend(lab / "to_correct")
+    said: list[str] = []
+    fetch("mine", source="to_correct", say=said.append)
+    return said
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_model_learns_from_corrections_and_becomes_champion(lab: Path, parent: str) -> None:
+    before = promote("nuclei", parent, allow_simulated=True, say=quiet)
+    assert before.decision.promoted, before.decision.reasons
+    told = "\n".join(corrected_images(lab, "models:/nuclei@champion"))
+    assert f"{NUM_IMAGES} corrected images" in told
+    assert f"{NUM_IMAGES} images ({NUM_IMAGES} new or corrected again), 24 nuclei" in told
+
+    said: list[str] = []
+    run_id, verdict = finetune("mine", model="models:/nuclei@champion", settings=SHORT, say=said.append)
+    text = "\n".join(said)
+    assert "Fine-tuning models:/nuclei@champion on 5 images; 1 decide when it ends, 2 are held out" in text
+    assert "images of simulated are shown again beside them" in text
+    assert verdict.sentence in text
+    assert "On the held-out images of mine (2): " in verdict.sentence
+    assert "On the test images of simulated (" in verdict.sentence
+    assert set(verdict.rows["images"]) == {"the held-out images of mine", "the test images of simulated"}
+    run = existing_run(run_id)
+    assert run.data.tags["parent.model"].startswith("models:/m-")
+    assert run.data.tags["replayed.dataset"] == "simulated"
+    assert run.data.tags["finetune.verdict"] == verdict.sentence
+    assert run.data.metrics["start/val_loss"] > 0
+    assert {"finetune/new/ap50_pooled_difference", "finetune/old/ap50_pooled_difference"} <= set(run.data.metrics)
+    assert run.data.params["network.depth"] == "1"  # that of the model, not of params.yaml
+
+    checks = {check.subject: check for check in trace(run_id).checks}
+    assert checks["parent"].verdict == "holds"
+    assert "the training began with models:/m-" in checks["parent"].detail
+
+    after = promote("nuclei", run_id, say=quiet)
+    assert after.decision.promoted, after.decision.reasons
+    assert "loss.old images of simulated" in {criterion.name for criterion in after.decision.criteria}
+    assert at_alias("nuclei", CHAMPION).run_id == run_id
+
+    again = begin_with(run_id)  # a second round knows whose images the model must not forget
+    assert old_dataset(again, "mine") == "simulated"
+    with pytest.raises(ConfigError, match=r"a trained model keeps its network\.depth; finetune can change"):
+        finetune("mine", model=run_id, settings=["network.depth=2"], say=quiet)
+
+
+def test_a_training_takes_the_network_of_the_model_that_its_weights_name(
+    project: Path, served_config: NucleiExperiment
+) -> None:
+    folder = bright_model(project / "model")
+    config = with_settings(served_config, {"network.weights": str(folder), "network.base_filters": 8})
+    taken, start = started(config)
+    assert start is not None
+    assert taken.network == start.config.network
+    assert taken.normalize == start.config.normalize
+    assert taken.train == config.train
+    tags = start.tags()
+    assert tags == {"parent.model": folder.as_posix(), "parent.md5": start.md5}
+    assert start_of_run(tags, new=3) == start
+    with pytest.raises(TrackingError, match="Put that model back, or start a new run"):
+        start_of_run({**tags, "parent.md5": "0" * 32}, new=3)
+    assert start_of_run({}, new=3) is None
+
+
+def test_new_images_are_repeated_until_they_are_as_many_as_the_old_ones(
+    project: Path, served_config: NucleiExperiment, disc_catalog: object, tmp_path: Path
+) -> None:
+    start = begin_with(f"{bright_model(tmp_path / 'model')}/")
+    assert with_replay(start, "dsb2018", new=2, say=quiet) is start  # not at hand
+    new = training_samples(disc_catalog, served_config)[:2]
+    assert start.samples(new) == new
+    simulated = with_settings(start.config, SIMULATED)
+    mixed = with_replay(type(start)(start.reference, simulated, start.file), "simulated", new=2, say=quiet)
+    assert mixed.replayed_name == "simulated"
+    shown = mixed.samples(new)
+    assert sum(sample in new for sample in shown) == pytest.approx(len(mixed.replayed), abs=1)
+
+
+def test_the_model_stays_as_it_was_where_no_epoch_is_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: dict[str, float] = {}
+    monkeypatch.setattr(mlflow, "log_metric", logged.__setitem__)
+    hardware = Hardware("tensorflow", "cpu", "a processor", 1, "float32")
+    result = FitResult("trained", {"val/loss": [0.5, 0.3]}, 2, 1.0, hardware)
+    assert _better_of(result, 0.4, lambda: "begun") is result
+    kept = _better_of(result, 0.2, lambda: "begun")
+    assert (kept.model, kept.best_epoch) == ("begun", 0)
+    assert logged == {"start/val_loss": 0.2}
+
+
+@pytest.mark.parametrize("weights", ["none", "imagenet", "edges", "recipes"])
+def test_other_weights_are_no_model(project: Path, served_config: NucleiExperiment, weights: str) -> None:
+    config = with_settings(served_config, {"network.weights": weights})
+    assert started(config) == (config, None)
