@@ -26,11 +26,11 @@ from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.score_maps import MOST_PIXELS
 from nanonuclei.imaging.sizing.room import ROOM
 from nanonuclei.imaging.types import Float32Array
-from nanonuclei.serving import ticket
-from nanonuclei.serving.capacity import measure
+from nanonuclei.serving.admission import ticket
+from nanonuclei.serving.admission.capacity import measure
+from nanonuclei.serving.admission.lanes import Lane, Lanes
 from nanonuclei.serving.folder import stored_config
 from nanonuclei.serving.images import Encoded, decoded, examine
-from nanonuclei.serving.lanes import Lane, Lanes
 from nanonuclei.serving.refusal import Refused, broken
 from nanonuclei.tasks import add_task, create_reader
 from nanonuclei.tasks.base import Reader
@@ -48,7 +48,7 @@ MOST_LABELS = 65_535
 
 REQUEST_LIMITS = {"max_pixels": 8192 * 8192, "max_bytes": 256 * 2**20, "threads": 0, "memory": 1_500_000_000}
 """What a server may do: pixels of the images and bytes of the body of a request, threads (0: all cores), and bytes of
-memory. It accepts fewer pixels and bytes where its memory or its speed asks for that, see `serving.capacity`."""
+memory. It accepts fewer pixels and bytes where its memory or its speed asks for that, see `serving.admission.capacity`."""
 
 TASK = "task_package"
 """Entry of a model's configuration: the task's name and package, `name=package`. MLflow logs it as a parameter, so it
@@ -113,9 +113,9 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
         self._network = reader.with_files(_one_at_a_time(network), files)
         self._lanes = Lanes(None)
         if SERVER in os.environ:
-            from nanonuclei.serving.entrance import open_entrance
+            from nanonuclei.serving.admission.entrance import open_entrance
+            from nanonuclei.serving.admission.memory import give_back_freed_memory
             from nanonuclei.serving.guard import guard
-            from nanonuclei.serving.memory import give_back_freed_memory
 
             give_back_freed_memory()
             asked = {name: self.limits[name] for name in ("max_pixels", "max_bytes", "memory")}

@@ -13,11 +13,11 @@ from mlflow.pyfunc import scoring_server
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from nanonuclei.serving import entrance as module
-from nanonuclei.serving.capacity import Capacity
-from nanonuclei.serving.entrance import Body, Entrance, open_entrance
+from nanonuclei.serving.admission import entrance as module
+from nanonuclei.serving.admission.capacity import Capacity
+from nanonuclei.serving.admission.entrance import Body, Entrance, open_entrance
+from nanonuclei.serving.admission.ticket import CURRENT, check
 from nanonuclei.serving.refusal import Refused, busy
-from nanonuclei.serving.ticket import CURRENT, check
 
 CAPACITY = Capacity(num_pixels=1000, num_bytes=1000, body_bytes=3000, seconds=20.0, speed=1e6)
 

@@ -10,10 +10,10 @@ from contextvars import copy_context
 import numpy as np
 import pytest
 
-from nanonuclei.serving.capacity import LEAST_PIXELS, NUM_SMALL, SMALL, Capacity, measure
-from nanonuclei.serving.lanes import Lane, Lanes
+from nanonuclei.serving.admission.capacity import LEAST_PIXELS, NUM_SMALL, SMALL, Capacity, measure
+from nanonuclei.serving.admission.lanes import Lane, Lanes
+from nanonuclei.serving.admission.ticket import CURRENT, Ticket
 from nanonuclei.serving.refusal import Refused
-from nanonuclei.serving.ticket import CURRENT, Ticket
 from nanonuclei.tasks.values import Timing
 
 CAPACITY = Capacity(num_pixels=4 * SMALL, num_bytes=1000, body_bytes=3000, seconds=1.0, speed=1e6)
@@ -87,15 +87,17 @@ def test_a_long_queue_is_refused_with_the_time_after_which_to_ask_again() -> Non
 
 def test_work_stops_when_its_client_is_gone_or_its_time_is_over() -> None:
     def refused(ticket: Ticket) -> Refused:
-        lane = Lane(1)
         CURRENT.set(ticket)
-        with lane.taken(), pytest.raises(Refused) as found:
-            ticket.give_up() if ticket._seconds > 1 else None
-            with lane.taken():
-                pass
+        lane = Lane(1)
+        lane._free = 0  # somebody else's
+        waiting = lane.taken()
+        with pytest.raises(Refused) as found:
+            waiting.__enter__()
         return found.value
 
-    assert "client is gone" in copy_context().run(refused, Ticket(60.0)).message
+    gone = Ticket(60.0)
+    gone.give_up()
+    assert "client is gone" in copy_context().run(refused, gone).message
     late = copy_context().run(refused, Ticket(0.0))
     assert "answered within 0 s" in late.message
     assert late.get_http_status_code() == 503

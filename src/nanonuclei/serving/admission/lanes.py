@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from nanonuclei.serving.capacity import NUM_SMALL, SMALL, Capacity
+from nanonuclei.serving.admission.capacity import NUM_SMALL, SMALL, Capacity
+from nanonuclei.serving.admission.ticket import check
 from nanonuclei.serving.refusal import Refused, busy
-from nanonuclei.serving.ticket import check
 
 LONGEST_WAIT_SHARE = 0.5
 """Part of the time of a request that it may spend in the queue of large ones; the rest is for the work on it."""

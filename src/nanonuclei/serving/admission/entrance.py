@@ -18,9 +18,9 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
 
-from nanonuclei.serving.capacity import BODY_COPIES, Capacity
+from nanonuclei.serving.admission.capacity import BODY_COPIES, Capacity
+from nanonuclei.serving.admission.ticket import CURRENT, Ticket
 from nanonuclei.serving.refusal import Refused, busy
-from nanonuclei.serving.ticket import CURRENT, Ticket
 
 MOST_IN_FLIGHT = 128
 """Requests that are inside at a time, most of them waiting for a place."""
