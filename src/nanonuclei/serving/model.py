@@ -48,7 +48,7 @@ MOST_LABELS = 65_535
 
 REQUEST_LIMITS = {"max_pixels": 8192 * 8192, "max_bytes": 256 * 2**20, "threads": 0, "memory": 1_500_000_000}
 """What a server may do: pixels of the images and bytes of the body of a request, threads (0: all cores), and bytes of
-memory. It accepts fewer pixels and bytes where its memory or its speed asks for that, see `serving.admission.capacity`."""
+memory. It accepts fewer pixels and bytes where memory or speed ask for that, see `serving.admission.capacity`."""
 
 TASK = "task_package"
 """Entry of a model's configuration: the task's name and package, `name=package`. MLflow logs it as a parameter, so it

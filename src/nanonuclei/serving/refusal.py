@@ -9,7 +9,7 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
 
 
 class Refused(MlflowException):  # type: ignore[misc]
-    """The server answers 400 with this sentence.
+    """The server answers 400 with this sentence, on one line: words of the request in it may hold anything.
 
     MLflow puts the data of the request, as Python would print it, before the message of an error that passes through
     it; the sentence stays what it was.
@@ -21,7 +21,7 @@ class Refused(MlflowException):  # type: ignore[misc]
     def __init__(
         self, sentence: str, *, error_code: int = INVALID_PARAMETER_VALUE, retry_after: int | None = None
     ) -> None:
-        self._sentence = sentence
+        self._sentence = " ".join("".join(each if each.isprintable() else " " for each in sentence).split())
         self.retry_after = retry_after
         super().__init__(sentence, error_code=error_code)
 

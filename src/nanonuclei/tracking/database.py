@@ -53,7 +53,7 @@ def check_database() -> None:
     Raises:
         TrackingError: The file is missing.
     """
-    file = _file()
+    file = database_file()
     if file is not None and not file.is_file():
         raise TrackingError(f"there are no runs here: {_missing(file)}")
 
@@ -69,7 +69,7 @@ def full_run_id(text: str) -> str:
     Raises:
         TrackingError: There is no such run, several begin so, or the database is missing or locked.
     """
-    file = _file()
+    file = database_file()
     if file is None:
         return text
     if not file.is_file():
@@ -113,7 +113,7 @@ def not_answering(error: BaseException | str) -> TrackingError:
     )
 
 
-def _file() -> Path | None:
+def database_file() -> Path | None:
     """Returns the file of the database; None where a server or another database keeps the runs."""
     uri = tracking_uri()
     if not uri.startswith(_SQLITE):
