@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import numpy as np
 import yaml
-from tests.conftest import ROOT, disc_sample
+from tests.conftest import disc_sample
+from tests.data.files.synthetic import opencv
 from tests.faults.project import Done, Project
 from tests.hostile.archives import packed as zip_of
 from tests.hostile.archives import parts
@@ -19,6 +21,8 @@ TRAIN = ("train", "nuclei", "--dataset", "simulated")
 TUNE = ("tune", "nuclei", "--dataset", "simulated", "--trials", "2", "--study", "s")
 PREDICT = ("predict", "images", "--model", "nuclei", "--output", "found", "--formats", "csv,labels")
 FETCH = ("fetch", "dsb2018", "--source", "new.zip")
+TARGET = Path("data", "dsb2018", "stage1_train.zip")
+"""The data set that `fetch` puts in place."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +65,28 @@ def _trained(project: Project) -> str:
 # prepare -------------------------------------------------------------------------------------------------------------
 
 
+NUM_PREPARED = 10
+
+
+def _write_data_set(project: Project) -> None:
+    """The pipeline reads the real data set: here one of ten drawn images."""
+    found = {}
+    for number in range(NUM_PREPARED):
+        sample = disc_sample(f"s{number}", seed=number)
+        found[f"s{number}/images/s{number}.png"] = opencv(sample.image, ".png")
+        for label in np.unique(sample.labels)[1:]:
+            mask = np.where(sample.labels == label, 255, 0).astype(np.uint8)
+            found[f"s{number}/masks/{label}.png"] = opencv(mask, ".png")
+    target = project.folder / TARGET
+    target.parent.mkdir(parents=True)
+    target.write_bytes(zip_of(found))
+
+
 def _prepared_problem(project: Project, done: Done) -> str:
     folder = project.folder / "build" / "nuclei" / "prepared"
     samples = sorted((folder / "images").glob("*.png"))
     broken = [path.name for path in samples if cv2.imread(str(path), cv2.IMREAD_UNCHANGED) is None]
-    return f"{len(samples)} images, broken: {broken}" if len(samples) != 10 or broken else ""
+    return f"{len(samples)} images, broken: {broken}" if len(samples) != NUM_PREPARED or broken else ""
 
 
 # train ---------------------------------------------------------------------------------------------------------------
@@ -135,8 +156,6 @@ def _predicted_problem(project: Project, done: Done) -> str:
 
 # fetch ---------------------------------------------------------------------------------------------------------------
 
-TARGET = Path("data", "dsb2018", "stage1_train.zip")
-
 
 def _write_archives(project: Project) -> None:
     old = {name: content for name, content in parts().items() if name.startswith("a/")}
@@ -172,7 +191,7 @@ SCENARIOS = {
         Scenario(
             "prepare",
             False,
-            _nothing,
+            _write_data_set,
             lambda project: ("prepare", "nuclei"),
             lambda project: [("prepare", "nuclei")],
             _prepared_problem,
@@ -207,4 +226,3 @@ SCENARIOS = {
         ),
     )
 }
-SHIPPED = ROOT / "models" / "nuclei"

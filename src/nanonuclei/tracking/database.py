@@ -20,6 +20,8 @@ SHORT_RUN_ID = re.compile(r"[0-9a-f]{4,31}")
 """The beginning of such an id, as tables and pages show it."""
 FAILING = ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR", "REQUEST_LIMIT_EXCEEDED")
 """MLflow's codes for a server or database that does not answer."""
+HALF_MADE = ("already exists", "duplicate column", "no such table", "no such column", "Can't locate revision")
+"""What SQLite and Alembic say of a database whose tables are there in part."""
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 _SQLITE = "sqlite:///"
 
@@ -111,6 +113,27 @@ def not_answering(error: BaseException | str) -> TrackingError:
         f"the tracking database or server {shown_uri()} must answer, but does not: {told}. Wait until no other process "
         "holds it, start the server, or check its address, and repeat the command"
     )
+
+
+def unanswered(error: BaseException) -> TrackingError | None:
+    """Returns the error to tell where a server or database did not answer MLflow; None where something else is wrong.
+
+    Args:
+        error: Of MLflow, of the database layer below it, or any other; told by its module, so that neither is imported.
+    """
+    module = type(error).__module__
+    if module == "mlflow.exceptions":
+        if getattr(error, "error_code", "") not in FAILING:
+            return None
+    elif not module.startswith(("sqlalchemy", "sqlite3", "alembic")):
+        return None
+    if any(words in str(error) for words in HALF_MADE):
+        return TrackingError(
+            f"the tracking database {shown_uri()} must have all its tables, but a process was killed while it made or "
+            "upgraded them. Remove the file if it holds no runs yet, else put its copy from before the upgrade back, "
+            "and repeat the command"
+        )
+    return not_answering(error)
 
 
 def database_file() -> Path | None:

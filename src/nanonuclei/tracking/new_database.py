@@ -13,12 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from nanonuclei.errors import TrackingError
-from nanonuclei.tracking.database import database_file, not_answering, shown_uri
+from nanonuclei.tracking.database import database_file, not_answering, unanswered
 from nanonuclei.writing import PARTIAL
-
-HALF_MADE = ("already exists", "duplicate column", "no such table", "Can't locate revision")
-"""What SQLite and Alembic say of a database whose tables are there in part."""
 
 
 def make_database() -> None:
@@ -43,23 +39,18 @@ def make_database() -> None:
 
 @contextlib.contextmanager
 def answering() -> Iterator[None]:
-    """Turns what the database layer below MLflow raises into a `TrackingError`.
+    """Turns what MLflow and the database layer below it raise, where nothing answers, into a `TrackingError`.
 
     Raises:
-        TrackingError: The database is locked, half made, damaged, or cannot be made.
+        TrackingError: The server is away, or the database is locked, half made, damaged, or cannot be made.
     """
     try:
         yield
     except Exception as error:
-        if not (isinstance(error, OSError) or type(error).__module__.startswith(("sqlalchemy", "sqlite3", "alembic"))):
+        told = not_answering(error) if isinstance(error, OSError) else unanswered(error)
+        if told is None:
             raise
-        if any(words in str(error) for words in HALF_MADE):
-            raise TrackingError(
-                f"the tracking database {shown_uri()} must have all its tables, but a process was killed while it made "
-                "or upgraded them. Remove the file if it holds no runs yet, else put its copy from before the upgrade "
-                "back, and repeat the command"
-            ) from error
-        raise not_answering(error) from error
+        raise told from error
 
 
 def _make_tables(file: Path) -> None:

@@ -24,7 +24,7 @@ from nanonuclei.errors import TrackingError, without_password
 from nanonuclei.interrupts import interrupted
 from nanonuclei.tracking.database import SHORT_RUN_ID, full_run_id, no_run, not_answering, one_run, shown_uri
 from nanonuclei.tracking.new_database import answering, make_database
-from nanonuclei.tracking.processes import close_dead_runs, process_tag
+from nanonuclei.tracking.processes import close_dead_runs, first_process_tag, process_tag
 
 PARENT = "mlflow.parentRunId"
 PARENT_VARIABLE = "NANONUCLEI_PARENT_RUN"
@@ -101,9 +101,9 @@ def stage_run(
                 client.set_tag(given, key, value)
     try:
         with answering():
-            run = mlflow.start_run(
-                run_id=resume or given, run_name=None if resume or given else name, log_system_metrics=system_metrics
-            )
+            known = resume or given
+            new = {} if known else {"run_name": name, "tags": first_process_tag()}
+            run = mlflow.start_run(run_id=known, log_system_metrics=system_metrics, **new)
     except MlflowException as error:
         raise TrackingError(f"cannot open a run at {shown_uri()}: {first_line(error)}") from error
     run_id: str = run.info.run_id
