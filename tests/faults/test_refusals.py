@@ -9,13 +9,16 @@ import sqlite3
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import mlflow
 import pytest
 from tests.conftest import ROOT
 from tests.faults.project import Done, Project
 from tests.faults.scenarios import FETCH, PREDICT, SCENARIOS, TARGET, TRAIN
+
+from nanonuclei.cli import main
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -34,11 +37,34 @@ WITH_TRACKING = {
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """A project as the current folder, with a database of its own that is not made yet."""
     made = Project(tmp_path / "project")
     SCENARIOS["fetch"].make_ready(made)
     SCENARIOS["predict"].make_ready(made)
-    return made
+    monkeypatch.chdir(made.folder)
+    monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")
+    mlflow.set_tracking_uri(f"sqlite:///{made.folder / 'mlflow.db'}")
+    yield made
+    while mlflow.active_run():
+        mlflow.end_run()
+    mlflow.set_tracking_uri(None)
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Callable[[Sequence[str]], Done]:
+    """Runs a command in this process; what it raises fails the test, as it would be a traceback."""
+
+    def run(words: Sequence[str]) -> Done:
+        capsys.readouterr()
+        code = main(list(words))
+        told = capsys.readouterr()
+        return Done(code, told.out + told.err, 0.0)
+
+    return run
+
+
+Call = Callable[[Sequence[str]], Done]
 
 
 def check_told(done: Done, *words: str) -> None:
@@ -54,10 +80,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", WITH_TRACKING)
-def test_a_tracking_server_that_is_gone_is_told(name: str, project: Project) -> None:
+def test_a_tracking_server_that_is_gone_is_told(
+    name: str, project: Project, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = contents(project.folder / "data")
-    done = project.run(WITH_TRACKING[name], environment={"MLFLOW_TRACKING_URI": NOBODY, **AT_ONCE})
-    check_told(done, NOBODY, "must answer, but does not")
+    for variable, value in AT_ONCE.items():
+        monkeypatch.setenv(variable, value)
+    mlflow.set_tracking_uri(NOBODY)
+    check_told(call(WITH_TRACKING[name]), NOBODY, "must answer, but does not")
     assert contents(project.folder / "data") == before
 
 
@@ -70,24 +100,23 @@ def locked(file: Path) -> Iterator[None]:
         database.execute("rollback")
 
 
-def test_a_locked_database_is_told_and_the_next_call_works(project: Project) -> None:
-    first = project.run(FETCH)
-    assert first.code == 0, first.output
+def test_a_locked_database_is_told_and_the_next_call_works(project: Project, call: Call) -> None:
+    assert call(FETCH).code == 0
     with locked(project.folder / "mlflow.db"):
-        check_told(project.run(FETCH), "mlflow.db", "locked", "Wait until no other process")
-    assert project.run(FETCH).code == 0
+        check_told(call(FETCH), "mlflow.db", "locked", "Wait until no other process")
+    assert call(FETCH).code == 0
 
 
-def test_a_database_that_a_killed_process_left_half_made_is_told(project: Project) -> None:
-    with contextlib.closing(sqlite3.connect(project.folder / "mlflow.db")) as database:
+def test_a_database_that_a_killed_process_left_half_made_is_told(project: Project, call: Call) -> None:
+    with contextlib.closing(sqlite3.connect("mlflow.db")) as database:
         database.execute("create table experiments (experiment_id integer primary key)")
-    check_told(project.run(FETCH), "must have all its tables", "Remove the file if it holds no runs yet")
+    check_told(call(FETCH), "must have all its tables", "Remove the file if it holds no runs yet")
 
 
-def test_a_file_that_is_no_database_is_told_and_kept(project: Project) -> None:
-    (project.folder / "mlflow.db").write_text("not a database, but somebody's notes" * 100)
+def test_a_file_that_is_no_database_is_told_and_kept(project: Project, call: Call) -> None:
+    Path("mlflow.db").write_text("not a database, but somebody's notes" * 100)
     before = contents(project.folder)
-    check_told(project.run(FETCH), "mlflow.db", "not a database")
+    check_told(call(FETCH), "mlflow.db", "not a database")
     assert contents(project.folder) == before
 
 
@@ -116,8 +145,8 @@ def run_limited(project: Project, most_bytes: int, words: tuple[str, ...]) -> Do
     return Done(done.returncode, done.stdout, 0.0)
 
 
-def test_a_full_disk_during_fetch_keeps_the_data_set(project: Project) -> None:
-    assert project.run(FETCH).code == 0  # makes the database, which must still grow below the limit
+def test_a_full_disk_during_fetch_keeps_the_data_set(project: Project, call: Call) -> None:
+    assert call(FETCH).code == 0  # makes the database, which must still grow below the limit
     target, size = project.folder / TARGET, (project.folder / "mlflow.db").stat().st_size
     before = target.read_bytes()
     with zipfile.ZipFile(project.folder / "new.zip", "a") as archive:
@@ -130,13 +159,13 @@ def test_a_full_disk_during_fetch_keeps_the_data_set(project: Project) -> None:
 def test_a_full_disk_before_the_database_is_made_leaves_none(project: Project) -> None:
     check_told(run_limited(project, 50_000, FETCH), "mlflow.db")
     assert not (project.folder / "mlflow.db").exists()
-    assert project.run(FETCH).code == 0
+    assert project.leftovers() == []
 
 
-def test_a_full_disk_during_predict_keeps_what_was_done(project: Project) -> None:
+def test_a_full_disk_during_predict_keeps_what_was_done(project: Project, call: Call) -> None:
     check_told(run_limited(project, 700, PREDICT), "cannot write", "Free space")
     assert project.leftovers() == []
-    assert project.run((*PREDICT, "--resume")).code == 0
+    assert call((*PREDICT, "--resume")).code == 0
 
 
 @pytest.fixture
@@ -163,17 +192,16 @@ def make_read_only() -> Iterator[Callable[[Path], None]]:
         subprocess.run(words, capture_output=True, check=False)
 
 
-def test_a_read_only_folder_is_told(project: Project, make_read_only: Callable[[Path], None]) -> None:
-    assert project.run(FETCH).code == 0
+def test_a_read_only_folder_is_told(project: Project, call: Call, make_read_only: Callable[[Path], None]) -> None:
     before = contents(project.folder / "data")
     make_read_only(project.folder / TARGET.parent)
-    check_told(project.run(FETCH), "cannot write", "rights")
+    check_told(call(FETCH), "cannot write", "rights")
     assert contents(project.folder / "data") == before
 
 
 @pytest.mark.parametrize("words", [PREDICT, ("label", "--images", "images", "--output", "found")])
-def test_an_output_that_cannot_be_made_is_told(words: tuple[str, ...], project: Project) -> None:
+def test_an_output_that_cannot_be_made_is_told(words: tuple[str, ...], project: Project, call: Call) -> None:
     (project.folder / "found").write_text("a file where a folder should be")
     below = tuple("found/below" if word == "found" else word for word in words)
-    check_told(project.run(below), "found")
+    check_told(call(below), "found")
     assert (project.folder / "found").read_text() == "a file where a folder should be"
