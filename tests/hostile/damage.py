@@ -23,7 +23,6 @@ from dataclasses import dataclass
 import numpy as np
 import tifffile
 from tests.data.files.synthetic import NUCLEI, opencv, pillow, tiff
-from tests.data.files.test_damaged import BOMBS
 
 COLOURS = np.dstack([NUCLEI, NUCLEI[::-1], NUCLEI[:, ::-1]])
 DEEP = NUCLEI.astype(np.uint16) * 200
@@ -65,6 +64,8 @@ def files() -> dict[str, bytes]:
 @functools.cache
 def odd_files() -> dict[str, bytes]:
     """Returns files with unusual numbers in them, and such as are no images at all."""
+    from tests.data.files.test_damaged import BOMBS  # takes a moment to be made
+
     types = ("int8", "int16", "int32", "uint32", "uint64", "float16", "float32", "float64", "complex64", "bool")
     numbers = {f"{name}.tif": tiff(NUCLEI.astype(name)) for name in types}
     empty = np.full(NUCLEI.shape, np.nan, np.float32)
