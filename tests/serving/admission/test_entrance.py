@@ -63,14 +63,28 @@ def answer(client: Client, endpoint: Callable[..., Awaitable[Any]] = echo) -> Re
         (lambda: Client(length="1001"), 413, "at most 1000 bytes, got 1001"),
     ],
 )
-def test_a_request_without_or_with_too_great_a_length_is_refused_unread(
+def test_a_request_without_or_with_too_great_a_length_is_refused_once_it_has_been_sent(
     client: Callable[[], Client], status: int, sentence: str
 ) -> None:
+    async def never(_: Any) -> Response:
+        raise AssertionError
+
     sent = client()
-    refused = answer(sent)
+    refused = answer(sent, never)
     assert refused.status_code == status
     assert sentence in json.loads(refused.body)["message"]
-    assert not sent.was_read
+    assert sent.was_read  # a client that is still sending would see a broken connection instead
+
+
+def test_no_more_of_a_refused_body_is_read_than_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_DISCARDED", 10)
+
+    class Endless(Client):
+        async def stream(self) -> AsyncIterator[bytes]:
+            while True:
+                yield b"12345"
+
+    assert answer(Endless(length="1001")).status_code == 413
 
 
 def test_a_request_is_handed_on_with_its_body() -> None:

@@ -28,6 +28,9 @@ MOST_IN_FLIGHT = 128
 PATIENCE_SECONDS = 15.0
 """How long a request waits for room for its body."""
 
+MOST_DISCARDED = 2**30
+"""Bytes of a refused body that are read; the connection of a client that sends more is closed."""
+
 _NO_ANSWER = 499
 """Status of an answer that nobody reads, as web servers log it: the client closed the request."""
 
@@ -81,7 +84,8 @@ class Entrance:
         self._capacity = capacity
         self._free_bytes = capacity.body_bytes
         self._num_inside = 0
-        self._changed: asyncio.Condition | None = None
+        self._changed = asyncio.Condition()
+        self._has_threads = False
 
     def __call__(self, endpoint: Endpoint) -> Endpoint:
         """Returns the endpoint with the entrance before it."""
@@ -99,11 +103,13 @@ class Entrance:
         ticket = Ticket(self._capacity.seconds)
         length = request.headers.get("content-length", "")
         if not length.isdecimal():
+            await _discard(request)
             return _told(411, "LENGTH_REQUIRED", "a request must tell its length in Content-Length, but does not")
         if int(length) > self._capacity.num_bytes:
+            await _discard(request)
             sentence = f"a request must have at most {self._capacity.num_bytes} bytes, got {length}"
             return _told(413, "REQUEST_TOO_LARGE", sentence)
-        async with self._inside(int(length)):
+        async with self._inside(int(length), request):
             content = await _whole_body(request)
             if content is None:
                 return _told(_NO_ANSWER, "ABORTED", "the client is gone")
@@ -124,27 +130,24 @@ class Entrance:
                     await work  # its thread goes on until it asks the ticket, and holds its memory until then
 
     @contextlib.asynccontextmanager
-    async def _inside(self, num_bytes: int) -> AsyncIterator[None]:
-        """Waits for room for a body.
+    async def _inside(self, num_bytes: int, request: Any) -> AsyncIterator[None]:
+        """Waits for room for the body of a request, which has `num_bytes`.
 
         Raises:
             Refused: Too many are inside already, or there is no room within `PATIENCE_SECONDS`.
         """
-        if self._changed is None:  # the first request: the loop runs now
-            self._changed = asyncio.Condition()
+        if not self._has_threads:  # the first request: the loop runs now
+            self._has_threads = True
             asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(MOST_IN_FLIGHT))
         if self._num_inside >= MOST_IN_FLIGHT:
+            await _discard(request)
             raise busy(f"the server has {self._num_inside} requests already", seconds=2)
         needed = BODY_COPIES * num_bytes
         self._num_inside += 1
         try:
-            async with self._changed:
-                try:
-                    room = self._changed.wait_for(lambda: self._free_bytes >= needed)
-                    await asyncio.wait_for(room, PATIENCE_SECONDS)
-                except TimeoutError:
-                    raise busy("the server has no room for the request", seconds=PATIENCE_SECONDS) from None
-                self._free_bytes -= needed
+            if not await self._take(needed):
+                await _discard(request)
+                raise busy("the server has no room for the request", seconds=PATIENCE_SECONDS)
             try:
                 yield
             finally:
@@ -153,6 +156,16 @@ class Entrance:
                     self._changed.notify_all()
         finally:
             self._num_inside -= 1
+
+    async def _take(self, needed: int) -> bool:
+        """Takes bytes for a body; returns whether they became free within `PATIENCE_SECONDS`."""
+        async with self._changed:
+            try:
+                await asyncio.wait_for(self._changed.wait_for(lambda: self._free_bytes >= needed), PATIENCE_SECONDS)
+            except TimeoutError:
+                return False
+            self._free_bytes -= needed
+            return True
 
 
 async def _whole_body(request: Any) -> bytes | None:
@@ -163,6 +176,18 @@ async def _whole_body(request: Any) -> bytes | None:
         return b"".join([chunk async for chunk in request.stream()])
     except ClientDisconnect:
         return None
+
+
+async def _discard(request: Any) -> None:
+    """Reads a body without holding it: most clients read no answer before they have sent all of their request."""
+    from starlette.requests import ClientDisconnect
+
+    num_bytes = 0
+    with contextlib.suppress(ClientDisconnect):
+        async for chunk in request.stream():
+            num_bytes += len(chunk)
+            if num_bytes > MOST_DISCARDED:
+                return
 
 
 def _refusal(error: MlflowException) -> Any:
