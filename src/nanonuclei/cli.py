@@ -10,6 +10,7 @@ from nanonuclei import __version__, commands, interrupts, invocation
 from nanonuclei.errors import NanonucleiError, nearest_name, without_password
 from nanonuclei.quiet import quieten
 from nanonuclei.tasks import task_names
+from nanonuclei.tracking.database import unanswered
 
 DEFAULT_TASK = "nuclei"
 """The task of a command that names none, and the model that comes along which `predict` takes then."""
@@ -41,8 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if interrupts.interrupted(error):
             print("\nInterrupted.", file=sys.stderr)
             return 130
-        if isinstance(error, NanonucleiError):
-            print(f"Error: {without_password(str(error))}", file=sys.stderr)
+        told = error if isinstance(error, NanonucleiError) else unanswered(error)
+        if told is not None:
+            print(f"Error: {without_password(str(told))}", file=sys.stderr)
             return 2
         if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("nanonuclei"):
             missing = (error.name or "").partition(".")[0]

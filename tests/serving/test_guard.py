@@ -127,3 +127,9 @@ def test_door_is_put_in_front_of_mlflow_s_function_once(monkeypatch: pytest.Monk
         door.guard(max_bytes=500, parameters=KNOWN)
     assert scoring_server.invocations.nanonuclei_guarded is answering
     assert scoring_server.invocations(body(inputs=["QQ=="]), "application/json", None, None).status == 200
+
+
+def test_a_refusal_is_one_line_whatever_the_request_holds() -> None:
+    with pytest.raises(Refused) as refused:
+        read_request(body(**{"a\nb\x00c": 1}), parameters=KNOWN)
+    assert refused.value.message.endswith("got a b c")

@@ -55,7 +55,8 @@ def guarded(
         if len(data) > max_bytes:
             return _answer(413, f"a request must have at most {max_bytes} bytes, got {len(data)}")
         try:
-            images, params = read_request(data, parameters=parameters)
+            # The entrance hands over a body that is held no longer than until it is taken.
+            images, params = read_request(data.take() if hasattr(data, "take") else data, parameters=parameters)
             table = {"columns": [COLUMN], "data": [[image] for image in images]}
             request = {"dataframe_split": table, "params": params}
             answer = behind(request, scoring_server.CONTENT_TYPE_JSON, model, input_schema)

@@ -24,7 +24,7 @@ SMALLEST, LONGEST = 1, 65_535
 """Least and largest height and width, px."""
 
 
-LIMITS = ImageLimits()
+LIMITS = ImageLimits(num_pages=1000)
 """What is decoded at most, whatever a request may hold; the pixels of a request are bounded by `examine`."""
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from nanonuclei.errors import ConfigError
 
-REQUEST_LIMITS = {"max_pixels": 8192 * 8192, "max_bytes": 256 * 2**20, "threads": 0}
-"""What a server may do for one request: pixels of its images, bytes of its body, and threads (0: all cores)."""
+REQUEST_LIMITS = {"max_pixels": 8192 * 8192, "max_bytes": 256 * 2**20, "threads": 0, "memory": 1_500_000_000}
+"""What a server may do: pixels of the images and bytes of the body of a request, threads (0: all cores), and bytes of
+memory. It accepts fewer pixels and bytes where memory or speed ask for that, see `serving.admission.capacity`."""
 
 VARIABLES = {name: f"NANONUCLEI_{name.upper()}" for name in REQUEST_LIMITS}
 """Environment variables that change the limits, before the model's own configuration."""

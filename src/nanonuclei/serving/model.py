@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import os
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,12 @@ from nanonuclei.engine.runtime import load_onnx
 from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.networks import Network
+from nanonuclei.imaging.score_maps import MOST_PIXELS
+from nanonuclei.imaging.sizing.room import ROOM
 from nanonuclei.imaging.types import Float32Array
+from nanonuclei.serving.admission import ticket
+from nanonuclei.serving.admission.capacity import measure
+from nanonuclei.serving.admission.lanes import Lane, Lanes
 from nanonuclei.serving.folder import stored_config
 from nanonuclei.serving.images import Encoded, decoded, examine
 from nanonuclei.serving.limits import limits
@@ -102,21 +105,34 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
         reader = create_reader(self.config)
         network = load_onnx(files["onnx"], threads=self.limits["threads"], large=reader.large_inputs)
         self._network = reader.with_files(_one_at_a_time(network), files)
-        self._room = _Room(self.limits["max_pixels"])
+        self._lanes = Lanes(None)
         if SERVER in os.environ:
+            from nanonuclei.serving.admission.entrance import open_entrance
+            from nanonuclei.serving.admission.memory import give_back_freed_memory
             from nanonuclei.serving.guard import guard
 
-            guard(max_bytes=self.limits["max_bytes"], parameters=(*reader.parameters, RETURN))
+            give_back_freed_memory()
+            asked = {name: self.limits[name] for name in ("max_pixels", "max_bytes", "memory")}
+            capacity = measure(self._network, reader, **asked)
+            self.limits |= {"max_pixels": capacity.num_pixels, "max_bytes": capacity.num_bytes}
+            self._lanes = Lanes(capacity)
+            _logger.info("requests may have %d px and %d bytes", capacity.num_pixels, capacity.num_bytes)
+            guard(max_bytes=capacity.num_bytes, parameters=(*reader.parameters, RETURN))
+            open_entrance(capacity)
 
     def predict(self, context: PythonModelContext, model_input, params=None):  # type: ignore[no-untyped-def]
         """Returns one row per object or image; untyped, as a type hint would become the served signature."""
         try:
             config, wanted = self._settings(params or {})
             images = examine(_items(model_input), max_pixels=self.limits["max_pixels"])
-            with self._room.taken(max(image.num_pixels for image in images)):
-                rows = self._answers(images, config, wanted)
+            with self._lanes.taken(_held_pixels(images)) as enlarge:
+                before = ROOM.set(enlarge)
+                try:
+                    rows = list(self._answers(images, config, wanted))
+                finally:
+                    ROOM.reset(before)
                 columns = LABEL_COLUMNS if wanted == LABELS else object_columns(create_reader(config))
-                return pd.DataFrame(list(rows), columns=columns)
+                return pd.DataFrame(rows, columns=columns)
         except Refused:
             raise
         except (DataError, ConfigError) as error:
@@ -153,6 +169,7 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
 
         for number, score_map in enumerate(reader.score_maps(self._network, inputs())):
             shape = shapes[number]
+            ticket.check()
             if wanted == LABELS:
                 yield _label_row(number, reader.instances(score_map, shape), shape)
             else:
@@ -177,33 +194,22 @@ def _label_row(number: int, found: Instances, shape: tuple[int, int]) -> dict[st
     return {"image": number, "height": shape[0], "width": shape[1], "num_objects": len(found), "labels": text}
 
 
+def _held_pixels(images: Sequence[Encoded]) -> int:
+    """Returns the px of a request that are held at a time: the largest image, and those in one batch with it."""
+    sizes = [image.num_pixels for image in images]
+    return min(sum(sizes), max(sizes) + MOST_PIXELS)
+
+
 def _one_at_a_time(network: Network) -> Network:
-    """Returns a network that computes for one request at a time, on all cores; the others decode and read meanwhile."""
-    turn = threading.Lock()
+    """Returns a network that computes for one request at a time, on all cores, in turns.
+
+    The others decode and read meanwhile. Work whose client is gone, or whose time is over, stops here.
+    """
+    turns = Lane(1)
 
     def waiting(batch: Float32Array) -> Float32Array:
-        with turn:
+        with turns.taken():
+            ticket.check()
             return network(batch)
 
     return waiting
-
-
-class _Room:
-    """Bounds what requests hold in memory at a time, counted in pixels of the largest image of each."""
-
-    def __init__(self, num_pixels: int) -> None:
-        self._free = num_pixels
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def taken(self, num_pixels: int) -> Iterator[None]:
-        """Waits until there is room."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= num_pixels)
-            self._free -= num_pixels
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += num_pixels
-                self._changed.notify_all()

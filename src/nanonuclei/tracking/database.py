@@ -21,6 +21,8 @@ SHORT_RUN_ID = re.compile(r"[0-9a-f]{4,31}")
 """The beginning of such an id, as tables and pages show it."""
 FAILING = ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR", "REQUEST_LIMIT_EXCEEDED")
 """MLflow's codes for a server or database that does not answer."""
+HALF_MADE = ("already exists", "duplicate column", "no such table", "no such column", "Can't locate revision")
+"""What SQLite and Alembic say of a database whose tables are there in part."""
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 LOCAL_UI = "http://localhost:5000"
 """Where `mlflow ui` answers."""
@@ -68,7 +70,7 @@ def check_database() -> None:
     Raises:
         TrackingError: The file is missing.
     """
-    file = _file()
+    file = database_file()
     if file is not None and not file.is_file():
         raise TrackingError(f"there are no runs here: {_missing(file)}")
 
@@ -84,7 +86,7 @@ def full_run_id(text: str) -> str:
     Raises:
         TrackingError: There is no such run, several begin so, or the database is missing or locked.
     """
-    file = _file()
+    file = database_file()
     if file is None:
         return text
     if not file.is_file():
@@ -128,7 +130,28 @@ def not_answering(error: BaseException | str) -> TrackingError:
     )
 
 
-def _file() -> Path | None:
+def unanswered(error: BaseException) -> TrackingError | None:
+    """Returns the error to tell where a server or database did not answer MLflow; None where something else is wrong.
+
+    Args:
+        error: Of MLflow, of the database layer below it, or any other; told by its module, so that neither is imported.
+    """
+    module = type(error).__module__
+    if module == "mlflow.exceptions":
+        if getattr(error, "error_code", "") not in FAILING:
+            return None
+    elif not module.startswith(("sqlalchemy", "sqlite3", "alembic")):
+        return None
+    if any(words in str(error) for words in HALF_MADE):
+        return TrackingError(
+            f"the tracking database {shown_uri()} must have all its tables, but a process was killed while it made or "
+            "upgraded them. Remove the file if it holds no runs yet, else put its copy from before the upgrade back, "
+            "and repeat the command"
+        )
+    return not_answering(error)
+
+
+def database_file() -> Path | None:
     """Returns the file of the database; None where a server or another database keeps the runs."""
     uri = tracking_uri()
     if not uri.startswith(_SQLITE):

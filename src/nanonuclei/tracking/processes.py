@@ -28,6 +28,11 @@ def process_tag(run: Run) -> dict[str, str]:
     return {TAG: " ".join(dict.fromkeys([*others, _name(os.getpid())]))}
 
 
+def first_process_tag() -> dict[str, str]:
+    """Returns the tag of a new run, which has it from the moment on at which it is there."""
+    return {TAG: _name(os.getpid())}
+
+
 def close_dead_runs() -> list[str]:
     """Ends the runs, as KILLED, whose processes were all of this machine and are gone; returns their ids.
 

@@ -17,6 +17,7 @@ from mlflow.tracking import MlflowClient
 
 from nanonuclei.errors import TrackingError
 from nanonuclei.tracking.database import not_answering
+from nanonuclei.tracking.new_database import answering, make_database
 from nanonuclei.tracking.runs import UNKNOWN, first_line
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -43,7 +44,7 @@ def register_once(name: str, uri: str, *, run_id: str) -> ModelVersion:
         TrackingError: The tracking server refuses.
     """
     client = MlflowClient()
-    with exclusive(name):
+    with exclusive(name), answering():
         try:
             for version in client.search_model_versions(f"name = '{name}'"):
                 if version.tags.get(SOURCE) == uri or version.run_id == run_id:
@@ -61,8 +62,10 @@ def at_alias(name: str, alias: str) -> ModelVersion | None:
     Raises:
         TrackingError: The tracking server does not answer, so that nothing is known of the alias.
     """
+    make_database()
     try:
-        return MlflowClient().get_model_version_by_alias(name, alias)
+        with answering():
+            return MlflowClient().get_model_version_by_alias(name, alias)
     except MlflowException as error:
         if error.error_code in UNKNOWN:
             return None

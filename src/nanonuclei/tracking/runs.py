@@ -23,7 +23,8 @@ from nanonuclei.config.params import Scalar
 from nanonuclei.errors import TrackingError, without_password
 from nanonuclei.interrupts import interrupted
 from nanonuclei.tracking.database import SHORT_RUN_ID, full_run_id, no_run, not_answering, one_run, shown_uri
-from nanonuclei.tracking.processes import close_dead_runs, process_tag
+from nanonuclei.tracking.new_database import answering, make_database
+from nanonuclei.tracking.processes import close_dead_runs, first_process_tag, process_tag
 
 PARENT = "mlflow.parentRunId"
 PARENT_VARIABLE = "NANONUCLEI_PARENT_RUN"
@@ -88,8 +89,10 @@ def stage_run(
     Raises:
         TrackingError: The run to go on with does not exist, or the tracking server refuses.
     """
-    client = MlflowClient()
-    close_dead_runs()
+    make_database()
+    with answering():
+        client = MlflowClient()
+        close_dead_runs()
     given = os.environ.pop("MLFLOW_RUN_ID", None)
     if resume:
         existing_run(resume)
@@ -97,9 +100,10 @@ def stage_run(
             for key, value in ((PARENT, resume), ("resumes", resume), ("mlflow.runName", f"resume of {resume[:8]}")):
                 client.set_tag(given, key, value)
     try:
-        run = mlflow.start_run(
-            run_id=resume or given, run_name=None if resume or given else name, log_system_metrics=system_metrics
-        )
+        with answering():
+            known = resume or given
+            new = {} if known else {"run_name": name, "tags": first_process_tag()}
+            run = mlflow.start_run(run_id=known, log_system_metrics=system_metrics, **new)
     except MlflowException as error:
         raise TrackingError(f"cannot open a run at {shown_uri()}: {first_line(error)}") from error
     run_id: str = run.info.run_id
@@ -130,12 +134,13 @@ def existing_run(run_id: str) -> mlflow.entities.Run:
     """
     run_id = full_run_id(run_id)
     try:
-        client = MlflowClient()
-        if SHORT_RUN_ID.fullmatch(run_id):
-            experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-            begun = client.search_runs(experiments, f"attributes.run_id LIKE '{run_id}%'")
-            run_id = one_run(run_id, [run.info.run_id for run in begun])
-        return client.get_run(run_id)
+        with answering():
+            client = MlflowClient()
+            if SHORT_RUN_ID.fullmatch(run_id):
+                experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+                begun = client.search_runs(experiments, f"attributes.run_id LIKE '{run_id}%'")
+                run_id = one_run(run_id, [run.info.run_id for run in begun])
+            return client.get_run(run_id)
     except MlflowException as error:
         raise no_run(run_id) if error.error_code in UNKNOWN else not_answering(error) from error
 

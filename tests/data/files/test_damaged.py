@@ -169,3 +169,9 @@ def test_a_small_file_that_becomes_huge_is_refused() -> None:
     content = tiff(np.zeros((12_000, 6_000), np.uint8), compression="zstd", rowsperstrip=12_000)
     assert len(content) < 10_000
     assert "72,000,000 bytes of pixels in" in str(outcome(content))
+
+
+def test_a_file_of_more_pages_than_can_be_looked_at_is_refused() -> None:
+    stack = tiff(np.stack([NUCLEI] * 3), metadata=None)
+    with pytest.raises(DataError, match="holds 3 pages, more than the 2 that are looked at"):
+        read_single(stack, limits=ImageLimits(num_pages=2))

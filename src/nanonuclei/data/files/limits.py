@@ -17,12 +17,14 @@ class ImageLimits:
     Attributes:
         num_pixels: Height times width of an image.
         num_bytes: All channels of one image together, decoded.
+        num_pages: Pages of a TIFF; each takes 0.1 ms and 3 kB to look at.
         ratio: Most bytes that one byte of the file may become, in planes above `RATIO_FLOOR`. Deflate ends at 1032.
     """
 
     num_pixels: int = 2**28
     num_bytes: int = 2**33
     ratio: int = 1100
+    num_pages: int = 100_000
 
     def check(self, height: int, width: int, *, bytes_per_pixel: int = 1, packed: int | None = None) -> None:
         """Checks the size of an image.

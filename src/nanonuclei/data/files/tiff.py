@@ -51,6 +51,7 @@ def open_tiff(content: Content, limits: ImageLimits) -> Iterator[list[Scene]]:
             source = handle(content)
             stack.enter_context(source)
             tiff = stack.enter_context(tifffile.TiffFile(source, _multifile=False))
+            _check_number(len(tiff.pages), limits)
             _check_chain(tiff)
             series = list(enumerate(tiff.series))
             series = [(number, one) for number, one in series if not _is_side_image(one)] or series[:1]
@@ -58,6 +59,13 @@ def open_tiff(content: Content, limits: ImageLimits) -> Iterator[list[Scene]]:
                 raise DataError("holds no image. Save it again")
             scenes = [_scene(tiff, one, number, limits=limits) for number, one in series]
         yield scenes
+
+
+def _check_number(num_pages: int, limits: ImageLimits) -> None:
+    if num_pages > limits.num_pages:
+        raise DataError(
+            f"holds {num_pages:,} pages, more than the {limits.num_pages:,} that are looked at. Cut it into parts"
+        )
 
 
 def _check_chain(tiff: tifffile.TiffFile) -> None:

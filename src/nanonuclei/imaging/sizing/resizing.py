@@ -7,6 +7,7 @@ import numpy as np
 from skimage.segmentation import expand_labels
 
 from nanonuclei.imaging.instances import Instances, from_labels
+from nanonuclei.imaging.sizing.room import ask_for_room
 from nanonuclei.imaging.types import Float32Array
 
 Shape = tuple[int, int]
@@ -17,6 +18,8 @@ def resized(image: Float32Array, factor: float) -> Float32Array:
     if factor == 1.0:
         return image
     height, width = (max(1, round(extent * factor)) for extent in image.shape[:2])
+    if factor > 1.0:
+        ask_for_room(height * width)
     return to_shape(image, (height, width))
 
 

@@ -38,6 +38,7 @@ from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.dataset import SIMULATED
 from nanonuclei.tasks.values import Report
 from nanonuclei.tracking.facts import Facts, log_facts
+from nanonuclei.tracking.new_database import make_database
 from nanonuclei.tracking.runs import identity_tags, log_settings, stage_run
 from nanonuclei.writing import write_text
 
@@ -164,6 +165,7 @@ def _source(config: ExperimentConfig) -> Path | None:
 def _stage(stage: str, config: ExperimentConfig) -> contextlib.AbstractContextManager[str]:
     """Opens the stage's run, in the task's experiment where none is named."""
     if not {"MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"} & set(os.environ):
+        make_database()
         mlflow.set_experiment(config.task)
     tags = {**identity_tags(config, recipe=DEFAULT), "pipeline": "dvc.yaml"}
     name = f"{stage} {config.task} {config.data.dataset} {DEFAULT} seed {config.seed}"
