@@ -15,6 +15,7 @@ from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, load_experiment, to_yaml
 from nanonuclei.config.section import Role
 from nanonuclei.data.catalog import SPLITS, Catalog
+from nanonuclei.data.likeness import measure_samples, write_likeness
 from nanonuclei.data.versions import dataset_md5, file_md5
 from nanonuclei.drawing.charts import learning_curves
 from nanonuclei.engine.checkpoint import load_state
@@ -125,6 +126,7 @@ def conclude(
     say("Evaluating on the test images ...")
     report = score_model(task, network, samples)
     log_score(task, report, samples, split="test", model=network)
+    write_seen(catalog, config, folder / "model")
     log_model(model, config, folder=folder)
     log_facts(
         Facts(
@@ -137,6 +139,12 @@ def conclude(
         )
     )
     return score_table(task, report, "test")
+
+
+def write_seen(catalog: Catalog, config: ExperimentConfig, folder: Path) -> None:
+    """Writes into a model's folder what the images of its training look like, for a server to compare others with."""
+    samples = (*training_samples(catalog, config), *validation_samples(catalog, config))
+    write_likeness(measure_samples(samples, dataset=config.data.dataset), folder)
 
 
 def run_name(config: ExperimentConfig, recipe: str = "") -> str:

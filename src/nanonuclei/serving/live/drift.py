@@ -40,9 +40,13 @@ class Drift:
     Args:
         likeness: Of the model; None where it was stored without one.
         window: Images that are looked at together.
+
+    Attributes:
+        limit: Mean strangeness from which a full window counts as unlike training.
     """
 
     def __init__(self, likeness: Likeness | None, *, window: int = WINDOW) -> None:
+        self.limit, self._window = LIMIT, window
         self._likeness = likeness
         self._strangeness: deque[float] = deque(maxlen=window)
         self._features: deque[Features] = deque(maxlen=window)
@@ -67,7 +71,7 @@ class Drift:
         count = len(self._strangeness)
         if count < FEWEST:
             return DriftState(math.nan, count, False, f"{count} images so far, {FEWEST} are needed to tell drift")
-        value, limit = math.fsum(self._strangeness) / count, limit_of(count)
+        value, limit = math.fsum(self._strangeness) / count, limit_of(count, window=self._window)
         if value < limit:
             return DriftState(value, count, False, f"the last {count} images are like those of training")
         return DriftState(value, count, True, f"{self._likeness.difference(self._features)} (the last {count} images)")

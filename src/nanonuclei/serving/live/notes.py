@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from nanonuclei.data.likeness import Features, measure
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.types import Image
@@ -51,7 +49,7 @@ class Notes:
     def add_objects(self, found: Instances) -> None:
         """Notes the objects of the first image that has none yet."""
         image = self._waiting.pop(0)
-        features = measure(image, diameters=equal_area_diameters(found))
+        features = measure(image, boxes=found.boxes)
         mean_score = float(found.scores.mean()) if len(found) else float("nan")
         self.images.append(ImageNote(image.shape[0], image.shape[1], features, len(found), mean_score))
 
@@ -80,13 +78,3 @@ def note_objects(found: Instances) -> None:
     """Notes the objects of the next image; does nothing where no notes are taken."""
     if (notes := _notes.get()) is not None:
         notes.add_objects(found)
-
-
-def equal_area_diameters(found: Instances) -> np.ndarray:
-    """Returns the diameter of a disc of each object's area, px; of its box where the objects have no pixels."""
-    if found.labels is None:
-        height, width = (found.boxes[:, 2] - found.boxes[:, 0]), (found.boxes[:, 3] - found.boxes[:, 1])
-        areas = (height * width).astype(np.float64)
-    else:
-        areas = np.bincount(found.labels.ravel(), minlength=len(found) + 1)[1:].astype(np.float64)
-    return np.sqrt(4.0 / np.pi * areas)

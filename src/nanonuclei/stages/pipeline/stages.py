@@ -31,7 +31,7 @@ from nanonuclei.stages.evaluate import log_score, score_model, score_table
 from nanonuclei.stages.open_settings import decided_on_validation
 from nanonuclei.stages.places import DATA, PARAMS, Build, run_folder
 from nanonuclei.stages.prepare import prepare
-from nanonuclei.stages.train import CONFIG, alone, log_inputs, run_fit
+from nanonuclei.stages.train import CONFIG, alone, log_inputs, run_fit, write_seen
 from nanonuclei.tasks import create_dataset, create_task, dataset_type
 from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.dataset import SIMULATED
@@ -123,6 +123,7 @@ def evaluate_stage(task: str, *, say: Callable[[str], None] = print) -> str:
         report = score_model(task, model, samples)
         log_score(task, report, samples, split="test", model=model)
         folder = run_folder(run_id)
+        write_seen(catalog, config, folder / "model")
         log_model(network, config, folder=folder)
         shutil.rmtree(folder, ignore_errors=True)
         for name, table in task.plots(report).items():
