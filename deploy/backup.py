@@ -51,7 +51,9 @@ def save(folder: Path) -> str:
         target = partial / OBJECTS / _inside(key)
         target.parent.mkdir(parents=True, exist_ok=True)
         store.download_file(BUCKET, key, str(target))
-    files = {path.relative_to(partial).as_posix(): _sha256(path) for path in sorted(partial.rglob("*")) if path.is_file()}
+    files = {
+        path.relative_to(partial).as_posix(): _sha256(path) for path in sorted(partial.rglob("*")) if path.is_file()
+    }
     (partial / MANIFEST).write_text(json.dumps(files, indent=1) + "\n", encoding="utf-8")
     partial.rename(folder)
     return f"{folder}: {len(DATABASES)} databases and {len(keys)} files saved"
@@ -64,7 +66,9 @@ def check(folder: Path) -> str:
         BackupError: A file is missing or was changed.
     """
     files = _manifest(folder)
-    wrong = [name for name, digest in files.items() if not (folder / name).is_file() or _sha256(folder / name) != digest]
+    wrong = [
+        name for name, digest in files.items() if not (folder / name).is_file() or _sha256(folder / name) != digest
+    ]
     if wrong:
         raise BackupError(
             f"a backup must be as it was saved, but {len(wrong)} of {len(files)} files are missing or were changed: "
@@ -84,13 +88,20 @@ def restore(folder: Path) -> str:
     for name in DATABASES:
         if tables := _num_tables(name):
             raise BackupError(
-                f"a backup is restored into an empty lab, but the database {name} has {tables} tables. Stop the tracking "
-                "server, drop and make the database anew"
+                f"a backup is restored into an empty lab, but the database {name} has {tables} tables. Stop the "
+                "tracking server, drop and make the database anew"
             )
     if _make_bucket(store):
         raise BackupError(f"a backup is restored into an empty lab, but the bucket {BUCKET} holds files. Empty it")
     for name in DATABASES:
-        _run("pg_restore", "--no-owner", "--exit-on-error", "--single-transaction", f"--dbname={name}", f"{folder / name}.dump")
+        _run(
+            "pg_restore",
+            "--no-owner",
+            "--exit-on-error",
+            "--single-transaction",
+            f"--dbname={name}",
+            f"{folder / name}.dump",
+        )
     keys = [name.removeprefix(f"{OBJECTS}/") for name in _manifest(folder) if name.startswith(f"{OBJECTS}/")]
     for key in keys:
         store.upload_file(str(folder / OBJECTS / _inside(key)), BUCKET, key)
@@ -120,7 +131,9 @@ def _make_bucket(store: Any) -> int:
 
 def _num_tables(database: str) -> int:
     with psycopg.connect(f"dbname={database}") as connection:
-        row = connection.execute("select count(*) from information_schema.tables where table_schema = 'public'").fetchone()
+        row = connection.execute(
+            "select count(*) from information_schema.tables where table_schema = 'public'"
+        ).fetchone()
     return int(row[0]) if row else 0
 
 
@@ -158,6 +171,7 @@ def _run(*words: str) -> None:
 
 
 def main() -> int:
+    """Does what the command line asks for; returns 2 where it cannot be done."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=("save", "check", "restore"))
     parser.add_argument("folder", type=Path)

@@ -86,7 +86,11 @@ class Stack:
             "python": [sys.executable],
         }
         words = [*programs[words[0]], *words[1:]]
-        own = {"--host=0.0.0.0": "--host=127.0.0.1", "0.0.0.0": "127.0.0.1", "--port=5000": f"--port={self.ports['tracking']}"}
+        own = {
+            "--host=0.0.0.0": "--host=127.0.0.1",
+            "0.0.0.0": "127.0.0.1",
+            "--port=5000": f"--port={self.ports['tracking']}",
+        }
         own["5001"] = str(self.ports["models"])
         return [own.get(word, word) for word in words]
 

@@ -43,12 +43,19 @@ class Followed:
     def version(self) -> str:
         """Returns the number of the version that is wanted now; empty where there is no such model or alias.
 
+        A server with accounts answers 403 for a model that does not exist.
+
         Raises:
             TrackingError: The tracking server does not answer.
         """
         if not self.alias:
             return self.number
-        found = at_alias(self.name, self.alias)
+        try:
+            found = at_alias(self.name, self.alias)
+        except TrackingError as error:
+            if "Permission denied" in str(error):
+                return ""
+            raise
         return "" if found is None else str(found.version)
 
 
@@ -102,7 +109,7 @@ class Follower:
             self._say(str(error))
             return False
         if not wanted:
-            self._say(f"{self.followed} does not exist")
+            self._say(f"{self.followed} does not exist, or this account may not read it")
             return False
         before = self.current
         if before is not None and before.number == wanted:
