@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,27 +74,33 @@ class Likeness:
     rows: Rows
     fields: NDArray[np.int64]
 
-    def __post_init__(self) -> None:
-        """Computes what `strangeness` compares with."""
-        points = as_points(self.rows)
-        spread = np.subtract(*np.percentile(points, (90, 10), axis=0)) / 2.56 + 0.1
-        object.__setattr__(self, "_spread", spread)
-        object.__setattr__(self, "_points", points / spread)
-        apart = np.sqrt(((self._points[:, None] - self._points[None]) ** 2).sum(axis=2))  # type: ignore[attr-defined]
+    @cached_property
+    def _spread(self) -> Rows:
+        """The unit of each feature: its standard deviation, as 80 % of the images tell it, and a little."""
+        low, high = np.percentile(as_points(self.rows), (10, 90), axis=0)
+        return np.asarray((high - low) / 2.56 + 0.1, np.float64)
+
+    @cached_property
+    def _points(self) -> Rows:
+        return as_points(self.rows) / self._spread
+
+    @cached_property
+    def _own(self) -> Rows:
+        """How far each training image lies from its neighbours of other fields, sorted."""
+        apart = np.sqrt(((self._points[:, None] - self._points[None]) ** 2).sum(axis=2))
         apart[self.fields[:, None] == self.fields[None]] = np.inf
         kth = np.sort(apart, axis=1)[:, min(NEIGHBOURS, len(apart)) - 1]
-        object.__setattr__(self, "_own", np.sort(kth[np.isfinite(kth)]))
+        return np.sort(kth[np.isfinite(kth)])
 
     def strangeness(self, features: Features) -> float:
         """Returns the share of the training images that lie nearer to the others than this image does, 0 to 1.
 
         For images like those of training it is spread evenly over 0 to 1, so that its mean over many is near 0.5.
         """
-        point = as_points([features])[0] / self._spread  # type: ignore[attr-defined]
-        apart = np.sqrt(((self._points - point) ** 2).sum(axis=1))  # type: ignore[attr-defined]
+        point = as_points([features])[0] / self._spread
+        apart = np.sqrt(((self._points - point) ** 2).sum(axis=1))
         kth = np.partition(apart, min(NEIGHBOURS, len(apart)) - 1)[min(NEIGHBOURS, len(apart)) - 1]
-        own: Rows = self._own  # type: ignore[attr-defined]
-        return float(np.searchsorted(own, kth)) / max(1, len(own))
+        return float(np.searchsorted(self._own, kth)) / max(1, len(self._own))
 
     def difference(self, batch: Sequence[Features]) -> str:
         """Returns how a batch of images differs most from training, in words.
@@ -105,14 +112,14 @@ class Likeness:
         middle = np.median(points, axis=0)
         known = as_points(self.rows)
         low, high = known.min(axis=0), known.max(axis=0)
-        beyond = (np.minimum(0, middle - low) + np.maximum(0, middle - high)) / self._spread  # type: ignore[attr-defined]
+        beyond = (np.minimum(0, middle - low) + np.maximum(0, middle - high)) / self._spread
         if np.abs(beyond).max() > 0:
             place = int(np.abs(beyond).argmax())
             return _said(place, middle[place] - (low if beyond[place] < 0 else high)[place], "any of training")
-        scaled = points / self._spread  # type: ignore[attr-defined]
-        apart = ((scaled[:, None] - self._points[None]) ** 2).sum(axis=2)  # type: ignore[attr-defined]
+        scaled = points / self._spread
+        apart = ((scaled[:, None] - self._points[None]) ** 2).sum(axis=2)
         offsets = np.median(points - known[apart.argmin(axis=1)], axis=0)
-        place = int(np.abs(offsets / self._spread).argmax())  # type: ignore[attr-defined]
+        place = int(np.abs(offsets / self._spread).argmax())
         return _said(place, offsets[place], "the most alike of training")
 
 
@@ -131,8 +138,8 @@ def measure(image: Image, *, boxes: ArrayLike) -> Features:
     colour = 0.0 if seen.ndim == 2 else float(np.abs(seen - grey[..., None]).mean())
     y0, x0, y1, x1 = np.asarray(boxes, np.float64).reshape(-1, 4).T
     sizes = np.sqrt((y1 - y0) * (x1 - x0))
-    values = np.percentile(grey, PERCENTILES).tolist()
-    return Features(*values, colour, float(np.median(sizes)) if sizes.size else 0.0)
+    p1, p25, p50, p75, p99 = np.percentile(grey, PERCENTILES).tolist()
+    return Features(p1, p25, p50, p75, p99, colour, float(np.median(sizes)) if sizes.size else 0.0)
 
 
 def as_points(rows: Iterable[Sequence[float]] | Rows) -> Rows:
@@ -141,7 +148,7 @@ def as_points(rows: Iterable[Sequence[float]] | Rows) -> Rows:
         -1, len(Features._fields)
     )
     greys, colour, diameter = table[:, :5], table[:, 5:6], table[:, 6:]
-    return np.log2(np.hstack([greys + _DARK, colour + _PALE, np.maximum(diameter, 1.0)]))
+    return np.asarray(np.log2(np.hstack([greys + _DARK, colour + _PALE, np.maximum(diameter, 1.0)])), np.float64)
 
 
 def measure_samples(samples: Sequence[SampleRef], *, dataset: str) -> Likeness:

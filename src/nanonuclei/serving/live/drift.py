@@ -51,6 +51,8 @@ class Drift:
         self._strangeness: deque[float] = deque(maxlen=window)
         self._features: deque[Features] = deque(maxlen=window)
         self._state: DriftState | None = None
+        if likeness is not None:  # computes what it compares with, before the first request
+            likeness.strangeness(Features(*likeness.rows[0]))
 
     def add(self, features: Features) -> None:
         """Takes in an image."""
