@@ -18,10 +18,10 @@ import numpy as np
 from tabulate import tabulate
 
 from nanonuclei.data.catalog import SampleRef, load_catalog
-from nanonuclei.data.likeness import Features, Likeness, measure, read_likeness
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
 from nanonuclei.serving.live.drift import WINDOW, Drift
+from nanonuclei.serving.live.likeness import Features, Likeness, measure, read_likeness
 from nanonuclei.serving.named import OpenedModel, open_model
 from nanonuclei.tasks import create_reader
 

@@ -15,7 +15,6 @@ from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, load_experiment, to_yaml
 from nanonuclei.config.section import Role
 from nanonuclei.data.catalog import SPLITS, Catalog
-from nanonuclei.data.likeness import measure_samples, write_likeness
 from nanonuclei.data.versions import dataset_md5, file_md5
 from nanonuclei.drawing.charts import learning_curves
 from nanonuclei.engine.checkpoint import load_state
@@ -24,6 +23,7 @@ from nanonuclei.engine.train import FitResult, fit
 from nanonuclei.errors import TrackingError
 from nanonuclei.invocation import command
 from nanonuclei.serving.folder import NETWORK, stored_task
+from nanonuclei.serving.live.likeness import measure_samples, write_likeness
 from nanonuclei.serving.store import log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
 from nanonuclei.stages.open_settings import decided_on_validation

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from nanonuclei.data.likeness import Features, Likeness
 from nanonuclei.serving.live.drift import FEWEST, LIMIT, WINDOW, Drift, limit_of
+from nanonuclei.serving.live.likeness import Features, Likeness
 
 
 def drawn(count: int, *, seed: int, light: float = 1.0) -> list[Features]:

@@ -13,8 +13,8 @@ from tests.conftest import ROOT
 
 from nanonuclei.config.params import load_experiment
 from nanonuclei.data.catalog import Sample
-from nanonuclei.data.likeness import Features, Likeness, measure
 from nanonuclei.serving.live.drift import WINDOW, Drift
+from nanonuclei.serving.live.likeness import Features, Likeness, measure
 from nanonuclei.tasks import create_dataset
 
 NUM_IMAGES = 150

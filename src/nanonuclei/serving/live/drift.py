@@ -6,7 +6,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from nanonuclei.data.likeness import Features, Likeness
+from nanonuclei.serving.live.likeness import Features, Likeness
 
 WINDOW = 50
 """Images that are looked at together."""

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from nanonuclei.data.likeness import Features, measure
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.types import Image
+from nanonuclei.serving.live.likeness import Features, measure
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class ImageNote:
     Attributes:
         height: Of the image, px.
         width: Of the image, px.
-        features: Its grey values and the median diameter of its objects, see `data.likeness.measure`.
+        features: Its grey values and the median diameter of its objects, see `serving.live.likeness.measure`.
         num_objects: How many objects were found.
         mean_score: Mean of their scores, 0..1; nan where there are none.
     """

@@ -15,10 +15,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel, scoring_server
 from mlflow.pyfunc.scoring_server import InvocationsResponse
 
-from nanonuclei.data.likeness import read_likeness
 from nanonuclei.errors import NanonucleiError, TrackingError
 from nanonuclei.serving.guard import guarded
 from nanonuclei.serving.live.drift import Drift
+from nanonuclei.serving.live.likeness import read_likeness
 from nanonuclei.serving.model import RETURN, ObjectModel
 from nanonuclei.tasks import create_reader
 from nanonuclei.tracking.runs import first_line

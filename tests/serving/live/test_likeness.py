@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nanonuclei.data.likeness import Features, Likeness, measure, read_likeness, write_likeness
 from nanonuclei.errors import DataError
+from nanonuclei.serving.live.likeness import Features, Likeness, measure, read_likeness, write_likeness
 
 
 def drawn(count: int, *, seed: int) -> np.ndarray:
