@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -16,11 +17,10 @@ from mlflow.pyfunc import PyFuncModel, scoring_server
 from mlflow.pyfunc.scoring_server import InvocationsResponse
 
 from nanonuclei.errors import NanonucleiError, TrackingError
-from nanonuclei.serving.guard import guarded
+from nanonuclei.serving.guard import _GUARDED as GUARDED
 from nanonuclei.serving.live.drift import Drift
 from nanonuclei.serving.live.likeness import read_likeness
-from nanonuclei.serving.model import RETURN, ObjectModel
-from nanonuclei.tasks import create_reader
+from nanonuclei.serving.model import SERVER, ObjectModel
 from nanonuclei.tracking.runs import first_line
 
 App = Callable[
@@ -80,13 +80,10 @@ def load_version(name: str, number: str) -> Served:
     paths = list(sys.path)
     try:
         path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
-        model = mlflow.pyfunc.load_model(str(path))
-        own = model.unwrap_python_model()
-        if not isinstance(own, ObjectModel):
-            raise TrackingError("it was not stored by this platform")
-        setattr(model, _DOOR, _door(own))
+        model = _with_door(path)
         _check_example(model, path / EXAMPLE)
-        return Served(name, number, _app(model), Drift(read_likeness(path / "artifacts")))
+        app: App = scoring_server.init(model)
+        return Served(name, number, app, Drift(read_likeness(path / "artifacts")))
     except NanonucleiError as error:
         raise TrackingError(f"version {number} of {name} cannot serve: {first_line(error)}") from error
     except Exception as error:  # whatever a stored model may raise while it loads
@@ -98,16 +95,23 @@ def load_version(name: str, number: str) -> Served:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _door(own: ObjectModel) -> Callable[..., InvocationsResponse]:
-    parameters = (*create_reader(own.config).parameters, RETURN)
-    return guarded(_behind, max_bytes=own.limits["max_bytes"], parameters=parameters)
+def _with_door(path: Path) -> PyFuncModel:
+    """Loads a model as a server's and keeps the door with it that it puts in front of MLflow's server.
 
-
-def _app(model: PyFuncModel) -> App:
-    """Returns MLflow's own server of a model, whose requests pass the door of that model."""
+    A server has one function for all models; so ours leads to the door of the model that is asked. Requests that are
+    under way meanwhile may pass the new door, to the model that they were meant for.
+    """
     scoring_server.invocations = _through_its_door
-    app: App = scoring_server.init(model)
-    return app
+    os.environ[SERVER] = str(path)
+    try:
+        model = mlflow.pyfunc.load_model(str(path))
+    finally:
+        del os.environ[SERVER]
+        door, scoring_server.invocations = scoring_server.invocations, _through_its_door
+    if not isinstance(model.unwrap_python_model(), ObjectModel):
+        raise TrackingError("it was not stored by this platform")
+    setattr(model, _DOOR, door)
+    return model
 
 
 def _through_its_door(
@@ -115,6 +119,9 @@ def _through_its_door(
 ) -> InvocationsResponse:
     answer: InvocationsResponse = getattr(model, _DOOR)(data, content_type, model, input_schema)
     return answer
+
+
+setattr(_through_its_door, GUARDED, _behind)  # a door is put in front of MLflow's own function, not of another door
 
 
 def _check_example(model: PyFuncModel, example: Path) -> None:
