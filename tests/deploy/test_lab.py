@@ -22,7 +22,7 @@ from nanonuclei.tracking.lineage import trace
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(900)]
 
 SECONDS_TO_START, MOST_MEMORY = 40.0, 1.5e9
-"""The time is that of the processor: on one free core it takes no longer, and other work on the machine adds nothing."""
+"""s of the processor, to which other work on the machine adds nothing, and bytes."""
 NUM_RUNS, NUM_VERSIONS = 100, 3
 EXAMPLE = ROOT / "models" / "nuclei" / "examples" / "example.png"
 
