@@ -63,7 +63,7 @@ def test_entry_points_call_stages_that_exist() -> None:
     project = yaml.safe_load((ROOT / "MLproject").read_text())
     for name, entry in project["entry_points"].items():
         words = entry["command"].replace("{task}", "nuclei").replace("{dataset}", "dsb2018")
-        words = re.sub(r"\{(submission|resume|allow_simulated|rollback|apply|no_browser)\}", "true", words)
+        words = re.sub(r"\{(submission|resume|allow_simulated|rollback|apply|no_browser|wait)\}", "true", words)
         if name == "test":
             assert words == "python tests/check.py {options}"
         else:

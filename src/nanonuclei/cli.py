@@ -267,6 +267,15 @@ def _parser() -> argparse.ArgumentParser:
         promote.add_argument(switch, type=_switch, nargs="?", const=True, default=False, metavar="BOOL", help=meaning)
     promote.set_defaults(run=commands.run_promote)
 
+    serve = stages.add_parser("serve", help="answer over HTTP, with the newest version that an alias stands for")
+    serve.add_argument("--model", required=True, metavar="models:/NAME@ALIAS")
+    serve.add_argument("--host", default="", help="where to listen (127.0.0.1)")
+    serve.add_argument("--port", default="", help="where to listen (5001)")
+    serve.add_argument(
+        "--wait", type=_switch, nargs="?", const=True, default=False, metavar="BOOL", help="for a model to be promoted"
+    )
+    serve.set_defaults(run=commands.run_serve)
+
     repro = stages.add_parser("repro", help="dvc repro below one parent run")
     repro.add_argument("targets", nargs="*", metavar="STAGE", help="such as train@TASK (all)")
     repro.set_defaults(run=commands.run_repro)

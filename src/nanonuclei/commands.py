@@ -323,6 +323,17 @@ def run_promote(options: argparse.Namespace) -> int:
     return 0 if promote(options.task, options.run_id, allow_simulated=options.allow_simulated).decision.promoted else 1
 
 
+def run_serve(options: argparse.Namespace) -> None:
+    """Serves a registered model, and changes to another version when its alias moves."""
+    port = options.port or "5001"
+    if not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise NanonucleiError(f"port must be a whole number from 1 to 65535, got {options.port!r}. Correct it")
+    check_database()
+    from nanonuclei.stages.serve.serve import Address, serve
+
+    serve(options.model, Address(options.host or "127.0.0.1", int(port)), wait=options.wait)
+
+
 def choices_of(options: argparse.Namespace) -> Choices:
     """Returns task, dataset, recipe and settings of the command line."""
     from nanonuclei.stages.settings import Choices

@@ -32,6 +32,7 @@ from nanonuclei.serving.admission.lanes import Lane, Lanes
 from nanonuclei.serving.folder import stored_config
 from nanonuclei.serving.images import Encoded, decoded, examine
 from nanonuclei.serving.limits import limits
+from nanonuclei.serving.live.notes import note_image, note_objects
 from nanonuclei.serving.refusal import Refused, broken
 from nanonuclei.tasks import add_task, create_reader
 from nanonuclei.tasks.base import Reader
@@ -165,15 +166,20 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
         def inputs() -> Iterator[Float32Array]:
             for image in decoded(images):
                 shapes.append((image.shape[0], image.shape[1]))
+                note_image(image)
                 yield reader.network_input(image)
 
         for number, score_map in enumerate(reader.score_maps(self._network, inputs())):
             shape = shapes[number]
             ticket.check()
             if wanted == LABELS:
-                yield _label_row(number, reader.instances(score_map, shape), shape)
+                instances = reader.instances(score_map, shape)
+                note_objects(instances)
+                yield _label_row(number, instances, shape)
             else:
-                for place, row in enumerate(reader.objects(score_map, shape).rows, start=1):
+                objects = reader.objects(score_map, shape)
+                note_objects(objects.instances)
+                for place, row in enumerate(objects.rows, start=1):
                     yield {"image": number, "object": place, **{name: row[name] for name in reader.columns}}
 
 
