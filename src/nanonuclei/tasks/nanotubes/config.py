@@ -62,6 +62,51 @@ class ClassifierConfig(Section):
         return self
 
 
+class MarkingConfig(Section):
+    """What a network that marks lines (`network.answer` line) is shown; each chance is that of a training patch.
+
+    Attributes:
+        narrowest: Nanotubes are shown with widths from this, px,
+        broadest: up to this.
+        near: Patches that hold a nanotube, where the image has one.
+        simulated: Patches of simulated images, beside those of the dataset.
+        empty: Patches that show noise, gradients and dust alone.
+        line_weight: Weight of a pixel on a centre line; the ground has 1.
+        invert: Shown as a negative.
+        other_stain: With blobs of another stain laid over.
+        blur: Out of focus.
+        shade: Unevenly lit.
+        burnt: With arrows, bars, frames or letters of a figure burnt in.
+        camera: With noise of photons and of the camera.
+        compress: Passed through JPEG.
+        stretch: Contrast stretched to the patch's own range.
+    """
+
+    role: ClassVar[Role | None] = Role.TRAINING
+    narrowest: Annotated[float, Field(ge=0.5, le=20.0)]
+    broadest: Annotated[float, Field(ge=0.5, le=40.0)]
+    near: Fraction
+    simulated: Fraction
+    empty: Fraction
+    line_weight: Annotated[float, Field(ge=1.0, le=100.0)]
+    invert: Fraction
+    other_stain: Fraction
+    blur: Fraction
+    shade: Fraction
+    burnt: Fraction
+    camera: Fraction
+    compress: Fraction
+    stretch: Fraction
+
+    @model_validator(mode="after")
+    def _widths_in_order(self) -> Self:
+        if self.narrowest > self.broadest:
+            raise ValueError(
+                f"narrowest must be at most broadest, got narrowest={self.narrowest:g} and broadest={self.broadest:g}"
+            )
+        return self
+
+
 class WindowLossConfig(Section):
     """What is minimised: the binary cross-entropy against labels drawn in by `label_smoothing` from 0 and 1."""
 
@@ -156,6 +201,7 @@ class NanotubeExperiment(ExperimentConfig):
     data: NanotubeDataConfig
     augment: WindowAugmentConfig
     network: ClassifierConfig
+    marking: MarkingConfig
     loss: WindowLossConfig
     train: WindowTrainConfig
     windows: ScanConfig
