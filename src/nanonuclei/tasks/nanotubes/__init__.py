@@ -6,4 +6,4 @@ The names below say where its parts are; `tasks` imports each when it is first u
 EXPERIMENT = "nanonuclei.tasks.nanotubes.config:NanotubeExperiment"
 DATASET = "nanonuclei.tasks.nanotubes.dataset:NanotubeDataset"
 READER = "nanonuclei.tasks.nanotubes.reader:NanotubeReader"
-TASK = "nanonuclei.tasks.nanotubes.network:NanotubeTask"
+TASK = "nanonuclei.tasks.nanotubes.marking.task:nanotube_task"

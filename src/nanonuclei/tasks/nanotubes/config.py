@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.config.pixels import JitterConfig
+from nanonuclei.config.pixels import ENCODER_DEPTH, JitterConfig
 from nanonuclei.config.section import Fraction, Positive, Role, Section
 from nanonuclei.config.shared import IMAGENET_ALPHAS, InferenceConfig, TrainConfig
 from nanonuclei.config.tune import TuneConfig
@@ -15,6 +15,10 @@ from nanonuclei.tasks.nanotubes.data_config import NanotubeDataConfig
 
 Limit = Fraction | Literal["auto"]
 """A threshold on scores; auto: chosen on the validation images at the end of the training, and stored as a number."""
+
+
+LINE = "line"
+"""Value of `network.answer` for a network that marks centre lines."""
 
 
 class WindowAugmentConfig(JitterConfig):
@@ -31,18 +35,23 @@ class WindowAugmentConfig(JitterConfig):
 
 
 class ClassifierConfig(Section):
-    """The classifier of windows: an image network of Keras up to one of its layers, and a head.
+    """An image network of Keras, and what is put on it: a head that classifies windows, or a U-Net that marks lines.
 
     Attributes:
+        answer: `window`: the network up to one of its layers, and a head, score windows | `line`: a U-Net over it
+            scores each pixel, whether it lies on the centre line of a nanotube.
         kind: The image network.
         trunk: The layer whose answer the head reads; it sets how far a score looks, and the stride of the scan.
         learns_from: With `train.encoder` unfrozen, the layer that learning begins at, or `all`.
         head: `average`: the mean of the features over the window | `flatten`: a weight for every place in it.
         hidden: Units between the features and the score; 0: none.
+        depth: With `answer` line, how often the U-Net halves the image.
+        base_filters: With `answer` line, filters of its decoder at full size; twice as many with each halving.
     """
 
     role: ClassVar[Role | None] = Role.NETWORK
-    kind: Literal["vgg16", "mobilenetv2", "resnet50"]
+    answer: Literal["window", "line"]
+    kind: Literal["vgg16", "mobilenetv2", "resnet50", "efficientnetlite0"]
     trunk: Annotated[str, Field(min_length=1)]
     learns_from: Annotated[str, Field(min_length=1)]
     alpha: Annotated[float, Field(gt=0.0, le=4.0)]
@@ -50,6 +59,8 @@ class ClassifierConfig(Section):
     norm_momentum: Annotated[float, Field(ge=0.0, lt=1.0)]
     head: Literal["average", "flatten"]
     hidden: Annotated[int, Field(ge=0, le=8192)]
+    depth: Annotated[int, Field(ge=1, le=ENCODER_DEPTH)]
+    base_filters: Annotated[int, Field(ge=1, le=256)]
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
 
     @model_validator(mode="after")
@@ -154,6 +165,9 @@ class TubesConfig(Section):
     Attributes:
         window_threshold: Score from which a window counts as positive; candidates lie in such windows.
         min_score: Score of a candidate from which it is reported.
+        lines: Where candidates are read from: `image`: crests of the image where scores are high | `map`: the scores of
+            pixels themselves, which takes `network.answer` line.
+        gap: With `lines` map, longest gap over which lines that go on in each other are joined, px.
         width: Full width at half maximum of nanotubes, px; auto: lines of 1 to 9 px are looked for. Where it is above
             2.5, the image is reduced until they are 2.5 px wide, and what is in px below, but for `min_length`, is in
             px of the reduced image.
@@ -161,7 +175,8 @@ class TubesConfig(Section):
         broad: Of the broadest.
         ridge: Ridge strength that a line reaches somewhere, in standard deviations of the noise.
         contrast: Median contrast of a line to its surroundings, share of the range of the normalised image.
-        kept: Share of its contrast that a line keeps as far as it is followed.
+        kept: Share of its contrast that a line keeps as far as it is followed; of a map that marks lines, share of
+            `window_threshold`.
         body_radius: What holds a disc of this radius is a cell and no line, px.
         min_length: Shorter candidates are dropped, px.
         max_width: Wider candidates are dropped, full width at half maximum, px.
@@ -174,6 +189,8 @@ class TubesConfig(Section):
     role: ClassVar[Role | None] = Role.READING
     window_threshold: Limit
     min_score: Limit
+    lines: Literal["image", "map"]
+    gap: Annotated[float, Field(ge=0.0, le=1000.0)]
     width: Annotated[float, Field(ge=1.0, le=100.0)] | Literal["auto"]
     narrow: Annotated[float, Field(ge=0.5, le=20.0)]
     broad: Annotated[float, Field(ge=0.5, le=20.0)]
@@ -215,6 +232,19 @@ class NanotubeExperiment(ExperimentConfig):
                 f"random weights must not be frozen: train.encoder must be unfrozen with network.weights=none, "
                 f"got {self.train.encoder}"
             )
+        if self.tubes.lines == "map" and self.network.answer != LINE:
+            raise ValueError(
+                "lines are read off a map that marks them: tubes.lines=map needs network.answer=line, got "
+                f"{self.network.answer}. Take tubes.lines=image"
+            )
+        if self.network.answer == LINE:
+            step = 2**self.network.depth
+            for name, size in (("train.patch_size", self.train.patch_size), ("windows.tile", self.windows.tile)):
+                if size % step:
+                    raise ValueError(
+                        f"{name} must be a multiple of 2**network.depth = {step} with network.answer=line, got {size}. "
+                        f"Take {max(step, size // step * step)} or {(size // step + 1) * step}"
+                    )
         if self.network.learns_from != "all" and self.network.weights == "none":
             raise ValueError(
                 f"random weights must all learn: network.learns_from must be all with network.weights=none, "

@@ -22,6 +22,8 @@ def settings(**changes: object) -> TubesConfig:
         {
             "window_threshold": 0.5,
             "min_score": 0.5,
+            "lines": "image",
+            "gap": 16.0,
             "width": "auto",
             "narrow": 0.8,
             "broad": 1.6,

@@ -14,6 +14,7 @@ from nanonuclei.imaging.types import Float32Array, Int32Array
 from nanonuclei.tasks.nanotubes.config import Limit, TubesConfig
 from nanonuclei.tasks.nanotubes.lines.candidates import Candidate
 from nanonuclei.tasks.nanotubes.lines.levels import candidates_at_levels, cells_at_level
+from nanonuclei.tasks.nanotubes.lines.marked import marked_candidates
 
 UNDECIDED = 0.5
 """A threshold that the config leaves open, before it is chosen on validation images."""
@@ -56,9 +57,9 @@ def read_candidates(
         min_score: Instead of the config's.
     """
     least = decided(config.min_score) if min_score is None else min_score
-    found = candidates_at_levels(
-        score_map[..., 0], score_map[..., 1], config, cells=cells, threshold=decided(config.window_threshold)
-    )
+    find = marked_candidates if config.lines == "map" else candidates_at_levels
+    threshold = decided(config.window_threshold)
+    found = find(score_map[..., 0], score_map[..., 1], config, cells=cells, threshold=threshold)
     return [candidate for candidate in found if candidate.score >= least]
 
 

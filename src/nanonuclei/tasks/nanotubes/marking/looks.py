@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from nanonuclei.data.augment.grey_values import jitter
 from nanonuclei.data.augment.looks import compressed, photographed, smooth_field, stretched, unevenly_lit
@@ -78,12 +81,14 @@ def with_burnt_marks(grey: Float32Array, rng: np.random.Generator) -> Float32Arr
         if kind <= 1:
             cv2.arrowedLine(out, start.tolist(), end.tolist(), value, width, cv2.LINE_AA, 0, rng.uniform(0.15, 0.5))
         elif kind == 2:
-            cv2.rectangle(out, start.tolist(), (start + [int(reach), width]).tolist(), value, -1)
+            cv2.rectangle(out, start.tolist(), (start + np.array([int(reach), width])).tolist(), value, -1)
         elif kind == 3:
             _frame(out, start, int(reach), value=value, dash=int(rng.choice([0, 0, 4, 8])), width=min(width, 3))
         elif kind == 4:
             letter = LETTERS[int(rng.integers(len(LETTERS)))]
-            cv2.putText(out, letter, start.tolist(), cv2.FONT_HERSHEY_DUPLEX, rng.uniform(0.5, 2.0), value, width // 3 + 1)
+            cv2.putText(
+                out, letter, start.tolist(), cv2.FONT_HERSHEY_DUPLEX, rng.uniform(0.5, 2.0), value, width // 3 + 1
+            )
         else:
             place = int(rng.integers(0, size))
             if rng.random() < 0.5:
@@ -93,9 +98,9 @@ def with_burnt_marks(grey: Float32Array, rng: np.random.Generator) -> Float32Arr
     return out
 
 
-def _frame(out: Float32Array, start: np.ndarray, side: int, *, value: float, dash: int, width: int) -> None:
+def _frame(out: Float32Array, start: NDArray[np.int64], side: int, *, value: float, dash: int, width: int) -> None:
     corners = np.array([[0, 0], [side, 0], [side, side], [0, side], [0, 0]]) + start
-    for first, last in zip(corners[:-1], corners[1:], strict=True):
+    for first, last in itertools.pairwise(corners):
         steps = [(0.0, 1.0)] if dash == 0 else [(at, at + 0.5 / dash) for at in np.arange(0.0, 1.0, 1.0 / dash)]
         for low, high in steps:
             ends = [(first + (last - first) * share).astype(int).tolist() for share in (low, high)]

@@ -19,7 +19,6 @@ from nanonuclei.data.augment.empty_fields import empty_field
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.imaging.types import Float32Array, UInt8Array
 from nanonuclei.tasks.nanotubes.config import MarkingConfig, NanotubeExperiment
-from nanonuclei.tasks.nanotubes.lines.line import Line
 from nanonuclei.tasks.nanotubes.marking.looks import changed
 from nanonuclei.tasks.nanotubes.marking.shown import Shown, of_sample, simulated
 
@@ -27,7 +26,7 @@ REACH = 1.5
 """Distance from a centre line up to which a pixel is to be marked, px."""
 
 RING = 2.0
-"""Pixels further from a centre line than `REACH`, by up to so much, or within the nanotube's width, count neither way."""
+"""Pixels beyond `REACH` by up to so much, or within the width of the nanotube, count neither way."""
 
 DOUBT = 5.0
 """Distance from a doubtful line up to which pixels count neither way, px."""
@@ -125,7 +124,7 @@ def cut_patch(
         rng: Source of all randomness.
 
     Returns:
-        Image, target and weight, ``(size, size)`` float32 each. Beyond the image's border it is mirrored, with weight 0.
+        Image, target and weight, ``(size, size)`` float32 each. Beyond its border the image is mirrored, of weight 0.
     """
     wanted = math.exp(rng.uniform(math.log(config.narrowest), math.log(config.broadest)))
     zoom = min(max(wanted / shown.width, 1.0 / MOST_ZOOM), MOST_ZOOM)
@@ -154,7 +153,9 @@ def cut_patch(
     matrix[:, 2] = shift[::-1]
     image = cv2.warpAffine(part, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     inside = cv2.warpAffine(np.ones_like(part), matrix, (size, size), flags=cv2.INTER_NEAREST)
-    sure, doubtful = ([(line.points - low) @ turn.T + shift for line in lines] for lines in (shown.sure, shown.doubtful))
+    sure, doubtful = (
+        [(line.points - low) @ turn.T + shift for line in lines] for lines in (shown.sure, shown.doubtful)
+    )
     target, weight = marks((size, size), sure, doubtful, width=shown.width * zoom, weight=config.line_weight)
     return np.asarray(image, np.float32), target, weight * inside
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from nanonuclei.config.shared import NormalizeConfig
 from nanonuclei.data.catalog import SampleRef
+from nanonuclei.errors import DataError
 from nanonuclei.imaging.normalize import grey_limits, normalize
 from nanonuclei.imaging.types import Float32Array, Image
 from nanonuclei.tasks.nanotubes.data_config import SimulatedNanotubesConfig
@@ -43,9 +44,14 @@ def of_sample(sample: SampleRef, config: NormalizeConfig) -> Shown:
     """Reads a prepared sample.
 
     Raises:
-        DataError: Its files are missing or broken.
+        DataError: Its files are missing or broken, or the lines of its nanotubes are not known.
     """
     truth, grey = tube_truth(sample), scaled(sample.image(), config)
+    if truth.kind != "mask":
+        raise DataError(
+            f"a network that marks lines learns from masks or centre lines, but {sample.sample_id} is marked by "
+            f"{'boxes' if truth.kind == 'boxes' else 'whole patches'}. Take network.answer=window"
+        )
     widths = [width_across(grey, line.points) for line in truth.lines if len(line.points) > 1]
     return Shown(grey, truth.lines, truth.doubtful, max(1.0, float(np.median(widths))) if widths else USUAL_WIDTH)
 
