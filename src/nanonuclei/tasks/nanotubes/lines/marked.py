@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import KDTree
 from skimage.filters import apply_hysteresis_threshold
 from skimage.morphology import skeletonize
 
@@ -67,41 +68,52 @@ def marked_candidates(
 
 
 def joined(pieces: Sequence[_Points], *, gap: float) -> list[_Points]:
-    """Joins pieces that go on in each other beyond a gap, the nearest first.
+    """Joins pieces that go on in each other beyond a gap, the nearest first; an end is joined once.
 
     Args:
         pieces: ``(n, 2)`` y and x each, from end to end.
         gap: Longest gap, px.
     """
-    lines = list(pieces)
-    while (pair := _nearest_pair(lines, gap=gap)) is not None:
-        first, second, merged = pair
-        lines = [line for place, line in enumerate(lines) if place not in (first, second)]
-        lines.append(merged)
-    return lines
+    links = _links(pieces, gap=gap)
+    found: list[_Points] = []
+    done: set[int] = set()
+    # Chains begin at pieces with a free end.
+    for end in sorted(range(2 * len(pieces)), key=lambda end: end in links):
+        if end // 2 in done:
+            continue
+        parts = []
+        at: int | None = end
+        while at is not None:
+            done.add(at // 2)
+            parts.append(pieces[at // 2][::-1] if at % 2 else pieces[at // 2])
+            at = links.get(at ^ 1)
+        found.append(np.concatenate(parts))
+    return found
 
 
-def _nearest_pair(lines: Sequence[_Points], *, gap: float) -> tuple[int, int, _Points] | None:
-    """Returns the two lines with the shortest gap that one straight line could go through, and what they become."""
-    best: tuple[float, int, int, _Points] | None = None
-    ends = [(line[0], line[-1]) for line in lines]
-    for first, one in enumerate(lines):
-        for second in range(first + 1, len(lines)):
-            other = lines[second]
-            for own in (0, 1):
-                for its in (0, 1):
-                    step = ends[second][its] - ends[first][own]
-                    length = float(np.hypot(*step))
-                    if length > gap or (best is not None and length >= best[0]):
-                        continue
-                    before = one if own else one[::-1]
-                    after = other[::-1] if its else other
-                    ahead, onward = _direction(before[::-1]), -_direction(after)
-                    # `ahead` leaves the first line, `onward` runs into the second one.
-                    across = step / length if length > 3.0 else ahead
-                    if min(ahead @ onward, ahead @ across, across @ onward) >= np.cos(TURN):
-                        best = (length, first, second, np.concatenate([before, after]))
-    return None if best is None else best[1:]
+def _links(pieces: Sequence[_Points], *, gap: float) -> dict[int, int]:
+    """Returns which ends are joined, both ways: piece i has the ends 2 i, its first point, and 2 i + 1, its last."""
+    if len(pieces) < 2 or gap <= 0.0:
+        return {}
+    ends = np.array([point for piece in pieces for point in (piece[0], piece[-1])])
+    outwards = np.array([_direction(way) for piece in pieces for way in (piece, piece[::-1])])
+    pairs = KDTree(ends).query_pairs(gap, output_type="ndarray")
+    steps = ends[pairs[:, 1]] - ends[pairs[:, 0]]
+    lengths = np.hypot(*steps.T)
+    # Over a short gap the direction from end to end says nothing.
+    across = np.where(lengths[:, None] > 3.0, steps / np.maximum(lengths, 1e-6)[:, None], outwards[pairs[:, 0]])
+    one, other = outwards[pairs[:, 0]], -outwards[pairs[:, 1]]
+    products = [(a * b).sum(axis=1) for a, b in ((one, other), (one, across), (across, other))]
+    straight = np.min(products, axis=0) >= np.cos(TURN)
+    chain = list(range(len(pieces)))  # the chain that each piece is in
+    links: dict[int, int] = {}
+    for place in np.argsort(lengths, kind="stable"):
+        first, second = (int(end) for end in pairs[place])
+        own, its = chain[first // 2], chain[second // 2]
+        if straight[place] and own != its and first not in links and second not in links:
+            links |= {first: second, second: first}
+            chain = [own if each == its else each for each in chain]
+    return links
 
 
 def _direction(line: _Points) -> _Points:

@@ -13,8 +13,8 @@ from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.imaging.windows import cut
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
-from nanonuclei.tasks.nanotubes.marking.patches import KEPT_IMAGES, LinePatches, marks
-from nanonuclei.tasks.nanotubes.marking.shown import of_sample
+from nanonuclei.tasks.nanotubes.marking.patches import LinePatches, marks
+from nanonuclei.tasks.nanotubes.marking.shown import KEPT_IMAGES, of_sample
 
 
 class LineTrainBatches(TrainBatches):

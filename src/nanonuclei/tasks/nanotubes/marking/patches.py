@@ -20,7 +20,7 @@ from nanonuclei.data.catalog import SampleRef
 from nanonuclei.imaging.types import Float32Array, UInt8Array
 from nanonuclei.tasks.nanotubes.config import MarkingConfig, NanotubeExperiment
 from nanonuclei.tasks.nanotubes.marking.looks import changed
-from nanonuclei.tasks.nanotubes.marking.shown import Shown, of_sample, simulated
+from nanonuclei.tasks.nanotubes.marking.shown import KEPT_IMAGES, Shown, of_sample, simulated
 
 REACH = 1.5
 """Distance from a centre line up to which a pixel is to be marked, px."""
@@ -33,9 +33,6 @@ DOUBT = 5.0
 
 MOST_ZOOM = 4.0
 """Largest factor by which an image is enlarged or reduced."""
-
-KEPT_IMAGES = 400
-"""Images held in memory."""
 
 MarkBatch = tuple[UInt8Array, Float32Array, Float32Array]
 
@@ -56,11 +53,10 @@ class LinePatches:
         self._samples, self._config = tuple(samples), config
         self._chances = chances(samples, balance=config.train.balance)
         self._sample: Callable[[int], Shown] | None = None
-        self._drawn: Callable[[int], Shown] | None = None
 
     def __getstate__(self) -> dict[str, object]:
         """Leaves the images behind: every process reads its own."""
-        return {**self.__dict__, "_sample": None, "_drawn": None}
+        return {**self.__dict__, "_sample": None}
 
     def batch(self, number: int) -> MarkBatch:
         """Returns batch `number`."""
@@ -78,17 +74,14 @@ class LinePatches:
         return changed(image, config=config, augment=self._config.augment, rng=rng), target, weight
 
     def _shown(self, rng: np.random.Generator) -> Shown:
-        if self._sample is None or self._drawn is None:
-            config = self._config
-            read = functools.lru_cache(maxsize=KEPT_IMAGES)
-            self._sample = read(lambda place: of_sample(self._samples[place], config.normalize))
-            self._drawn = functools.lru_cache(maxsize=KEPT_IMAGES)(
-                lambda index: simulated(
-                    index, config.data.simulated, normalize_by=config.normalize, seed=config.data.seed
-                )
+        config = self._config
+        if not self._samples or rng.random() < config.marking.simulated:
+            index = int(rng.integers(config.data.simulated.num_images))
+            return simulated(index, config.data.simulated, normalize_by=config.normalize, seed=config.data.seed)
+        if self._sample is None:
+            self._sample = functools.lru_cache(maxsize=KEPT_IMAGES)(
+                lambda place: of_sample(self._samples[place], config.normalize)
             )
-        if not self._samples or rng.random() < self._config.marking.simulated:
-            return self._drawn(int(rng.integers(self._config.data.simulated.num_images)))
         place = int(np.searchsorted(self._chances, rng.random(), side="right"))
         return self._sample(min(place, len(self._samples) - 1))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,9 @@ from nanonuclei.tasks.nanotubes.lines.line import Line
 from nanonuclei.tasks.nanotubes.lines.rules import width_across
 from nanonuclei.tasks.nanotubes.simulate.images import MEMBRANE, NanotubeSettings, simulate_nanotube
 from nanonuclei.tasks.nanotubes.sources.samples import tube_truth
+
+KEPT_IMAGES = 400
+"""Images held in memory, about a megabyte each."""
 
 USUAL_WIDTH = 2.0
 """Full width at half maximum of nanotubes, px, that is taken for images without any."""
@@ -56,6 +60,7 @@ def of_sample(sample: SampleRef, config: NormalizeConfig) -> Shown:
     return Shown(grey, truth.lines, truth.doubtful, max(1.0, float(np.median(widths))) if widths else USUAL_WIDTH)
 
 
+@functools.lru_cache(maxsize=KEPT_IMAGES)
 def simulated(index: int, config: SimulatedNanotubesConfig, *, normalize_by: NormalizeConfig, seed: int) -> Shown:
     """Draws a simulated image of cells of another size, density, noise and stitching each time.
 
