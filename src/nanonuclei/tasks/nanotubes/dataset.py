@@ -34,7 +34,9 @@ class NanotubeDataset(Dataset):
     noun = NOUN
     locations = {TNT: TNT_ARCHIVE}
     licences = {
-        TNT: "images of nanotubes that whoever trained brought along: their owners say what they may be used for",
+        TNT: "Images of nanotubes that whoever trained brought along: their owners say what they may be used for. For "
+        "the model that comes along, panels of openly licensed figures (CC-BY) and images without nanotubes (CC0), as "
+        "docs/nanotubes.md lists them",
         SIMULATED: "made by this project's simulator, no rights of others",
     }
     size_name = "length"

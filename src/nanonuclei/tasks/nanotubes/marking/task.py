@@ -29,6 +29,14 @@ SCORED = 64
 class LineTask(NanotubeTask):
     """Nanotubes by `network.answer` line; a window scores as its surest pixel."""
 
+    cautions = (
+        *NanotubeTask.cautions,
+        "Few images with marked nanotubes can be had, so test images tell little: docs/nanotubes.md has the scores on "
+        "papers that were left out of a training, one group after the other.",
+        "Published figures are stretched in contrast, often enlarged and compressed, and nearly all show fluorescence. "
+        "Raw images of a microscope were not measured; in phase contrast and bright field few nanotubes are found.",
+    )
+
     @property
     def geometry(self) -> WindowGeometry:
         """Windows of `SCORED` px side by side."""
