@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -80,7 +80,7 @@ class NanotubeReader(Reader):
         "joins": "tubes.joins",
     }
     open_settings = {"tubes.window_threshold": "auto", "tubes.min_score": "auto"}
-    cautions = (
+    cautions: ClassVar[Sequence[str]] = (
         "What it finds are candidates: a 2-D image cannot show that they hover above the substrate. Filopodia, "
         "retraction fibres and the links of cells that have just divided may look the same.",
         "Simulated images are not real ones: scores on them say nothing about real nanotubes.",
