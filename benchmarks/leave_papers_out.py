@@ -27,16 +27,16 @@ from nanonuclei.config.params import load_experiment, load_recipe, parse_setting
 from nanonuclei.data.catalog import SampleRef, load_catalog
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
-from nanonuclei.tasks.nanotubes.lines.candidates import Candidate, to_instances
+from nanonuclei.tasks.nanotubes.lines.candidates import to_instances
 from nanonuclei.tasks.nanotubes.reader import NanotubeReader
 
 if TYPE_CHECKING:
     import keras
 
-THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+THRESHOLDS = (0.3, 0.5, 0.7)
 """Values of `tubes.window_threshold` that are tried where it is auto."""
 
-SCORES = (0.0, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8)
+SCORES = (0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
 """Values of `tubes.min_score` that are tried where it is auto."""
 
 SHOWN = ("meso_G", "hek_wga", "mono_wga", "rpe_wga", "sheet_b", "renal_C")
@@ -157,13 +157,10 @@ def table(panel: Panel, scores: Float32Array, config: NanotubeExperiment) -> dic
     thresholds = THRESHOLDS if tubes.window_threshold == "auto" else (tubes.window_threshold,)
     for threshold in thresholds:
         reader = NanotubeReader(with_settings(config, {"tubes.window_threshold": threshold}))
-        candidates = reader.candidates(score_map, reader.cells(score_map), min_score=0.0)
-        counted: dict[int, NDArray[np.float64]] = {}
+        cells = reader.cells(score_map)
         for least in SCORES if tubes.min_score == "auto" else (tubes.min_score,):
-            kept: list[Candidate] = [one for one in candidates if one.score >= least]
-            if len(kept) not in counted:
-                counted[len(kept)] = score_panel(panel, to_instances(kept, panel.shape).pixels() > 0)
-            found[threshold, least] = counted[len(kept)]
+            candidates = reader.candidates(score_map, cells, min_score=least)
+            found[threshold, least] = score_panel(panel, to_instances(candidates, panel.shape).pixels() > 0)
     return found
 
 

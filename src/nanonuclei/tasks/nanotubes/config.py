@@ -166,8 +166,9 @@ class TubesConfig(Section):
         window_threshold: Score from which a window counts as positive; candidates lie in such windows.
         min_score: Score of a candidate from which it is reported.
         lines: Where candidates are read from: `image`: crests of the image where scores are high | `map`: the scores of
-            pixels themselves, which takes `network.answer` line.
-        gap: With `lines` map, longest gap over which lines that go on in each other are joined, px.
+            pixels themselves, which takes `network.answer` line | `both`: crests, and of the map what is `alone` long.
+        alone: With `lines` both, least length of a line that only the map shows, px.
+        gap: With `lines` map or both, longest gap over which lines that go on in each other are joined, px.
         width: Full width at half maximum of nanotubes, px; auto: lines of 1 to 9 px are looked for. Where it is above
             2.5, the image is reduced until they are 2.5 px wide, and what is in px below, but for `min_length`, is in
             px of the reduced image.
@@ -175,8 +176,7 @@ class TubesConfig(Section):
         broad: Of the broadest.
         ridge: Ridge strength that a line reaches somewhere, in standard deviations of the noise.
         contrast: Median contrast of a line to its surroundings, share of the range of the normalised image.
-        kept: Share of its contrast that a line keeps as far as it is followed; of a map that marks lines, share of
-            `window_threshold`.
+        kept: Share of its contrast that a line keeps as far as it is followed.
         body_radius: What holds a disc of this radius is a cell and no line, px.
         min_length: Shorter candidates are dropped, px.
         max_width: Wider candidates are dropped, full width at half maximum, px.
@@ -189,7 +189,8 @@ class TubesConfig(Section):
     role: ClassVar[Role | None] = Role.READING
     window_threshold: Limit
     min_score: Limit
-    lines: Literal["image", "map"]
+    lines: Literal["image", "map", "both"]
+    alone: Annotated[float, Field(ge=0.0, le=10_000.0)]
     gap: Annotated[float, Field(ge=0.0, le=1000.0)]
     width: Annotated[float, Field(ge=1.0, le=100.0)] | Literal["auto"]
     narrow: Annotated[float, Field(ge=0.5, le=20.0)]
@@ -232,10 +233,10 @@ class NanotubeExperiment(ExperimentConfig):
                 f"random weights must not be frozen: train.encoder must be unfrozen with network.weights=none, "
                 f"got {self.train.encoder}"
             )
-        if self.tubes.lines == "map" and self.network.answer != LINE:
+        if self.tubes.lines != "image" and self.network.answer != LINE:
             raise ValueError(
-                "lines are read off a map that marks them: tubes.lines=map needs network.answer=line, got "
-                f"{self.network.answer}. Take tubes.lines=image"
+                f"lines are read off a map that marks them: tubes.lines={self.tubes.lines} needs network.answer=line, "
+                f"got {self.network.answer}. Take tubes.lines=image"
             )
         if self.network.answer == LINE:
             step = 2**self.network.depth

@@ -8,6 +8,7 @@ from tests.tasks.nanotubes.lines.test_candidates import settings
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.tasks.nanotubes.config import TubesConfig
 from nanonuclei.tasks.nanotubes.lines.candidates import Candidate
+from nanonuclei.tasks.nanotubes.lines.detection import read_candidates
 from nanonuclei.tasks.nanotubes.lines.marked import joined, marked_candidates
 
 SHAPE = (120, 160)
@@ -63,3 +64,16 @@ def test_short_crooked_and_unsure_lines_are_dropped() -> None:
 def test_empty_map_has_no_candidates() -> None:
     assert read(np.zeros(SHAPE, np.float32)) == []
     assert joined([], gap=10.0) == []
+
+
+def test_both_readings_add_long_lines_that_only_the_map_shows() -> None:
+    scores = drawn(((20, 30), (138, 30)), ((20, 60), (60, 60)))
+    blank = np.zeros((*SHAPE, 2), np.float32)
+    blank[..., 0] = scores
+    config = settings(lines="both", alone=80.0, min_straightness=0.9, min_score=0.5)
+    cells = np.zeros(SHAPE, np.int32)
+    (found,) = read_candidates(blank, config, cells=cells)
+    assert found.line.length > 100.0
+    assert len(read_candidates(blank, config.model_copy(update={"alone": 20.0}), cells=cells)) == 2
+    assert read_candidates(blank, config.model_copy(update={"lines": "image"}), cells=cells) == []
+    assert read_candidates(blank, config, cells=cells, min_score=0.95) == []

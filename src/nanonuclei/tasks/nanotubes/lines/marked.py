@@ -27,6 +27,9 @@ from nanonuclei.tasks.nanotubes.lines.rules import width_across
 SPECK = 6
 """Pieces of a thinned map of fewer pixels are dropped."""
 
+LOW = 0.5
+"""A line of the map goes on down to this share of the threshold that it reaches somewhere."""
+
 DIRECTION = 10.0
 """Length of the end of a line that its direction is taken from, px."""
 
@@ -47,14 +50,14 @@ def marked_candidates(
     Args:
         scores: ``(height, width)`` float32 in 0..1, how surely a pixel lies on a centre line.
         grey: ``(height, width)`` float32, the image.
-        config: `kept`, `gap`, `min_length` and `min_straightness` are read.
+        config: `gap`, `min_length` and `min_straightness` are read.
         cells: ``(height, width)`` labels of the cells.
-        threshold: Score that a line reaches somewhere; it goes on down to `kept` of it.
+        threshold: Score that a line reaches somewhere; it goes on down to `LOW` of it.
 
     Returns:
         Sorted by score, then strength, highest first. The score of a candidate is the mean along it.
     """
-    pieces = joined(_pieces(apply_hysteresis_threshold(scores, config.kept * threshold, threshold)), gap=config.gap)
+    pieces = joined(_pieces(apply_hysteresis_threshold(scores, LOW * threshold, threshold)), gap=config.gap)
     noise = max(_noise(grey), 1e-6)
     found = []
     for points in pieces:
