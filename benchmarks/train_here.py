@@ -1,6 +1,7 @@
-"""Trains nuclei without MLflow and DVC, where there is only Keras: on a lent GPU, say, with JAX and no network.
+"""Trains without MLflow and DVC, where there is only Keras: on a lent GPU, say, with JAX and no network.
 
     PYTHONPATH=src KERAS_BACKEND=jax python benchmarks/train_here.py PREPARED OUT --recipe recipes/nuclei.yaml
+    PYTHONPATH=src python benchmarks/train_here.py PREPARED OUT --task nanotubes --recipe recipes/nanotubes.yaml
 
 PREPARED is a folder of prepared images as the prepare stage writes it. OUT receives the network's weights
 (`weights-N.npz`, parts of at most 14 MB, in the order of `model.get_weights()`), the config, and the history of the
@@ -36,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("prepared", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--task", default="nuclei", help="%(default)s")
     parser.add_argument("--recipe", type=Path)
     parser.add_argument("--set", dest="settings", nargs="*", default=[])
     parser.add_argument("--workdir", type=Path, default=Path("scratch/train-here"))
@@ -49,12 +51,12 @@ def main() -> None:
     from nanonuclei.engine.train import fit
     from nanonuclei.tasks import create_task
 
-    settings = {"data.dataset": "dsb2018", "train.tensorboard": False}
+    catalog = load_catalog(words.prepared)
+    settings = {"data.dataset": catalog.name, "train.tensorboard": False}
     if words.recipe:
         settings |= load_recipe(words.recipe)
     settings |= parse_settings(words.settings)
-    config = load_experiment("nuclei", path=Path("params.yaml"), settings=settings)
-    catalog = load_catalog(words.prepared)
+    config = load_experiment(words.task, path=Path("params.yaml"), settings=settings)
     train, val = catalog.split("train"), catalog.split("val")
     if words.leave_out:
         left_out = set(words.leave_out.read_text(encoding="utf-8").split())

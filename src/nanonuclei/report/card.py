@@ -101,9 +101,15 @@ def weights_licence(settings: Mapping[str, object]) -> str:
     kind, weights = settings.get("network.kind"), settings.get("network.weights")
     if kind == "unet" or weights == "none":
         return "Trained from random weights on the data above; no weights of others."
+    source = ENCODER_SOURCES.get(str(kind), f"{kind} as Keras offers them")
+    if str(weights).endswith(".keras"):
+        return (
+            f"Begun from {weights}, a network that this program had trained, then trained on the data above. Where "
+            f"that network began from imagenet weights, they were those of {source} (Apache 2.0; ImageNet's images are "
+            "for non-commercial research: ask your lawyer before other use)."
+        )
     if weights != "imagenet":
         return f"Begun from {weights}, whose licence holds, then trained on the data above."
-    source = ENCODER_SOURCES.get(str(kind), f"{kind} as Keras offers them")
     return (
         f"Begun from imagenet weights of {source} (Apache 2.0; ImageNet's images are for non-commercial research: ask "
         "your lawyer before other use), then trained on the data above."

@@ -21,6 +21,7 @@ from nanonuclei.tasks.nanotubes.config import ClassifierConfig
 def config(**settings: object) -> ClassifierConfig:
     return ClassifierConfig.model_validate(
         {
+            "answer": "window",
             "kind": "mobilenetv2",
             "trunk": "block_3_expand_relu",
             "learns_from": "all",
@@ -29,6 +30,8 @@ def config(**settings: object) -> ClassifierConfig:
             "norm_momentum": 0.9,
             "head": "average",
             "hidden": 3,
+            "depth": 5,
+            "base_filters": 8,
             "dropout": 0.1,
             **settings,
         }

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.config.pixels import JitterConfig
+from nanonuclei.config.pixels import ENCODER_DEPTH, JitterConfig
 from nanonuclei.config.section import Fraction, Positive, Role, Section
 from nanonuclei.config.shared import IMAGENET_ALPHAS, InferenceConfig, TrainConfig
 from nanonuclei.config.tune import TuneConfig
@@ -15,6 +15,10 @@ from nanonuclei.tasks.nanotubes.data_config import NanotubeDataConfig
 
 Limit = Fraction | Literal["auto"]
 """A threshold on scores; auto: chosen on the validation images at the end of the training, and stored as a number."""
+
+
+LINE = "line"
+"""Value of `network.answer` for a network that marks centre lines."""
 
 
 class WindowAugmentConfig(JitterConfig):
@@ -31,18 +35,23 @@ class WindowAugmentConfig(JitterConfig):
 
 
 class ClassifierConfig(Section):
-    """The classifier of windows: an image network of Keras up to one of its layers, and a head.
+    """An image network of Keras, and what is put on it: a head that classifies windows, or a U-Net that marks lines.
 
     Attributes:
+        answer: `window`: the network up to one of its layers, and a head, score windows | `line`: a U-Net over it
+            scores each pixel, whether it lies on the centre line of a nanotube.
         kind: The image network.
         trunk: The layer whose answer the head reads; it sets how far a score looks, and the stride of the scan.
         learns_from: With `train.encoder` unfrozen, the layer that learning begins at, or `all`.
         head: `average`: the mean of the features over the window | `flatten`: a weight for every place in it.
         hidden: Units between the features and the score; 0: none.
+        depth: With `answer` line, how often the U-Net halves the image.
+        base_filters: With `answer` line, filters of its decoder at full size; twice as many with each halving.
     """
 
     role: ClassVar[Role | None] = Role.NETWORK
-    kind: Literal["vgg16", "mobilenetv2", "resnet50"]
+    answer: Literal["window", "line"]
+    kind: Literal["vgg16", "mobilenetv2", "resnet50", "efficientnetlite0"]
     trunk: Annotated[str, Field(min_length=1)]
     learns_from: Annotated[str, Field(min_length=1)]
     alpha: Annotated[float, Field(gt=0.0, le=4.0)]
@@ -50,6 +59,8 @@ class ClassifierConfig(Section):
     norm_momentum: Annotated[float, Field(ge=0.0, lt=1.0)]
     head: Literal["average", "flatten"]
     hidden: Annotated[int, Field(ge=0, le=8192)]
+    depth: Annotated[int, Field(ge=1, le=ENCODER_DEPTH)]
+    base_filters: Annotated[int, Field(ge=1, le=256)]
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
 
     @model_validator(mode="after")
@@ -58,6 +69,51 @@ class ClassifierConfig(Section):
             raise ValueError(
                 f"alpha must be one of {', '.join(map(str, IMAGENET_ALPHAS))} with weights=imagenet, "
                 f"got {self.alpha:g}. Take one of them, or weights=none"
+            )
+        return self
+
+
+class MarkingConfig(Section):
+    """What a network that marks lines (`network.answer` line) is shown; each chance is that of a training patch.
+
+    Attributes:
+        narrowest: Nanotubes are shown with widths from this, px,
+        broadest: up to this.
+        near: Patches that hold a nanotube, where the image has one.
+        simulated: Patches of simulated images, beside those of the dataset.
+        empty: Patches that show noise, gradients and dust alone.
+        line_weight: Weight of a pixel on a centre line; the ground has 1.
+        invert: Shown as a negative.
+        other_stain: With blobs of another stain laid over.
+        blur: Out of focus.
+        shade: Unevenly lit.
+        burnt: With arrows, bars, frames or letters of a figure burnt in.
+        camera: With noise of photons and of the camera.
+        compress: Passed through JPEG.
+        stretch: Contrast stretched to the patch's own range.
+    """
+
+    role: ClassVar[Role | None] = Role.TRAINING
+    narrowest: Annotated[float, Field(ge=0.5, le=20.0)]
+    broadest: Annotated[float, Field(ge=0.5, le=40.0)]
+    near: Fraction
+    simulated: Fraction
+    empty: Fraction
+    line_weight: Annotated[float, Field(ge=1.0, le=100.0)]
+    invert: Fraction
+    other_stain: Fraction
+    blur: Fraction
+    shade: Fraction
+    burnt: Fraction
+    camera: Fraction
+    compress: Fraction
+    stretch: Fraction
+
+    @model_validator(mode="after")
+    def _widths_in_order(self) -> Self:
+        if self.narrowest > self.broadest:
+            raise ValueError(
+                f"narrowest must be at most broadest, got narrowest={self.narrowest:g} and broadest={self.broadest:g}"
             )
         return self
 
@@ -109,6 +165,10 @@ class TubesConfig(Section):
     Attributes:
         window_threshold: Score from which a window counts as positive; candidates lie in such windows.
         min_score: Score of a candidate from which it is reported.
+        lines: Where candidates are read from: `image`: crests of the image where scores are high | `map`: the scores of
+            pixels themselves, which takes `network.answer` line | `both`: crests, and of the map what is `alone` long.
+        alone: With `lines` both, least length of a line that only the map shows, px.
+        gap: With `lines` map or both, longest gap over which lines that go on in each other are joined, px.
         width: Full width at half maximum of nanotubes, px; auto: lines of 1 to 9 px are looked for. Where it is above
             2.5, the image is reduced until they are 2.5 px wide, and what is in px below, but for `min_length`, is in
             px of the reduced image.
@@ -129,6 +189,9 @@ class TubesConfig(Section):
     role: ClassVar[Role | None] = Role.READING
     window_threshold: Limit
     min_score: Limit
+    lines: Literal["image", "map", "both"]
+    alone: Annotated[float, Field(ge=0.0, le=10_000.0)]
+    gap: Annotated[float, Field(ge=0.0, le=1000.0)]
     width: Annotated[float, Field(ge=1.0, le=100.0)] | Literal["auto"]
     narrow: Annotated[float, Field(ge=0.5, le=20.0)]
     broad: Annotated[float, Field(ge=0.5, le=20.0)]
@@ -156,6 +219,7 @@ class NanotubeExperiment(ExperimentConfig):
     data: NanotubeDataConfig
     augment: WindowAugmentConfig
     network: ClassifierConfig
+    marking: MarkingConfig
     loss: WindowLossConfig
     train: WindowTrainConfig
     windows: ScanConfig
@@ -169,6 +233,19 @@ class NanotubeExperiment(ExperimentConfig):
                 f"random weights must not be frozen: train.encoder must be unfrozen with network.weights=none, "
                 f"got {self.train.encoder}"
             )
+        if self.tubes.lines != "image" and self.network.answer != LINE:
+            raise ValueError(
+                f"lines are read off a map that marks them: tubes.lines={self.tubes.lines} needs network.answer=line, "
+                f"got {self.network.answer}. Take tubes.lines=image"
+            )
+        if self.network.answer == LINE:
+            step = 2**self.network.depth
+            for name, size in (("train.patch_size", self.train.patch_size), ("windows.tile", self.windows.tile)):
+                if size % step:
+                    raise ValueError(
+                        f"{name} must be a multiple of 2**network.depth = {step} with network.answer=line, got {size}. "
+                        f"Take {max(step, size // step * step)} or {(size // step + 1) * step}"
+                    )
         if self.network.learns_from != "all" and self.network.weights == "none":
             raise ValueError(
                 f"random weights must all learn: network.learns_from must be all with network.weights=none, "

@@ -16,7 +16,7 @@ from nanonuclei.data.modality import guess_modality
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
 from nanonuclei.tasks.dataset import SIMULATED, Dataset, Dealt, Facts
-from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
+from nanonuclei.tasks.nanotubes.config import LINE, NanotubeExperiment
 from nanonuclei.tasks.nanotubes.reader import NOUN
 from nanonuclei.tasks.nanotubes.sources.images import TNT_ARCHIVE, num_labels, read_tnt, simulated_tubes
 from nanonuclei.tasks.nanotubes.sources.overlaps import find_overlaps
@@ -34,7 +34,9 @@ class NanotubeDataset(Dataset):
     noun = NOUN
     locations = {TNT: TNT_ARCHIVE}
     licences = {
-        TNT: "images of nanotubes that whoever trained brought along: their owners say what they may be used for",
+        TNT: "Images of nanotubes that whoever trained brought along: their owners say what they may be used for. For "
+        "the model that comes along, panels of openly licensed figures (CC-BY) and images without nanotubes (CC0), as "
+        "docs/nanotubes.md lists them",
         SIMULATED: "made by this project's simulator, no rights of others",
     }
     size_name = "length"
@@ -56,7 +58,8 @@ class NanotubeDataset(Dataset):
         else:
             own = {"data.channels": data.channels.model_dump()}
         window = self.config.train.patch_size
-        return {**super().shaping(), "data.split_by": data.split_by, "train.patch_size": window, **own}
+        kind = {"train.patch_size": window, "network.answer": self.config.network.answer}
+        return {**super().shaping(), "data.split_by": data.split_by, **kind, **own}
 
     def samples(self, source: Path | None) -> Iterator[TubeSample | BadSample]:
         """Yields the images, or their quadrants, that windows fit into; drawn where there is no source."""
@@ -73,6 +76,9 @@ class NanotubeDataset(Dataset):
                 yield BadSample(item.sample_id, file, str(error))
                 continue
             height, width = parts[0].image.shape[:2]
+            if self.config.network.answer == LINE and item.truth.kind != "patch":
+                yield from parts  # a patch for marking lines may be larger than its image, which is mirrored then
+                continue
             is_patch, what = item.truth.kind == "patch", "quadrants have" if len(parts) > 1 else "has"
             if min(height, width) < window:
                 least = f"less than a window of {window}. Lower train.patch_size, or leave it out"

@@ -15,6 +15,7 @@ from nanonuclei.imaging.networks import Network, TileNetwork
 from nanonuclei.imaging.scan import check_tile
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.imaging.window_geometry import WindowGeometry, geometry_text
+from nanonuclei.imaging.windows import Window
 from nanonuclei.models.as_networks import uncompiled
 from nanonuclei.models.optimizers import optimizer
 from nanonuclei.models.phases import Phase, phases
@@ -85,9 +86,13 @@ class NanotubeTask(NanotubeReader, Task):
         self.compile_for(model, phases(self.config.train)[0])
         return model
 
+    def freeze(self, model: keras.Model, *, frozen: bool) -> None:
+        """Freezes the trunk, or lets its last layers learn."""
+        freeze(model, self.config.network, frozen=frozen)
+
     def compile_for(self, model: keras.Model, phase: Phase) -> None:
-        """Freezes the trunk or lets its last layers learn, and compiles anew."""
-        freeze(model, self.config.network, frozen=phase.frozen)
+        """Chooses what learns, and compiles anew."""
+        self.freeze(model, frozen=phase.frozen)
         model.compile(
             optimizer=optimizer(self.config.train, phase),
             loss=keras.losses.BinaryCrossentropy(
@@ -126,7 +131,8 @@ class NanotubeTask(NanotubeReader, Task):
         hits, num_true = match(truth, found)
         kept = counted(truth, found, hits)
         found, hits = [candidate for candidate, keep in zip(found, kept, strict=True) if keep], hits[kept]
-        figures: Statistics = {"images": 1.0, **self._window_statistics(truth, score_map)}
+        megapixels = score_map.shape[0] * score_map.shape[1] / 1e6
+        figures: Statistics = {"images": 1.0, "megapixels": megapixels, **self._window_statistics(truth, score_map)}
         figures |= line_statistics(hits, num_true)
         figures |= count_statistics(truth, num_true=num_true, num_found=len(found), num_cells=int(cells.max()))
         rows = [candidate_row(candidate, truth.pixel_size, score_map.shape[:2]) for candidate in found]
@@ -144,7 +150,7 @@ class NanotubeTask(NanotubeReader, Task):
             sums = {name: np.array(sum(row[name] for row in rows)) for name in rows[0]}
             settings["tubes.window_threshold"] = round(binned_scores.best_threshold(*bins_of(sums)), 4)
             tubes = self.config.tubes.model_copy(update={"window_threshold": settings["tubes.window_threshold"]})
-            task = NanotubeTask(self.config.model_copy(update={"tubes": tubes}))
+            task = type(self)(self.config.model_copy(update={"tubes": tubes}))
         if self.config.tubes.min_score == "auto":
             settings["tubes.min_score"] = round(task._best_min_score(samples, maps), 4)
         return Decided(settings, {f"chosen/{path}": value for path, value in settings.items()})
@@ -161,13 +167,17 @@ class NanotubeTask(NanotubeReader, Task):
 
         return figures(self, report, samples, maps=maps, split=split)
 
-    def _window_statistics(self, truth: TubeTruth, score_map: Float32Array) -> Statistics:
+    def window_scores(self, score_map: Float32Array) -> tuple[tuple[Window, ...], Float32Array]:
+        """Returns windows of a scan side by side, and their scores."""
         shape = (score_map.shape[0], score_map.shape[1])
         windows = scored_windows(shape, self.geometry)
-        labels = label_windows(truth, windows, self.config.data.labels)
         half = self.geometry.window // 2
         middles = np.array([(window.y0 + half, window.x0 + half) for window in windows])
-        scores = score_map[..., 0][tuple(np.minimum(middles, np.array(shape) - 1).T)]
+        return windows, score_map[..., 0][tuple(np.minimum(middles, np.array(shape) - 1).T)]
+
+    def _window_statistics(self, truth: TubeTruth, score_map: Float32Array) -> Statistics:
+        windows, scores = self.window_scores(score_map)
+        labels = label_windows(truth, windows, self.config.data.labels)
         return window_statistics(labels, scores, threshold=self.window_threshold)
 
     def _best_min_score(self, samples: Sequence[SampleRef], score_maps: Sequence[Float32Array]) -> float:

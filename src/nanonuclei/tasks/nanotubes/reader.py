@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from nanonuclei.config.channels import Channel
+from nanonuclei.config.pixels import WindowsConfig
 from nanonuclei.errors import TrackingError
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.networks import Network, TileNetwork
 from nanonuclei.imaging.normalize import grey_limits, normalize
 from nanonuclei.imaging.scan import Scanner
+from nanonuclei.imaging.score_maps import score_maps
 from nanonuclei.imaging.types import Float32Array, Image, Int32Array, UInt8Array
 from nanonuclei.imaging.window_geometry import read_geometry
 from nanonuclei.invocation import command
 from nanonuclei.tasks.base import Reader
-from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
+from nanonuclei.tasks.nanotubes.config import LINE, NanotubeExperiment
 from nanonuclei.tasks.nanotubes.lines.candidates import Candidate, to_instances
 from nanonuclei.tasks.nanotubes.lines.detection import (
     CANDIDATE_COLUMNS,
@@ -31,6 +34,9 @@ from nanonuclei.tasks.nanotubes.lines.light import brightest_channel
 from nanonuclei.tasks.values import BOX, Noun, Objects, Timing
 
 NOUN = Noun("nanotube", "nanotubes")
+
+OVERLAP = 128
+"""px that neighbouring tiles share where each pixel is scored."""
 
 GEOMETRY = "geometry.json"
 """File beside a stored network: how its windows lie."""
@@ -74,7 +80,7 @@ class NanotubeReader(Reader):
         "joins": "tubes.joins",
     }
     open_settings = {"tubes.window_threshold": "auto", "tubes.min_score": "auto"}
-    cautions = (
+    cautions: ClassVar[Sequence[str]] = (
         "What it finds are candidates: a 2-D image cannot show that they hover above the substrate. Filopodia, "
         "retraction fibres and the links of cells that have just divided may look the same.",
         "Simulated images are not real ones: scores on them say nothing about real nanotubes.",
@@ -105,12 +111,17 @@ class NanotubeReader(Reader):
         return normalize(image, grey_limits(image, self.config.normalize))
 
     def score_maps(self, network: Network, inputs: Iterable[Float32Array]) -> Iterator[Float32Array]:
-        """Yields, per image, the score of the nearest window and the grey value: ``(height, width, 2)``.
+        """Yields, per image, the score of the nearest window or of the pixel, and the grey value.
+
+        Yields:
+            ``(height, width, 2)`` float32 in 0..1.
 
         Raises:
             TrackingError: It is not known how the windows of the network lie.
             ConfigError: A tile holds no window with its margins.
         """
+        if self.config.network.answer == LINE:
+            return map(functools.partial(self._marked, network), inputs)
         scanner = Scanner(self._scanning(network), self.config.windows.tile)
         return map(scanner.score_map, inputs)
 
@@ -166,6 +177,8 @@ class NanotubeReader(Reader):
 
     def timing(self, network: Network) -> Timing:
         """Returns a call with one whole tile."""
+        if self.config.network.answer == LINE:
+            return Timing(network, self.config.windows.tile, self.config.windows.tile)
         scanning = self._scanning(network)
         number = scanning.geometry.windows_in(self.config.windows.tile)
         return Timing(scanning, scanning.geometry.extent(number), number * scanning.geometry.stride)
@@ -181,6 +194,25 @@ class NanotubeReader(Reader):
     def look_threshold(self) -> float:
         """Score of a positive window."""
         return self.window_threshold
+
+    def _marked(self, network: Network, image: Float32Array) -> Float32Array:
+        """Returns the map of one image, seen in tiles that overlap by `OVERLAP` px."""
+        (marked,) = score_maps(network, [image], config=self._tiles, step=2**self.config.network.depth)
+        return np.stack([marked[..., 0], image[..., 0]], axis=-1)
+
+    @property
+    def _tiles(self) -> WindowsConfig:
+        windows = self.config.windows
+        overlap = min(OVERLAP, windows.tile // 2)
+        return WindowsConfig(
+            precision=windows.precision,
+            size=windows.tile,
+            stride=windows.tile - overlap,
+            batch_size=1,
+            num_views=1,
+            diameter="none",
+            best_diameter=64.0,  # of no effect where `diameter` is none
+        )
 
     def _scanning(self, network: Network) -> TileNetwork:
         if not isinstance(network, TileNetwork):

@@ -32,6 +32,7 @@ METRIC_NAMES = {
     "object_precision": "precision of nanotubes",
     "object_recall": "recall of nanotubes",
     "object_f1": "F1 of nanotubes",
+    "false_alarms": "false candidates per megapixel",
     "count_error": "count error",
     "tcr_error": "error of nanotubes per cell",
     "tcr_bias": "bias of nanotubes per cell",
@@ -40,7 +41,7 @@ METRIC_NAMES = {
 }
 """The metrics that tables show, in order."""
 
-LOWER_IS_BETTER = frozenset({"count_error", "tcr_error"})
+LOWER_IS_BETTER = frozenset({"false_alarms", "count_error", "tcr_error"})
 
 
 def score(sums: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
@@ -65,6 +66,7 @@ def score(sums: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float
         "object_precision": _ratio(tp, tp + fp),
         "object_recall": _ratio(tp, tp + fn),
         "object_f1": _ratio(2 * tp, 2 * tp + fp + fn),
+        "false_alarms": _ratio(fp, sums["megapixels"]),
         "count_error": _ratio(sums["count_difference"], sums["num_true"]),
         "tcr_true": true_tcr,
         "tcr_found": _ratio(sums["tcr_num_found"], sums["tcr_found_cells"]),

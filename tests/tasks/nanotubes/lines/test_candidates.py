@@ -22,6 +22,9 @@ def settings(**changes: object) -> TubesConfig:
         {
             "window_threshold": 0.5,
             "min_score": 0.5,
+            "lines": "image",
+            "alone": 80.0,
+            "gap": 16.0,
             "width": "auto",
             "narrow": 0.8,
             "broad": 1.6,

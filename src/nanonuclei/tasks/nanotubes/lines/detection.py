@@ -12,8 +12,9 @@ import numpy as np
 
 from nanonuclei.imaging.types import Float32Array, Int32Array
 from nanonuclei.tasks.nanotubes.config import Limit, TubesConfig
-from nanonuclei.tasks.nanotubes.lines.candidates import Candidate
+from nanonuclei.tasks.nanotubes.lines.candidates import Candidate, apart
 from nanonuclei.tasks.nanotubes.lines.levels import candidates_at_levels, cells_at_level
+from nanonuclei.tasks.nanotubes.lines.marked import marked_candidates
 
 UNDECIDED = 0.5
 """A threshold that the config leaves open, before it is chosen on validation images."""
@@ -23,6 +24,9 @@ CANDIDATE_COLUMNS = (
     *("straightness", "strength", "first_cell", "last_cell", "line"),
 )
 """What is reported of a candidate, px where the name has no unit; the line as JSON text ``[[x, y], ...]``."""
+
+SAME_LINE = 4.0
+"""A line of the map that runs so near to a crest of the image is that crest, px."""
 
 SIMPLE = 0.5
 """A reported line leaves out points that lie this near to it, px."""
@@ -56,10 +60,17 @@ def read_candidates(
         min_score: Instead of the config's.
     """
     least = decided(config.min_score) if min_score is None else min_score
-    found = candidates_at_levels(
-        score_map[..., 0], score_map[..., 1], config, cells=cells, threshold=decided(config.window_threshold)
-    )
-    return [candidate for candidate in found if candidate.score >= least]
+    threshold, found = decided(config.window_threshold), []
+    scores, grey = score_map[..., 0], score_map[..., 1]
+    if config.lines != "map":
+        followed = candidates_at_levels(scores, grey, config, cells=cells, threshold=threshold)
+        found = [candidate for candidate in followed if candidate.score >= least]
+    if config.lines != "image":
+        marked = marked_candidates(scores, grey, config, cells=cells, threshold=threshold)
+        shortest = config.alone if config.lines == "both" else 0.0
+        sure = [one for one in marked if one.score >= least and one.line.length >= shortest]
+        found = sorted([*found, *apart(sure, found, near=SAME_LINE)], key=lambda one: (-one.score, -one.strength))
+    return found
 
 
 def candidate_row(candidate: Candidate, pixel_size: float | None, shape: tuple[int, int]) -> tuple[float | str, ...]:

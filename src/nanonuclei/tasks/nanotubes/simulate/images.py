@@ -108,6 +108,16 @@ def simulate_nanotubes(num_images: int, *, settings: NanotubeSettings, seed: int
     return (_simulate(index, settings, seed) for index in range(num_images))
 
 
+def simulate_nanotube(index: int, *, settings: NanotubeSettings, seed: int) -> NanotubeImage:
+    """Draws one image of `simulate_nanotubes`.
+
+    Raises:
+        DataError: A setting is out of its range.
+    """
+    _check(settings)
+    return _simulate(index, settings, seed)
+
+
 def _check(settings: NanotubeSettings) -> None:
     ranges: dict[str, tuple[float, float]] = {
         "size": (128, 8192),

@@ -1,0 +1,113 @@
+"""The model of nanotubes that comes along: whole, small, told where it comes from, and quiet where nothing is."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from tests.conftest import ROOT
+from tests.stages.shipped_model import make_project
+
+from nanonuclei.imaging.types import Image
+from nanonuclei.serving.named import open_model
+from nanonuclei.serving.probe import post, served
+from nanonuclei.serving.shipped.checks import check_shipped
+from nanonuclei.serving.shipped.provenance import read_provenance
+from nanonuclei.stages.predict.predict import predict
+from nanonuclei.stages.predict.request import Request
+from nanonuclei.stages.shipped.register import promote_named
+from nanonuclei.tasks import create_reader
+
+FOLDER = ROOT / "models" / "nanotubes"
+MOST_MEGABYTES = 12.0
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder as after a clone, without data and runs."""
+    folder = make_project(tmp_path / "clone")
+    (folder / "models").symlink_to(ROOT / "models")
+    monkeypatch.chdir(folder)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+    yield folder
+    mlflow.set_tracking_uri(before)
+
+
+def found_in(*images: Image) -> list[int]:
+    """Returns the candidates in each image."""
+    opened = open_model("nanotubes")
+    reader = create_reader(opened.config)
+    inputs = [reader.network_input(image) for image in images]
+    maps = reader.score_maps(opened.network, inputs)
+    return [len(reader.instances(each, image.shape[:2])) for each, image in zip(maps, images, strict=True)]
+
+
+def test_its_files_settings_and_answers_are_those_that_were_shipped() -> None:
+    _, checks = check_shipped(FOLDER, data=ROOT / "data", lock=ROOT / "requirements.txt", params=ROOT / "params.yaml")
+    assert {check.subject: check.detail for check in checks if check.verdict == "broken"} == {}
+    assert {check.subject for check in checks if check.verdict == "holds"} >= {"files", "settings", "answers"}
+
+
+def test_it_is_small_and_tells_where_it_comes_from() -> None:
+    size = sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file())
+    assert size / 1e6 <= MOST_MEGABYTES
+    made = read_provenance(FOLDER)
+    assert made.data.real
+    assert made.half_difference <= 0.01
+    card = (FOLDER / "README.md").read_text(encoding="utf-8")
+    for text in ("CC-BY", "CC0", "EfficientNet-Lite0", "ImageNet", "docs/nanotubes.md", made.training.run):
+        assert text in card
+
+
+def test_examples_are_found_again_through_predict(clone: Path) -> None:
+    predict(Request(str(FOLDER / "examples"), "nanotubes", output=clone / "found"), say=quiet)
+    stored = json.loads((FOLDER / "answers.json").read_text(encoding="utf-8"))
+    counts = pd.read_csv(clone / "found" / "images.csv").set_index("image")["num_objects"].to_dict()
+    assert counts == {name: len(boxes) for name, boxes in stored.items()}
+    assert {"score", "length", "line"} <= set(pd.read_csv(clone / "found" / "objects.csv").columns)
+
+
+def test_fields_without_anything_have_no_candidate() -> None:
+    rng = np.random.default_rng(5)
+    slope = np.linspace(0.0, 120.0, 320)
+    noise = rng.normal(60.0, 8.0, (240, 320))
+    one_value = np.full((240, 320), 90.0)
+    fields = [np.clip(field, 0, 255).astype(np.uint8) for field in (noise, noise + slope, one_value, one_value + slope)]
+    assert found_in(*fields) == [0, 0, 0, 0]
+
+
+def test_neurites_and_marked_nanotubes_are_told_apart(shared_data: Path) -> None:
+    neurites = [
+        cv2.imread(str(shared_data / "data" / "neuron_processes" / "images" / f"img_{number:03}.jpg"), 0)
+        for number in (75, 80)
+    ]
+    assert found_in(*(image[200:680, 300:940] for image in neurites)) == [0, 0]
+    panel = cv2.imread(str(shared_data / "data" / "tnt_figures" / "panels" / "rpe_wga.png"))
+    assert found_in(np.ascontiguousarray(panel[..., ::-1]))[0] >= 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_first_champion_is_served_over_http_without_training(clone: Path, tmp_path: Path) -> None:
+    assert promote_named("nanotubes", "nanotubes", say=quiet)
+    model = Path(mlflow.artifacts.download_artifacts("models:/nanotubes@champion", dst_path=str(tmp_path / "model")))
+    image = FOLDER / "examples" / "simulated-1.png"
+    rows = {"columns": ["image"], "data": [[base64.b64encode(image.read_bytes()).decode()]]}
+    (tmp_path / "empty").mkdir()
+    with served(model, folder=tmp_path / "empty") as server:
+        status, answer = post(f"{server.address}/invocations", json.dumps({"dataframe_split": rows}).encode())
+    assert status == 200
+    stored = json.loads((FOLDER / "answers.json").read_text(encoding="utf-8"))
+    assert len(answer["predictions"]) == len(stored["simulated-1"])
