@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from nanonuclei.data.files.limits import ImageLimits
 from nanonuclei.data.files.numeric import Span, as_light, grey_if_equal, measurable
+from nanonuclei.data.files.planes.channels import GREY, NUCLEAR_STAINS, channel_index, grey_of
 from nanonuclei.data.files.planes.projection import check_z, projected
 from nanonuclei.data.files.scene import COLOURS, Scene
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
 
-NUCLEAR_STAINS = (
-    r"dapi",
-    r"hoechst|h-?333?42|h-?33258|bisbenzimid",
-    r"nuc(?!leol|leop)",
-    r"h2b|histone",
-    r"draq|sytox|syto\b|to-?pro|propidium|picogreen|\bdna\b",
-)
-"""Names of channels that show nuclei, regular expressions without regard to case, in order of preference."""
-
 MAX_UNNAMED = 8
 """Longest axis without a name that is taken for channels where nothing in the file says what it is."""
-
-GREY = "grey"
-"""Name of the only channel of a grey image, and of the brightness of a colour image."""
-
-BRIGHTEST = "brightest"
-"""Name of what each pixel's brightest colour shows in a colour image, and of the only channel of a grey image."""
 
 
 @dataclass(frozen=True)
@@ -142,8 +126,8 @@ def choose(scene: Scene, choice: Choice) -> Chosen:
     """Tells what a choice means for a recording; nothing is decoded.
 
     Raises:
-        DataError: It holds several channels and none is chosen, there is no such channel or focal plane, or its axes
-            cannot be told.
+        UnchosenChannelError: It holds several channels and none is chosen.
+        DataError: There is no such channel or focal plane, or its axes cannot be told.
     """
     scene = with_known_axes(scene, choice.axes)
     extents = scene.extents
@@ -186,16 +170,6 @@ def planes(scene: Scene, choice: Choice, *, limits: ImageLimits, number: int | N
             channels, shown = channels[:1], (GREY,)
         at = time if chosen.num_times > 1 else None
         yield Plane(image, channels, shown, chosen.sentence, scene.pixel_size, scene.axes, at, number)
-
-
-def grey_of(colours: NDArray[Any], channel: int | str | None) -> Image:
-    """Returns a colour image in grey: its brightness, or each pixel's brightest colour where that was asked for.
-
-    Args:
-        colours: ``(height, width, 3)`` of any type.
-        channel: `BRIGHTEST`, or what else stands for the brightness.
-    """
-    return as_light(colours.max(axis=-1)) if channel == BRIGHTEST else brightness(colours)
 
 
 def with_known_axes(scene: Scene, axes: str | None = None) -> Scene:
@@ -264,66 +238,6 @@ def _renamed(scene: Scene, letters: str) -> Scene:
         read=lambda index: scene.read(renamed(index)),
         window=None if window is None else lambda index, box: window(renamed(index), box),
     )
-
-
-def channel_index(
-    names: Sequence[str],
-    channel: int | str | None,
-    *,
-    stains: Sequence[str] = (),
-    colour: bool = False,
-    setting: str = "the channel",
-) -> int | None:
-    """Finds a channel by its number or its name, whatever the case of its letters.
-
-    Args:
-        names: Names of the channels, empty where they have none.
-        channel: Number from 0, or name; None: the only one, or the one that `stains` names.
-        stains: Regular expressions, in order of preference.
-        colour: Whether the channels are red, green and blue of one image.
-        setting: What the user changes to choose another one.
-
-    Returns:
-        Its number; None stands for the colour image as a whole, or for its brightness or
-        brightest colour where `grey` or `brightest` was asked for.
-
-    Raises:
-        DataError: There is no such channel, or there are several and none is chosen. The message lists them.
-    """
-    known = ", ".join(f"{number} {name}".rstrip() for number, name in enumerate(names))
-    if channel is None:
-        if colour:
-            return None
-        if len(names) == 1:
-            return 0
-        for stain in stains:
-            found = [number for number, name in enumerate(names) if re.search(stain, name, re.IGNORECASE)]
-            if found:
-                return found[0]
-        raise DataError(f"holds {len(names)} channels, and none is chosen: {known}. Name one, such as channel 0")
-    if isinstance(channel, int):
-        if 0 <= channel < len(names):
-            return channel
-    elif channel in names:
-        return list(names).index(channel)
-    elif channel in (GREY, BRIGHTEST) and (colour or len(names) == 1):
-        return None if colour else 0
-    else:
-        lower = [name.lower() for name in names]
-        if lower.count(channel.lower()) == 1:
-            return lower.index(channel.lower())
-    raise DataError(f"no channel {channel!r}; there are: {known}. Change {setting}")
-
-
-def brightness(colours: NDArray[Any]) -> Image:
-    """Returns the brightness of a colour image, ``(height, width)`` of its own type.
-
-    Raises:
-        DataError: The image is not of 8 or 16 bit.
-    """
-    if colours.dtype not in (np.uint8, np.uint16):
-        raise DataError(f"brightness of colours of type {colours.dtype} is not defined. Name red, green or blue")
-    return np.asarray(cv2.cvtColor(np.ascontiguousarray(colours), cv2.COLOR_RGB2GRAY))
 
 
 def _sentence(names: Sequence[str], index: int | None, choice: Choice, *, num_planes: int) -> str:

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanonuclei.data.files.axes import Choice, Plane, channel_index, grey_of, planes, with_known_axes
+from nanonuclei.data.files.axes import Choice, Plane, planes, with_known_axes
 from nanonuclei.data.files.content import Content, Place, head, whole
 from nanonuclei.data.files.flat import read_flat
 from nanonuclei.data.files.headers import Header, read_header
 from nanonuclei.data.files.limits import STANDARD, ImageLimits
 from nanonuclei.data.files.numeric import as_stored, grey_if_equal
+from nanonuclei.data.files.planes.channels import channel_index, grey_of
 from nanonuclei.data.files.scene import COLOURS, Scene
 from nanonuclei.data.files.tiff import open_tiff
 from nanonuclei.errors import DataError
@@ -55,11 +56,11 @@ def iter_image_file(
     """
     called = name or str(content.path if isinstance(content, Place) else content if isinstance(content, Path) else "")
     try:
-        for scenes in _scenes(content, limits):
+        for scenes in scenes_of(content, limits):
             for number, scene in enumerate(scenes):
                 yield from planes(scene, choice or Choice(), limits=limits, number=number if len(scenes) > 1 else None)
     except DataError as error:
-        raise DataError(f"{called or 'the image'}: {error}") from error
+        raise type(error)(f"{called or 'the image'}: {error}") from error
 
 
 def read_image_file(
@@ -122,7 +123,7 @@ def read_values(content: Content, *, limits: ImageLimits = STANDARD) -> NDArray[
     Raises:
         DataError: As in `read_single`.
     """
-    for scenes in _scenes(content, limits):
+    for scenes in scenes_of(content, limits):
         scene = _only(scenes)
         num = 1 if scene.colour else _num_channels(scene)
         if num > 3:
@@ -149,7 +150,7 @@ def read_channels(content: Content, channels: Sequence[int | str], *, limits: Im
     Raises:
         DataError: As in `read_single`, there is no such channel, or it shows nothing.
     """
-    for scenes in _scenes(content, limits):
+    for scenes in scenes_of(content, limits):
         scene = _only(scenes)
         names = COLOURS if scene.colour else scene.channel_names
         axis = "C" if "C" in scene.extents else "S"
@@ -171,7 +172,7 @@ def stem(name: str) -> str:
     return base[:-4] if base.lower().endswith(".ome") else base
 
 
-def _scenes(content: Content, limits: ImageLimits) -> Iterator[list[Scene]]:
+def scenes_of(content: Content, limits: ImageLimits) -> Iterator[list[Scene]]:
     """Yields the recordings of a file once; they can be read until the generator goes on."""
     if isinstance(content, Path) and content.is_dir():
         from nanonuclei.data.files.ome_zarr import open_zarr

@@ -27,11 +27,12 @@ MOST_ROWS = 50_000
 """Rows of a Parquet file that are held in memory at a time."""
 
 
-def object_table(found: Found) -> str:
-    """Returns the objects of an image as CSV, one row each, with a head."""
+def object_table(found: Found, *, head: bool = True) -> str:
+    """Returns the objects of an image as CSV, one row each, with a head unless that is left out."""
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow([IMAGE, *found.columns])
+    if head:
+        writer.writerow([IMAGE, *found.columns])
     if len(found.instances):
         columns = ([cell(value) for value in values] for values in found.columns.values())
         writer.writerows((found.name, *row) for row in zip(*columns, strict=True))

@@ -10,6 +10,7 @@ from typing import Any
 
 from nanonuclei.data.files.axes import Choice, Plane
 from nanonuclei.data.files.lists.remote import Source, content_at, path_of
+from nanonuclei.data.files.planes.large import LargeImage, large_images
 from nanonuclei.data.files.reading import iter_image_file
 from nanonuclei.errors import DataError, NanonucleiError
 from nanonuclei.imaging.networks import Network
@@ -17,11 +18,13 @@ from nanonuclei.imaging.types import Float32Array
 from nanonuclei.report.exports.found import Light, describe
 from nanonuclei.serving.named import OpenedModel
 from nanonuclei.stages.predict.flow import ReadAhead, in_order
+from nanonuclei.stages.predict.large.call import LargeCall
 from nanonuclei.stages.predict.progress import LOG, Progress, shown_progress
 from nanonuclei.stages.predict.record import IMAGES, ImagesTable
 from nanonuclei.stages.predict.request import Request
 from nanonuclei.stages.predict.results import Results
 from nanonuclei.tasks.base import Reader
+from nanonuclei.writing import WritingError
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class _Shown:
     file: str
     plane: Plane | None = None
     pixels: Float32Array | None = None
+    large: LargeImage | None = None
     error: str = ""
     ends: bool = False
 
@@ -172,6 +176,14 @@ class Call:
         for name, path in paths.items():
             file = files[name]
             try:
+                large = large_images(path, choice) if self.reader.by_windows and isinstance(path, Path) else []
+                for one in large:
+                    own = f"{name}{one.suffix}"
+                    if own not in done:
+                        yield _Shown(own, file, large=one)
+                if large:
+                    yield _Shown(name, file, ends=True)
+                    continue
                 for plane in iter_image_file(content_at(path), choice, name=str(path)):
                     own = f"{name}{plane.suffix}"
                     if own not in done:
@@ -185,6 +197,8 @@ class Call:
         row = {"image": image.name, "file": image.file}
         if image.ends:
             return lambda: _Row(row, ends=True)
+        if image.large is not None:
+            return self._seen_large(row, image.large, redone=image.name in table.known)
         if image.plane is None or image.pixels is None:
             return lambda: _Row({**row, "error": image.error})
         plane, started = image.plane, time.perf_counter()
@@ -194,6 +208,23 @@ class Call:
             failed = _Row({**row, "error": _sentence(error)})
             return lambda: failed
         return lambda: self._written(row, plane, score_map, redone=image.name in table.known, started=started)
+
+    def _seen_large(self, row: dict[str, Any], image: LargeImage, *, redone: bool) -> Callable[[], _Row]:
+        """Does all that is to be done of an image of which windows are read."""
+        started = time.perf_counter()
+        try:
+            large = LargeCall(row["image"], image, self.reader, self.results)
+            more, paths = large.run(self.network)
+        except (WritingError, OSError):
+            raise
+        except Exception as error:  # as above
+            failed = _Row({**row, "error": _sentence(error)})
+            return lambda: failed
+        if redone:
+            self.results.remove_others(row["image"], paths)
+        choice = _choice_of(image.sentence, scene=image.several[0], time=image.several[1], by_windows=True)
+        done = _Row({**row, **more}, time.perf_counter() - started, choice)
+        return lambda: done
 
     def _written(
         self, row: dict[str, Any], plane: Plane, score_map: Float32Array, *, redone: bool, started: float
@@ -209,7 +240,11 @@ class Call:
         self.results.write(row["image"], files, redone=redone)
         row |= {"height": height, "width": width, "pixel_size_um": plane.pixel_size}
         row |= {"num_objects": len(objects.instances), "choice": plane.choice, **objects.measures}
-        return _Row(row, time.perf_counter() - started, _choice_of(plane))
+        return _Row(
+            row,
+            time.perf_counter() - started,
+            _choice_of(plane.choice, scene=plane.scene is not None, time=plane.time is not None),
+        )
 
     def _join(self, names: list[str]) -> None:
         settings = self.made_with["settings"]
@@ -236,13 +271,15 @@ def _relative(name: str, path: Source) -> str:
     return "/".join(path_of(path).split("/")[-depth:])
 
 
-def _choice_of(plane: Plane) -> str:
+def _choice_of(sentence: str, *, scene: bool, time: bool, by_windows: bool = False) -> str:
     """Returns what was taken of a file where there was a choice, whichever time or recording it is."""
-    parts = [plane.choice] if plane.choice else []
-    if plane.scene is not None:
+    parts = [sentence] if sentence else []
+    if scene:
         parts.append("each recording by itself")
-    if plane.time is not None:
+    if time:
         parts.append("each time by itself")
+    if by_windows:
+        parts.append("read window by window")
     return ", ".join(parts)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nanonuclei.data.files.axes import NUCLEAR_STAINS
+from nanonuclei.data.files.planes.channels import NUCLEAR_STAINS
 from nanonuclei.imaging.instances import Instances, to_run_lengths, without_slivers
 from nanonuclei.imaging.networks import Network, with_views
 from nanonuclei.imaging.normalize import grey_limits, normalize
@@ -47,6 +48,7 @@ class NucleiReader(Reader):
     }
     open_settings = {"instances.tune": True}
     stains = NUCLEAR_STAINS
+    by_windows = True
     cautions = (
         "Trained on 2D light microscopy: fluorescence, stained tissue, a few brightfield images. Other modalities and "
         "3D stacks were never seen. A model that estimates sizes was shown nuclei of 6 to 120 px.",
@@ -56,7 +58,22 @@ class NucleiReader(Reader):
 
     def network_input(self, image: Image) -> Float32Array:
         """Returns the normalised image."""
-        return normalize(image, grey_limits(image, self.config.normalize))
+        return self.scaled_by(image)(image)
+
+    def scaled_by(self, sample: Image) -> Callable[[Image], Float32Array]:
+        """Returns what normalises windows by the percentiles of a sample of the whole image."""
+        limits = grey_limits(sample, self.config.normalize)
+        return lambda image: normalize(image, limits)
+
+    def settled(self, network: Network, parts: Sequence[Float32Array]) -> NucleiReader:
+        """Returns a reader whose `windows.diameter` is the one that parts of an image tell together."""
+        windows = self.config.windows
+        if windows.diameter != "auto":
+            return self
+        viewed = with_views(network, num_views=windows.num_views)
+        factor = Sizing(viewed, windows, self.config.network.step).common_factor(parts)
+        fixed = windows.model_copy(update={"diameter": windows.best_diameter / factor})
+        return NucleiReader(self.config.model_copy(update={"windows": fixed}))
 
     def score_maps(self, network: Network, inputs: Iterable[Float32Array]) -> Iterator[Float32Array]:
         """Yields blended answers of overlapping windows, in as many views as the config says.
@@ -99,15 +116,18 @@ class NucleiReader(Reader):
     def objects(self, score_map: Float32Array, shape: tuple[int, int]) -> Objects:
         """Returns the nuclei of a score map with their rows, and their median diameter in px of the image."""
         found = self.instances(score_map, shape)
-        areas = np.bincount(found.pixels().ravel(), minlength=len(found) + 1)[1:].tolist()
-        columns = (found.boxes.tolist(), areas, found.scores.tolist(), to_run_lengths(found))
+        areas = np.bincount(found.pixels().ravel(), minlength=len(found) + 1)[1:]
+        columns = (found.boxes.tolist(), areas.tolist(), found.scores.tolist(), to_run_lengths(found))
         rows = [
             {**dict(zip(BOX, box, strict=True)), "area": area, "score": score, "run_lengths": text}
             for box, area, score, text in zip(*columns, strict=True)
         ]
-        diameter = float(np.median(np.sqrt(4.0 / np.pi * np.array(areas)))) if areas else float("nan")
-        shown = score_map.shape[0] / shape[0]
-        return Objects(found, rows, {"diameter": round(diameter, 2), "shown_at": round(shown, 3)})
+        return Objects(found, rows, self.measures(areas, shown=score_map.shape[0] / shape[0]))
+
+    def measures(self, areas: NDArray[np.int64], *, shown: float) -> dict[str, float]:
+        """Returns the median diameter of the nuclei, px, and by how much the image was enlarged for the network."""
+        diameter = float(np.median(np.sqrt(4.0 / np.pi * areas))) if len(areas) else float("nan")
+        return {"diameter": round(diameter, 2), "shown_at": round(shown, 3)}
 
     def timing(self, network: Network) -> Timing:
         """Returns a call with one whole window."""
