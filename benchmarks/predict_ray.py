@@ -2,8 +2,8 @@
 
     PYTHONPATH=src python benchmarks/predict_ray.py [NUM_IMAGES] [SIDE] [ROUNDS]
 
-Draws images of discs with noise, SIDE px wide. Both write tables as Parquet; the time of each is that of the whole call,
-with the start of Ray.
+Draws images of discs with noise, SIDE px wide. Both write tables as Parquet; the time of each is that of the whole
+call, with the start of Ray.
 """
 
 from __future__ import annotations

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from tests.conftest import ROOT
 
 from nanonuclei.data.files.axes import Choice
-from nanonuclei.data.files.planes.large import large_images
 from nanonuclei.data.files.reading import read_image_file
 from nanonuclei.imaging.instances import Instances, from_labels
 from nanonuclei.serving.named import OpenedModel, open_model
-from nanonuclei.stages.predict import call
+from nanonuclei.stages.predict import shown
 from nanonuclei.stages.predict.large.call import LargeCall
 from nanonuclei.stages.predict.large.grid import Grid
 from nanonuclei.stages.predict.large.stitching import Stitcher
+from nanonuclei.stages.predict.large.windows import large_images
 from nanonuclei.stages.predict.predict import predict
 from nanonuclei.stages.predict.request import Request
 from nanonuclei.stages.predict.results import Results
@@ -217,7 +217,7 @@ def test_small_files_are_read_whole(tmp_path: Path) -> None:
 def test_predict_says_that_an_image_is_read_by_windows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: OpenedModel
 ) -> None:
-    monkeypatch.setattr(call, "large_images", lambda path, choice: large_images(path, choice, most=40_000))
+    monkeypatch.setattr(shown, "large_images", lambda path, choice: large_images(path, choice, most=40_000))
     write(tmp_path / "in" / "big.tif", drawn((240, 200)))
     write(tmp_path / "in" / "small.tif", drawn((120, 100)))
     said: list[str] = []

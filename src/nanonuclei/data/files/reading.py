@@ -60,7 +60,8 @@ def iter_image_file(
             for number, scene in enumerate(scenes):
                 yield from planes(scene, choice or Choice(), limits=limits, number=number if len(scenes) > 1 else None)
     except DataError as error:
-        raise type(error)(f"{called or 'the image'}: {error}") from error
+        error.args = (f"{called or 'the image'}: {error}",)
+        raise
 
 
 def read_image_file(

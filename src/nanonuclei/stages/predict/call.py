@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nanonuclei.data.files.axes import Choice, Plane
-from nanonuclei.data.files.lists.remote import Source, content_at, path_of
-from nanonuclei.data.files.planes.large import LargeImage, large_images
-from nanonuclei.data.files.reading import iter_image_file
-from nanonuclei.errors import DataError, NanonucleiError
+from nanonuclei.data.files.axes import Plane
+from nanonuclei.data.lists.remote import Source, path_of
+from nanonuclei.errors import DataError
 from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.report.exports.found import Light, describe
 from nanonuclei.serving.named import OpenedModel
 from nanonuclei.stages.predict.flow import ReadAhead, in_order
 from nanonuclei.stages.predict.large.call import LargeCall
+from nanonuclei.stages.predict.large.windows import LargeImage
 from nanonuclei.stages.predict.progress import LOG, Progress, shown_progress
 from nanonuclei.stages.predict.record import IMAGES, ImagesTable
 from nanonuclei.stages.predict.request import Request
 from nanonuclei.stages.predict.results import Results
+from nanonuclei.stages.predict.shown import Images, Shown, sentence
 from nanonuclei.tasks.base import Reader
 from nanonuclei.writing import WritingError
 
@@ -42,19 +42,6 @@ class Summary:
     num_images: int
     num_objects: int
     failed: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """An image as the network takes it, or why there is none."""
-
-    name: str
-    file: str
-    plane: Plane | None = None
-    pixels: Float32Array | None = None
-    large: LargeImage | None = None
-    error: str = ""
-    ends: bool = False
 
 
 @dataclass(frozen=True)
@@ -156,9 +143,12 @@ class Call:
             progress.log(f"{where}: {self.reader.noun.count(answer.row['num_objects'])}, {answer.seconds:.2f} s")
             progress.once(answer.choice, f"Of {file}, and others like it: {answer.choice}.")
 
+        source = Images(self.request, self.reader, self.network)
         try:
-            with ReadAhead(self._images(paths, files, table.done)) as images:
+            with ReadAhead(source.of(paths, files, done=table.done)) as images:
                 in_order(images, lambda image: self._seen(image, table), done=done)
+            for line in source.warnings():
+                progress.once(line, line)
         except (DataError, OSError) as error:
             stays = f"What was done stays ({progress.num_done} of {progress.num_files} images of this call)"
             raise DataError(f"{error}. {stays}; then go on with --resume") from error
@@ -168,31 +158,7 @@ class Call:
             )
             raise
 
-    def _images(self, paths: Mapping[str, Source], files: Mapping[str, str], done: set[str]) -> Iterator[_Shown]:
-        """Reads images, one after the other; a file that cannot be read is one without pixels."""
-        reader, request = self.reader, self.request
-        channel = reader.channel if request.channel is None else request.channel
-        choice = Choice(channel=channel, z=request.z, stains=reader.stains)
-        for name, path in paths.items():
-            file = files[name]
-            try:
-                large = large_images(path, choice) if self.reader.by_windows and isinstance(path, Path) else []
-                for one in large:
-                    own = f"{name}{one.suffix}"
-                    if own not in done:
-                        yield _Shown(own, file, large=one)
-                if large:
-                    yield _Shown(name, file, ends=True)
-                    continue
-                for plane in iter_image_file(content_at(path), choice, name=str(path)):
-                    own = f"{name}{plane.suffix}"
-                    if own not in done:
-                        yield _Shown(own, file, plane, reader.network_input(plane.image))
-            except Exception as error:  # whatever is wrong with one file must not cost the others
-                yield _Shown(name, file, error=_sentence(error))
-            yield _Shown(name, file, ends=True)
-
-    def _seen(self, image: _Shown, table: ImagesTable) -> Callable[[], _Row]:
+    def _seen(self, image: Shown, table: ImagesTable) -> Callable[[], _Row]:
         """Runs the network over an image; returns what remains to be done."""
         row = {"image": image.name, "file": image.file}
         if image.ends:
@@ -205,7 +171,7 @@ class Call:
         try:
             score_map = next(iter(self.reader.score_maps(self.network, [image.pixels])))
         except Exception as error:  # as above
-            failed = _Row({**row, "error": _sentence(error)})
+            failed = _Row({**row, "error": sentence(error)})
             return lambda: failed
         return lambda: self._written(row, plane, score_map, redone=image.name in table.known, started=started)
 
@@ -218,7 +184,7 @@ class Call:
         except (WritingError, OSError):
             raise
         except Exception as error:  # as above
-            failed = _Row({**row, "error": _sentence(error)})
+            failed = _Row({**row, "error": sentence(error)})
             return lambda: failed
         if redone:
             self.results.remove_others(row["image"], paths)
@@ -236,7 +202,7 @@ class Call:
             objects = self.reader.objects(score_map, (height, width))
             files = self.results.encode(describe(row["image"], objects, light, reader=self.reader))
         except Exception as error:  # as above
-            return _Row({**row, "error": _sentence(error)})
+            return _Row({**row, "error": sentence(error)})
         self.results.write(row["image"], files, redone=redone)
         row |= {"height": height, "width": width, "pixel_size_um": plane.pixel_size}
         row |= {"num_objects": len(objects.instances), "choice": plane.choice, **objects.measures}
@@ -281,8 +247,3 @@ def _choice_of(sentence: str, *, scene: bool, time: bool, by_windows: bool = Fal
     if by_windows:
         parts.append("read window by window")
     return ", ".join(parts)
-
-
-def _sentence(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, NanonucleiError) else f"{type(error).__name__}: {text}"

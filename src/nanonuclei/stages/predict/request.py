@@ -8,9 +8,9 @@ from pathlib import Path
 
 from nanonuclei.config.params import Scalar
 from nanonuclei.data.files.listing import list_images
-from nanonuclei.data.files.lists.manifest import is_manifest, read_manifest
-from nanonuclei.data.files.lists.remote import Source, is_url, list_remote
 from nanonuclei.data.files.reading import stem
+from nanonuclei.data.lists.manifest import is_manifest, read_manifest
+from nanonuclei.data.lists.remote import Source, is_url, list_remote
 from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.report.exports.readme import FORMATS
 

@@ -31,7 +31,15 @@ BRIGHTEST = "brightest"
 
 
 class UnchosenChannelError(DataError):
-    """Several channels, none of which is chosen by name, number or stain."""
+    """Several channels, none of which is chosen by name, number or stain.
+
+    Attributes:
+        num_channels: How many there are.
+    """
+
+    def __init__(self, message: str, num_channels: int) -> None:
+        super().__init__(message)
+        self.num_channels = num_channels
 
 
 def channel_index(
@@ -70,7 +78,7 @@ def channel_index(
             if found:
                 return found[0]
         raise UnchosenChannelError(
-            f"holds {len(names)} channels, and none is chosen: {known}. Name one, such as channel 0"
+            f"holds {len(names)} channels, and none is chosen: {known}. Name one, such as channel 0", len(names)
         )
     if isinstance(channel, int):
         if 0 <= channel < len(names):

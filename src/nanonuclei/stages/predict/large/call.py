@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nanonuclei.data.files.planes.large import LargeImage
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.networks import Network
 from nanonuclei.stages.predict.large.finding import find_objects
 from nanonuclei.stages.predict.large.grid import MARGIN, SIDE, Grid
+from nanonuclei.stages.predict.large.windows import LargeImage
 from nanonuclei.stages.predict.large.writing_out import LargeResults
 from nanonuclei.stages.predict.results import Results
 from nanonuclei.tasks.base import Reader

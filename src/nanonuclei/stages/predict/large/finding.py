@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nanonuclei.data.files.planes.large import Windows
 from nanonuclei.data.files.scene import Box
 from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.types import Float32Array, Int32Array
 from nanonuclei.stages.predict.large.grid import Grid
 from nanonuclei.stages.predict.large.stitching import Stitcher
+from nanonuclei.stages.predict.large.windows import Windows
 from nanonuclei.tasks.base import Reader
 
 PARTS = 9

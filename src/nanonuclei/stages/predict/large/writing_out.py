@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nanonuclei.data.files.planes.large import Windows
 from nanonuclei.data.files.scene import Box
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.report.exports.found import Found, Light, describe
@@ -23,6 +22,7 @@ from nanonuclei.report.exports.measures import Frame
 from nanonuclei.report.exports.overlay import overlay
 from nanonuclei.report.exports.tables import object_table
 from nanonuclei.stages.predict.large.finding import LargeObjects
+from nanonuclei.stages.predict.large.windows import Windows
 from nanonuclei.stages.predict.results import OBJECTS, Results
 from nanonuclei.tasks.base import Reader
 from nanonuclei.tasks.values import Objects

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nanonuclei.data.files.lists.remote import Source, is_url, path_of
+from nanonuclei.data.lists.remote import Source, is_url, path_of
 from nanonuclei.serving.folder import load_folder
 from nanonuclei.serving.named import NamedModel, OpenedModel
 from nanonuclei.stages.predict.call import Call, Summary

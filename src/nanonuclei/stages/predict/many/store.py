@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from nanonuclei.data.files.lists.remote import file_system
+from nanonuclei.data.lists.remote import file_system
 from nanonuclei.errors import DataError
 from nanonuclei.writing import PARTIAL, write_bytes
 

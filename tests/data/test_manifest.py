@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nanonuclei.data.files.lists.manifest import is_manifest, read_manifest
-from nanonuclei.data.files.lists.remote import content_at, list_remote
 from nanonuclei.data.files.reading import read_single
+from nanonuclei.data.lists.manifest import is_manifest, read_manifest
+from nanonuclei.data.lists.remote import content_at, list_remote
 from nanonuclei.errors import DataError
 
 

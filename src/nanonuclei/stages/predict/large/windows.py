@@ -234,4 +234,5 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        raise type(error)(f"{path}: {error}") from error
+        error.args = (f"{path}: {error}",)
+        raise

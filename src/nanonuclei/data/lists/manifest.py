@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nanonuclei.data.files.listing import unique_names
-from nanonuclei.data.files.lists.remote import Source, is_url, read_remote
+from nanonuclei.data.lists.remote import Source, is_url, read_remote
 from nanonuclei.errors import DataError
 
 SUFFIXES = (".csv", ".parquet")
