@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -173,7 +173,7 @@ def stem(name: str) -> str:
     return base[:-4] if base.lower().endswith(".ome") else base
 
 
-def scenes_of(content: Content, limits: ImageLimits) -> Iterator[list[Scene]]:
+def scenes_of(content: Content, limits: ImageLimits) -> Generator[list[Scene], None, None]:
     """Yields the recordings of a file once; they can be read until the generator goes on."""
     if isinstance(content, Path) and content.is_dir():
         from nanonuclei.data.files.ome_zarr import open_zarr
