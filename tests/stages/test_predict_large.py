@@ -242,14 +242,14 @@ sys.exit(code)
 
 @pytest.mark.slow
 @pytest.mark.alone
-def test_an_image_of_144_million_pixels_takes_less_than_2_gb(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_image(tmp_path: Path) -> None:
     from tests.stages.bright_model import bright_model
 
-    side = 12_000
-    tile = drawn((512, 512), gap=64)
+    side = 9_216
+    tile = np.where(drawn((512, 512), gap=64) > 80, 250, 10).astype(np.uint8)
 
     def tiles() -> object:
-        for _ in range(-((-side // 512) ** 2)):
+        for _ in range((side // 512) ** 2):
             yield tile
 
     path = tmp_path / "big.tif"
@@ -268,7 +268,7 @@ def test_an_image_of_144_million_pixels_takes_less_than_2_gb(tmp_path: Path) -> 
     )
     assert done.returncode == 0, done.stdout + done.stderr
     kilobytes = int(done.stdout.rsplit("RSS", 1)[1].split()[0])
-    assert kilobytes < 2 * 2**20
+    assert kilobytes < 1.5 * 2**20  # read whole, it takes 6 GB
     labels = tifffile.imread(tmp_path / "out" / "labels" / "big.tif", key=0)
     assert labels.shape == (side, side)
-    assert len(pd.read_csv(tmp_path / "out" / "objects.csv")) == labels.max() > 9_000
+    assert len(pd.read_csv(tmp_path / "out" / "objects.csv")) == labels.max() > 18_000

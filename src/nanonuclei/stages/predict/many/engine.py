@@ -64,15 +64,19 @@ def predict_on_many(request: Request, *, say: Callable[[str], None] = print) -> 
     paths = find_images(request.images, output=place)
     blocks = cut_blocks(paths, size=request.block, fingerprint=begun.made_with["fingerprint"])
     store = open_store(output)
-    before = _take_up(store, output, begun, blocks, resume=request.resume)
+    _check_place(store, output, resume=request.resume)
+    before = _done_before(store, blocks)
     if before:
         say(f"{len(before)} of {len(blocks)} blocks are done; going on with the others.")
     waiting = [block for block in blocks if block.shard not in before]
     answers = list(before.values())
     missing: list[str] = []
-    if waiting:
+    if not waiting:
+        _take_up(store, begun, blocks)
+    else:
         connect(ray, request.address)
         try:
+            _take_up(store, begun, blocks)
             threads = cores_of_a_worker(ray)
             job = Job(replace(request, output=None), output, begun.made_with, threads)
             with shown_progress(sum(len(block.images) for block in waiting), log=None, say=say) as progress:
@@ -168,7 +172,10 @@ def connect(ray: Any, address: str) -> None:
         ray.init(**options)
     except (ConnectionError, OSError, ValueError, RuntimeError, TimeoutError) as error:
         why = " ".join(str(error).split())[:200]
-        raise ConfigError(f"no Ray cluster answers at {address or 'this machine'}: {why}. Check the address") from error
+        raise ConfigError(
+            f"no Ray cluster answers at {address or 'this machine'}: {why}. Check the address, "
+            "and set RAY_AUTH_MODE=token where the cluster asks for a token"
+        ) from error
 
 
 def cores_of_a_worker(ray: Any) -> int:
@@ -184,26 +191,34 @@ def model_files(opened: OpenedModel) -> dict[str, bytes]:
     return {**files, CONFIG: to_yaml(opened.config).encode()}
 
 
-def _take_up(store: Store, output: str, begun: Begun, blocks: Sequence[Block], *, resume: bool) -> dict[str, Answer]:
-    """Makes a place of results, or takes up one; removes shards of other models, settings or images.
+def _check_place(store: Store, output: str, *, resume: bool) -> None:
+    """Makes sure that the place of results is new, or is to be taken up.
 
-    Returns:
-        What stands in the shards that need not be done again.
+    Raises:
+        ConfigError: It is neither.
     """
     if store.read(RECORD) is None:
         if store.names():
             raise ConfigError(f"results are written to a new place, but {output} holds files. Name another --output")
     elif not resume:
         raise ConfigError(f"{output} holds results of an earlier call. Add --resume, or name another --output")
+
+
+def _done_before(store: Store, blocks: Sequence[Block]) -> dict[str, Answer]:
+    """Returns what stands in the shards that need not be done again: those in which no image failed."""
+    there = store.names(IMAGES)
+    found = {block.shard: finished(store, block.shard) for block in blocks if block.shard in there}
+    return {shard: answer for shard, answer in found.items() if answer is not None and not answer.failed}
+
+
+def _take_up(store: Store, begun: Begun, blocks: Sequence[Block]) -> None:
+    """Writes what the results are made with, and removes shards of other models, settings or images."""
     made_with = {**begun.made_with, "blocks": len(blocks)}
     store.write(RECORD, (json.dumps(made_with, indent=2, ensure_ascii=False) + "\n").encode())
     known = {block.shard for block in blocks}
-    there = store.names(IMAGES)
-    for folder, names in ((IMAGES, there), (OBJECTS, store.names(OBJECTS))):
-        for name in sorted(names - known):
+    for folder in (IMAGES, OBJECTS):
+        for name in sorted(store.names(folder) - known):
             store.remove(f"{folder}/{name}")
-    found = {shard: finished(store, shard) for shard in sorted(there & known)}
-    return {shard: answer for shard, answer in found.items() if answer is not None and not answer.failed}
 
 
 def _close(
