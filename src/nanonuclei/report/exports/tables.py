@@ -34,7 +34,7 @@ def object_table(found: Found, *, head: bool = True) -> str:
     if head:
         writer.writerow([IMAGE, *found.columns])
     if len(found.instances):
-        columns = ([cell(value) for value in values] for values in found.columns.values())
+        columns = map(_cells, found.columns.values())
         writer.writerows((found.name, *row) for row in zip(*columns, strict=True))
     return table.getvalue()
 
@@ -46,6 +46,16 @@ def cell(value: Any) -> str:
     if value is None or math.isnan(value):
         return ""
     return str(round(value, 4)) if abs(value) >= 1 else f"{value:.6g}"
+
+
+def _cells(values: Sequence[Any]) -> list[str]:
+    """Returns a column as `cell` writes it; a column of floats in one go, as tables hold many."""
+    if values and all(type(value) is float for value in values):
+        return [
+            ("" if value != value else f"{value:.6g}") if not abs(value) >= 1 else str(round(value, 4))
+            for value in values
+        ]
+    return [cell(value) for value in values]
 
 
 def union_of_columns(parts: Iterable[Path]) -> list[str]:

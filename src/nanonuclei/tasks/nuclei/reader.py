@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,12 +119,7 @@ class NucleiReader(Reader):
         """Returns the nuclei of a score map with their rows, and their median diameter in px of the image."""
         found = self.instances(score_map, shape)
         areas = np.bincount(found.pixels().ravel(), minlength=len(found) + 1)[1:]
-        columns = (found.boxes.tolist(), areas.tolist(), found.scores.tolist(), to_run_lengths(found))
-        rows = [
-            {**dict(zip(BOX, box, strict=True)), "area": area, "score": score, "run_lengths": text}
-            for box, area, score, text in zip(*columns, strict=True)
-        ]
-        return Objects(found, rows, self.measures(areas, shown=score_map.shape[0] / shape[0]))
+        return Objects(found, _Rows(found, areas), self.measures(areas, shown=score_map.shape[0] / shape[0]))
 
     def measures(self, areas: NDArray[np.int64], *, shown: float) -> dict[str, float]:
         """Returns the median diameter of the nuclei, px, and by how much the image was enlarged for the network."""
@@ -139,3 +136,31 @@ class NucleiReader(Reader):
         y, x = np.mgrid[:64, :64]
         shown = sum(np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / 60.0) for cy, cx in ((16, 20), (40, 44), (46, 14)))
         return np.asarray(20 + 180 * np.clip(shown, 0, 1), np.uint8)
+
+
+class _Rows(Sequence[Mapping[str, Any]]):
+    """A row per nucleus, made when the first is asked for: tables need none, and run lengths take time."""
+
+    def __init__(self, found: Instances, areas: NDArray[np.int64]) -> None:
+        self._found, self._areas = found, areas
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @overload
+    def __getitem__(self, place: int) -> Mapping[str, Any]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Mapping[str, Any]]: ...
+
+    def __getitem__(self, place: int | slice) -> Mapping[str, Any] | Sequence[Mapping[str, Any]]:
+        return self._rows[place]
+
+    @functools.cached_property
+    def _rows(self) -> list[dict[str, Any]]:
+        found = self._found
+        columns = (found.boxes.tolist(), self._areas.tolist(), found.scores.tolist(), to_run_lengths(found))
+        return [
+            {**dict(zip(BOX, box, strict=True)), "area": area, "score": score, "run_lengths": text}
+            for box, area, score, text in zip(*columns, strict=True)
+        ]
