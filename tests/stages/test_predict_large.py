@@ -209,6 +209,20 @@ def test_stacks_and_films_are_read_by_windows_like_whole_ones(tmp_path: Path) ->
         np.testing.assert_array_equal(windows.image((10, 20, 60, 90)), whole_planes[1].image[10:60, 20:90])
 
 
+def test_ome_zarr_is_read_by_windows(tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr")
+    image = np.stack([drawn((100, 90)), drawn((100, 90)) // np.uint8(3)])
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w")
+    axes = [{"name": "c", "type": "channel"}, {"name": "y", "type": "space"}, {"name": "x", "type": "space"}]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}
+    group.create_array("0", shape=image.shape, chunks=(1, 32, 32), dtype=image.dtype)[:] = image
+    (large,) = large_images(tmp_path / "a.zarr", Choice(channel=1), most=1)
+    with large.opened() as windows:
+        np.testing.assert_array_equal(windows.image((10, 20, 60, 90)), image[1, 10:60, 20:90])
+        np.testing.assert_array_equal(windows.channels((10, 20, 60, 90)), image[:, 10:60, 20:90])
+        np.testing.assert_array_equal(windows.sample(), image[1])
+
+
 def test_small_files_are_read_whole(tmp_path: Path) -> None:
     assert large_images(write(tmp_path / "a.tif", drawn((64, 64))), Choice()) == []
     assert large_images(tmp_path / "a.png", Choice(), most=1) == []
@@ -242,10 +256,11 @@ sys.exit(code)
 
 @pytest.mark.slow
 @pytest.mark.alone
+@pytest.mark.timeout(900)
 def test_memory_does_not_grow_with_the_image(tmp_path: Path) -> None:
     from tests.stages.bright_model import bright_model
 
-    side = 9_216
+    side = 6_656
     tile = np.where(drawn((512, 512), gap=64) > 80, 250, 10).astype(np.uint8)
 
     def tiles() -> object:
@@ -268,7 +283,7 @@ def test_memory_does_not_grow_with_the_image(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     kilobytes = int(done.stdout.rsplit("RSS", 1)[1].split()[0])
-    assert kilobytes < 1.5 * 2**20  # read whole, it takes 6 GB
+    assert kilobytes < 1.3 * 2**20  # read whole, it takes 4 GB
     labels = tifffile.imread(tmp_path / "out" / "labels" / "big.tif", key=0)
     assert labels.shape == (side, side)
-    assert len(pd.read_csv(tmp_path / "out" / "objects.csv")) == labels.max() > 18_000
+    assert len(pd.read_csv(tmp_path / "out" / "objects.csv")) == labels.max() > 9_000
