@@ -22,12 +22,12 @@ from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
 
 MOST_WHOLE = 2**25
-"""px of the largest image that is read whole: reading objects off a map takes about 100 bytes for each."""
+"""px of the largest image that is read whole: reading objects off a map takes about 50 bytes for each."""
 
 SUFFIXES = (".tif", ".tiff", ZARR)
 """Files of which windows can be read end so."""
 
-LEAST_BYTES = 2**20
+LEAST_BYTES = 2**16
 """Smaller files are read whole: an image with objects in it does not shrink so far."""
 
 STEP = 4096
