@@ -61,9 +61,7 @@ def main() -> None:
     for what, values in (("errors", errors), ("share of wrong nuclei", shares)):
         rng, numbers = np.random.default_rng(0), np.array(list(values.values()), np.float64)
         chance = [rng.permutation(numbers)[:half].sum() / numbers.sum() for _ in range(DRAWS)]
-        print(
-            f"{what}, at random: {np.mean(chance):.3f}, at most {np.percentile(chance, 97.5):.3f} in 97.5 % of draws"
-        )
+        print(f"{what}, at random: {np.mean(chance):.3f}, at most {np.percentile(chance, 97.5):.3f} in 97.5 % of draws")
         for name, order in orders.items():
             print(f"{what}, {name}: {sum(values[one] for one in order[:half]) / numbers.sum():.3f}")
 

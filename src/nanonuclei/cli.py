@@ -164,6 +164,9 @@ def _parser() -> argparse.ArgumentParser:
         help="of csv,parquet,geojson,roi,labels,overlay (csv,labels,overlay)",
     )
     _settings_option(predict)
+    predict.add_argument("--engine", default="plain", metavar="E", help="plain: one machine | ray: many (%(default)s)")
+    predict.add_argument("--address", default="", metavar="A", help="of a Ray cluster, ray://head:10001 (this machine)")
+    predict.add_argument("--block", default="", metavar="N", help="images per shard of many machines (64)")
     for switch, meaning in (
         ("--resume", "go on in a folder of results, where the call before was cut off"),
         ("--submission", "also Kaggle's file"),

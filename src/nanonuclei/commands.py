@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "val", "test")
 """As `data.catalog.SPLITS`, whose import takes long."""
+ENGINES = ("plain", "ray")
+"""What runs `predict`: one process, or the workers of a Ray cluster."""
 WEIGHTS = "weights"
 """What `fetch` gets beside datasets, as `stages.fetch.WEIGHTS`."""
 
@@ -158,23 +160,42 @@ def run_evaluate(options: argparse.Namespace) -> None:
 
 def run_predict(options: argparse.Namespace) -> int:
     """Finds the objects of images; 3 where some gave no result."""
-    from nanonuclei.stages.predict.predict import predict
-    from nanonuclei.stages.predict.request import Request, parse_channel, parse_formats, parse_z
+    from nanonuclei.stages.predict.request import (
+        Request,
+        parse_block,
+        parse_channel,
+        parse_formats,
+        parse_place,
+        parse_z,
+    )
 
     images = options.images or options.input
     if not images:
         raise NanonucleiError("predict needs images: name a folder, a file, or a pattern in quotes")
+    engine = options.engine or ENGINES[0]
+    if engine not in ENGINES:
+        raise NanonucleiError(f"unknown engine {engine!r}. {nearest_name(engine, ENGINES)}")
+    if engine != "ray" and (options.address or options.block):
+        raise NanonucleiError("address and block are for many machines. Add --engine ray, or leave them out")
     request = Request(
         images,
         options.model,
-        output=Path(options.output) if options.output else None,
+        output=parse_place(options.output or ""),
         channel=parse_channel(options.channel),
         z=parse_z(options.z),
-        formats=parse_formats(options.formats),
+        formats=parse_formats(options.formats or ("parquet" if engine == "ray" else "")),
         settings=[text for text in options.settings if text],
         submission=options.submission,
         resume=options.resume,
+        address=options.address,
+        block=parse_block(options.block),
     )
+    if engine == "ray":
+        from nanonuclei.stages.predict.many.engine import predict_on_many
+
+        return 3 if predict_on_many(request).failed else 0
+    from nanonuclei.stages.predict.predict import predict
+
     return 3 if predict(request).failed else 0
 
 

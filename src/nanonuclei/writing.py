@@ -23,6 +23,10 @@ ABANDONED_SECONDS = 86_400.0
 """Time after which a temporary folder without a lock is nobody's."""
 
 
+class WritingError(DataError):
+    """A file cannot be written: the disk is full, or rights are missing."""
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file in UTF-8, with its folder where that is missing.
 
@@ -63,7 +67,9 @@ def append_text(path: Path, text: str) -> None:
 def remove_partial(folder: Path) -> None:
     """Removes what a process that was killed left half done below a folder."""
     for path in list(folder.rglob(f"{PARTIAL}*")):
-        if path.is_file():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
             path.unlink(missing_ok=True)
 
 
@@ -169,6 +175,6 @@ def _os_errors_explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(
+        raise WritingError(
             f"cannot write {path}: {error.strerror or error}. Free space or rights in {path.parent}"
         ) from error

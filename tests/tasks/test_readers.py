@@ -8,7 +8,7 @@ from tests.conftest import ROOT, TINY, TINY_TUBES, tube_sample
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, load_experiment
-from nanonuclei.data.files.axes import channel_index
+from nanonuclei.data.files.planes.channels import channel_index
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.imaging.instances import to_run_lengths
 from nanonuclei.imaging.types import Float32Array

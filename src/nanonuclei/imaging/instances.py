@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from nanonuclei.errors import DataError
@@ -81,11 +82,20 @@ def without_slivers(found: Instances, *, thickness: int) -> Instances:
     y0, x0, y1, x1 = found.boxes.T
     across = ((y0 == 0) | (y1 == labels.shape[0])) & (y1 - y0 <= thickness)
     along = ((x0 == 0) | (x1 == labels.shape[1])) & (x1 - x0 <= thickness)
-    kept = ~(across | along)
+    return selected(found, ~(across | along))
+
+
+def selected(found: Instances, kept: NDArray[np.bool_]) -> Instances:
+    """Returns some of the objects, renumbered without gaps.
+
+    Args:
+        found: With labels.
+        kept: ``(n,)``, which ones.
+    """
     if kept.all():
         return found
     numbers = np.concatenate([[0], np.where(kept, np.cumsum(kept), 0)]).astype(np.int32)
-    return Instances(found.boxes[kept], found.scores[kept], numbers[labels])
+    return Instances(found.boxes[kept], found.scores[kept], numbers[found.pixels()])
 
 
 def sequential(labels: Labels) -> tuple[Int32Array, int]:

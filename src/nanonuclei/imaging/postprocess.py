@@ -9,7 +9,7 @@ from skimage.segmentation import watershed as flood
 
 from nanonuclei.config.pixels import InstancesConfig
 from nanonuclei.errors import DataError
-from nanonuclei.imaging.instances import Instances, from_labels
+from nanonuclei.imaging.instances import Instances, from_labels, selected
 from nanonuclei.imaging.types import Float32Array, Int32Array
 
 _MIN_DIP = 0.05
@@ -48,8 +48,7 @@ def read_instances(score_map: Float32Array, config: InstancesConfig) -> Instance
     else:
         labels = watershed(foreground, body=body, config=config)
     found = from_labels(labels, foreground)
-    good = np.concatenate([[False], found.scores >= config.min_score])
-    return found if good[1:].all() else from_labels(_keep(labels, good), foreground)
+    return selected(found, found.scores >= config.min_score)
 
 
 def foreground_of(score_map: Float32Array) -> Float32Array:

@@ -23,6 +23,7 @@ def load_folder(
     name: str,
     settings: Mapping[str, Scalar] | None = None,
     missing_from: Path | None = None,
+    threads: int = 0,
 ) -> tuple[ExperimentConfig, Network]:
     """Loads config and network of a model's folder; `Reader.score_maps` tells what the network is.
 
@@ -31,6 +32,7 @@ def load_folder(
         name: What errors call the model.
         settings: Changes of its config.
         missing_from: A `params.yaml` for settings that are younger than the model.
+        threads: Of one call of the network; 0: as many as there are cores.
 
     Raises:
         ConfigError: A setting is not valid.
@@ -46,7 +48,7 @@ def load_folder(
     path = folder / CONFIG
     config = load_experiment(stored_task(path), path=path, settings=settings, missing_from=missing_from, stored=True)
     reader = create_reader(config)
-    network = load_onnx(folder / ONNX, large=reader.large_inputs)
+    network = load_onnx(folder / ONNX, threads=threads, large=reader.large_inputs)
     return config, reader.with_files(network, {file.name: file for file in folder.iterdir() if file.is_file()})
 
 

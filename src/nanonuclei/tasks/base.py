@@ -7,7 +7,7 @@ and scored. Both hold a config and no other state. What a task knows of its data
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -46,6 +46,8 @@ class Reader(ABC):
         cautions: What a model of this task must not be trusted with, one sentence or two each.
         stains: Which channel of an image file is read where `channel` names none: regular expressions of its name, in
             order of preference.
+        by_windows: Whether images that are too large for memory may be read window by window: objects are small beside
+            a window, and `scaled_by` and `settled` hold what depends on the whole image.
         large_inputs: Whether a single call of the network already takes much memory.
         open_settings: Settings with the values that ask for a choice on validation images, see `Task.decide`. A stored
             model has others there.
@@ -58,6 +60,7 @@ class Reader(ABC):
     parameters: ClassVar[Mapping[str, str]]
     cautions: ClassVar[Sequence[str]]
     stains: ClassVar[Sequence[str]] = ()
+    by_windows: ClassVar[bool] = False
     large_inputs: ClassVar[bool] = False
     open_settings: ClassVar[Mapping[str, Scalar]] = {}
 
@@ -72,6 +75,19 @@ class Reader(ABC):
     @abstractmethod
     def network_input(self, image: Image) -> Float32Array:
         """Returns a full image as the network takes it, ``(height, width, 3)`` float32 in 0..1."""
+
+    def scaled_by(self, sample: Image) -> Callable[[Image], Float32Array]:
+        """Returns `network_input` for windows of a large image, by the grey values of pixels from all over it."""
+        return self.network_input
+
+    def settled(self, network: Network, parts: Sequence[Float32Array]) -> Reader:
+        """Returns a reader that shows every window of a large image to the network in one size.
+
+        Args:
+            network: As in `score_maps`.
+            parts: Parts of the image as network input.
+        """
+        return self
 
     @abstractmethod
     def score_maps(self, network: Network, inputs: Iterable[Float32Array]) -> Iterator[Float32Array]:
@@ -93,6 +109,15 @@ class Reader(ABC):
             score_map: Of `score_maps`.
             shape: Height and width of the image, px, in which objects are told.
         """
+
+    def measures(self, areas: NDArray[np.int64], *, shown: float) -> dict[str, float]:
+        """Returns numbers of a whole image, see `Objects.measures`.
+
+        Args:
+            areas: Of its objects, px.
+            shown: Height of the score map by that of the image.
+        """
+        return {}
 
     def instances(self, score_map: Float32Array, shape: tuple[int, int]) -> Instances:
         """Reads objects off the score map of a full image of that height and width."""

@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from nanonuclei.data.files.limits import ImageLimits
-from nanonuclei.data.files.numeric import as_light, grey_if_equal, measurable
+from nanonuclei.data.files.numeric import Span, as_light, grey_if_equal, measurable
+from nanonuclei.data.files.planes.channels import GREY, NUCLEAR_STAINS, channel_index, grey_of
+from nanonuclei.data.files.planes.projection import check_z, projected
 from nanonuclei.data.files.scene import COLOURS, Scene
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
 
-NUCLEAR_STAINS = (
-    r"dapi",
-    r"hoechst|h-?333?42|h-?33258|bisbenzimid",
-    r"nuc(?!leol|leop)",
-    r"h2b|histone",
-    r"draq|sytox|syto\b|to-?pro|propidium|picogreen|\bdna\b",
-)
-"""Names of channels that show nuclei, regular expressions without regard to case, in order of preference."""
-
 MAX_UNNAMED = 8
 """Longest axis without a name that is taken for channels where nothing in the file says what it is."""
-
-GREY = "grey"
-"""Name of the only channel of a grey image, and of the brightness of a colour image."""
-
-BRIGHTEST = "brightest"
-"""Name of what each pixel's brightest colour shows in a colour image, and of the only channel of a grey image."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +71,77 @@ class Plane:
         return scene + ("" if self.time is None else f"_t{self.time:03}")
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """What is taken of one recording.
+
+    Attributes:
+        scene: The recording, with axes that are known.
+        choice: What was asked for.
+        index: Number of the channel; None: the colour image.
+        names: Of the channels.
+        num_stored: Channels that are measured.
+        sentence: What was chosen, for the user.
+    """
+
+    scene: Scene
+    choice: Choice
+    index: int | None
+    names: tuple[str, ...]
+    num_stored: int
+    sentence: str
+
+    @property
+    def num_times(self) -> int:
+        """How many times there are."""
+        return self.scene.extents.get("T", 1)
+
+    def channels(self, time: int) -> NDArray[Any]:
+        """Reads all channels of one time, ``(channel, height, width)``, projected over the focal planes."""
+        z = self.choice.z
+        return np.stack([measurable(projected(self.scene, time, place, z)) for place in range(self.num_stored)])
+
+    def image(self, channels: NDArray[Any], span: Span | None = None) -> Image:
+        """Returns what a network is shown of channels.
+
+        Args:
+            channels: Of `channels`, or a part of them.
+            span: Of the whole image, where `channels` are a part; see `numeric.as_light`.
+        """
+        if not self.scene.colour:
+            return as_light(channels[self.index or 0], span)
+        if self.index is not None:
+            return as_light(channels[self.index], span)
+        if self.choice.channel is None:
+            return as_light(np.moveaxis(channels, 0, -1), span)
+        return grey_of(np.moveaxis(channels, 0, -1), self.choice.channel)
+
+    @property
+    def may_be_grey(self) -> bool:
+        """Whether the image becomes a grey one where its colours agree."""
+        return self.scene.colour and self.index is None and self.choice.channel is None
+
+
+def choose(scene: Scene, choice: Choice) -> Chosen:
+    """Tells what a choice means for a recording; nothing is decoded.
+
+    Raises:
+        UnchosenChannelError: It holds several channels and none is chosen.
+        DataError: There is no such channel or focal plane, or its axes cannot be told.
+    """
+    scene = with_known_axes(scene, choice.axes)
+    extents = scene.extents
+    num_channels = extents.get("C", 1 if scene.colour else extents.get("S", 1))
+    if scene.colour and num_channels > 1:
+        raise DataError(f"holds {num_channels} colour images as channels, axes {scene.axes}. Save one of them alone")
+    names = COLOURS if scene.colour else scene.channel_names
+    index = channel_index(names, choice.channel, stains=choice.stains, colour=scene.colour)
+    num_planes = extents.get("Z", 1)
+    check_z(choice.z, num_planes)
+    said = _sentence(names, index, choice, num_planes=num_planes)
+    return Chosen(scene, choice, index, names, 3 if scene.colour else num_channels, said)
+
+
 def planes(scene: Scene, choice: Choice, *, limits: ImageLimits, number: int | None = None) -> Iterator[Plane]:
     """Reads a recording, one plane per time.
 
@@ -99,46 +155,21 @@ def planes(scene: Scene, choice: Choice, *, limits: ImageLimits, number: int | N
         The planes in order of time.
 
     Raises:
-        DataError: It holds several channels and none is chosen, there is no such channel or focal plane, its axes
-            cannot be told, or it is damaged.
+        DataError: As in `choose`, or it is too large or damaged.
     """
-    scene = with_known_axes(scene, choice.axes)
-    extents = scene.extents
-    num_channels = extents.get("C", 1 if scene.colour else extents.get("S", 1))
-    if scene.colour and num_channels > 1:
-        raise DataError(f"holds {num_channels} colour images as channels, axes {scene.axes}. Save one of them alone")
-    names = COLOURS if scene.colour else scene.channel_names
-    index = channel_index(names, choice.channel, stains=choice.stains, colour=scene.colour)
-    num_planes = extents.get("Z", 1)
-    _check_z(choice.z, num_planes)
-    stored = 3 if scene.colour else num_channels
-    limits.check(extents["Y"], extents["X"], bytes_per_pixel=stored * scene.dtype.itemsize)
-    said = _sentence(names, index, choice, num_planes=num_planes)
-    for time in range(extents.get("T", 1)):
-        channels = np.stack([measurable(_projected(scene, time, channel, choice)) for channel in range(stored)])
-        if not scene.colour:
-            image = as_light(channels[index or 0])
-        elif index is not None:
-            image = as_light(channels[index])
-        elif choice.channel is None:
-            image = grey_if_equal(as_light(np.moveaxis(channels, 0, -1)))
-        else:
-            image = grey_of(np.moveaxis(channels, 0, -1), choice.channel)
-        shown: tuple[str, ...] = names
+    chosen = choose(scene, choice)
+    scene, extents = chosen.scene, chosen.scene.extents
+    limits.check(extents["Y"], extents["X"], bytes_per_pixel=chosen.num_stored * scene.dtype.itemsize)
+    for time in range(chosen.num_times):
+        channels = chosen.channels(time)
+        image = chosen.image(channels)
+        shown: tuple[str, ...] = chosen.names
+        if chosen.may_be_grey:
+            image = grey_if_equal(image)
         if image.ndim == 2 and scene.colour and choice.channel is None:
             channels, shown = channels[:1], (GREY,)
-        several = extents.get("T", 1) > 1
-        yield Plane(image, channels, shown, said, scene.pixel_size, scene.axes, time if several else None, number)
-
-
-def grey_of(colours: NDArray[Any], channel: int | str | None) -> Image:
-    """Returns a colour image in grey: its brightness, or each pixel's brightest colour where that was asked for.
-
-    Args:
-        colours: ``(height, width, 3)`` of any type.
-        channel: `BRIGHTEST`, or what else stands for the brightness.
-    """
-    return as_light(colours.max(axis=-1)) if channel == BRIGHTEST else brightness(colours)
+        at = time if chosen.num_times > 1 else None
+        yield Plane(image, channels, shown, chosen.sentence, scene.pixel_size, scene.axes, at, number)
 
 
 def with_known_axes(scene: Scene, axes: str | None = None) -> Scene:
@@ -194,102 +225,19 @@ def _renamed(scene: Scene, letters: str) -> Scene:
     names = scene.channel_names if len(scene.channel_names) == num else ("",) * num
     if num == 1 and "S" not in extents and names == ("",):
         names = (GREY,)
+    window = scene.window
+
+    def renamed(index: Mapping[str, int]) -> dict[str, int]:
+        return {old[letter]: place for letter, place in index.items() if letter in old}
+
     return replace(
         scene,
         axes="".join(extents),
         shape=tuple(extents.values()),
         channel_names=names,
-        read=lambda index: scene.read({old[letter]: place for letter, place in index.items() if letter in old}),
+        read=lambda index: scene.read(renamed(index)),
+        window=None if window is None else lambda index, box: window(renamed(index), box),
     )
-
-
-def channel_index(
-    names: Sequence[str],
-    channel: int | str | None,
-    *,
-    stains: Sequence[str] = (),
-    colour: bool = False,
-    setting: str = "the channel",
-) -> int | None:
-    """Finds a channel by its number or its name, whatever the case of its letters.
-
-    Args:
-        names: Names of the channels, empty where they have none.
-        channel: Number from 0, or name; None: the only one, or the one that `stains` names.
-        stains: Regular expressions, in order of preference.
-        colour: Whether the channels are red, green and blue of one image.
-        setting: What the user changes to choose another one.
-
-    Returns:
-        Its number; None stands for the colour image as a whole, or for its brightness or
-        brightest colour where `grey` or `brightest` was asked for.
-
-    Raises:
-        DataError: There is no such channel, or there are several and none is chosen. The message lists them.
-    """
-    known = ", ".join(f"{number} {name}".rstrip() for number, name in enumerate(names))
-    if channel is None:
-        if colour:
-            return None
-        if len(names) == 1:
-            return 0
-        for stain in stains:
-            found = [number for number, name in enumerate(names) if re.search(stain, name, re.IGNORECASE)]
-            if found:
-                return found[0]
-        raise DataError(f"holds {len(names)} channels, and none is chosen: {known}. Name one, such as channel 0")
-    if isinstance(channel, int):
-        if 0 <= channel < len(names):
-            return channel
-    elif channel in names:
-        return list(names).index(channel)
-    elif channel in (GREY, BRIGHTEST) and (colour or len(names) == 1):
-        return None if colour else 0
-    else:
-        lower = [name.lower() for name in names]
-        if lower.count(channel.lower()) == 1:
-            return lower.index(channel.lower())
-    raise DataError(f"no channel {channel!r}; there are: {known}. Change {setting}")
-
-
-def brightness(colours: NDArray[Any]) -> Image:
-    """Returns the brightness of a colour image, ``(height, width)`` of its own type.
-
-    Raises:
-        DataError: The image is not of 8 or 16 bit.
-    """
-    if colours.dtype not in (np.uint8, np.uint16):
-        raise DataError(f"brightness of colours of type {colours.dtype} is not defined. Name red, green or blue")
-    return np.asarray(cv2.cvtColor(np.ascontiguousarray(colours), cv2.COLOR_RGB2GRAY))
-
-
-def _projected(scene: Scene, time: int, channel: int, choice: Choice) -> NDArray[Any]:
-    """Returns one channel of one time, ``(height, width)``, a focal plane or a projection over them."""
-    samples = "S" if scene.colour or "C" not in scene.extents else "C"
-    at = {"T": time}
-    if samples in scene.extents:
-        at[samples] = channel
-    num = scene.extents.get("Z", 1)
-    if num == 1 or isinstance(choice.z, int):
-        return scene.read({**at, "Z": choice.z if isinstance(choice.z, int) else 0})
-    result = measurable(scene.read({**at, "Z": 0}))
-    if choice.z == "max":
-        for place in range(1, num):
-            result = np.maximum(result, measurable(scene.read({**at, "Z": place})))
-        return np.asarray(result)
-    total = result.astype(np.float64)
-    for place in range(1, num):
-        total += measurable(scene.read({**at, "Z": place}))
-    mean = total / num
-    return np.asarray(mean if result.dtype.kind == "f" else np.rint(mean), result.dtype)
-
-
-def _check_z(z: int | str, num: int) -> None:
-    if isinstance(z, int):
-        if not 0 <= z < num:
-            raise DataError(f"no focal plane {z}; there are {num}, from 0. Change z, or take z=max")
-    elif z not in ("max", "mean"):
-        raise DataError(f"z must be max, mean or the number of a focal plane, got {z!r}. Take z=max")
 
 
 def _sentence(names: Sequence[str], index: int | None, choice: Choice, *, num_planes: int) -> str:

@@ -19,12 +19,14 @@ class ImageLimits:
         num_bytes: All channels of one image together, decoded.
         num_pages: Pages of a TIFF; each takes 0.1 ms and 3 kB to look at.
         ratio: Most bytes that one byte of the file may become, in planes above `RATIO_FLOOR`. Deflate ends at 1032.
+        parts: Whether an image may be larger, as windows of it are read where the file allows that.
     """
 
     num_pixels: int = 2**28
     num_bytes: int = 2**33
     ratio: int = 1100
     num_pages: int = 100_000
+    parts: bool = False
 
     def check(self, height: int, width: int, *, bytes_per_pixel: int = 1, packed: int | None = None) -> None:
         """Checks the size of an image.
@@ -55,6 +57,9 @@ class ImageLimits:
                 f"{unpacked:,} bytes of pixels in {packed:,} bytes, more than {self.ratio:,} times. Save it again"
             )
 
+
+IN_PARTS = ImageLimits(parts=True)
+"""For images of which windows are read."""
 
 STANDARD = ImageLimits()
 """For files that the user names: a stitched image of 16,384 x 16,384 px."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from nanonuclei.data.files.reading import stem
 from nanonuclei.errors import DataError
@@ -15,6 +16,8 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".we
 
 ZARR = ".zarr"
 """Names of OME-Zarr folders end so."""
+
+Place = TypeVar("Place")
 
 JUNK_FOLDERS = frozenset(
     {"__macosx", ".git", ".ipynb_checkpoints", "@eadir", "$recycle.bin", ".trashes", ".spotlight-v100", ".fseventsd"}
@@ -72,10 +75,21 @@ def list_images(place: Path | str) -> dict[str, Path]:
             f"{place} holds no image ({', '.join((*IMAGE_SUFFIXES, ZARR))}). Name a folder of images, an image, or a "
             f"pattern such as 'plates/**/*.tif'"
         )
+    return dict(sorted(unique_names(found).items()))
+
+
+def unique_names(found: Mapping[str, Place]) -> dict[str, Place]:
+    """Returns files by the names of their results.
+
+    Args:
+        found: Files by their paths within the input, with ``/`` and suffix.
+
+    Returns:
+        The same without suffixes; with its suffix where two files would share a name, whatever the case of letters.
+    """
     short = {name: (PurePosixPath(name).parent / stem(name)).as_posix() for name in found}
     taken = Counter(name.lower() for name in short.values())
-    names = {name if taken[short[name].lower()] > 1 else short[name]: path for name, path in found.items()}
-    return dict(sorted(names.items()))
+    return {name if taken[short[name].lower()] > 1 else short[name]: place for name, place in found.items()}
 
 
 def check_inside(file: Path, folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,21 @@ def measurable(values: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(np.nan_to_num(values, nan=low, neginf=low, posinf=high))
 
 
-def as_light(values: NDArray[Any]) -> Image:
+class Span(NamedTuple):
+    """What numbers an image holds: the least, the largest, and whether all are whole."""
+
+    low: float
+    high: float
+    whole: bool
+
+
+def span_of(values: NDArray[Any]) -> Span:
+    """Returns the span of an array of numbers."""
+    whole = values.dtype.kind in "ui" or bool((values == np.rint(values)).all())
+    return Span(float(values.min()), float(values.max()), whole)
+
+
+def as_light(values: NDArray[Any], span: Span | None = None) -> Image:
     """Turns values into an image that a network can be shown.
 
     Values of 8 or 16 bit stay as they are, whole numbers from 0 to 65,535 become 16 bit, and all others are stretched
@@ -53,6 +67,7 @@ def as_light(values: NDArray[Any]) -> Image:
 
     Args:
         values: ``(height, width)`` or ``(height, width, 3)``, see `measurable`.
+        span: Of the whole image, where `values` are a part of it.
 
     Returns:
         The same shape, uint8, uint16 or float32; zeros (uint8) where values of other types are all alike.
@@ -63,8 +78,7 @@ def as_light(values: NDArray[Any]) -> Image:
     values = measurable(values)
     if values.dtype in (np.uint8, np.uint16):
         return np.ascontiguousarray(values)
-    low, high = float(values.min()), float(values.max())
-    whole = values.dtype.kind in "ui" or bool((values == np.rint(values)).all())
+    low, high, whole = span or span_of(values)
     if low >= 0 and 1 < high <= DEEPEST and whole:
         return values.astype(np.uint16)
     if low == high:

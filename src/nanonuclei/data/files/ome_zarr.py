@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nanonuclei.data.files.limits import ImageLimits
 from nanonuclei.data.files.listing import check_inside
-from nanonuclei.data.files.scene import Scene, decoding
+from nanonuclei.data.files.scene import Box, Scene, decoding
 from nanonuclei.data.files.tiff_metadata import PLAUSIBLE, SQUARE
 from nanonuclei.errors import DataError
 
@@ -56,17 +56,24 @@ def _scene(group: Any, entry: Mapping[str, Any], omero: Mapping[str, Any], limit
     if len(letters) != array.ndim or letters[-2:] != "YX" or len(set(letters)) != len(letters):
         raise DataError(f"holds axes {letters} of lengths {array.shape}. Save it with axes t, c, z, y, x")
     extents = dict(zip(letters, array.shape, strict=True))
-    limits.check(extents["Y"], extents["X"], bytes_per_pixel=array.dtype.itemsize)
+    if not limits.parts:
+        limits.check(extents["Y"], extents["X"], bytes_per_pixel=array.dtype.itemsize)
     limits.check(*array.chunks[-2:], bytes_per_pixel=int(np.prod(array.chunks[:-2])) * array.dtype.itemsize)
     num = extents.get("C", 1)
     labels = [str(channel.get("label") or "") for channel in omero.get("channels", [])]
 
     def read(index: Mapping[str, int]) -> NDArray[Any]:
+        return window(index, (0, 0, extents["Y"], extents["X"]))
+
+    def window(index: Mapping[str, int], box: Box) -> NDArray[Any]:
+        y0, x0, y1, x1 = box
+        here = {"Y": slice(y0, y1), "X": slice(x0, x1)}
         with decoding("OME-Zarr"):
-            return np.asarray(array[tuple(slice(None) if axis in "YX" else index.get(axis, 0) for axis in letters)])
+            return np.asarray(array[tuple(here.get(axis, index.get(axis, 0)) for axis in letters)])
 
     names = tuple(labels) if len(labels) == num else ("",) * num
-    return Scene(letters, tuple(array.shape), np.dtype(array.dtype), False, names, _pixel_size(axes, dataset), read)
+    size, dtype = _pixel_size(axes, dataset), np.dtype(array.dtype)
+    return Scene(letters, tuple(array.shape), dtype, False, names, size, read, window)
 
 
 def _pixel_size(axes: list[Any], dataset: Mapping[str, Any]) -> float | None:

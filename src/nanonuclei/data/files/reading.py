@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanonuclei.data.files.axes import Choice, Plane, channel_index, grey_of, planes, with_known_axes
+from nanonuclei.data.files.axes import Choice, Plane, planes, with_known_axes
 from nanonuclei.data.files.content import Content, Place, head, whole
 from nanonuclei.data.files.flat import read_flat
 from nanonuclei.data.files.headers import Header, read_header
 from nanonuclei.data.files.limits import STANDARD, ImageLimits
 from nanonuclei.data.files.numeric import as_stored, grey_if_equal
+from nanonuclei.data.files.planes.channels import channel_index, grey_of
 from nanonuclei.data.files.scene import COLOURS, Scene
 from nanonuclei.data.files.tiff import open_tiff
 from nanonuclei.errors import DataError
@@ -59,7 +60,7 @@ class Contents:
 def contents(content: Content, *, name: str, limits: ImageLimits = STANDARD) -> list[Contents]:
     """Tells what a file holds, one entry per recording; of a TIFF no pixel is decoded. See `iter_image_file`."""
     try:
-        for scenes in _scenes(content, limits):
+        for scenes in scenes_of(content, limits):
             return [_contents(with_known_axes(scene)) for scene in scenes]
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
@@ -81,7 +82,7 @@ def read_plane(
     """
     number, time = at
     try:
-        for scenes in _scenes(content, limits):
+        for scenes in scenes_of(content, limits):
             if not 0 <= number < len(scenes):
                 raise DataError(f"no recording {number}; there are {len(scenes)}, from 0. Choose another")
             scene = with_known_axes(scenes[number], choice.axes)
@@ -121,11 +122,12 @@ def iter_image_file(
     """
     called = name or str(content.path if isinstance(content, Place) else content if isinstance(content, Path) else "")
     try:
-        for scenes in _scenes(content, limits):
+        for scenes in scenes_of(content, limits):
             for number, scene in enumerate(scenes):
                 yield from planes(scene, choice or Choice(), limits=limits, number=number if len(scenes) > 1 else None)
     except DataError as error:
-        raise DataError(f"{called or 'the image'}: {error}") from error
+        error.args = (f"{called or 'the image'}: {error}",)
+        raise
 
 
 def read_image_file(
@@ -188,7 +190,7 @@ def read_values(content: Content, *, limits: ImageLimits = STANDARD) -> NDArray[
     Raises:
         DataError: As in `read_single`.
     """
-    for scenes in _scenes(content, limits):
+    for scenes in scenes_of(content, limits):
         scene = _only(scenes)
         num = 1 if scene.colour else _num_channels(scene)
         if num > 3:
@@ -215,7 +217,7 @@ def read_channels(content: Content, channels: Sequence[int | str], *, limits: Im
     Raises:
         DataError: As in `read_single`, there is no such channel, or it shows nothing.
     """
-    for scenes in _scenes(content, limits):
+    for scenes in scenes_of(content, limits):
         scene = _only(scenes)
         names = COLOURS if scene.colour else scene.channel_names
         axis = "C" if "C" in scene.extents else "S"
@@ -237,7 +239,7 @@ def stem(name: str) -> str:
     return base[:-4] if base.lower().endswith(".ome") else base
 
 
-def _scenes(content: Content, limits: ImageLimits) -> Iterator[list[Scene]]:
+def scenes_of(content: Content, limits: ImageLimits) -> Generator[list[Scene], None, None]:
     """Yields the recordings of a file once; they can be read until the generator goes on."""
     if isinstance(content, Path) and content.is_dir():
         from nanonuclei.data.files.ome_zarr import open_zarr

@@ -16,6 +16,9 @@ from nanonuclei.errors import DataError
 COLOURS = ("red", "green", "blue")
 """Names of the channels of a colour image."""
 
+Box = tuple[int, int, int, int]
+"""``y0, x0, y1, x1`` of a window, px, half open."""
+
 DAMAGED = "not a readable image: damaged, cut short or of another format"
 
 
@@ -33,6 +36,8 @@ class Scene:
         pixel_size: Side of a pixel, micrometres; None where the file does not tell, or pixels are not square.
         read: Takes the index of each axis but ``YXS`` and returns ``(Y, X)`` or ``(Y, X, S)``. An index of S may be
             given too and then returns ``(Y, X)``, without decoding the other samples where the file allows it.
+        window: The same for a part of the plane, without decoding the rest; takes the index, and ``y0, x0, y1, x1`` in
+            px, half open, within the plane. None where the file does not allow it.
     """
 
     axes: str
@@ -42,6 +47,7 @@ class Scene:
     channel_names: tuple[str, ...]
     pixel_size: float | None
     read: Callable[[Mapping[str, int]], NDArray[Any]]
+    window: Callable[[Mapping[str, int], Box], NDArray[Any]] | None = None
 
     @property
     def extents(self) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from nanonuclei.data.files.content import Content, handle
 from nanonuclei.data.files.headers import read_header
 from nanonuclei.data.files.limits import ImageLimits
-from nanonuclei.data.files.scene import COLOURS, Scene, decoding
+from nanonuclei.data.files.planes.segments import page_window, readable_in_parts
+from nanonuclei.data.files.scene import COLOURS, Box, Scene, decoding
 from nanonuclei.data.files.tiff_metadata import channel_names, pixel_size
 from nanonuclei.errors import DataError
 
@@ -98,7 +99,9 @@ def _scene(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int
         raise DataError(f"holds {page.imagedepth} planes in one page. Save them as pages")
     samples = extents.get("S", 1)
     per_pixel, packed = samples * series.dtype.itemsize, tiff.filehandle.size
-    limits.check(extents["Y"], extents["X"], bytes_per_pixel=per_pixel, packed=packed)
+    in_parts = limits.parts and readable_in_parts(series)
+    if not in_parts:
+        limits.check(extents["Y"], extents["X"], bytes_per_pixel=per_pixel, packed=packed)
     if page.is_tiled:
         limits.check(page.tilelength, page.tilewidth, bytes_per_pixel=per_pixel, packed=packed)
     alpha = bool(page.extrasamples) and page.extrasamples[-1] in _ALPHA
@@ -115,6 +118,7 @@ def _scene(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int
     names = channel_names(tiff, num_channels, number=number)
     if "C" not in extents and (colour or palette is not None):
         names = COLOURS
+    read, window = _readers(tiff, series, palette, limits=limits)
     return Scene(
         axes=order,
         shape=tuple(extents[letter] for letter in order),
@@ -122,14 +126,15 @@ def _scene(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int
         colour=colour or palette is not None,
         channel_names=names,
         pixel_size=pixel_size(tiff, number=number),
-        read=_reader(tiff, series, palette, limits=limits),
+        read=read,
+        window=window if readable_in_parts(series) else None,
     )
 
 
-def _reader(
+def _readers(
     tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, palette: NDArray[Any] | None, *, limits: ImageLimits
-) -> Callable[[Mapping[str, int]], NDArray[Any]]:
-    """Returns what reads one plane, see `Scene.read`."""
+) -> tuple[Callable[[Mapping[str, int]], NDArray[Any]], Callable[[Mapping[str, int], Box], NDArray[Any]]]:
+    """Returns what reads one plane, and a window of one, see `Scene.read` and `Scene.window`."""
     extents = dict(zip(series.axes, series.shape, strict=True))
     outer = [letter for letter in series.axes if letter not in "YXS"]
     num_planes = _num_planes(series)
@@ -168,14 +173,25 @@ def _reader(
                 values = values.reshape([extents[letter] for letter in inner])
                 if "S" in inner:
                     values = np.moveaxis(values, inner.index("S"), -1)
-            if palette is not None or page.photometric == _SEPARATED or "S" not in index:
-                values = _coloured(values, page, palette)
-            if "S" in index and values.ndim == 3:
-                values = values[..., index["S"]]
-            values = _upright(values, white=white)
-            return values if values.flags.owndata else np.array(values)  # a file in place may change
+            return shown(values, index)
 
-    return read
+    def window(index: Mapping[str, int], box: Box) -> NDArray[Any]:
+        number = 0
+        for letter in outer:
+            number = number * extents[letter] + index.get(letter, 0)
+        with decoding("TIFF"):
+            values = page_window(series.pages[number], box, lambda place: _check_segments(place[0], limits, place[1]))
+            return shown(values if values.shape[2] > 1 or "S" in extents else values[..., 0], index)
+
+    def shown(values: NDArray[Any], index: Mapping[str, int]) -> NDArray[Any]:
+        if palette is not None or page.photometric == _SEPARATED or "S" not in index:
+            values = _coloured(values, page, palette)
+        if "S" in index and values.ndim == 3:
+            values = values[..., index["S"]]
+        values = _upright(values, white=white)
+        return values if values.flags.owndata else np.array(values)  # a file in place may change
+
+    return read, window
 
 
 def _upright(values: NDArray[Any], *, white: bool) -> NDArray[Any]:
@@ -217,11 +233,18 @@ def _page(page: Any, limits: ImageLimits) -> NDArray[Any]:
         raise
 
 
-def _check_segments(page: Any, limits: ImageLimits) -> None:
-    """Refuses a page of which strips or tiles are missing, beyond the end of the file, cut short or bombs."""
+def _check_segments(page: Any, limits: ImageLimits, numbers: Sequence[int] | None = None) -> None:
+    """Refuses a page of which strips or tiles are missing, beyond the end of the file, cut short or bombs.
+
+    Args:
+        page: The page.
+        limits: What is decoded at most.
+        numbers: Of the strips or tiles that are read; None for all.
+    """
     keyframe = page.keyframe
     end = page.parent.filehandle.size
     segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    segments = segments if numbers is None else [segments[number] for number in numbers]
     if not segments or any(offset <= 0 or count <= 0 for offset, count in segments):
         raise DataError("not a readable TIFF: some of its strips or tiles are missing. Save it again")
     if max(offset + count for offset, count in segments) > end:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,6 +98,23 @@ class Sizing:
         for score_map in self._at(self._scaled(inputs, waiting)):
             image, factor = waiting.popleft()
             yield self._looked_again(image, score_map, factor) if self.config.diameter == "auto" else score_map
+
+    def common_factor(self, parts: Sequence[Float32Array]) -> float:
+        """Returns by how much an image is enlarged, so that its objects are well seen, told by parts of it together.
+
+        Args:
+            parts: Normalised, as in `maps`.
+        """
+        factor = 1.0
+        for _ in range(MOST_LOOKS - 1):
+            maps = list(self._at(resized(part, factor) for part in parts))
+            joined = np.concatenate([one.reshape(1, -1, one.shape[-1]) for one in maps], axis=1)
+            diameter, number = median_diameter(joined)
+            better = self._better(diameter / factor) if number >= FEWEST else factor
+            if abs(math.log2(better / factor)) < LEAST_STEP:
+                break
+            factor = better
+        return factor
 
     def factor(self, image: Float32Array) -> float:
         """Returns by how much an image is enlarged at first."""

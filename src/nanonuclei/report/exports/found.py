@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.types import Image
-from nanonuclei.report.exports.measures import intensities, measure
+from nanonuclei.report.exports.measures import Frame, intensities, measure
 from nanonuclei.tasks.base import Reader
 from nanonuclei.tasks.values import Objects
 
@@ -34,6 +34,7 @@ class Found:
         instances: Boxes, scores and labels.
         columns: Figures of the objects, by column, one per object, in the order of tables.
         pixel_size: Side of a pixel, micrometres; None where it is not known.
+        frame: Where `image` lies, if it is a window of a large image; figures are told in the large one.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Found:
     instances: Instances
     columns: Mapping[str, Sequence[Any]]
     pixel_size: float | None
+    frame: Frame | None = None
 
     def measurements(self) -> list[dict[str, float]]:
         """Returns the numbers of each object by their columns, without those that are not known."""
@@ -79,7 +81,7 @@ class Light:
     pixel_size: float | None
 
 
-def describe(name: str, objects: Objects, light: Light, *, reader: Reader) -> Found:
+def describe(name: str, objects: Objects, light: Light, *, reader: Reader, frame: Frame | None = None) -> Found:
     """Measures the objects of an image.
 
     Args:
@@ -87,12 +89,13 @@ def describe(name: str, objects: Objects, light: Light, *, reader: Reader) -> Fo
         objects: What the task read off the score map.
         light: The image.
         reader: Tells which columns of its own the task has.
+        frame: Where the image lies in a larger one.
 
     Raises:
         DataError: The objects are boxes only.
     """
     instances = objects.instances
-    figures = measure(instances)
+    figures = measure(instances, frame)
     lengths = [*LENGTHS]
     for column in reader.table_columns:
         if column not in figures:
@@ -104,4 +107,4 @@ def describe(name: str, objects: Objects, light: Light, *, reader: Reader) -> Fo
         figures |= {f"{column}_um": figures[column] * light.pixel_size for column in lengths}
     figures |= intensities(instances.pixels(), light.channels, light.names, number=len(instances))
     columns = {column: values.tolist() for column, values in figures.items()}
-    return Found(name, reader.noun.one, light.image, instances, columns, light.pixel_size)
+    return Found(name, reader.noun.one, light.image, instances, columns, light.pixel_size, frame)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import shapely
@@ -25,25 +26,27 @@ def geojson(found: Found) -> bytes:
     Returns:
         UTF-8 text.
     """
-    measurements, lines = found.measurements(), found.lines()
-    features = []
-    for place, shape in enumerate(outlines(found.instances) if lines is None else map(_line, lines)):
-        if shape.is_empty:
-            continue
-        features.append(
-            {
+    tree = {"type": "FeatureCollection", "features": list(features(found))}
+    return (json.dumps(tree, allow_nan=False, ensure_ascii=False) + "\n").encode()
+
+
+def features(found: Found) -> Iterator[dict[str, Any]]:
+    """Yields the features of the objects of an image, or of a window of one; see `geojson`."""
+    measurements, lines, frame = found.measurements(), found.lines(), found.frame
+    corner, first = ((frame.y0, frame.x0), frame.first) if frame else ((0, 0), 1)
+    shapes = outlines(found.instances, corner) if lines is None else map(_line, lines)
+    for place, shape in enumerate(shapes):
+        if not shape.is_empty:
+            yield {
                 "type": "Feature",
                 "geometry": _geometry(shape),
                 "properties": {
                     "objectType": "detection",
-                    "name": f"{found.noun} {place + 1}",
+                    "name": f"{found.noun} {first + place}",
                     "classification": {"name": found.noun.capitalize(), "color": COLOUR},
                     "measurements": {name: round(value, 4) for name, value in measurements[place].items()},
                 },
             }
-        )
-    tree = {"type": "FeatureCollection", "features": features}
-    return (json.dumps(tree, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
 def _line(points: list[list[float]]) -> BaseGeometry:

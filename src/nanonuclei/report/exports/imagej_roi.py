@@ -26,14 +26,21 @@ def imagej_rois(found: Found) -> bytes:
     Polygons run along the edges of pixels and hold exactly the pixels of the object; an object with holes or of several
     parts is a composite region. Objects that are lines are polylines. Objects without pixels are left out.
     """
-    content, lines = io.BytesIO(), found.lines()
+    content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        regions = map(_region, outlines(found.instances)) if lines is None else map(_polyline, lines)
-        for label, region in enumerate(regions, start=1):
-            if region is not None:
-                region.name = f"{label:04}"
-                archive.writestr(zipfile.ZipInfo(f"{region.name}.roi", _EPOCH), region.tobytes())
+        add_rois(archive, found)
     return content.getvalue()
+
+
+def add_rois(archive: zipfile.ZipFile, found: Found) -> None:
+    """Adds the regions of the objects of an image, or of a window of one, to an archive; see `imagej_rois`."""
+    lines, frame = found.lines(), found.frame
+    corner, first = ((frame.y0, frame.x0), frame.first) if frame else ((0, 0), 1)
+    regions = map(_region, outlines(found.instances, corner)) if lines is None else map(_polyline, lines)
+    for label, region in enumerate(regions, start=first):
+        if region is not None:
+            region.name = f"{label:04}"
+            archive.writestr(zipfile.ZipInfo(f"{region.name}.roi", _EPOCH), region.tobytes())
 
 
 def _region(shape: Polygon | MultiPolygon) -> ImagejRoi | None:

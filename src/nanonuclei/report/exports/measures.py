@@ -7,6 +7,7 @@ object takes longer than the network.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -25,11 +26,29 @@ STATISTICS = ("mean", "median", "std", "sum")
 _NEAR = 1e-6
 
 
-def measure(instances: Instances) -> Figures:
+@dataclass(frozen=True)
+class Frame:
+    """Where a window lies in a large image.
+
+    Attributes:
+        y0: Of its first row, px.
+        x0: Of its first column, px.
+        shape: Height and width of the large image, px.
+        first: Number of its first object in the large image, from 1.
+    """
+
+    y0: int
+    x0: int
+    shape: tuple[int, int]
+    first: int
+
+
+def measure(instances: Instances, frame: Frame | None = None) -> Figures:
     """Measures the shape of each object.
 
     Args:
         instances: With labels.
+        frame: Where the labels lie in a larger image; places are told in that.
 
     Returns:
         ``label``, ``centroid_y``, ``centroid_x``, the box ``y0, x0, y1, x1``, ``area``, ``equivalent_diameter``,
@@ -60,11 +79,13 @@ def measure(instances: Instances) -> Figures:
         eccentricity = np.where(major > 0, np.sqrt(1 - minor / np.where(major > 0, major, 1)), 0.0)
         circularity = np.minimum(4 * np.pi * known / np.where(perimeter > 0, perimeter, np.nan) ** 2, 1.0)
     turned = np.where(yy == xx, np.where(yx > 0, np.pi / 4, -np.pi / 4), 0.5 * np.arctan2(2 * yx, yy - xx))
-    y0, x0, y1, x1 = instances.boxes.T
+    frame = frame or Frame(0, 0, (height, width), 1)
+    height, width = frame.shape
+    y0, x0, y1, x1 = instances.boxes.T + np.array([[frame.y0], [frame.x0], [frame.y0], [frame.x0]], np.int32)
     return {
-        "label": np.arange(1, number + 1),
-        "centroid_y": cy,
-        "centroid_x": cx,
+        "label": np.arange(frame.first, frame.first + number),
+        "centroid_y": cy + frame.y0,
+        "centroid_x": cx + frame.x0,
         "y0": y0,
         "x0": x0,
         "y1": y1,

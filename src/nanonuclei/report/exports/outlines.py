@@ -19,11 +19,12 @@ _STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))
 Ring = list[tuple[int, int]]
 
 
-def outlines(instances: Instances) -> Iterator[Polygon | MultiPolygon]:
+def outlines(instances: Instances, corner: tuple[int, int] = (0, 0)) -> Iterator[Polygon | MultiPolygon]:
     """Yields the outline of each object, in order.
 
     Args:
         instances: With labels.
+        corner: y and x of the first pixel of the labels, px, where they are a window of a larger image.
 
     Yields:
         A valid polygon with its holes, the corners x and y in px, the corner of the first pixel of the image being
@@ -34,7 +35,7 @@ def outlines(instances: Instances) -> Iterator[Polygon | MultiPolygon]:
     """
     labels = instances.pixels()
     for number, (y0, x0, y1, x1) in enumerate(instances.boxes.tolist(), start=1):
-        yield outline(labels[y0:y1, x0:x1] == number, x0=x0, y0=y0)
+        yield outline(labels[y0:y1, x0:x1] == number, x0=x0 + corner[1], y0=y0 + corner[0])
 
 
 def outline(mask: NDArray[np.bool_], *, x0: int = 0, y0: int = 0) -> Polygon | MultiPolygon:

@@ -58,7 +58,12 @@ _HOW = dict(zip(STATISTICS, ("mean", "median", "standard deviation", "sum"), str
 
 
 def readme(
-    *, head: Sequence[str], formats: Sequence[str], columns: Sequence[str], texts: Mapping[str, tuple[str, str]]
+    *,
+    head: Sequence[str],
+    formats: Sequence[str],
+    columns: Sequence[str],
+    texts: Mapping[str, tuple[str, str]],
+    shards: bool = False,
 ) -> str:
     """Lays out the text.
 
@@ -67,19 +72,29 @@ def readme(
         formats: Of `FORMATS`, those in the folder.
         columns: Of the table of objects.
         texts: Meaning and unit of the columns of the task.
+        shards: Whether tables are folders of Parquet files, one per block of images.
     """
+    table = "images" if shards else "images.csv"
     lines = [*head, "", "FILES (NAME is the name of an image, with its folders)"]
-    lines += ["  images.csv: one row per image", "  predict.log: one line per image, with its time"]
-    lines += [f"  {FORMATS[name]}" for name in FORMATS if name in formats]
-    lines += ["", "COLUMNS OF images.csv", *(f"  {name}: {text}" for name, text in OF_IMAGES.items())]
+    if shards:
+        lines += ["  images/*.parquet: one row per image", "  objects/*.parquet: one row per object"]
+    else:
+        lines += ["  images.csv: one row per image", "  predict.log: one line per image, with its time"]
+    lines += [f"  {FORMATS[name]}" for name in FORMATS if name in formats and not (shards and name == "parquet")]
+    lines += ["", f"COLUMNS OF {table}", *(f"  {name}: {text}" for name, text in OF_IMAGES.items())]
     if columns:
         lines += ["", "COLUMNS OF THE TABLE OF OBJECTS", *(f"  {name}: {meaning(name, texts)}" for name in columns)]
-    lines += [
-        "",
-        "HOW TO OPEN",
-        '  pandas: pandas.read_csv("objects.csv", dtype={"image": str}) keeps a name such as 01 as it is.',
-        "  Excel: Data > From Text/CSV; set the column image to Text.",
-    ]
+    lines += ["", "HOW TO OPEN"]
+    if shards:
+        lines.append(
+            '  pandas: pandas.concat(pandas.read_parquet(path) for path in sorted(Path("objects").iterdir())); a shard '
+            "has columns for the channels of its own images."
+        )
+    else:
+        lines += [
+            '  pandas: pandas.read_csv("objects.csv", dtype={"image": str}) keeps a name such as 01 as it is.',
+            "  Excel: Data > From Text/CSV; set the column image to Text.",
+        ]
     if "geojson" in formats:
         lines.append(
             "  QuPath: open the image, then drag geojson/NAME.geojson onto it, or File > Import objects from file. "

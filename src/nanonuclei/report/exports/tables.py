@@ -27,13 +27,14 @@ MOST_ROWS = 50_000
 """Rows of a Parquet file that are held in memory at a time."""
 
 
-def object_table(found: Found) -> str:
-    """Returns the objects of an image as CSV, one row each, with a head."""
+def object_table(found: Found, *, head: bool = True) -> str:
+    """Returns the objects of an image as CSV, one row each, with a head unless that is left out."""
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow([IMAGE, *found.columns])
+    if head:
+        writer.writerow([IMAGE, *found.columns])
     if len(found.instances):
-        columns = ([cell(value) for value in values] for values in found.columns.values())
+        columns = map(_cells, found.columns.values())
         writer.writerows((found.name, *row) for row in zip(*columns, strict=True))
     return table.getvalue()
 
@@ -45,6 +46,16 @@ def cell(value: Any) -> str:
     if value is None or math.isnan(value):
         return ""
     return str(round(value, 4)) if abs(value) >= 1 else f"{value:.6g}"
+
+
+def _cells(values: Sequence[Any]) -> list[str]:
+    """Returns a column as `cell` writes it; a column of floats in one go, as tables hold many."""
+    if values and all(type(value) is float for value in values):
+        return [
+            ("" if value != value else f"{value:.6g}") if not abs(value) >= 1 else str(round(value, 4))
+            for value in values
+        ]
+    return [cell(value) for value in values]
 
 
 def union_of_columns(parts: Iterable[Path]) -> list[str]:

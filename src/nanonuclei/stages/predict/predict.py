@@ -3,83 +3,37 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from nanonuclei import __version__
 from nanonuclei.config.params import parse_settings
 from nanonuclei.config.section import Role
-from nanonuclei.data.files.axes import Choice, Plane
-from nanonuclei.data.files.reading import iter_image_file
-from nanonuclei.data.fingerprint import Fingerprint, image_measures, read_fingerprint
-from nanonuclei.errors import DataError, NanonucleiError
-from nanonuclei.imaging.networks import Network
-from nanonuclei.imaging.types import Float32Array
-from nanonuclei.invocation import option
-from nanonuclei.report.exports.found import Light, describe
+from nanonuclei.errors import ConfigError
 from nanonuclei.serving.named import OpenedModel, open_model
 from nanonuclei.stages.places import PARAMS
-from nanonuclei.stages.predict.flow import ReadAhead, in_order
-from nanonuclei.stages.predict.progress import LOG, Progress, shown_progress
-from nanonuclei.stages.predict.record import IMAGES, ImagesTable, fingerprint, open_folder
+from nanonuclei.stages.predict.call import Call, Summary
+from nanonuclei.stages.predict.record import fingerprint, open_folder
 from nanonuclei.stages.predict.request import Request, find_images, output_beside, told
-from nanonuclei.stages.predict.results import Results
 from nanonuclei.stages.settings import check_changeable
 from nanonuclei.tasks import create_reader
 from nanonuclei.tasks.base import Reader
 
-UNLIKE = "unlike_training"
-"""Column of `IMAGES`: in what an image looks unlike each training image of a model that has a fingerprint of them."""
-
 
 @dataclass(frozen=True)
-class Summary:
-    """What a call did.
+class Begun:
+    """A model that was opened for a request, and what results are made with.
 
     Attributes:
-        output: Folder of the results.
-        num_images: Images with results, of this call and of earlier ones that it went on with.
-        num_objects: Objects in them.
-        failed: Files of this call that gave no result, or not all.
+        opened: The model.
+        reader: Of its task.
+        made_with: At least ``fingerprint``, ``program``, ``model`` and ``settings``.
     """
 
-    output: Path
-    num_images: int
-    num_objects: int
-    failed: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """An image as the network takes it, or why there is none."""
-
-    name: str
-    file: str
-    plane: Plane | None = None
-    pixels: Float32Array | None = None
-    error: str = ""
-    ends: bool = False
-
-
-@dataclass(frozen=True)
-class _Row:
-    """What is known of an image once all of it is written; `ends` alone says that its file has no further image."""
-
-    row: Mapping[str, Any]
-    seconds: float = 0.0
-    choice: str = ""
-    ends: bool = False
-
-
-@dataclass
-class _Files:
-    """Files of a call: those that gave no result, or not all, in order, and those without an error."""
-
-    failed: dict[str, None] = field(default_factory=dict)
-    whole: set[str] = field(default_factory=set)
+    opened: OpenedModel
+    reader: Reader
+    made_with: Mapping[str, Any]
 
 
 def predict(request: Request, *, say: Callable[[str], None] = print) -> Summary:
@@ -99,6 +53,28 @@ def predict(request: Request, *, say: Callable[[str], None] = print) -> Summary:
         DataError: There are no images; the disk is full; or a model that comes along was changed.
         TrackingError: There is no such model.
     """
+    if isinstance(request.output, str):
+        raise ConfigError(f"one machine writes into a folder, got {request.output}. Add --engine ray, or name a folder")
+    begun = begin(request, say=say)
+    output = request.output or output_beside(request.images, begun.reader.noun.many)
+    paths = find_images(request.images, output=output)
+    for line in open_folder(output, begun.made_with, resume=request.resume):
+        say(line)
+    return Call(request, begun.opened, begun.reader, output, begun.made_with).run(paths, say)
+
+
+def begin(request: Request, *, say: Callable[[str], None]) -> Begun:
+    """Opens the model of a request.
+
+    Args:
+        request: What is asked for.
+        say: Told what the model was trained on.
+
+    Raises:
+        ConfigError: A setting is not one of those that may be changed.
+        DataError: A model that comes along was changed.
+        TrackingError: There is no such model.
+    """
     changed = parse_settings(request.settings)
     opened = open_model(request.model, settings=changed, missing_from=PARAMS)
     check_changeable(opened.config, changed, roles=(Role.READING,), stage="predict")
@@ -106,8 +82,6 @@ def predict(request: Request, *, say: Callable[[str], None] = print) -> Summary:
     lines = opened.trained_on()
     for line in lines:
         say(line)
-    output = request.output or output_beside(request.images, reader.noun.many)
-    paths = find_images(request.images, output=output)
     made_with = {
         "fingerprint": fingerprint(opened, request),
         "program": f"nanonuclei {__version__}",
@@ -119,184 +93,4 @@ def predict(request: Request, *, say: Callable[[str], None] = print) -> Summary:
         "z": request.z,
         "formats": list(request.formats),
     }
-    for line in open_folder(output, made_with, resume=request.resume):
-        say(line)
-    looks = read_fingerprint(opened.named.folder)
-    return _Call(request, opened, reader, output, made_with, looks).run(paths, say)
-
-
-@dataclass(frozen=True)
-class _Call:
-    request: Request
-    opened: OpenedModel
-    reader: Reader
-    output: Path
-    made_with: Mapping[str, Any]
-    looks: Fingerprint | None
-
-    @property
-    def network(self) -> Network:
-        return self.opened.network
-
-    @property
-    def results(self) -> Results:
-        return Results(self.output, self.request.formats, self.request.submission)
-
-    def run(self, paths: Mapping[str, Path], say: Callable[[str], None]) -> Summary:
-        table = ImagesTable(self.output, fingerprint=self.made_with["fingerprint"])
-        waiting = {name: path for name, path in paths.items() if name not in table.done}
-        if table.done:
-            say(f"{len(paths) - len(waiting)} of {len(paths)} images are done; going on with the others.")
-        files = {name: _relative(name, path) for name, path in paths.items()}
-        outcome = _Files()
-        if waiting:
-            self.results.remove_joined()
-        with shown_progress(len(waiting), log=self.output / LOG, say=say) as progress:
-            self._work(waiting, files, table=table, outcome=outcome, progress=progress)
-        rows = table.finish(list(files.values()), whole=outcome.whole)
-        self._join([row["image"] for row in rows])
-        num_objects = sum(int(row["num_objects"]) for row in rows)
-        summary = Summary(self.output, len(rows), num_objects, tuple(outcome.failed))
-        self._close(summary, say)
-        if unlike := sum(bool(row.get(UNLIKE)) for row in rows):
-            say(_unlike(unlike, of=len(rows)))
-        return summary
-
-    def _work(
-        self,
-        paths: Mapping[str, Path],
-        files: Mapping[str, str],
-        *,
-        table: ImagesTable,
-        outcome: _Files,
-        progress: Progress,
-    ) -> None:
-        def done(answer: _Row) -> None:
-            file = answer.row["file"]
-            if answer.ends:
-                if file not in outcome.failed:
-                    outcome.whole.add(file)
-                progress.advance()
-                return
-            table.add(answer.row)
-            where = f"[{progress.num_done + 1}/{progress.num_files}] {answer.row['image']}"
-            if error := answer.row.get("error"):
-                outcome.failed[file] = None
-                progress.failed(f"No result: {error}")
-                progress.log(f"{where}: {error}")
-                return
-            progress.log(f"{where}: {self.reader.noun.count(answer.row['num_objects'])}, {answer.seconds:.2f} s")
-            progress.once(answer.choice, f"Of {file}, and others like it: {answer.choice}.")
-
-        try:
-            with ReadAhead(self._images(paths, files, table.done)) as images:
-                in_order(images, lambda image: self._seen(image, table), done=done)
-        except (DataError, OSError) as error:
-            stays = f"What was done stays ({progress.num_done} of {progress.num_files} images of this call)"
-            raise DataError(f"{error}. {stays}; then go on with `{option('resume', 'true')}`") from error
-        except KeyboardInterrupt:
-            progress.once(
-                "stopped",
-                f"Stopped after {progress.num_done} of {progress.num_files} images: go on with "
-                f"`{option('resume', 'true')}`.",
-            )
-            raise
-
-    def _images(self, paths: Mapping[str, Path], files: Mapping[str, str], done: set[str]) -> Iterator[_Shown]:
-        """Reads images, one after the other; a file that cannot be read is one without pixels."""
-        reader, request = self.reader, self.request
-        channel = reader.channel if request.channel is None else request.channel
-        choice = Choice(channel=channel, z=request.z, stains=reader.stains)
-        for name, path in paths.items():
-            file = files[name]
-            try:
-                for plane in iter_image_file(path, choice):
-                    own = f"{name}{plane.suffix}"
-                    if own not in done:
-                        yield _Shown(own, file, plane, reader.network_input(plane.image))
-            except Exception as error:  # whatever is wrong with one file must not cost the others
-                yield _Shown(name, file, error=_sentence(error))
-            yield _Shown(name, file, ends=True)
-
-    def _seen(self, image: _Shown, table: ImagesTable) -> Callable[[], _Row]:
-        """Runs the network over an image; returns what remains to be done."""
-        row = {"image": image.name, "file": image.file}
-        if image.ends:
-            return lambda: _Row(row, ends=True)
-        if image.plane is None or image.pixels is None:
-            return lambda: _Row({**row, "error": image.error})
-        started = time.perf_counter()
-        try:
-            score_map = next(iter(self.reader.score_maps(self.network, [image.pixels])))
-        except Exception as error:  # as above
-            failed = _Row({**row, "error": _sentence(error)})
-            return lambda: failed
-        plane, pixels, redone = image.plane, image.pixels, image.name in table.known
-        return lambda: self._written(row | self._look(plane, pixels), plane, score_map, redone=redone, started=started)
-
-    def _look(self, plane: Plane, pixels: Float32Array) -> dict[str, str]:
-        """Tells in what an image looks unlike the training images, where the model has their fingerprint."""
-        return {} if self.looks is None else {UNLIKE: self.looks.unlike(image_measures(plane.image, pixels))}
-
-    def _written(
-        self, row: dict[str, Any], plane: Plane, score_map: Float32Array, *, redone: bool, started: float
-    ) -> _Row:
-        """Measures the objects of an image and writes its results."""
-        light = Light(plane.image, plane.channels, plane.channel_names, plane.pixel_size)
-        height, width = plane.image.shape[:2]
-        try:
-            objects = self.reader.objects(score_map, (height, width))
-            files = self.results.encode(describe(row["image"], objects, light, reader=self.reader))
-        except Exception as error:  # as above
-            return _Row({**row, "error": _sentence(error)})
-        self.results.write(row["image"], files, redone=redone)
-        row |= {"height": height, "width": width, "pixel_size_um": plane.pixel_size}
-        row |= {"num_objects": len(objects.instances), "choice": plane.choice, **objects.measures}
-        return _Row(row, time.perf_counter() - started, _choice_of(plane))
-
-    def _join(self, names: list[str]) -> None:
-        settings = self.made_with["settings"]
-        head = [
-            f"Results of {self.made_with['program']}: {self.reader.noun.many} in {len(names)} images.",
-            str(self.made_with["model"]),
-            *([f"Settings: {settings}"] if settings else []),
-            *self.reader.cautions,
-        ]
-        self.results.join(names, head=head, reader=self.reader)
-
-    def _close(self, summary: Summary, say: Callable[[str], None]) -> None:
-        found = self.reader.noun.count(summary.num_objects)
-        plural = "image" if summary.num_images == 1 else "images"
-        say(f"{summary.num_images:,} {plural}, {found}, {len(summary.failed):,} failed. Results: {summary.output}")
-        if summary.failed:
-            say(f"Why files failed stands in the column error of {summary.output / IMAGES}.")
-        say(f"{summary.output / 'README.txt'} explains each column, and how to open the results in QuPath and Fiji.")
-
-
-def _relative(name: str, path: Path) -> str:
-    """Returns the path of a file within the input; its name is that path, with or without suffix."""
-    depth = name.count("/") + 1
-    return "/".join(path.parts[-depth:])
-
-
-def _unlike(number: int, *, of: int) -> str:
-    images = "1 image looks" if number == 1 else f"{number:,} images look"
-    return (
-        f"Warning: {images} unlike those that the model was trained on (of {of:,}; column {UNLIKE} of {IMAGES} says in "
-        "what). Check their outlines before you believe their counts."
-    )
-
-
-def _choice_of(plane: Plane) -> str:
-    """Returns what was taken of a file where there was a choice, whichever time or recording it is."""
-    parts = [plane.choice] if plane.choice else []
-    if plane.scene is not None:
-        parts.append("each recording by itself")
-    if plane.time is not None:
-        parts.append("each time by itself")
-    return ", ".join(parts)
-
-
-def _sentence(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, NanonucleiError) else f"{type(error).__name__}: {text}"
+    return Begun(opened, reader, made_with)

@@ -24,7 +24,7 @@ class Progress:
         num_done: Files that are done.
     """
 
-    def __init__(self, num_files: int, *, log: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, num_files: int, *, log: Path | None, say: Callable[[str], None]) -> None:
         self.num_files, self.num_done, self._num_failed = num_files, 0, 0
         self._log, self._say = log, say
         self._told: set[str] = set()
@@ -41,11 +41,12 @@ class Progress:
         if self._num_failed <= MOST_FAILURES:
             self._say(line)
         elif self._num_failed == MOST_FAILURES + 1:
-            self._say(f"More failures are in {self._log} alone.")
+            self._say(f"More failures are in {self._log or 'the table of images'} alone.")
 
     def log(self, line: str) -> None:
         """Adds a line to the log file."""
-        append_text(self._log, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(line.split())}\n")
+        if self._log is not None:
+            append_text(self._log, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(line.split())}\n")
 
     def advance(self) -> None:
         """Counts a file."""
@@ -55,7 +56,7 @@ class Progress:
 class _Bar(Progress):
     """The same with a bar below the lines: images, rate, time left."""
 
-    def __init__(self, num_files: int, *, log: Path) -> None:
+    def __init__(self, num_files: int, *, log: Path | None) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
 
@@ -82,12 +83,12 @@ class _Bar(Progress):
 
 
 @contextmanager
-def shown_progress(num_files: int, *, log: Path, say: Callable[[str], None]) -> Iterator[Progress]:
+def shown_progress(num_files: int, *, log: Path | None, say: Callable[[str], None]) -> Iterator[Progress]:
     """Yields a bar where lines go to a terminal, else lines only.
 
     Args:
         num_files: Files of this call.
-        log: Log file, which is added to.
+        log: Log file, which is added to; None for none.
         say: Told lines; a bar takes the place of `print` alone.
     """
     if say is print and num_files and sys.stdout.isatty():

@@ -145,6 +145,10 @@ class ImagesTable:
             self._write(kept)
         return [row for row in kept if self._is_done(row)]
 
+    def rows(self) -> list[dict[str, str]]:
+        """Returns the rows as they stand in the file; what is not known is an empty text."""
+        return self._rows()
+
     def _is_done(self, row: Mapping[str, str]) -> bool:
         return row["fingerprint"] == self._fingerprint and not row["error"]
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from nanonuclei.config.params import Scalar
 from nanonuclei.data.files.listing import list_images
 from nanonuclei.data.files.reading import stem
+from nanonuclei.data.lists.manifest import is_manifest, read_manifest
+from nanonuclei.data.lists.remote import Source, is_url, list_remote
 from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.report.exports.readme import FORMATS
 
@@ -23,26 +25,32 @@ class Request:
     """What is asked for.
 
     Attributes:
-        images: An image, a folder that is searched with all its subfolders, or a pattern such as ``plates/**/*.tif``.
+        images: An image, a folder that is searched with all its subfolders, a pattern such as ``plates/**/*.tif``, a
+            manifest, see `read_manifest`, or a URL.
         model: See `serving.named.find_model`.
-        output: Folder of the results; None: beside the input, with the name of the objects, ``FOLDER-nuclei``.
+        output: Folder of the results; a URL of type str for many machines; None: beside the input, with the name of
+            the objects, ``FOLDER-nuclei``.
         channel: Number from 0, or name, of the channel in which the objects are seen; None: as the model has it.
         z: Focal planes: ``max``, ``mean`` or the number of one.
         formats: Of `FORMATS`.
         settings: Texts ``path=value`` that say how objects are read, such as ``windows.num_views=8``.
         submission: Whether to write ``submission.csv`` as the Data Science Bowl 2018 took it.
         resume: Whether to go on in a folder that holds results.
+        address: Cluster that does the work, see `many.engine`; empty: one that is started on this machine.
+        block: Images of one shard of the tables, on many machines.
     """
 
     images: str
     model: str
-    output: Path | None = None
+    output: Path | str | None = None
     channel: int | str | None = None
     z: int | str = "max"
     formats: Sequence[str] = DEFAULT_FORMATS
     settings: Sequence[str] = field(default=())
     submission: bool = False
     resume: bool = False
+    address: str = ""
+    block: int = 64
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
@@ -71,13 +79,37 @@ def parse_z(text: str) -> int | str:
     return text or "max"
 
 
+def parse_place(text: str) -> Path | str | None:
+    """Reads where results go: a folder, a URL as it is, None for an empty text."""
+    return text if is_url(text) else Path(text) if text else None
+
+
+def parse_block(text: str) -> int:
+    """Reads how many images one shard holds.
+
+    Raises:
+        ConfigError: It is not a whole number from 1.
+    """
+    if not text:
+        return Request.block
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(f"block must be a whole number of images from 1, got {text!r}")
+    return int(text)
+
+
 def parse_channel(text: str) -> int | str | None:
     """Reads the name or number of a channel; None for an empty text."""
     return int(text) if text.isdecimal() else text or None
 
 
 def output_beside(images: str, noun: str) -> Path:
-    """Returns the folder of results of an input: beside it, with the name of the objects at its end."""
+    """Returns the folder of results of an input: beside it, with the name of the objects at its end.
+
+    Raises:
+        ConfigError: The input is a URL.
+    """
+    if is_url(images):
+        raise ConfigError(f"results of {images} need a place. Name one with --output")
     path = Path(images)
     if not path.exists():
         parts = path.parts
@@ -89,18 +121,22 @@ def output_beside(images: str, noun: str) -> Path:
     return beside / f"{name}-{noun}"
 
 
-def find_images(images: str, *, output: Path) -> dict[str, Path]:
+def find_images(images: str, *, output: Path | str) -> dict[str, Source]:
     """Returns the images of an input by name, see `list_images`, without those in folders of results.
 
     Args:
         images: See `Request`.
-        output: Folder of the results, which may lie in the input.
+        output: Folder of the results, which may lie in the input, or its URL.
 
     Raises:
         DataError: There is none.
     """
-    own, results = output.resolve(), {}
-    found = {}
+    if is_manifest(images):
+        return read_manifest(images)
+    if is_url(images):
+        return list_remote(images)
+    own, results = Path(output).resolve(), {}
+    found: dict[str, Source] = {}
     for name, path in list_images(images).items():
         parent = path.parent
         if parent not in results:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,10 +68,14 @@ class Results:
         for path, content in files.items():
             write_bytes(self.folder / path, content)
         if redone:
-            for folder, suffixes in FOLDERS.items():
-                for suffix in suffixes:
-                    if f"{folder}/{name}{suffix}" not in files:
-                        (self.folder / folder / f"{name}{suffix}").unlink(missing_ok=True)
+            self.remove_others(name, files)
+
+    def remove_others(self, name: str, kept: Collection[str]) -> None:
+        """Removes the files of an image, but for some, given by their paths within the folder."""
+        for folder, suffixes in FOLDERS.items():
+            for suffix in suffixes:
+                if f"{folder}/{name}{suffix}" not in kept:
+                    (self.folder / folder / f"{name}{suffix}").unlink(missing_ok=True)
 
     def remove_joined(self) -> None:
         """Removes tables of all images that no longer tell what the tables of single images do."""
@@ -90,7 +94,7 @@ class Results:
             DataError: The disk is full or the folder cannot be written.
         """
         columns: list[str] = []
-        if self._with_tables:
+        if self.with_tables:
             parts = [self.folder / OBJECTS / f"{name}.csv" for name in names]
             columns = union_of_columns(parts)
             if "csv" in self.formats:
@@ -105,12 +109,13 @@ class Results:
         write_text(self.folder / "README.txt", text)
 
     @property
-    def _with_tables(self) -> bool:
+    def with_tables(self) -> bool:
+        """Whether objects are told in tables."""
         return "csv" in self.formats or "parquet" in self.formats
 
     def _files(self, found: Found) -> Iterator[tuple[str, bytes]]:
         name, labels = found.name, found.instances.pixels()
-        if self._with_tables:
+        if self.with_tables:
             yield f"{OBJECTS}/{name}.csv", object_table(found).encode()
         if self.submission:
             rows = [f"{name},{text}\n" for text in to_run_lengths(found.instances) or [""]]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nanonuclei.data.files.axes import NUCLEAR_STAINS
+from nanonuclei.data.files.planes.channels import NUCLEAR_STAINS
 from nanonuclei.imaging.instances import Instances, to_run_lengths, without_slivers
 from nanonuclei.imaging.networks import Network, with_views
 from nanonuclei.imaging.normalize import grey_limits, normalize
@@ -47,6 +50,7 @@ class NucleiReader(Reader):
     }
     open_settings = {"instances.tune": True}
     stains = NUCLEAR_STAINS
+    by_windows = True
     cautions = (
         "Trained on 2D light microscopy: fluorescence, stained tissue, a few brightfield images. Other modalities and "
         "3D stacks were never seen. A model that estimates sizes was shown nuclei of 6 to 120 px.",
@@ -56,7 +60,22 @@ class NucleiReader(Reader):
 
     def network_input(self, image: Image) -> Float32Array:
         """Returns the normalised image."""
-        return normalize(image, grey_limits(image, self.config.normalize))
+        return self.scaled_by(image)(image)
+
+    def scaled_by(self, sample: Image) -> Callable[[Image], Float32Array]:
+        """Returns what normalises windows by the percentiles of a sample of the whole image."""
+        limits = grey_limits(sample, self.config.normalize)
+        return lambda image: normalize(image, limits)
+
+    def settled(self, network: Network, parts: Sequence[Float32Array]) -> NucleiReader:
+        """Returns a reader whose `windows.diameter` is the one that parts of an image tell together."""
+        windows = self.config.windows
+        if windows.diameter != "auto":
+            return self
+        viewed = with_views(network, num_views=windows.num_views)
+        factor = Sizing(viewed, windows, self.config.network.step).common_factor(parts)
+        fixed = windows.model_copy(update={"diameter": windows.best_diameter / factor})
+        return NucleiReader(self.config.model_copy(update={"windows": fixed}))
 
     def score_maps(self, network: Network, inputs: Iterable[Float32Array]) -> Iterator[Float32Array]:
         """Yields blended answers of overlapping windows, in as many views as the config says.
@@ -99,15 +118,13 @@ class NucleiReader(Reader):
     def objects(self, score_map: Float32Array, shape: tuple[int, int]) -> Objects:
         """Returns the nuclei of a score map with their rows, and their median diameter in px of the image."""
         found = self.instances(score_map, shape)
-        areas = np.bincount(found.pixels().ravel(), minlength=len(found) + 1)[1:].tolist()
-        columns = (found.boxes.tolist(), areas, found.scores.tolist(), to_run_lengths(found))
-        rows = [
-            {**dict(zip(BOX, box, strict=True)), "area": area, "score": score, "run_lengths": text}
-            for box, area, score, text in zip(*columns, strict=True)
-        ]
-        diameter = float(np.median(np.sqrt(4.0 / np.pi * np.array(areas)))) if areas else float("nan")
-        shown = score_map.shape[0] / shape[0]
-        return Objects(found, rows, {"diameter": round(diameter, 2), "shown_at": round(shown, 3)})
+        areas = np.bincount(found.pixels().ravel(), minlength=len(found) + 1)[1:]
+        return Objects(found, _Rows(found, areas), self.measures(areas, shown=score_map.shape[0] / shape[0]))
+
+    def measures(self, areas: NDArray[np.int64], *, shown: float) -> dict[str, float]:
+        """Returns the median diameter of the nuclei, px, and by how much the image was enlarged for the network."""
+        diameter = float(np.median(np.sqrt(4.0 / np.pi * areas))) if len(areas) else float("nan")
+        return {"diameter": round(diameter, 2), "shown_at": round(shown, 3)}
 
     def timing(self, network: Network) -> Timing:
         """Returns a call with one whole window."""
@@ -119,3 +136,31 @@ class NucleiReader(Reader):
         y, x = np.mgrid[:64, :64]
         shown = sum(np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / 60.0) for cy, cx in ((16, 20), (40, 44), (46, 14)))
         return np.asarray(20 + 180 * np.clip(shown, 0, 1), np.uint8)
+
+
+class _Rows(Sequence[Mapping[str, Any]]):
+    """A row per nucleus, made when the first is asked for: tables need none, and run lengths take time."""
+
+    def __init__(self, found: Instances, areas: NDArray[np.int64]) -> None:
+        self._found, self._areas = found, areas
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @overload
+    def __getitem__(self, place: int) -> Mapping[str, Any]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Mapping[str, Any]]: ...
+
+    def __getitem__(self, place: int | slice) -> Mapping[str, Any] | Sequence[Mapping[str, Any]]:
+        return self._rows[place]
+
+    @functools.cached_property
+    def _rows(self) -> list[dict[str, Any]]:
+        found = self._found
+        columns = (found.boxes.tolist(), self._areas.tolist(), found.scores.tolist(), to_run_lengths(found))
+        return [
+            {**dict(zip(BOX, box, strict=True)), "area": area, "score": score, "run_lengths": text}
+            for box, area, score, text in zip(*columns, strict=True)
+        ]

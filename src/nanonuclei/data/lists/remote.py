@@ -1,0 +1,94 @@
+"""Images at URLs such as ``s3://bucket/plate/a.tif``, through the package `fsspec`, which is optional."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nanonuclei.data.files.listing import ZARR, is_image, unique_names
+from nanonuclei.errors import DataError
+
+Source = Path | str
+"""Where an image file is: a path of this machine or a shared disk, or a URL."""
+
+
+def is_url(place: object) -> bool:
+    """Returns whether a place is a URL."""
+    return isinstance(place, str) and "://" in place
+
+
+def content_at(source: Source) -> Path | bytes:
+    """Returns a path as it is, and the bytes of the file at a URL.
+
+    Raises:
+        DataError: The file cannot be had.
+    """
+    return source if isinstance(source, Path) else read_remote(source)
+
+
+def read_remote(url: str) -> bytes:
+    """Returns the bytes of the file at a URL.
+
+    Raises:
+        DataError: The file cannot be had, or `fsspec` or its part for this kind of URL is not installed.
+    """
+    files, path = file_system(url)
+    try:
+        return bytes(files.cat_file(path))
+    except Exception as error:  # every kind of store has errors of its own
+        raise DataError(f"{url}: cannot be read: {_sentence(error)}. Check the URL and your rights") from error
+
+
+def list_remote(url: str) -> dict[str, Source]:
+    """Lists the images below a URL, or those that fit a pattern such as ``s3://bucket/plates/**/*.tif``.
+
+    Returns:
+        URLs by names, as `listing.list_images` names them.
+
+    Raises:
+        DataError: There is none, or the store does not answer.
+    """
+    files, path = file_system(url)
+    fixed = path.split("*")[0].split("?")[0].split("[")[0]
+    try:
+        if fixed == path and files.isfile(path):
+            return unique_names({path.rsplit("/", 1)[-1]: url})
+        root = path.rstrip("/") if fixed == path else fixed.rpartition("/")[0]
+        paths = files.find(root) if fixed == path else files.glob(path)
+    except Exception as error:  # as above
+        raise DataError(f"{url}: cannot be listed: {_sentence(error)}. Check the URL and your rights") from error
+    names = {found[len(root) :].lstrip("/"): found for found in sorted(paths)}
+    found = {name: str(files.unstrip_protocol(place)) for name, place in names.items() if is_image(name)}
+    if not found:
+        raise DataError(
+            f"{url} holds no image (folders of {ZARR} are read from disks alone). Name a folder or a pattern of images"
+        )
+    return unique_names(dict(found))
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """Returns the file system of `fsspec` for a URL, and the path in it.
+
+    Raises:
+        DataError: `fsspec` or its part for this kind of URL is not installed.
+    """
+    try:
+        from fsspec.core import url_to_fs
+
+        files, path = url_to_fs(url, use_listings_cache=False)
+    except ImportError as error:
+        raise DataError(
+            f'{url} needs packages that are not installed ({error}). Install them: pip install "nanonuclei[ray]"'
+        ) from error
+    except ValueError as error:
+        raise DataError(f"{url}: {error}. Name a path, or a URL such as s3://bucket/folder") from error
+    return files, str(path)
+
+
+def path_of(source: Source) -> str:
+    """Returns a place as text with ``/``."""
+    return source.as_posix() if isinstance(source, Path) else source
+
+
+def _sentence(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

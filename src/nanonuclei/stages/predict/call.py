@@ -1,0 +1,277 @@
+"""A call of `predict` on one machine: its images pass through reading, network and writing, and become rows."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nanonuclei.data.files.axes import Plane
+from nanonuclei.data.fingerprint import Fingerprint, image_measures, read_fingerprint
+from nanonuclei.data.lists.remote import Source, path_of
+from nanonuclei.errors import DataError
+from nanonuclei.imaging.networks import Network
+from nanonuclei.imaging.types import Float32Array
+from nanonuclei.invocation import option
+from nanonuclei.report.exports.found import Light, describe
+from nanonuclei.serving.named import OpenedModel
+from nanonuclei.stages.predict.flow import ReadAhead, in_order
+from nanonuclei.stages.predict.large.call import LargeCall
+from nanonuclei.stages.predict.large.windows import LargeImage
+from nanonuclei.stages.predict.progress import LOG, Progress, shown_progress
+from nanonuclei.stages.predict.record import IMAGES, ImagesTable
+from nanonuclei.stages.predict.request import Request
+from nanonuclei.stages.predict.results import Results
+from nanonuclei.stages.predict.shown import Images, Shown, sentence
+from nanonuclei.tasks.base import Reader
+from nanonuclei.writing import WritingError
+
+UNLIKE = "unlike_training"
+"""Column of `IMAGES`: in what an image looks unlike each training image of a model that has a fingerprint of them."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a call did.
+
+    Attributes:
+        output: Folder of the results.
+        num_images: Images with results, of this call and of earlier ones that it went on with.
+        num_objects: Objects in them.
+        failed: Files of this call that gave no result, or not all.
+    """
+
+    output: Path
+    num_images: int
+    num_objects: int
+    failed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What is known of an image once all of it is written; `ends` alone says that its file has no further image."""
+
+    row: Mapping[str, Any]
+    seconds: float = 0.0
+    choice: str = ""
+    ends: bool = False
+
+
+@dataclass
+class _Files:
+    """Files of a call: those that gave no result, or not all, in order, and those without an error."""
+
+    failed: dict[str, None] = field(default_factory=dict)
+    whole: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Call:
+    """Runs a model over images and writes their results into a folder.
+
+    Attributes:
+        request: What is asked for.
+        opened: The model.
+        reader: Of its task.
+        output: Folder of the results.
+        made_with: What the folder is made with; at least ``fingerprint``, ``program``, ``model`` and ``settings``.
+    """
+
+    request: Request
+    opened: OpenedModel
+    reader: Reader
+    output: Path
+    made_with: Mapping[str, Any]
+
+    @property
+    def network(self) -> Network:
+        """The network of the model."""
+        return self.opened.network
+
+    @functools.cached_property
+    def looks(self) -> Fingerprint | None:
+        """What the training images look like, where the model tells."""
+        return read_fingerprint(self.opened.named.folder)
+
+    @property
+    def results(self) -> Results:
+        """What writes the results of an image."""
+        return Results(self.output, self.request.formats, self.request.submission)
+
+    def run(self, paths: Mapping[str, Source], say: Callable[[str], None]) -> Summary:
+        """Works on images, but those that the folder has results of already.
+
+        Args:
+            paths: Images by the names of their results.
+            say: Told what the user should read.
+
+        Raises:
+            DataError: The disk is full or the folder cannot be written.
+        """
+        table = ImagesTable(self.output, fingerprint=self.made_with["fingerprint"])
+        waiting = {name: path for name, path in paths.items() if name not in table.done}
+        if table.done:
+            say(f"{len(paths) - len(waiting)} of {len(paths)} images are done; going on with the others.")
+        files = {name: _relative(name, path) for name, path in paths.items()}
+        outcome = _Files()
+        if waiting:
+            self.results.remove_joined()
+        with shown_progress(len(waiting), log=self.output / LOG, say=say) as progress:
+            self._work(waiting, files, table=table, outcome=outcome, progress=progress)
+        rows = table.finish(list(files.values()), whole=outcome.whole)
+        self._join([row["image"] for row in rows])
+        num_objects = sum(int(row["num_objects"]) for row in rows)
+        summary = Summary(self.output, len(rows), num_objects, tuple(outcome.failed))
+        self._close(summary, say)
+        if unlike := sum(bool(row.get(UNLIKE)) for row in rows):
+            say(_unlike(unlike, of=len(rows)))
+        return summary
+
+    def _work(
+        self,
+        paths: Mapping[str, Source],
+        files: Mapping[str, str],
+        *,
+        table: ImagesTable,
+        outcome: _Files,
+        progress: Progress,
+    ) -> None:
+        def done(answer: _Row) -> None:
+            file = answer.row["file"]
+            if answer.ends:
+                if file not in outcome.failed:
+                    outcome.whole.add(file)
+                progress.advance()
+                return
+            table.add(answer.row)
+            where = f"[{progress.num_done + 1}/{progress.num_files}] {answer.row['image']}"
+            if error := answer.row.get("error"):
+                outcome.failed[file] = None
+                progress.failed(f"No result: {error}")
+                progress.log(f"{where}: {error}")
+                return
+            progress.log(f"{where}: {self.reader.noun.count(answer.row['num_objects'])}, {answer.seconds:.2f} s")
+            progress.once(answer.choice, f"Of {file}, and others like it: {answer.choice}.")
+
+        source = Images(self.request, self.reader, self.network)
+        try:
+            with ReadAhead(source.of(paths, files, done=table.done)) as images:
+                in_order(images, lambda image: self._seen(image, table), done=done)
+            for line in source.warnings():
+                progress.once(line, line)
+        except (DataError, OSError) as error:
+            stays = f"What was done stays ({progress.num_done} of {progress.num_files} images of this call)"
+            raise DataError(f"{error}. {stays}; then go on with `{option('resume', 'true')}`") from error
+        except KeyboardInterrupt:
+            progress.once(
+                "stopped",
+                f"Stopped after {progress.num_done} of {progress.num_files} images: go on with "
+                f"`{option('resume', 'true')}`.",
+            )
+            raise
+
+    def _seen(self, image: Shown, table: ImagesTable) -> Callable[[], _Row]:
+        """Runs the network over an image; returns what remains to be done."""
+        row = {"image": image.name, "file": image.file}
+        if image.ends:
+            return lambda: _Row(row, ends=True)
+        if image.large is not None:
+            return self._seen_large(row, image.large, redone=image.name in table.known)
+        if image.plane is None or image.pixels is None:
+            return lambda: _Row({**row, "error": image.error})
+        started = time.perf_counter()
+        try:
+            score_map = next(iter(self.reader.score_maps(self.network, [image.pixels])))
+        except Exception as error:  # as above
+            failed = _Row({**row, "error": sentence(error)})
+            return lambda: failed
+        plane, pixels, redone = image.plane, image.pixels, image.name in table.known
+        return lambda: self._written(row | self._look(plane, pixels), plane, score_map, redone=redone, started=started)
+
+    def _look(self, plane: Plane, pixels: Float32Array) -> dict[str, str]:
+        """Tells in what an image looks unlike the training images, where the model has their fingerprint."""
+        return {} if self.looks is None else {UNLIKE: self.looks.unlike(image_measures(plane.image, pixels))}
+
+    def _seen_large(self, row: dict[str, Any], image: LargeImage, *, redone: bool) -> Callable[[], _Row]:
+        """Does all that is to be done of an image of which windows are read."""
+        started = time.perf_counter()
+        try:
+            large = LargeCall(row["image"], image, self.reader, self.results)
+            more, paths = large.run(self.network)
+        except (WritingError, OSError):
+            raise
+        except Exception as error:  # as above
+            failed = _Row({**row, "error": sentence(error)})
+            return lambda: failed
+        if redone:
+            self.results.remove_others(row["image"], paths)
+        choice = _choice_of(image.sentence, scene=image.several[0], time=image.several[1], by_windows=True)
+        done = _Row({**row, **more}, time.perf_counter() - started, choice)
+        return lambda: done
+
+    def _written(
+        self, row: dict[str, Any], plane: Plane, score_map: Float32Array, *, redone: bool, started: float
+    ) -> _Row:
+        """Measures the objects of an image and writes its results."""
+        light = Light(plane.image, plane.channels, plane.channel_names, plane.pixel_size)
+        height, width = plane.image.shape[:2]
+        try:
+            objects = self.reader.objects(score_map, (height, width))
+            files = self.results.encode(describe(row["image"], objects, light, reader=self.reader))
+        except Exception as error:  # as above
+            return _Row({**row, "error": sentence(error)})
+        self.results.write(row["image"], files, redone=redone)
+        row |= {"height": height, "width": width, "pixel_size_um": plane.pixel_size}
+        row |= {"num_objects": len(objects.instances), "choice": plane.choice, **objects.measures}
+        return _Row(
+            row,
+            time.perf_counter() - started,
+            _choice_of(plane.choice, scene=plane.scene is not None, time=plane.time is not None),
+        )
+
+    def _join(self, names: list[str]) -> None:
+        settings = self.made_with["settings"]
+        head = [
+            f"Results of {self.made_with['program']}: {self.reader.noun.many} in {len(names)} images.",
+            str(self.made_with["model"]),
+            *([f"Settings: {settings}"] if settings else []),
+            *self.reader.cautions,
+        ]
+        self.results.join(names, head=head, reader=self.reader)
+
+    def _close(self, summary: Summary, say: Callable[[str], None]) -> None:
+        found = self.reader.noun.count(summary.num_objects)
+        plural = "image" if summary.num_images == 1 else "images"
+        say(f"{summary.num_images:,} {plural}, {found}, {len(summary.failed):,} failed. Results: {summary.output}")
+        if summary.failed:
+            say(f"Why files failed stands in the column error of {summary.output / IMAGES}.")
+        say(f"{summary.output / 'README.txt'} explains each column, and how to open the results in QuPath and Fiji.")
+
+
+def _relative(name: str, path: Source) -> str:
+    """Returns the path of a file within the input; its name is that path, with or without suffix."""
+    depth = name.count("/") + 1
+    return "/".join(path_of(path).split("/")[-depth:])
+
+
+def _unlike(number: int, *, of: int) -> str:
+    images = "1 image looks" if number == 1 else f"{number:,} images look"
+    return (
+        f"Warning: {images} unlike those that the model was trained on (of {of:,}; column {UNLIKE} of {IMAGES} says in "
+        "what). Check their outlines before you believe their counts."
+    )
+
+
+def _choice_of(sentence: str, *, scene: bool, time: bool, by_windows: bool = False) -> str:
+    """Returns what was taken of a file where there was a choice, whichever time or recording it is."""
+    parts = [sentence] if sentence else []
+    if scene:
+        parts.append("each recording by itself")
+    if time:
+        parts.append("each time by itself")
+    if by_windows:
+        parts.append("read window by window")
+    return ", ".join(parts)

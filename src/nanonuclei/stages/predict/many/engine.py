@@ -1,0 +1,276 @@
+"""`predict` on Ray: workers take blocks of images; whoever dies, its blocks are done again, and nothing appears twice.
+
+Plain tasks, not `ray.data`: what travels is a list of paths, results are files, and Ray's own retries of a task are all
+that a lost machine asks for. See docs/decisions/0021-many-machines.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nanonuclei.config.params import to_yaml
+from nanonuclei.errors import ConfigError, DataError, NanonucleiError
+from nanonuclei.report.exports.readme import readme
+from nanonuclei.serving.folder import CONFIG, NETWORK
+from nanonuclei.serving.named import OpenedModel
+from nanonuclei.stages.predict.call import Summary
+from nanonuclei.stages.predict.many.blocks import IMAGES, Answer, Block, Job, cut_blocks, finished, predict_block
+from nanonuclei.stages.predict.many.store import Store, open_store
+from nanonuclei.stages.predict.predict import Begun, begin
+from nanonuclei.stages.predict.progress import Progress, shown_progress
+from nanonuclei.stages.predict.request import RECORD, Request, find_images, output_beside
+from nanonuclei.stages.predict.results import OBJECTS
+
+RETRIES = 5
+"""Times that a block is done again after its worker died."""
+
+MOST_CORES = 4
+"""Cores of one worker at most; the network gains little from more, and measuring takes one."""
+
+_OBJECT_STORE = 256 * 2**20
+"""Bytes that Ray shares between the processes of this machine: the model and paths."""
+
+_SECONDS = 5.0
+
+
+def predict_on_many(request: Request, *, say: Callable[[str], None] = print) -> Summary:
+    """Finds the objects of every image of an input on the machines of a Ray cluster.
+
+    Writes, into a folder that all machines see or a store such as S3, one Parquet file per block of images in
+    `objects/` and one in `images/`, other formats under the paths of the images, README.txt, and `nanonuclei.json`.
+    The model is read once, at the start. A second call with `resume` does the blocks that are missing, and those in
+    which images failed.
+
+    Args:
+        request: What is asked for; ``address`` names a cluster, such as ``ray://head:10001`` or ``auto``.
+        say: Told what the user should read.
+
+    Raises:
+        ConfigError: As in `predict`, or Ray is not installed, or the cluster does not answer.
+        DataError: As in `predict`.
+        TrackingError: There is no such model.
+    """
+    if request.submission or "csv" in request.formats:
+        raise ConfigError("tables of many machines are Parquet: leave csv out of formats, and submission")
+    ray = _ray()
+    begun = begin(request, say=say)
+    place = request.output or output_beside(request.images, begun.reader.noun.many)
+    output = place if isinstance(place, str) else place.absolute().as_posix()
+    paths = find_images(request.images, output=place)
+    blocks = cut_blocks(paths, size=request.block, fingerprint=begun.made_with["fingerprint"])
+    store = open_store(output)
+    _check_place(store, output, resume=request.resume)
+    before = _done_before(store, blocks)
+    if before:
+        say(f"{len(before)} of {len(blocks)} blocks are done; going on with the others.")
+    waiting = [block for block in blocks if block.shard not in before]
+    answers = list(before.values())
+    missing: list[str] = []
+    if not waiting:
+        _take_up(store, begun, blocks)
+    else:
+        connect(ray, request.address)
+        try:
+            _take_up(store, begun, blocks)
+            threads = cores_of_a_worker(ray)
+            job = Job(replace(request, output=None), output, begun.made_with, threads)
+            with shown_progress(sum(len(block.images) for block in waiting), log=None, say=say) as progress:
+                work = _Work(ray, job, model_files(begun.opened), progress)
+                done, missing = work.run(waiting)
+                answers += done
+        finally:
+            ray.shutdown()
+    return _close(store, output, begun, answers, missing, say=say)
+
+
+class _Work:
+    """Hands blocks to workers, a few more than there are, and takes their answers as they come."""
+
+    def __init__(self, ray: Any, job: Job, model: Mapping[str, bytes], progress: Progress) -> None:
+        self._ray, self._job, self._progress = ray, job, progress
+        self._model = ray.put(dict(model))
+        self._task = ray.remote(predict_block).options(num_cpus=job.threads, max_retries=RETRIES)
+
+    def run(self, blocks: Sequence[Block]) -> tuple[list[Answer], list[str]]:
+        """Returns the answers, and the images of blocks that took their workers down again and again."""
+        waiting = list(reversed(blocks))
+        running: dict[Any, Block] = {}
+        answers: list[Answer] = []
+        missing: list[str] = []
+        try:
+            while waiting or running:
+                while waiting and len(running) < 2 * self._workers() + 2:
+                    block = waiting.pop()
+                    running[self._task.remote(block, self._job, self._model)] = block
+                ready, _ = self._ray.wait(list(running), num_returns=1, timeout=_SECONDS)
+                for reference in ready:
+                    block = running.pop(reference)
+                    answer = self._answer_of(reference, block)
+                    if answer is None:
+                        missing += [name for name, _ in block.images]
+                    else:
+                        answers.append(answer)
+                        self._tell(answer)
+                    for _ in block.images:
+                        self._progress.advance()
+        except KeyboardInterrupt:
+            num = f"{self._progress.num_done} of {self._progress.num_files}"
+            self._progress.once("stopped", f"Stopped after {num} images: go on with --resume.")
+            raise
+        return answers, missing
+
+    def _workers(self) -> int:
+        return max(1, int(self._ray.cluster_resources().get("CPU", 1)) // self._job.threads)
+
+    def _answer_of(self, reference: Any, block: Block) -> Answer | None:
+        """Returns the answer of a block; None where its worker died each time."""
+        try:
+            answer: Answer = self._ray.get(reference)
+        except NanonucleiError as error:
+            stays = "What was done stays; go on with --resume"
+            raise DataError(f"{getattr(error, 'cause', error)}. {stays}") from None
+        except self._ray.exceptions.RayTaskError as error:
+            raise DataError(
+                f"a worker cannot do {block.shard}: {error.cause!r}. Install the same version of nanonuclei on all "
+                f"machines; what was done stays, go on with --resume"
+            ) from error
+        except self._ray.exceptions.RayError as error:
+            self._progress.failed(f"No results of {len(block.images)} images, the worker died: {type(error).__name__}")
+            return None
+        return answer
+
+    def _tell(self, answer: Answer) -> None:
+        for line in answer.lines:
+            self._progress.once(line.partition(": ")[2], line)
+        for _, error in answer.failed:
+            self._progress.failed(f"No result: {error}")
+
+
+def connect(ray: Any, address: str) -> None:
+    """Connects to a cluster, or starts one on this machine.
+
+    Args:
+        ray: The package.
+        address: Of the cluster; empty: this machine alone.
+
+    Raises:
+        ConfigError: The cluster does not answer.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "ignore_reinit_error": True}
+    if address:
+        options["address"] = address
+    else:
+        options |= {"address": "local", "include_dashboard": False, "object_store_memory": _OBJECT_STORE}
+    try:
+        ray.init(**options)
+    except (ConnectionError, OSError, ValueError, RuntimeError, TimeoutError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"no Ray cluster answers at {address or 'this machine'}: {why}. Check the address, "
+            "and set RAY_AUTH_MODE=token where the cluster asks for a token"
+        ) from error
+
+
+def cores_of_a_worker(ray: Any) -> int:
+    """Returns how many cores a worker takes: all of the smallest machine, `MOST_CORES` at most."""
+    alive = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
+    return max(1, min([MOST_CORES, *(int(cpus) for cpus in alive if cpus)]))
+
+
+def model_files(opened: OpenedModel) -> dict[str, bytes]:
+    """Returns the files that a worker loads a model from, with the settings of this call."""
+    files = {path.name: path.read_bytes() for path in sorted(opened.named.folder.iterdir()) if path.is_file()}
+    files.pop(NETWORK, None)
+    return {**files, CONFIG: to_yaml(opened.config).encode()}
+
+
+def _check_place(store: Store, output: str, *, resume: bool) -> None:
+    """Makes sure that the place of results is new, or is to be taken up.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    if store.read(RECORD) is None:
+        if store.names():
+            raise ConfigError(f"results are written to a new place, but {output} holds files. Name another --output")
+    elif not resume:
+        raise ConfigError(f"{output} holds results of an earlier call. Add --resume, or name another --output")
+
+
+def _done_before(store: Store, blocks: Sequence[Block]) -> dict[str, Answer]:
+    """Returns what stands in the shards that need not be done again: those in which no image failed."""
+    there = store.names(IMAGES)
+    found = {block.shard: finished(store, block.shard) for block in blocks if block.shard in there}
+    return {shard: answer for shard, answer in found.items() if answer is not None and not answer.failed}
+
+
+def _take_up(store: Store, begun: Begun, blocks: Sequence[Block]) -> None:
+    """Writes what the results are made with, and removes shards of other models, settings or images."""
+    made_with = {**begun.made_with, "blocks": len(blocks)}
+    store.write(RECORD, (json.dumps(made_with, indent=2, ensure_ascii=False) + "\n").encode())
+    known = {block.shard for block in blocks}
+    for folder in (IMAGES, OBJECTS):
+        for name in sorted(store.names(folder) - known):
+            store.remove(f"{folder}/{name}")
+
+
+def _close(
+    store: Store,
+    output: str,
+    begun: Begun,
+    answers: Sequence[Answer],
+    missing: Sequence[str],
+    *,
+    say: Callable[[str], None],
+) -> Summary:
+    num_images = sum(answer.num_images for answer in answers)
+    num_objects = sum(answer.num_objects for answer in answers)
+    failed = (*dict.fromkeys(file for answer in answers for file, _ in answer.failed), *missing)
+    settings = begun.made_with["settings"]
+    head = [
+        f"Results of {begun.made_with['program']}: {begun.reader.noun.many} in {num_images} images.",
+        str(begun.made_with["model"]),
+        *([f"Settings: {settings}"] if settings else []),
+        *begun.reader.cautions,
+    ]
+    text = readme(
+        head=head,
+        formats=begun.made_with["formats"],
+        columns=_columns(store),
+        texts=begun.reader.column_texts,
+        shards=True,
+    )
+    store.write("README.txt", text.encode())
+    found = begun.reader.noun.count(num_objects)
+    say(f"{num_images:,} images, {found}, {len(failed):,} failed. Results: {output}")
+    if failed:
+        say(f"Why files failed stands in the column error of {output}/{IMAGES}/.")
+    say(f"{output}/README.txt explains each column.")
+    return Summary(Path(output), num_images, num_objects, failed)
+
+
+def _columns(store: Store) -> list[str]:
+    """Returns the columns of the first shard of objects."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    for name in sorted(store.names(OBJECTS))[:1]:
+        content = store.read(f"{OBJECTS}/{name}")
+        if content is not None:
+            return list(parquet.ParquetFile(pa.BufferReader(content)).schema_arrow.names)
+    return []
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise ConfigError('engine ray needs the package ray. Install it: pip install "nanonuclei[ray]"') from error
+    return ray

@@ -1,0 +1,156 @@
+"""Blocks of images become shards, each once, whoever does them and however often."""
+
+from __future__ import annotations
+
+import io
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import pandas as pd
+import pytest
+from tests.stages.bright_model import bright_model, write_images
+
+from nanonuclei.errors import ConfigError
+from nanonuclei.stages.predict.many import engine
+from nanonuclei.stages.predict.many.blocks import Block, Job, cut_blocks, predict_block
+from nanonuclei.stages.predict.many.engine import model_files, predict_on_many
+from nanonuclei.stages.predict.many.store import Store, open_store
+from nanonuclei.stages.predict.predict import begin, predict
+from nanonuclei.stages.predict.request import Request
+
+NAMES = ["A01/s1.png", "A01/s2.png", "A02/s1.png", "b.png", "c.png"]
+
+
+@pytest.fixture
+def request_(tmp_path: Path) -> Request:
+    images = write_images(tmp_path / "images", NAMES)
+    (images / "broken.png").write_bytes(b"\x89PNG\r\n")
+    return Request(str(images), f"{bright_model(tmp_path / 'model')}/", formats=("parquet", "labels"), block=2)
+
+
+@pytest.fixture(params=["folder", "store"])
+def output(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "folder":
+        yield str(tmp_path / "out")
+        return
+    url = f"memory://{uuid.uuid4().hex}/out"
+    yield url
+    fsspec.filesystem("memory").store.clear()
+
+
+@pytest.fixture
+def _here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks are done in this process instead of Ray's."""
+
+    class _Here:
+        def __init__(self, _: object, job: Job, model: dict[str, bytes], progress: object) -> None:
+            self.do = lambda block: predict_block(block, job, model)
+
+        def run(self, blocks: list[Block]) -> tuple[list[object], list[str]]:
+            return [self.do(block) for block in blocks], []
+
+    class _Ray:
+        def shutdown(self) -> None:
+            pass
+
+    monkeypatch.setattr(engine, "_ray", _Ray)
+    monkeypatch.setattr(engine, "connect", lambda *_: None)
+    monkeypatch.setattr(engine, "cores_of_a_worker", lambda _: 1)
+    monkeypatch.setattr(engine, "_Work", _Here)
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+def table(store: Store, folder: str) -> pd.DataFrame:
+    shards = [pd.read_parquet(io.BytesIO(store.read(f"{folder}/{name}") or b"")) for name in store.names(folder)]
+    return pd.concat(shards).sort_values(["image"], kind="stable").reset_index(drop=True)
+
+
+def asked(request: Request, output: str, **changed: object) -> Request:
+    place = output if "://" in output else Path(output)
+    return Request(**{**vars(request), "output": place, **changed})  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("_here")
+def test_shards_hold_what_one_machine_writes(request_: Request, output: str, tmp_path: Path) -> None:
+    summary = predict_on_many(asked(request_, output), say=quiet)
+    alone = predict(asked(request_, str(tmp_path / "alone")), say=quiet)
+    assert (summary.num_images, summary.num_objects) == (alone.num_images, alone.num_objects) == (5, 15)
+    assert summary.failed == alone.failed == ("broken.png",)
+    store = open_store(output)
+    objects = pd.read_parquet(tmp_path / "alone" / "objects.parquet").sort_values("image", kind="stable")
+    pd.testing.assert_frame_equal(table(store, "objects"), objects.reset_index(drop=True))
+    rows = table(store, "images")
+    assert dict(zip(rows["image"], rows["num_objects"], strict=True))["A01/s1"] == 3
+    assert rows.loc[rows["image"] == "broken", "error"].str.contains("not a readable image").all()
+    assert store.names("labels/A01") == {"s1.png", "s2.png"}
+    text = (store.read("README.txt") or b"").decode()
+    assert "images/*.parquet: one row per image" in text
+    assert "images.csv: one" not in text
+
+
+@pytest.mark.usefixtures("_here")
+def test_a_restart_does_what_is_missing_and_what_failed(request_: Request, output: str, tmp_path: Path) -> None:
+    predict_on_many(asked(request_, output), say=quiet)
+    store = open_store(output)
+    with pytest.raises(ConfigError, match="Add --resume"):
+        predict_on_many(asked(request_, output), say=quiet)
+    shards = sorted(store.names("images"))
+    before = {name: store.read(f"images/{name}") for name in shards}
+    store.remove(f"images/{shards[0]}")
+    write_images(Path(request_.images), ["broken.png"])
+    said: list[str] = []
+    again = predict_on_many(asked(request_, output, resume=True), say=said.append)
+    assert (again.num_images, again.num_objects, again.failed) == (6, 18, ())
+    assert "1 of 3 blocks are done; going on with the others." in said
+    assert sorted(store.names("images")) == sorted(store.names("objects")) == shards
+    assert store.read(f"images/{shards[0]}") == before[shards[0]]
+    assert table(store, "objects").groupby("image").size().eq(3).all()
+
+
+@pytest.mark.usefixtures("_here")
+def test_other_settings_or_images_leave_no_shard_of_before(request_: Request, output: str) -> None:
+    predict_on_many(asked(request_, output), say=quiet)
+    store = open_store(output)
+    first = store.names("images")
+    write_images(Path(request_.images), ["z.png"])
+    more = predict_on_many(asked(request_, output, resume=True), say=quiet)
+    assert more.num_images == 6
+    assert len(first & store.names("images")) == 3
+    predict_on_many(asked(request_, output, resume=True, settings=["instances.min_area=9"]), say=quiet)
+    assert not first & store.names("images")
+    assert len(store.names("images")) == len(store.names("objects")) == 4
+
+
+def test_a_block_that_is_done_is_not_done_again(request_: Request, tmp_path: Path) -> None:
+    begun = begin(request_, say=quiet)
+    paths = {"b": Path(request_.images, "b.png"), "c": Path(request_.images, "c.png")}
+    (block,) = cut_blocks(paths, size=2, fingerprint="f")
+    job = Job(request_, str(tmp_path / "out"), begun.made_with, threads=1)
+    first = predict_block(block, job, model_files(begun.opened))
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.*")}
+    second = predict_block(block, job, {})  # a model without files could not be loaded
+    assert (first.num_images, first.num_objects) == (second.num_images, second.num_objects) == (2, 6)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.*")} == times
+
+
+def test_names_of_shards_follow_from_images_and_model() -> None:
+    paths = {str(number): Path(f"/data/{number}.png") for number in range(5)}
+    blocks = cut_blocks(paths, size=2, fingerprint="f")
+    assert [len(block.images) for block in blocks] == [2, 2, 1]
+    more = cut_blocks({**paths, "5": Path("/data/5.png")}, size=2, fingerprint="f")
+    assert [one == other for one, other in zip(blocks, more, strict=True)] == [True, True, False]
+    assert not {block.shard for block in blocks} & {
+        block.shard for block in cut_blocks(paths, size=2, fingerprint="other")
+    }
+
+
+def test_tables_as_csv_and_urls_without_an_engine_are_refused_with_the_remedy(request_: Request) -> None:
+    with pytest.raises(ConfigError, match="leave csv out"):
+        predict_on_many(Request(request_.images, "m", formats=("csv",)), say=quiet)
+    with pytest.raises(ConfigError, match="Add --engine ray"):
+        predict(Request(request_.images, "m", output="s3://lab/out"), say=quiet)

@@ -1,0 +1,65 @@
+"""Of channels without names the one is taken that alone shows objects, and that is said; in doubt none is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from tests.stages.bright_model import bright_model, disc_image
+
+from nanonuclei.stages.predict.predict import predict
+from nanonuclei.stages.predict.request import Request
+
+DARK = np.full((80, 70), 12, np.uint8)
+DISCS = disc_image()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "in").mkdir()
+    return tmp_path / "in"
+
+
+def write(path: Path, *channels: np.ndarray) -> None:
+    tifffile.imwrite(path, np.stack(channels, axis=-1), photometric="minisblack", planarconfig="contig")
+
+
+def run(folder: Path, **asked: object) -> tuple[pd.DataFrame, list[str]]:
+    said: list[str] = []
+    output = folder.with_name("out")
+    model = f"{bright_model(folder.with_name('model'))}/"
+    predict(Request(str(folder), model, output=output, **asked), say=said.append)  # type: ignore[arg-type]
+    return pd.read_csv(output / "images.csv").set_index("image"), said
+
+
+def test_the_channel_that_alone_shows_objects_is_taken_and_said(folder: Path) -> None:
+    write(folder / "a.tif", DARK, DISCS)
+    rows, said = run(folder)
+    taken = "channel 1 of 2 (it alone shows nuclei; for another: --channel)"
+    assert (rows.loc["a", "num_objects"], rows.loc["a", "choice"]) == (3, taken)
+    assert f"Of a.tif, and others like it: {taken}." in said
+    assert not any("Warning: channels" in line for line in said)
+
+
+def test_a_choice_of_the_user_is_not_put_in_question(folder: Path) -> None:
+    write(folder / "a.tif", DARK, DISCS)
+    rows, _ = run(folder, channel=0)
+    assert (rows.loc["a", "num_objects"], rows.loc["a", "choice"]) == (0, "channel 0 of 2")
+
+
+@pytest.mark.parametrize("channels", [(DISCS, DISCS), (DARK, DARK)])
+def test_in_doubt_none_is_taken_and_the_channels_are_listed(folder: Path, channels: tuple[np.ndarray, ...]) -> None:
+    write(folder / "a.tif", *channels)
+    rows, _ = run(folder)
+    assert "holds 2 channels, and none is chosen: 0, 1. Name one" in rows.loc["a", "error"]
+
+
+def test_a_warning_tells_that_images_differ_in_the_channel_that_was_taken(folder: Path) -> None:
+    write(folder / "a.tif", DARK, DISCS)
+    write(folder / "b.tif", DISCS, DARK)
+    _, said = run(folder)
+    (warning,) = [line for line in said if "Warning: channels" in line]
+    assert "channel 0 in 1, channel 1 in 1 of them. Add --channel" in warning
