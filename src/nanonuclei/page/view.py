@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nanonuclei.data.files.axes import GREY, channel_index
+from nanonuclei.data.files.planes.channels import GREY, channel_index
 from nanonuclei.data.files.reading import Contents
 from nanonuclei.errors import DataError
 from nanonuclei.page.uploads import Upload
