@@ -61,6 +61,12 @@ MISTAKES = {
     "plots of nothing": ("plots --output drawn", "plots need the tables that the pipeline writes"),
     "format of a package": ("export --to onnx --output new.zip", "unknown format 'onnx'. Known: bioimageio."),
     "existing package": ("export --output pictures/a.zip", "a new file, but pictures/a.zip exists"),
+    "address of the page": ("page --port many", "port must be a whole number from 0 to 65535, got 'many'"),
+    "results to correct": ("correct nowhere --to fiji --output new", "nowhere"),
+    "program to correct in": ("correct pictures --to imagej --output new", "imagej"),
+    "model to fine-tune": ("finetune --model abcd1234", "abcd1234"),
+    "model to serve": ("serve --model abcd1234", "abcd1234"),
+    "whether to clean": ("clean --apply perhaps", "perhaps"),
     "missing images": ("label --images nowhere --output new", "but nowhere is not there"),
 }
 """What is wrong, to the words of a command line and a part of the message."""

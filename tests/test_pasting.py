@@ -19,6 +19,7 @@ from nanonuclei.invocation import ENTRY_POINTS, POSITIONAL, VARIABLE, WITHOUT_EN
 PACKAGE = ROOT / "src" / "nanonuclei"
 SAMPLES = {
     "allow_simulated": "true",
+    "apply": "true",
     "allow_different_splits": "true",
     "dataset": "dsb2018",
     "model": "nuclei",
@@ -36,7 +37,9 @@ SAMPLES = {
 """A value of each parameter; of the others, a word."""
 OPTIONS_OF = {
     "commands.py": ("promote", "ship"),
+    "stages/clean": ("clean",),
     "stages/compare": ("compare",),
+    "stages/export": ("export",),
     "stages/predict": ("predict",),
     "stages/settings.py": ("train", "explore", "tune", "compare"),
     "stages/shipped/register.py": ("promote",),

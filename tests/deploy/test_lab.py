@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 from tests.deploy.stack import DEPLOY, MissingProgramError, Stack, make_databases, stack
 
 from nanonuclei.stages.shipped import register
-from nanonuclei.tracking.lineage import trace
+from nanonuclei.tracking.origin.lineage import trace
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(900)]
 

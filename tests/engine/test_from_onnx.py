@@ -13,10 +13,10 @@ from tests.conftest import ROOT
 from nanonuclei.config.params import Scalar, load_experiment
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.engine.export import export_onnx, largest_difference, save_network
-from nanonuclei.engine.from_onnx import TOLERANCE, network_from_onnx
 from nanonuclei.engine.halved import halve_weights
+from nanonuclei.engine.stored.from_onnx import TOLERANCE, network_from_onnx
+from nanonuclei.engine.stored.warm_start import StartedFrom, trained_weights
 from nanonuclei.engine.train import fit
-from nanonuclei.engine.warm_start import StartedFrom, trained_weights
 from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.nuclei.config import NucleiExperiment

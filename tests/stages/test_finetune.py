@@ -31,7 +31,7 @@ from nanonuclei.stages.promote import promote
 from nanonuclei.stages.samples import training_samples
 from nanonuclei.stages.train import _better_of
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
-from nanonuclei.tracking.lineage import trace
+from nanonuclei.tracking.origin.lineage import trace
 from nanonuclei.tracking.registry import CHAMPION, at_alias
 from nanonuclei.tracking.runs import existing_run
 

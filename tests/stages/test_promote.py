@@ -263,4 +263,4 @@ def test_what_cannot_be_promoted_is_told() -> None:
 def test_command_line_wants_a_run_or_a_rollback(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["promote", "nuclei"], ["promote", "nuclei", "--run", "abc", "--rollback", "true"]):
         assert main(words) == 2
-        assert "needs --run RUN_ID" in capsys.readouterr().err
+        assert "needs -P run=RUN_ID" in capsys.readouterr().err

@@ -32,7 +32,7 @@ from nanonuclei.stages.shipped.adopt import adopt
 from nanonuclei.stages.shipped.register import promote_named
 from nanonuclei.stages.shipped.ship import ship
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
-from nanonuclei.tracking.lineage import trace
+from nanonuclei.tracking.origin.lineage import trace
 from nanonuclei.tracking.registry import CHAMPION, at_alias
 from nanonuclei.tracking.runs import existing_run
 

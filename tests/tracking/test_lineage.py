@@ -17,8 +17,8 @@ from nanonuclei.data.catalog import Catalog
 from nanonuclei.data.versions import dataset_md5
 from nanonuclei.errors import TrackingError
 from nanonuclei.tracking.facts import Facts, log_facts
-from nanonuclei.tracking.lineage import Lineage, describe, trace
-from nanonuclei.tracking.restoring import restore_commands
+from nanonuclei.tracking.origin.lineage import Lineage, describe, trace
+from nanonuclei.tracking.origin.restoring import restore_commands
 from nanonuclei.tracking.runs import git_tags, log_settings, stage_run
 
 

@@ -1,4 +1,4 @@
-"""What a stage knew when it ran: its run's `lineage/facts.json` and tags, which `tracking.lineage` checks."""
+"""What a stage knew when it ran: its run's `lineage/facts.json` and tags, which `tracking.origin.lineage` checks."""
 
 from __future__ import annotations
 

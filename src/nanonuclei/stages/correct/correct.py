@@ -20,6 +20,7 @@ from nanonuclei.data.files.listing import list_images
 from nanonuclei.data.files.reading import iter_image_file, read_values
 from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.imaging.instances import from_labels
+from nanonuclei.invocation import command
 from nanonuclei.report.exports.found import LINE, Found
 from nanonuclei.report.exports.labels import MOST
 from nanonuclei.stages.correct.programs import HOW, IMAGES, PROGRAMS, labelling_interface
@@ -203,6 +204,5 @@ def _readme(to: str, output: Path) -> str:
         f"Images to correct, the least certain first: {ORDER}, where uncertainty is 1 less the mean score of the "
         "objects of an image.\nThe folder predicted holds what the model found; it tells afterwards what was changed."
         f"\n\n{HOW[to]}\n\n"
-        f"Then: nanonuclei fetch mine --source {output.name}\n"
-        f"      or mlflow run . -e fetch -P dataset=mine -P source={output.name}\n"
+        f"Then: {command('fetch', dataset='mine', source=output.name)}\n"
     )

@@ -99,7 +99,7 @@ def _provenance(named: NamedModel, config: ExperimentConfig) -> Provenance | Non
     if not (is_uri(named.name) or is_run(named.name)):
         return None
     from nanonuclei.stages.shipped.made import data_of, scores_of, training_of
-    from nanonuclei.tracking.lineage import recorded_facts, run_of
+    from nanonuclei.tracking.origin.lineage import recorded_facts, run_of
 
     run_id = run_of(named.name)
     recorded = recorded_facts(run_id)

@@ -79,7 +79,7 @@ class Start:
 
     def begun(self, task: Task) -> Any:
         """Returns a task whose trainings begin with the model; imports Keras."""
-        from nanonuclei.engine.warm_start import StartedFrom, trained_weights
+        from nanonuclei.engine.stored.warm_start import StartedFrom, trained_weights
 
         return StartedFrom(task, trained_weights(task, self.file))
 

@@ -32,7 +32,7 @@ def lineage(reference: str, *, say: Callable[[str], None] = print) -> bool:
         say("\n".join(f"  {check.verdict:8} {check.subject:12} {check.detail}" for check in checks))
         holds = all(check.verdict != "broken" for check in checks)
     else:
-        from nanonuclei.tracking.lineage import describe, trace
+        from nanonuclei.tracking.origin.lineage import describe, trace
 
         traced = trace(reference)
         say(describe(traced))

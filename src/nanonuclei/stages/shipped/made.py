@@ -18,8 +18,8 @@ from nanonuclei.serving.shipped.provenance import DataMade, Score, Training, fil
 from nanonuclei.stages.places import LOCK
 from nanonuclei.stages.shipped.adopt import ELSEWHERE
 from nanonuclei.tasks import dataset_type
-from nanonuclei.tracking.lineage import Recorded
 from nanonuclei.tracking.metrics import steps_logged
+from nanonuclei.tracking.origin.lineage import Recorded
 from nanonuclei.tracking.runs import existing_run
 
 SCORES = "evaluation/test_metrics.csv"

@@ -29,7 +29,7 @@ from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.shipped.made import data_of, scores_of, training_of
 from nanonuclei.stages.shipped.small_images import small_images
 from nanonuclei.tasks import create_task
-from nanonuclei.tracking.lineage import recorded_facts, run_of
+from nanonuclei.tracking.origin.lineage import recorded_facts, run_of
 from nanonuclei.tracking.runs import existing_run
 from nanonuclei.writing import being_made
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.engine.export import load_network
-from nanonuclei.engine.from_onnx import network_from_onnx
+from nanonuclei.engine.stored.from_onnx import network_from_onnx
 from nanonuclei.errors import ConfigError
 from nanonuclei.models.phases import Phase, phases
 from nanonuclei.tasks.base import Task
@@ -74,7 +74,7 @@ def trained_weights(task: Task, file: Path) -> list[NDArray[np.float32]]:
 
     Raises:
         ConfigError: They are of another network.
-        TrackingError: A network in ONNX form cannot be read back, see `engine.from_onnx`.
+        TrackingError: A network in ONNX form cannot be read back, see `engine.stored.from_onnx`.
     """
     model = load_network(file) if file.suffix == KERAS else network_from_onnx(task, file)
     weights: list[NDArray[np.float32]] = model.get_weights()

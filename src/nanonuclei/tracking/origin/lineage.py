@@ -25,8 +25,8 @@ from nanonuclei.data.versions import cache_folder, content_md5, dataset_in_cache
 from nanonuclei.errors import DataError, TrackingError
 from nanonuclei.tracking.database import FAILING, not_answering
 from nanonuclei.tracking.facts import FACTS, TAG, model_md5
-from nanonuclei.tracking.parents import compare_parent
-from nanonuclei.tracking.restoring import restore_commands
+from nanonuclei.tracking.origin.parents import compare_parent
+from nanonuclei.tracking.origin.restoring import restore_commands
 from nanonuclei.tracking.runs import existing_run, first_line
 
 Verdict = Literal["holds", "broken", "unknown"]
@@ -57,7 +57,7 @@ class Lineage:
     Attributes:
         chain: What each run recorded.
         checks: In the order of the chain.
-        restore: Commands that bring code and data back to that state, see `tracking.restoring`.
+        restore: Commands that bring code and data back to that state, see `tracking.origin.restoring`.
     """
 
     chain: tuple[Recorded, ...]

@@ -1,0 +1,1 @@
+"""Weights of stored models, with which a training begins."""

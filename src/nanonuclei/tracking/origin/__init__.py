@@ -1,0 +1,1 @@
+"""Where runs come from: data, code, parents, and how to bring their state back."""
