@@ -65,7 +65,7 @@ MISTAKES = {
     "results to correct": ("correct nowhere --to fiji --output new", "nowhere"),
     "program to correct in": ("correct pictures --to imagej --output new", "imagej"),
     "model to fine-tune": ("finetune --model abcd1234", "abcd1234"),
-    "model to serve": ("serve --model abcd1234", "abcd1234"),
+    "model to serve": ("serve --model abcd1234", "there are no runs here"),
     "whether to clean": ("clean --apply perhaps", "perhaps"),
     "missing images": ("label --images nowhere --output new", "but nowhere is not there"),
 }
