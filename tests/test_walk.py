@@ -28,6 +28,9 @@ VALUES = {"FOLDER": "my_images", "NEW": "counts", "RUN_ID": "0" * 32, "RUN": "0"
 """What a user puts in the place of a word of the pages."""
 NOT_RUN = {
     r" -e test\b": "it is what runs this test",
+    r"\b(page|serve)\b": "it answers until it is stopped; tests/page and tests/serving/live start it",
+    r"\b(correct|finetune)\b|fetch mine|dataset=mine": "tests/stages/test_finetune.py goes through the loop",
+    r"\b(export|clean)\b": "tests/stages/export and tests/stages/test_clean.py run it",
     r" -e fetch ": "it needs a network; tests/tasks/nuclei/sources walks it over a local server",
     r" -P resume=": "tests/test_project.py kills and resumes a training",
     r"recipes=": "it trains six networks; the comparison of runs is walked instead",
