@@ -68,8 +68,8 @@ def network_from_onnx(task: Task, path: Path) -> keras.Model:
     """
     model = task.build_network()
     found = _Graph(onnx.load(path).graph, path)
-    folded = {_producer(layer): layer for layer in _all_layers(model) if isinstance(layer, layers.BatchNormalization)}
-    for layer in _all_layers(model):
+    folded = {_producer(layer): layer for layer in all_layers(model) if isinstance(layer, layers.BatchNormalization)}
+    for layer in all_layers(model):
         if isinstance(layer, layers.BatchNormalization | layers.Normalization) or not layer.weights:
             continue  # set with its convolution; a constant of the network
         if not isinstance(layer, layers.Conv2D | layers.Conv2DTranspose | layers.DepthwiseConv2D):
@@ -183,10 +183,11 @@ def _set_named(layer: keras.Layer, values: Mapping[str, Floats]) -> None:
     layer.set_weights([values[weight.name].reshape(weight.shape) for weight in layer.weights])
 
 
-def _all_layers(model: keras.Model) -> Iterator[keras.Layer]:
+def all_layers(model: keras.Model) -> Iterator[keras.Layer]:
+    """Yields the layers of a network, those of networks within it in place of these."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            yield from _all_layers(layer)
+            yield from all_layers(layer)
         else:
             yield layer
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.engine.export import load_network
-from nanonuclei.engine.stored.from_onnx import network_from_onnx
+from nanonuclei.engine.stored.from_onnx import all_layers, network_from_onnx
 from nanonuclei.errors import ConfigError
 from nanonuclei.models.phases import Phase, phases
 from nanonuclei.tasks.base import Task
@@ -60,7 +60,7 @@ class StartedFrom:
     def compile_for(self, model: keras.Model, phase: Phase) -> None:
         """Compiles as the task does, and freezes batch normalisation."""
         self._task.compile_for(model, phase)
-        for layer in _all_layers(model):
+        for layer in all_layers(model):
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.trainable = False
 
@@ -86,11 +86,3 @@ def trained_weights(task: Task, file: Path) -> list[NDArray[np.float32]]:
             "settings network, target and loss of that model"
         )
     return weights
-
-
-def _all_layers(model: keras.Model) -> Iterator[keras.Layer]:
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _all_layers(layer)
-        else:
-            yield layer
