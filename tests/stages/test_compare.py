@@ -13,7 +13,7 @@ from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
 from nanonuclei.cli import _parser, main
-from nanonuclei.commands import choices_of
+from nanonuclei.commands.options import choices_of
 from nanonuclei.config.params import flatten, load_experiment, to_yaml, with_settings
 from nanonuclei.config.recipes import recipe_path
 from nanonuclei.errors import ConfigError, NanonucleiError, TrackingError
