@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.databases import own_database
 
 from nanonuclei.config.params import Scalar, load_experiment
 from nanonuclei.config.pixels import NetworkConfig
@@ -362,15 +363,10 @@ def spread_scores(model: Any, side: int, *, by: float = 1.0) -> None:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with the parameters and recipes of the project and a database of its own, as the current one."""
-    import mlflow
-
     folder = tmp_path / "project"
     folder.mkdir()
     for name in ("params.yaml", "requirements.txt", "recipes"):
         (folder / name).symlink_to(ROOT / name)
     monkeypatch.chdir(folder)
-    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
-    yield folder
-    while mlflow.active_run():
-        mlflow.end_run()
-    mlflow.set_tracking_uri(None)
+    with own_database(folder):
+        yield folder

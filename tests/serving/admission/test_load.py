@@ -21,6 +21,7 @@ import psutil
 import pytest
 from tests.conftest import ROOT
 from tests.data.files.synthetic import tiff
+from tests.databases import own_database
 
 from nanonuclei.config.params import to_yaml
 from nanonuclei.data.files.reading import read_single
@@ -74,13 +75,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     opened = open_model(str(SHOWN), missing_from=ROOT / "params.yaml")
     files = Path(shutil.copytree(SHOWN, folder / "files"))
     (files / CONFIG).write_text(to_yaml(opened.config), encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, own_database(folder):
         patch.chdir(folder)
-        mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
         with mlflow.start_run():
             uri = log_files(files, opened.config)
         model = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder / "model")))
-        mlflow.set_tracking_uri(None)
     with served(model, folder=folder, settings={"NANONUCLEI_MEMORY": str(MEMORY)}) as running:
         yield running
 

@@ -19,6 +19,7 @@ import pytest
 import uvicorn
 from mlflow.pyfunc import scoring_server
 from mlflow.tracking import MlflowClient
+from tests.databases import own_database
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.serving.live.app import LiveApp
@@ -65,11 +66,10 @@ def lab(
 ) -> Iterator[Lab]:
     """Versions 1 and 2 are the same model; version 3 has a network that is none."""
     folder = tmp_path_factory.mktemp("lab")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, own_database(folder):
         patch.chdir(folder)
         for name in ("invocations", "_async_catch_mlflow_exception"):  # what a model changes in MLflow's server
             patch.setattr(scoring_server, name, getattr(scoring_server, name))
-        mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
         with mlflow.start_run():
             uri = log_model(bright_network, served_config, folder=folder / "work")
         broken = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder / "broken")))
@@ -94,7 +94,6 @@ def lab(
         follower.stop()
         server.should_exit = True
         thread.join()
-        mlflow.set_tracking_uri(None)
     shutil.rmtree(folder, ignore_errors=True)
 
 
