@@ -11,28 +11,37 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from tests.databases import own_database
+from tests.databases import own_database, put_database
+from tests.drawn import disc_catalog, disc_labels, disc_sample, draw_sample, tube_catalog, tube_ref, tube_sample
 
 from nanonuclei.config.params import Scalar, load_experiment
 from nanonuclei.config.pixels import NetworkConfig
-from nanonuclei.data.catalog import (
-    Catalog,
-    Sample,
-    SampleRef,
-    content_fingerprint,
-    image_path,
-    labels_path,
-    sample_digest,
-    save_catalog,
-    write_sample,
-)
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
-from nanonuclei.tasks.nanotubes.lines.line import Line, resample
-from nanonuclei.tasks.nanotubes.sources.samples import TubeSample, TubeTruth, write_tube_sample
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
 ROOT = Path(__file__).parents[1]
+DRAWN = (disc_catalog, disc_labels, disc_sample, draw_sample, tube_catalog, tube_ref, tube_sample)
+"""Fixtures of all tests, and what tests import from here."""
+LONGEST = (
+    "deploy/test_lab.py",
+    "test_pipeline.py",
+    "test_project.py",
+    "test_walk.py",
+    "serving/test_server.py",
+    "tasks/test_discs.py",
+    "test_install.py",
+    "serving/live/test_live_server.py",
+    "stages/many/test_cluster.py",
+)
+"""Files whose tests take longest, longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts files with slow tests first: what is left when one processor has nothing to do any more is short then."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    place = {ROOT / "tests" / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (place.get(item.path, len(LONGEST)), item.path not in slow))
+
 
 TINY: dict[str, Scalar] = {
     "network.depth": 1,
@@ -146,33 +155,9 @@ def small_encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return path
 
 
-def disc_labels(shape: tuple[int, int], discs: list[tuple[float, float, float]]) -> NDArray[np.uint16]:
-    """Draws discs (y, x, radius), labelled in order."""
-    y, x = np.mgrid[: shape[0], : shape[1]]
-    labels = np.zeros(shape, np.uint16)
-    for number, (cy, cx, radius) in enumerate(discs, start=1):
-        labels[(y - cy) ** 2 + (x - cx) ** 2 <= radius**2] = number
-    return labels
-
-
-def disc_sample(sample_id: str, *, seed: int, shape: tuple[int, int] = (48, 48)) -> Sample:
-    """Draws bright discs on a dark, noisy ground."""
-    rng = np.random.default_rng(seed)
-    discs = [(rng.uniform(6, shape[0] - 6), rng.uniform(6, shape[1] - 6), rng.uniform(3, 6)) for _ in range(5)]
-    labels = disc_labels(shape, discs)
-    image = np.where(labels > 0, 160, 30) + rng.normal(0, 6, shape)
-    return Sample(sample_id, np.clip(image, 0, 255).astype(np.uint8), labels)
-
-
-@pytest.fixture(scope="session")
-def draw_sample() -> Callable[..., Sample]:
-    """Returns `disc_sample`."""
-    return disc_sample
-
-
 @pytest.fixture(scope="session")
 def copy_project() -> Callable[[Path], Path]:
-    """Copies the project's files into a folder, without data, runs or a database, and returns that folder."""
+    """Copies the project's files into a folder, without data and runs, with an empty database; returns that folder."""
 
     def copy(folder: Path) -> Path:
         listed = subprocess.run(
@@ -188,90 +173,15 @@ def copy_project() -> Callable[[Path], Path]:
             if (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
+        for compiled in (ROOT / "src").rglob("*.pyc"):  # or the first command of each copy compiles all of it again
+            place = folder / compiled.relative_to(ROOT)
+            if place.parents[1].is_dir():
+                place.parent.mkdir(exist_ok=True)
+                shutil.copy2(compiled, place)
+        put_database(folder)
         return folder
 
     return copy
-
-
-@pytest.fixture
-def disc_catalog(tmp_path: Path) -> Catalog:
-    """Twelve drawn images on disk: 6 train, 2 val, 4 test, two modalities."""
-    folder = tmp_path / "prepared"
-    refs = []
-    for number in range(12):
-        sample = disc_sample(f"disc{number:02}", seed=number, shape=(48, 40 + 4 * (number % 3)))
-        write_sample(folder, sample)
-        split = "train" if number < 6 else "val" if number < 8 else "test"
-        refs.append(
-            SampleRef(
-                sample_id=sample.sample_id,
-                image_path=image_path(folder, sample.sample_id),
-                labels_path=labels_path(folder, sample.sample_id),
-                height=sample.image.shape[0],
-                width=sample.image.shape[1],
-                modality="stained" if number % 4 == 3 else "fluorescence",
-                num_objects=len(np.unique(sample.labels)) - 1,
-                field=number,
-                split=split,  # type: ignore[arg-type]
-                digest=sample_digest(sample.image, sample.labels),
-            )
-        )
-    catalog = Catalog("discs", content_fingerprint((ref.sample_id, ref.digest) for ref in refs), tuple(refs))
-    save_catalog(catalog, folder)
-    return catalog
-
-
-def tube_sample(sample_id: str, *, seed: int, kind: str = "mask") -> TubeSample:
-    """Draws two cells on 96 x 128 px, joined by a horizontal nanotube in the upper half; odd seeds have none."""
-    rng = np.random.default_rng(seed)
-    cells = disc_labels((96, 128), [(24, 14, 10), (24, 114, 10)])
-    row, labels = 24, np.zeros(cells.shape, np.uint16)
-    grey = rng.normal(30.0, 3.0, cells.shape)
-    if seed % 2 == 0:
-        labels[row - 1 : row + 2, 25:104] = 1
-        grey += 60.0 * (labels > 0)
-    grey[cells > 0] = 180.0
-    lines = (Line(resample(np.array([[row, 24.5], [row, 103.5]], np.float32)), 3.0),) * (seed % 2 == 0)
-    truth = TubeTruth(
-        kind=kind,  # type: ignore[arg-type]
-        labels=labels,
-        lines=lines if kind == "mask" else (),
-        joins=((1, 2),) * len(lines) if kind == "mask" else (),
-        pixel_size=0.5,
-        num_cells=2,
-        boxes=np.array([[row - 2, 24, row + 3, 105]] * (seed % 2 == 0 and kind == "boxes"), np.float32).reshape(-1, 4),
-    )
-    return TubeSample(sample_id, np.clip(grey, 0, 255).astype(np.uint8), truth, sample_id, cells=cells)
-
-
-def tube_ref(folder: Path, sample: TubeSample, split: str) -> SampleRef:
-    """Writes a sample and returns its row of a catalog."""
-    write_tube_sample(folder, sample)
-    return SampleRef(
-        sample_id=sample.sample_id,
-        image_path=image_path(folder, sample.sample_id),
-        labels_path=labels_path(folder, sample.sample_id),
-        height=sample.image.shape[0],
-        width=sample.image.shape[1],
-        modality="fluorescence",
-        num_objects=int(sample.truth.labels.max()),
-        field=int(sample.sample_id[-2:]),
-        split=split,  # type: ignore[arg-type]
-        digest=sample.digest(),
-    )
-
-
-@pytest.fixture
-def tube_catalog(tmp_path: Path) -> Catalog:
-    """Eight drawn images on disk, 4 train, 2 val, 2 test; every other one shows a nanotube."""
-    folder = tmp_path / "tubes"
-    refs = tuple(
-        tube_ref(
-            folder, tube_sample(f"tube{seed:02}", seed=seed), "train" if seed < 4 else "val" if seed < 6 else "test"
-        )
-        for seed in range(8)
-    )
-    return Catalog("tubes", content_fingerprint((ref.sample_id, ref.digest) for ref in refs), refs)
 
 
 @pytest.fixture(scope="session")

@@ -75,6 +75,7 @@ def wait_for(clone: Path, condition: Callable[[], bool], *, seconds: float = 180
 
 
 def test_main_job_runs_from_nothing_and_its_model_loads_in_an_empty_folder(clone: Path, tmp_path: Path) -> None:
+    (clone / "mlflow.db").unlink()  # it makes its own
     done = mlflow_run(clone, "train", f"set={TINY}")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("No dataset in data/: using simulated nuclei") == 1

@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.stages.bright_model import bright_model, write_images
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 NAMES = [f"A{number % 5}/s{number:03}.png" for number in range(120)]
 STORED = NAMES[:8]
@@ -63,7 +63,7 @@ def test_a_node_is_killed_and_nothing_is_lost_or_there_twice(tmp_path: Path, sto
         env={**os.environ, **where, "PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=580,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
