@@ -35,18 +35,16 @@ def main(options: list[str]) -> int:
         # The tests of a file share fixtures; files with slow tests come first, see tests/conftest.py.
         parallel = ["--numprocesses", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
         tests = {"tests": [*pytest, "-m", "not alone", *parallel]}
-        alone = [
-            str(path) for path in sorted(ROOT.glob("tests/**/test_*.py")) if "pytest.mark.alone" in path.read_text()
-        ]
-        tests["tests that run alone"] = [*pytest, "-m", "alone", *alone]
+        files = [path for path in sorted(ROOT.glob("tests/**/test_*.py")) if "mark.alone" in path.read_text("utf-8")]
+        tests["tests that run alone"] = [*pytest, "-m", "alone", *map(str, files)]
     kept = {name: value for name, value in os.environ.items() if name not in RUN_OF_CALLER}
     environment = {**kept, "PYTHONPATH": "src", "TF_CPP_MIN_LOG_LEVEL": "2"}
     failed = []
     with ThreadPoolExecutor(2) as threads:
 
         def quietly(command: list[str]) -> subprocess.CompletedProcess[str]:
-            words = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "check": False}
-            return subprocess.run(command, cwd=ROOT, env=environment, **words)
+            told = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+            return subprocess.run(command, cwd=ROOT, env=environment, check=False, **told)
 
         for name, done in zip(checks, threads.map(quietly, checks.values()), strict=True):
             print(f"== {name}\n{done.stdout or ''}", end="", flush=True)

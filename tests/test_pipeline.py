@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from tests.clones import environment, runs
+from tests.clones import Commands, environment, runs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -38,23 +38,23 @@ SETTINGS = {
     "evaluate.num_panels": 1,
 }
 STAGES = ("prepare@nuclei", "train@nuclei", "evaluate@nuclei")
+OPEN: dict[Path, Commands] = {}
+"""What runs commands, by the folder in which it does."""
 
 
-def call(folder: Path, *words: str, wanted: int | None = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", *words] if words[0] != "git" else list(words),
-        cwd=folder,
-        env=environment(folder),
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-    assert wanted is None or done.returncode == wanted, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done.stdout + done.stderr
+def call(folder: Path, *words: str, wanted: int = 0) -> str:
+    """Runs a command to its end; returns what it printed."""
+    if words[0] == "git":
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+        code, said = done.returncode, done.stdout + done.stderr
+    else:
+        code, said = OPEN[folder].run(*words)
+    assert code == wanted, f"{words}: {code}\n{said}"
+    return said
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen[bytes]:
+    """Starts a command in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", *words],
         cwd=folder,
@@ -112,11 +112,12 @@ def outdated(folder: Path) -> set[str]:
 @pytest.fixture(scope="module")
 def pipeline(
     tmp_path_factory: pytest.TempPathFactory, copy_project: Callable[[Path], Path], draw_sample: Callable[..., Any]
-) -> Path:
+) -> Iterator[Path]:
     """A clone with data, in which the pipeline ran once."""
     folder = copy_project(tmp_path_factory.mktemp("pipeline") / "clone")
     shutil.rmtree(folder / "build", ignore_errors=True)
     (folder / "dvc.lock").unlink(missing_ok=True)
+    OPEN[folder] = Commands(folder)
     write_dataset(folder / "data" / "dsb2018" / "stage1_train.zip", draw_sample)
     set_parameters(folder, SETTINGS)
     call(folder, "git", "init", "--quiet")
@@ -124,7 +125,8 @@ def pipeline(
     commit(folder, "small")
     call(folder, "mlflow", "run", ".", "--env-manager", "local", "--experiment-name", "nuclei")
     commit(folder, "reproduced")
-    return folder
+    yield folder
+    OPEN.pop(folder).close()
 
 
 @pytest.fixture
@@ -237,7 +239,7 @@ def test_a_changed_setting_makes_only_its_stages_outdated(
 def test_a_second_run_restores_everything_from_the_cache(pipeline: Path) -> None:
     before = set(runs(pipeline))
     shutil.rmtree(pipeline / "build")
-    text = call(pipeline, "mlflow", "run", ".", "--env-manager", "local", "--experiment-name", "nuclei")
+    text = call(pipeline, "nanonuclei", "repro")
     found = runs(pipeline)
     (parent,) = set(found) - before
     assert "Epoch" not in text
