@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from tests.databases import own_database, put_database
 from tests.drawn import disc_catalog, disc_labels, disc_sample, draw_sample, tube_catalog, tube_ref, tube_sample
+from tests.networks import bright_network, exported_once, spread_classifier, spread_scores
 
 from nanonuclei.config.params import Scalar, load_experiment
 from nanonuclei.config.pixels import NetworkConfig
@@ -21,6 +22,7 @@ from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
 ROOT = Path(__file__).parents[1]
 DRAWN = (disc_catalog, disc_labels, disc_sample, draw_sample, tube_catalog, tube_ref, tube_sample)
+NETWORKS = (bright_network, exported_once, spread_classifier, spread_scores)
 """Fixtures of all tests, and what tests import from here."""
 LONGEST = (
     "deploy/test_lab.py",
@@ -212,62 +214,12 @@ def score_map_of(task: Any, network: Any, image: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def bright_network(served_config: NucleiExperiment) -> object:
-    """The smallest network of a config, with weights under which bright pixels score high."""
-    import keras
-
-    from nanonuclei.tasks import create_task
-
-    keras.utils.set_random_seed(3)
-    model = create_task(served_config).build_network()
-    score = model.get_layer("score")
-    kernel, bias = score.get_weights()
-    images = np.random.default_rng(0).random((8, 4, 4, 1), np.float32).repeat(8, 1).repeat(8, 2).repeat(3, 3)
-    features = keras.Model(model.input, score.input).predict_on_batch(images)
-    flat, wanted = features.reshape(-1, features.shape[-1]), 8 * (images[..., 0].ravel() - 0.5)
-    solved = np.linalg.lstsq(np.c_[flat, np.ones(len(flat))], wanted, rcond=None)[0]
-    score.set_weights([solved[:-1].reshape(kernel.shape), solved[-1:].reshape(bias.shape)])
-    return model
-
-
-@pytest.fixture(scope="session")
 def served_tubes_config() -> NanotubeExperiment:
     """Every window is positive, and every line that meets a cell a candidate; its score still is the network's."""
     settings = {"tubes.window_threshold": 0.0, "tubes.min_score": 0.0, "tubes.joins": "cell"}
     config = load_experiment("nanotubes", path=ROOT / "params.yaml", settings={**TINY_TUBES, **settings})
     assert isinstance(config, NanotubeExperiment)
     return config
-
-
-@pytest.fixture(scope="session")
-def spread_classifier(served_tubes_config: NanotubeExperiment) -> object:
-    """A small classifier of windows with random weights, whose scores differ and are far from 0 and 1."""
-    import keras
-
-    from nanonuclei.tasks import create_task
-
-    keras.utils.set_random_seed(3)
-    model = create_task(served_tubes_config).build_network()
-    spread_scores(model, create_task(served_tubes_config).geometry.patch, by=1 / 8)
-    return model
-
-
-def spread_scores(model: Any, side: int, *, by: float = 1.0) -> None:
-    """Gives the last layer of a classifier of windows weights under which random windows differ.
-
-    Args:
-        model: The classifier.
-        side: Side of a window with its margins, px.
-        by: Standard deviation of the logits.
-    """
-    import keras
-
-    rng, score = np.random.default_rng(9), model.get_layer("score")
-    patches = rng.random((16, side, side, 3), np.float32)
-    features = keras.Model(model.input, score.input).predict_on_batch(patches).reshape(16, -1)
-    weights = rng.normal(size=(features.shape[1], 1)).astype(np.float32)
-    weights *= by / (features @ weights).std()
-    score.set_weights([weights.reshape(score.kernel.shape), -(features @ weights).mean(axis=0)])
 
 
 @pytest.fixture

@@ -44,7 +44,9 @@ def add_to(stages: Stages) -> None:
     promote = stages.add_parser("promote", help="make the model of a run champion, if it passes the gate")
     promote.add_argument("task", help=" | ".join(task_names()))
     promote.add_argument("--run", dest="run_id", type=given, metavar="RUN_ID", help="run that logged the model")
-    promote.add_argument("--model", type=given, metavar="NAME", help=f"a model that comes along, such as {DEFAULT_TASK}")
+    promote.add_argument(
+        "--model", type=given, metavar="NAME", help=f"a model that comes along, such as {DEFAULT_TASK}"
+    )
     switch(promote, "--allow-simulated", "let a model pass that was trained on no real images")
     switch(promote, "--rollback", "give the alias back to the champion before")
     promote.set_defaults(run=run_promote)
