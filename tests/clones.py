@@ -20,6 +20,7 @@ def environment(clone: Path, **more: str) -> dict[str, str]:
 
 COMMANDS = """
 import json, os, sys, traceback
+sys.path.insert(0, "src")
 def run(words):
     if words[0] == "nanonuclei":
         from nanonuclei.cli import main
@@ -53,15 +54,16 @@ class Commands:
 
     Args:
         clone: Where they run.
+        more: Variables of theirs.
     """
 
-    def __init__(self, clone: Path) -> None:
+    def __init__(self, clone: Path, **more: str) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self._number = 0
         self._process = subprocess.Popen(
             [sys.executable, "-c", COMMANDS],
             cwd=clone,
-            env=environment(clone),
+            env=environment(clone, **more),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
