@@ -123,7 +123,7 @@ def test_page_of_a_folder_answers_and_deletes_what_was_dropped_when_it_ends(tmp_
             assert client.objects(client.upload(disc_image())["id"]).json()["count"] == 3
             assert len(list((tmp_path / "temporary").glob("nanonuclei-page-*/*"))) == 1
             process.send_signal(sign)
-            assert process.wait(20) == 0
+            assert process.wait(120) == 0
             assert process.stdout.read().strip() == "The page is closed."
         finally:
             process.kill()

@@ -102,7 +102,7 @@ def wait_for(lab: Lab, number: str) -> float:
     """Seconds until a version answers."""
     started = time.monotonic()
     while lab.health()["version"] != number:
-        assert time.monotonic() < started + 60
+        assert time.monotonic() < started + 240
         time.sleep(0.02)
     return time.monotonic() - started
 
@@ -151,7 +151,7 @@ def test_broken_version_leaves_the_old_one_and_is_told(
     lab.move("3")
     started = time.monotonic()
     while not lab.health()["trouble"]:
-        assert time.monotonic() < started + 60
+        assert time.monotonic() < started + 240
         time.sleep(0.05)
     assert lab.health()["trouble"].startswith(f"version 3 of {NAME} cannot serve: ")
     assert lab.ask(request_body([golden]))[1] == f"{NAME}/{before}"
