@@ -116,20 +116,6 @@ def test_a_second_run_restores_everything_from_the_cache(pipeline: Path) -> None
     assert call(pipeline, "git", "status", "--porcelain") == ""
 
 
-def test_a_remote_brings_back_what_was_wiped(pipeline: Path, tmp_path: Path) -> None:
-    archive = pipeline / "data" / "dsb2018" / "stage1_train.zip"
-    content = archive.read_bytes()
-    call(pipeline, "dvc", "remote", "add", "--local", "--default", "lab", str(tmp_path / "remote"))
-    call(pipeline, "dvc", "push")
-    for name in ("data", "build", ".dvc/cache"):
-        shutil.rmtree(pipeline / name)
-    call(pipeline, "git", "checkout", "--", "build")
-    call(pipeline, "dvc", "pull", "--allow-missing")
-    assert archive.read_bytes() == content
-    assert outdated(pipeline) == set()
-    call(pipeline, "nanonuclei", "lineage", report(pipeline, "evaluate")["run_id"])
-
-
 def test_changed_and_missing_data_get_one_line(pipeline: Path) -> None:
     archive = pipeline / "data" / "dsb2018" / "stage1_train.zip"
     content = archive.read_bytes()
@@ -191,6 +177,21 @@ def test_conflict_markers_in_the_lock_get_one_line(pipeline: Path) -> None:
         assert text.count("Error: dvc.lock must not hold conflict markers") == 1
     finally:
         (pipeline / "dvc.lock").write_text(kept)
+
+
+def test_a_remote_brings_back_what_was_wiped(pipeline: Path, tmp_path: Path) -> None:
+    """After the tests that take results from the cache of runs, which no remote holds."""
+    archive = pipeline / "data" / "dsb2018" / "stage1_train.zip"
+    content = archive.read_bytes()
+    call(pipeline, "dvc", "remote", "add", "--local", "--default", "lab", str(tmp_path / "remote"))
+    call(pipeline, "dvc", "push")
+    for name in ("data", "build", ".dvc/cache"):
+        shutil.rmtree(pipeline / name)
+    call(pipeline, "git", "checkout", "--", "build")
+    call(pipeline, "dvc", "pull", "--allow-missing")
+    assert archive.read_bytes() == content
+    assert outdated(pipeline) == set()
+    call(pipeline, "nanonuclei", "lineage", report(pipeline, "evaluate")["run_id"])
 
 
 def test_a_remote_on_s3_brings_back_what_was_wiped(pipeline: Path) -> None:
