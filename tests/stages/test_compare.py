@@ -21,10 +21,9 @@ from nanonuclei.stages.compare.runs import read_run
 from nanonuclei.stages.places import run_folder
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.settings import Choices, resolve
-from nanonuclei.stages.train import run_name
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tasks.nuclei.score import THRESHOLDS
-from nanonuclei.tracking.runs import PARENT, log_settings
+from nanonuclei.tracking.runs import PARENT, log_settings, run_name
 
 pytestmark = pytest.mark.usefixtures("project")
 

@@ -28,12 +28,11 @@ from nanonuclei.stages.predict.predict import predict
 from nanonuclei.stages.predict.request import Request
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.settings import Choices, resolve
-from nanonuclei.stages.train import run_name
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
 from nanonuclei.tasks.nanotubes.reader import NanotubeReader
 from nanonuclei.tasks.values import IDENTITY
-from nanonuclei.tracking.runs import PARENT, log_settings
+from nanonuclei.tracking.runs import PARENT, log_settings, run_name
 
 SIMULATED = {"num_images": 12, "size": 128, "cell_radius": 12.0, "coverage": 0.4, "tubes_per_cell": 1.0, "tile": 0}
 SETTINGS = {**TINY_TUBES, **{f"data.simulated.{name}": value for name, value in SIMULATED.items()}}

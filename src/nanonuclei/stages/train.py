@@ -22,7 +22,7 @@ from nanonuclei.engine.networks import for_inference
 from nanonuclei.engine.train import FitResult, fit
 from nanonuclei.errors import TrackingError
 from nanonuclei.invocation import command
-from nanonuclei.serving.folder import NETWORK, stored_task
+from nanonuclei.serving.folder import CONFIG, NETWORK, stored_task
 from nanonuclei.serving.live.likeness import measure_samples, write_likeness
 from nanonuclei.serving.store import MODEL_FILES, log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
@@ -36,14 +36,21 @@ from nanonuclei.tasks.base import Task
 from nanonuclei.tracking.database import ui_command, ui_link
 from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.metrics import MetricSender, steps_logged
-from nanonuclei.tracking.runs import DatasetInput, existing_run, identity_tags, log_datasets, log_settings, stage_run
+from nanonuclei.tracking.runs import (
+    DatasetInput,
+    existing_run,
+    identity_tags,
+    log_datasets,
+    log_settings,
+    run_name,
+    stage_run,
+)
 from nanonuclei.tracking.views import View, share_view
 from nanonuclei.writing import write_text
 
 if TYPE_CHECKING:
     import keras
 
-CONFIG = "config.yaml"
 LOCKED = "lock"
 FINISHED = "finished"
 """Tag of a run whose training, scores and model are complete."""
@@ -158,11 +165,6 @@ def write_seen(catalog: Catalog, config: ExperimentConfig, folder: Path) -> None
     """Writes into a model's folder what the images of its training look like, for a server to compare others with."""
     samples = (*training_samples(catalog, config), *validation_samples(catalog, config))
     write_likeness(measure_samples(samples, dataset=config.data.dataset), folder)
-
-
-def run_name(config: ExperimentConfig, recipe: str = "") -> str:
-    """Returns what the run of a training is called; recipe and seed come first, as interfaces cut long names off."""
-    return " ".join(filter(None, ("train", recipe, f"seed {config.seed}", config.task, config.data.dataset)))
 
 
 @contextlib.contextmanager

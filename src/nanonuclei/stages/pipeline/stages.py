@@ -26,13 +26,14 @@ from nanonuclei.engine.export import load_network, save_network
 from nanonuclei.engine.networks import for_inference
 from nanonuclei.errors import DataError
 from nanonuclei.invocation import command
+from nanonuclei.serving.folder import CONFIG
 from nanonuclei.serving.store import MODEL_FILES, log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
 from nanonuclei.stages.open_settings import decided_on_validation
 from nanonuclei.stages.places import DATA, PARAMS, Build, run_folder
 from nanonuclei.stages.prepare import prepare
 from nanonuclei.stages.samples import keep_look
-from nanonuclei.stages.train import CONFIG, alone, log_inputs, log_network, run_fit, write_seen
+from nanonuclei.stages.train import alone, log_inputs, log_network, run_fit, write_seen
 from nanonuclei.tasks import create_dataset, create_task, dataset_type
 from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.dataset import SIMULATED
