@@ -41,7 +41,9 @@ def test_read_out_in_one_file_needs_nothing_of_this_package_and_finds_the_same(
     image = small_images(opened.config)["simulated-1"]
     scores = next(iter(reader.score_maps(opened.network, [reader.network_input(image)])))
     ours = reader.instances(scores, (image.shape[0], image.shape[1]))
-    maps = np.stack([channel_of(scores, channel) for channel in described.output.channels], axis=-1)
+    maps = np.stack(
+        [channel_of(scores, reader.network_input(image), channel) for channel in described.output.channels], axis=-1
+    )
     np.save(tmp_path / "maps.npy", maps[None])
     (tmp_path / "read_out.py").write_text(one_file(operator), encoding="utf-8")
     code = (
