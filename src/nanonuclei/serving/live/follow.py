@@ -71,7 +71,8 @@ def parse_followed(reference: str) -> Followed:
     if found is None:
         remedy = "Promote a run first, or name a model that is registered"
         if reference in shipped_names():
-            remedy = f"Run `{command('promote', task=reference, model=reference)}` once, then serve models:/{reference}@champion"
+            registering = command("promote", task=reference, model=reference)
+            remedy = f"Run `{registering}` once, then serve models:/{reference}@champion"
         raise TrackingError(
             f"serve takes a registered model, models:/NAME@ALIAS or models:/NAME/VERSION, got {reference!r}. {remedy}"
         )
