@@ -13,7 +13,7 @@ from tests.clones import runs
 from tests.object_store import BUCKET, KEYS, object_store
 from tests.pipeline_clone import SETTINGS, call, outdated, pipeline, report, set_parameters, start, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow]
 
 PIPELINE = pipeline
 """The fixture of all tests here."""

@@ -20,7 +20,7 @@ from tests.deploy.stack import DEPLOY, PATIENCE_SECONDS, MissingProgramError, St
 from nanonuclei.stages.shipped import register
 from nanonuclei.tracking.origin.lineage import trace
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.slow
 
 SECONDS_TO_START, MOST_MEMORY = 40.0, 1.5e9
 """s of the processor, to which other work on the machine adds nothing, and bytes."""

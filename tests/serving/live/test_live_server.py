@@ -30,7 +30,7 @@ from nanonuclei.serving.live.totals import Totals
 from nanonuclei.serving.probe import free_port
 from nanonuclei.serving.store import log_model
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 NAME, ALIAS = "bright", "champion"
 NUM_REQUESTS, NUM_MOVES = 400, 8

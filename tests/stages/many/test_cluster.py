@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 from tests.object_store import KEYS, object_store
 from tests.stages.bright_model import bright_model, write_images
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 NAMES = [f"A{number % 5}/s{number:03}.png" for number in range(120)]
 STORED = NAMES[:8]
