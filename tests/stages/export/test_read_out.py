@@ -20,9 +20,9 @@ from nanonuclei.tasks import create_exchange, create_reader
 from nanonuclei.tasks.exchange import Channel, Exchange, Operator, Sizes
 
 
-def channel_of(answer: np.ndarray, channel: Channel) -> np.ndarray:
-    """One channel of an output from the network's answer ``(..., channels)``, as it is told."""
-    value = answer[..., channel.source]
+def channel_of(answer: np.ndarray, image: np.ndarray, channel: Channel) -> np.ndarray:
+    """One channel of an output from the network's answer and its image, both ``(..., channels)``, as it is told."""
+    value = (image if channel.of == "image" else answer)[..., channel.source]
     if channel.form == "complement":
         return np.asarray(np.float32(1.0) - value, np.float32)
     if channel.form == "power":
