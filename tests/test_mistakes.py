@@ -79,7 +79,6 @@ def test_every_command_has_a_mistake() -> None:
     assert set(stages) - {words.split()[0] for words, _ in MISTAKES.values()} == set()
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistake_is_told_early_in_one_line_and_leaves_nothing(mistake: str, tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.conftest import ROOT
+from tests.databases import own_database
 from tests.stages.shipped_model import make_project
 
 from nanonuclei.imaging.types import Image
@@ -39,10 +40,8 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = make_project(tmp_path / "clone")
     (folder / "models").symlink_to(ROOT / "models")
     monkeypatch.chdir(folder)
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
-    yield folder
-    mlflow.set_tracking_uri(before)
+    with own_database(folder):
+        yield folder
 
 
 def found_in(*images: Image) -> list[int]:

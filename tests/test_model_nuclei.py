@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.conftest import ROOT
+from tests.databases import own_database
 from tests.stages.shipped_model import make_project
 
 from nanonuclei.data.fingerprint import read_fingerprint
@@ -43,10 +44,8 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = make_project(tmp_path / "clone")
     (folder / "models").symlink_to(ROOT / "models")
     monkeypatch.chdir(folder)
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
-    yield folder
-    mlflow.set_tracking_uri(before)
+    with own_database(folder):
+        yield folder
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 from tests.conftest import TINY_TUBES, tube_sample
 
 from nanonuclei.cli import _parser
-from nanonuclei.commands import choices_of
+from nanonuclei.commands.options import choices_of
 from nanonuclei.config.params import flatten, to_yaml
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.serving.named import NamedModel, OpenedModel

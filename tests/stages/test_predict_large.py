@@ -256,7 +256,6 @@ sys.exit(code)
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_memory_does_not_grow_with_the_image(tmp_path: Path) -> None:
     from tests.stages.bright_model import bright_model
 
