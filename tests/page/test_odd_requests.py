@@ -1,4 +1,4 @@
-"""Requests of odd types, names and addresses: each is answered, or refused in one sentence; none makes the page fail."""
+"""Requests of odd types, names and addresses: each is answered, or refused in one sentence; the page never fails."""
 
 from __future__ import annotations
 

@@ -164,22 +164,23 @@ class ImagesTable:
         """Reads the table, and cuts off a last line without end."""
         if not self._path.is_file():
             return []
-        content = self._path.read_bytes()
-        if not content.endswith(b"\n"):
-            content = content[: content.rfind(b"\n") + 1]
-            with self._path.open("rb+") as file:
-                file.truncate(len(content))
+        stored = self._path.read_bytes()
+        content = stored[: stored.rfind(b"\n") + 1]
         try:
             reader = csv.DictReader(io.StringIO(content.decode("utf-8"), newline=""))
-            self._columns = list(reader.fieldnames or self._columns)
+            columns = list(reader.fieldnames or self._columns)
             rows = list(reader)
         except (ValueError, csv.Error) as error:
             raise DataError(f"{self._path} is no table any more ({error}). {_REMEDY}") from error
-        if not {*_FIRST, *_LAST} <= set(self._columns) or any(None in row.values() for row in rows):
+        if not {*_FIRST, *_LAST} <= set(columns) or any(None in row.values() for row in rows):
             raise DataError(
                 f"{self._path} must have a row per image with the columns {', '.join((*_FIRST, *_LAST))}, but another "
                 f"program has changed it. {_REMEDY}"
             )
+        if len(content) < len(stored):
+            with self._path.open("rb+") as file:
+                file.truncate(len(content))
+        self._columns = columns
         return rows
 
     def _write(self, rows: Sequence[Mapping[str, Any]]) -> None:
