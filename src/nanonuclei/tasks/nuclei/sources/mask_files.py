@@ -102,7 +102,7 @@ def _one_of_several(values: NDArray[Any]) -> NDArray[np.bool_]:
             f"one of several masks, with {num_parts} separate parts where one nucleus is expected. {_CONNECTED}, or "
             "data.masks=labels if each value is one"
         )
-    return inside
+    return np.asarray(inside)
 
 
 class Painting:
