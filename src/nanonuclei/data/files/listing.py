@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -26,6 +28,15 @@ JUNK_FILES = frozenset({".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", 
 """What operating systems and programs leave in folders, in small letters."""
 
 
+_UNSOUND = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Control characters, ends of lines, and what Python puts in the place of bytes that are no UTF-8."""
+
+
+def is_sound(name: str) -> bool:
+    """Returns whether a name can stand in tables, zips and messages: it is UTF-8 and holds no control character."""
+    return not _UNSOUND.search(name)
+
+
 def is_junk(name: str) -> bool:
     """Returns whether a path within a dataset is a leftover of an operating system, such as ``a/._b.png``."""
     parts = [part.lower() for part in name.split("/")]
@@ -44,7 +55,7 @@ def list_files(folder: Path) -> tuple[str, ...]:
         Paths within it with ``/``, sorted, without junk.
 
     Raises:
-        DataError: The folder cannot be listed, or a link leads out of it.
+        DataError: The folder cannot be listed, a link leads out of it, or a name is not sound.
     """
     return tuple(sorted(name for name in _walk(folder) if not is_junk(name)))
 
@@ -61,9 +72,11 @@ def list_images(place: Path | str) -> dict[str, Path]:
         can mirror the folder; with its suffix where two images would share a name.
 
     Raises:
-        DataError: There is no image, a folder cannot be listed, or a link leads out of it.
+        DataError: There is no image, a folder cannot be listed, a link leads out of it, or a name is not sound.
     """
     path = Path(place)
+    if not is_sound(str(place)):
+        raise DataError(f"{str(place)!a} is a name with control characters or not in UTF-8. Rename it")
     if path.is_file() or _is_zarr(path):
         return {stem(path.name): path}
     if path.is_dir():
@@ -93,13 +106,25 @@ def unique_names(found: Mapping[str, Place]) -> dict[str, Place]:
 
 
 def check_inside(file: Path, folder: Path) -> None:
-    """Refuses a link that leads out of a folder.
+    """Refuses a link that leads out of a folder or in a circle, and what is no file, such as a pipe.
 
     Raises:
-        DataError: It does.
+        DataError: It is one of these.
     """
-    if file.is_symlink() and not file.resolve().is_relative_to(folder.resolve()):
-        raise DataError(f"{file} is a link that leads out of {folder}. Put the file itself there, or remove the link")
+    try:
+        mode = file.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            if not file.resolve().is_relative_to(folder.resolve()):
+                raise DataError(
+                    f"{file} is a link that leads out of {folder}. Put the file itself there, or remove the link"
+                )
+            mode = file.stat().st_mode
+    except RuntimeError as error:
+        raise DataError(f"{file} is a link that leads back to itself. Remove it") from error
+    except OSError:
+        return  # a link to nothing, which its reader tells
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise DataError(f"{file} must be a file, but is a pipe, socket or device. Leave it out")
 
 
 def _walk(folder: Path, *, zarr: bool = False) -> Iterator[str]:
@@ -118,6 +143,10 @@ def _walk(folder: Path, *, zarr: bool = False) -> Iterator[str]:
         for name in names:
             relative = (base / name).relative_to(folder).as_posix()
             if not is_junk(relative):
+                if not is_sound(relative):
+                    raise DataError(
+                        f"{folder} holds {relative!a}, a name with control characters or not in UTF-8. Rename it"
+                    )
                 check_inside(base / name, folder)
             yield relative
 
@@ -137,6 +166,8 @@ def _matching(pattern: str) -> dict[str, Path]:
     for path in sorted(root.glob("/".join(parts[fixed:]))):
         name = path.relative_to(root).as_posix()
         if (path.is_file() and is_image(name)) or _is_zarr(path):
+            if not is_sound(name):
+                raise DataError(f"{root} holds {name!a}, a name with control characters or not in UTF-8. Rename it")
             check_inside(path, root)
             found[name] = path
     return found

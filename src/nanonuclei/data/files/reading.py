@@ -181,17 +181,22 @@ def read_single(content: Content, *, limits: ImageLimits = STANDARD) -> Image:
     return grey_if_equal(as_stored(values))
 
 
-def read_values(content: Content, *, limits: ImageLimits = STANDARD) -> NDArray[Any]:
+def read_values(content: Content, *, limits: ImageLimits = STANDARD, exact: bool = False) -> NDArray[Any]:
     """Reads the numbers of the only image of a file, which may stand for something else than light, such as a mask.
+
+    Args:
+        exact: Whether the numbers must be those that were saved, as of labels, and not near them, as in a JPEG.
 
     Returns:
         ``(height, width)`` of a grey image, ``(height, width, 3)`` of a colour image, of the file's own type.
 
     Raises:
-        DataError: As in `read_single`.
+        DataError: As in `read_single`, or the numbers are not exact.
     """
     for scenes in scenes_of(content, limits):
         scene = _only(scenes)
+        if exact and scene.lossy:
+            raise DataError("compressed with loss, as a JPEG is, which changes the numbers of a mask. Save it as PNG")
         num = 1 if scene.colour else _num_channels(scene)
         if num > 3:
             raise DataError(f"holds {num} channels where one is expected. Save one of them")

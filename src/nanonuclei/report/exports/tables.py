@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import math
@@ -9,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nanonuclei.errors import DataError
+from nanonuclei.invocation import option
 from nanonuclei.report.exports.found import LINE, Found
 from nanonuclei.writing import whole_file
 
@@ -39,6 +42,13 @@ def object_table(found: Found, *, head: bool = True) -> str:
     return table.getvalue()
 
 
+def table_of(rows: Iterable[Sequence[str]]) -> str:
+    """Returns rows as CSV, in quotes where a cell needs them."""
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\n").writerows(rows)
+    return table.getvalue()
+
+
 def cell(value: Any) -> str:
     """Returns a value as a table holds it: four decimals, six digits below 1, nothing where it is not known."""
     if isinstance(value, bool | str | int):
@@ -63,11 +73,11 @@ def union_of_columns(parts: Iterable[Path]) -> list[str]:
     columns: dict[str, None] = {}
     seen = set()
     for part in parts:
-        with part.open(encoding="utf-8", newline="") as file:
+        with _reading(part), part.open(encoding="utf-8", newline="") as file:
             line = file.readline()
-        if line not in seen:
-            seen.add(line)
-            columns |= dict.fromkeys(next(csv.reader([line])))
+            if line not in seen:
+                seen.add(line)
+                columns |= dict.fromkeys(next(csv.reader([line])))
     return list(columns)
 
 
@@ -127,12 +137,24 @@ def join_parquet(parts: Sequence[Path], output: Path, *, columns: Sequence[str],
 def _rows(parts: Iterable[Path], columns: Sequence[str]) -> Iterator[list[list[str]]]:
     """Yields the rows of each table, with all columns."""
     for part in parts:
-        with part.open(encoding="utf-8", newline="") as file:
+        with _reading(part), part.open(encoding="utf-8", newline="") as file:
             head, *rows = csv.reader(file)
-        if head != list(columns):
-            places = [head.index(column) if column in head else None for column in columns]
-            rows = [["" if place is None else row[place] for place in places] for row in rows]
+            if head != list(columns):
+                places = [head.index(column) if column in head else None for column in columns]
+                rows = [["" if place is None else row[place] for place in places] for row in rows]
         yield rows
+
+
+@contextlib.contextmanager
+def _reading(part: Path) -> Iterator[None]:
+    """Tells a table that is gone or damaged, such as one that another program has changed."""
+    try:
+        yield
+    except (OSError, ValueError, IndexError, StopIteration, csv.Error) as error:
+        raise DataError(
+            f"{part} must hold the objects of an image, but is gone or damaged ({type(error).__name__}). Remove it, "
+            f"and repeat the command with `{option('resume', 'true')}`: its image is done again"
+        ) from error
 
 
 def _batches(tables: Iterable[list[list[str]]]) -> Iterator[list[list[str]]]:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import tifffile
 
-from nanonuclei.data.archives import Files, content_of, file_sha256, open_files, write_zip
+from nanonuclei.data.archives import Files, content_of, existing_source, file_sha256, open_files, write_zip
 from nanonuclei.data.corrected.label_studio import file_of
 from nanonuclei.data.files.content import Place
 from nanonuclei.data.files.listing import check_inside
@@ -67,12 +67,12 @@ def fetch_tnt(
         with whole_file(target) as temporary:
             write_zip(temporary, _drawn(simulated, seed))
     else:
-        path = Path(source).expanduser()
-        if not path.exists():
+        path = existing_source(source)
+        if path is None:
             raise DataError(
                 f"source must be {SIMULATED} or the path of a folder, a zip or a JSON file of annotations, got "
-                f"{source!r}, which does not exist. No dataset of nanotubes is public; docs/nanotubes-data.md says how "
-                f"to make one"
+                f"{source[:200]!r}, which does not exist. No dataset of nanotubes is public; docs/nanotubes-data.md "
+                f"says how to make one"
             )
         if target.is_file() and path.samefile(target):
             report(f"{target} is the source itself: nothing to do")

@@ -129,7 +129,7 @@ def _read_entry(
 
     def labels_of(file: str, shape: tuple[int, ...] | None) -> UInt16Array | None:
         try:
-            labels = as_labels(read_values(content_of(files, file)))
+            labels = as_labels(read_values(content_of(files, file), exact=True))
         except DataError as error:
             found(file, str(error))
             return None

@@ -12,7 +12,7 @@ import requests
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from nanonuclei.data.archives import file_sha256, write_zip
+from nanonuclei.data.archives import existing_source, file_sha256, write_zip
 from nanonuclei.data.catalog import BadSample
 from nanonuclei.data.problems import problems_table
 from nanonuclei.errors import DataError, nearest_name
@@ -90,11 +90,11 @@ def fetch_dsb2018(
 
 
 def _existing(source: str) -> Path:
-    path = Path(source).expanduser()
-    if not path.exists():
+    path = existing_source(source)
+    if path is None:
         raise DataError(
-            f"source must be public, kaggle or the path of a zip or folder, got {source!r}, which does not exist. "
-            f"{nearest_name(source, _WORDS)}"
+            f"source must be public, kaggle or the path of a zip or folder, got {source[:200]!r}, which does not "
+            f"exist. {nearest_name(source, _WORDS)}"
         )
     return path
 
