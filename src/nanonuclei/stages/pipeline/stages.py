@@ -32,7 +32,7 @@ from nanonuclei.stages.open_settings import decided_on_validation
 from nanonuclei.stages.places import DATA, PARAMS, Build, run_folder
 from nanonuclei.stages.prepare import prepare
 from nanonuclei.stages.samples import keep_look
-from nanonuclei.stages.train import CONFIG, alone, log_inputs, log_network, run_fit, write_seen
+from nanonuclei.stages.train import CONFIG, alone, log_inputs, log_network, run_fit
 from nanonuclei.tasks import create_dataset, create_task, dataset_type
 from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.dataset import SIMULATED
@@ -127,7 +127,6 @@ def evaluate_stage(task: str, *, say: Callable[[str], None] = print) -> str:
         log_score(task, report, samples, split="test", model=model)
         folder = run_folder(run_id)
         keep_look(catalog, config, folder / MODEL_FILES)
-        write_seen(catalog, config, folder / MODEL_FILES)
         log_model(network, config, folder=folder)
         shutil.rmtree(folder, ignore_errors=True)
         for name, table in task.plots(report).items():
