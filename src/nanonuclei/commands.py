@@ -6,15 +6,22 @@ Settings are resolved before the slow imports, so that a wrong one is told at on
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nanonuclei.early_checks import (
+    SIMULATED,
+    check_dataset,
+    check_model,
+    check_prepared_task,
+    check_settings,
+    check_trained_elsewhere,
+)
 from nanonuclei.errors import NanonucleiError, nearest_name
 from nanonuclei.invocation import option
 from nanonuclei.quiet import native_messages_hidden
-from nanonuclei.tasks import dataset_type, task_names, task_package
-from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID, check_database, full_run_id
+from nanonuclei.tasks import task_package
+from nanonuclei.tracking.database import check_database, full_run_id
 from nanonuclei.writing import check_new_folder
 
 if TYPE_CHECKING:
@@ -30,9 +37,7 @@ WEIGHTS = "weights"
 
 def run_fetch(options: argparse.Namespace) -> None:
     """Puts a real dataset below data/, or pretrained weights in place."""
-    known = {WEIGHTS, *(name for task in task_names() for name in dataset_type(task).locations)}
-    if options.dataset not in known:
-        raise NanonucleiError(f"unknown dataset {options.dataset!r}. {nearest_name(options.dataset, known)}")
+    check_dataset(options.dataset, (WEIGHTS,), source=options.source)
     from nanonuclei.stages.fetch import fetch
 
     if options.dataset == WEIGHTS:
@@ -68,6 +73,9 @@ def run_explore(options: argparse.Namespace) -> None:
 def run_prepare(options: argparse.Namespace) -> None:
     """Prepares the images of the pipeline."""
     task_package(options.task)
+    from nanonuclei.stages.pipeline.pinned import check_sources
+
+    check_sources([options.task])
     with native_messages_hidden():
         from nanonuclei.stages.pipeline.stages import prepare_stage
     prepare_stage(options.task)
@@ -75,10 +83,11 @@ def run_prepare(options: argparse.Namespace) -> None:
 
 def run_repro(options: argparse.Namespace) -> None:
     """Runs the pipeline."""
-    from nanonuclei.stages.pipeline.pinned import check_targets
+    from nanonuclei.stages.pipeline.pinned import check_sources, check_targets, pipeline_tasks
 
     targets = [target for target in options.targets if target]
     check_targets(targets)
+    check_sources(pipeline_tasks())
     with native_messages_hidden():
         from nanonuclei.stages.pipeline.repro import repro
     repro(targets)
@@ -93,16 +102,16 @@ def run_plots(options: argparse.Namespace) -> None:
 
 def run_lineage(options: argparse.Namespace) -> int:
     """Prints and verifies what made a model; 1 where it does not hold."""
+    check_model(options.reference)
     from nanonuclei.stages.shipped.lineage import lineage
 
-    _check_model(options.reference)
     return 0 if lineage(options.reference) else 1
 
 
 def run_train(options: argparse.Namespace) -> None:
     """Trains, or goes on with a training."""
     if options.build:
-        task_package(options.task)
+        check_prepared_task(options.task)
         with native_messages_hidden():
             from nanonuclei.stages.pipeline.stages import train_stage
         train_stage(options.task)
@@ -131,11 +140,8 @@ def run_train(options: argparse.Namespace) -> None:
 
 def run_adopt(options: argparse.Namespace) -> None:
     """Makes a run of a training that took place elsewhere."""
-    _parsed(options.settings)
-    if not Path(options.folder).is_dir():
-        raise NanonucleiError(
-            f"adopt takes a folder that benchmarks/train_here.py wrote, but {options.folder} is none. Check the path"
-        )
+    check_settings(options.settings)
+    check_trained_elsewhere("adopt takes", options.folder)
     with native_messages_hidden():
         from nanonuclei.stages.shipped.adopt import adopt
     adopt(Path(options.folder), settings=[text for text in options.settings if text])
@@ -144,14 +150,14 @@ def run_adopt(options: argparse.Namespace) -> None:
 def run_evaluate(options: argparse.Namespace) -> None:
     """Scores the model of a run, or of the pipeline."""
     if options.build:
-        task_package(options.build)
+        check_prepared_task(options.build)
         with native_messages_hidden():
             from nanonuclei.stages.pipeline.stages import evaluate_stage
         evaluate_stage(options.build)
         return
     if options.split not in SPLITS:
         raise NanonucleiError(f"unknown split {options.split!r}. {nearest_name(options.split, SPLITS)}")
-    _parsed(options.settings)
+    check_settings(options.settings)
     run = full_run_id(options.run_id)
     with native_messages_hidden():
         from nanonuclei.stages.evaluate import evaluate_run
@@ -162,6 +168,7 @@ def run_predict(options: argparse.Namespace) -> int:
     """Finds the objects of images; 3 where some gave no result."""
     from nanonuclei.stages.predict.request import (
         Request,
+        check_place,
         parse_block,
         parse_channel,
         parse_formats,
@@ -190,6 +197,7 @@ def run_predict(options: argparse.Namespace) -> int:
         address=options.address,
         block=parse_block(options.block),
     )
+    check_place(images)
     if engine == "ray":
         from nanonuclei.stages.predict.many.engine import predict_on_many
 
@@ -205,7 +213,7 @@ def run_page(options: argparse.Namespace) -> None:
         raise NanonucleiError(
             f"port must be a whole number from 0 to 65535, got {options.port!r}. Leave it out for 7860"
         )
-    _parsed(options.settings)
+    check_settings(options.settings)
     from nanonuclei.page.opening import open_page
 
     open_page(options.model, options.host, int(options.port), settings=options.settings, browser=not options.no_browser)
@@ -223,8 +231,9 @@ def run_correct(options: argparse.Namespace) -> None:
 
 def run_finetune(options: argparse.Namespace) -> None:
     """Trains a stored model on new images."""
-    _parsed(options.settings)
-    _check_model(options.model)
+    check_settings(options.settings)
+    check_model(options.model)
+    check_dataset(options.dataset, (SIMULATED,))
     with native_messages_hidden():
         from nanonuclei.stages.finetune.finetune import finetune
     finetune(options.dataset, model=options.model, settings=[text for text in options.settings if text])
@@ -242,13 +251,13 @@ def run_ship(options: argparse.Namespace) -> None:
             "the model of a run keeps the settings that it was scored with, got others. Leave them out, or ship "
             f"`{option('weights', 'FOLDER')}`, which scores anew"
         )
-    _parsed(options.settings)
+    check_settings(options.settings)
     if options.run_id:
         options.run_id = given[0] = full_run_id(options.run_id)
     elif options.model:
-        _check_model(options.model)
-    elif not Path(options.weights).is_dir():
-        raise NanonucleiError(f"weights must be a folder that benchmarks/train_here.py wrote, got {options.weights}")
+        check_model(options.model)
+    else:
+        check_trained_elsewhere("weights must be", options.weights)
     with native_messages_hidden():
         from nanonuclei.stages.shipped.adopt import adopt
         from nanonuclei.stages.shipped.ship import ship
@@ -262,7 +271,7 @@ def run_export(options: argparse.Namespace) -> None:
 
     output = Path(options.output)
     check_export(output, to=options.to)
-    _check_model(options.model)
+    check_model(options.model)
     with native_messages_hidden():
         from nanonuclei.stages.export.export import export
     names = tuple(name.strip() for name in options.authors.split(";") if name.strip())
@@ -330,7 +339,7 @@ def run_promote(options: argparse.Namespace) -> int:
     if options.run_id:
         options.run_id = full_run_id(options.run_id)
     elif options.model:
-        _check_model(options.model)
+        check_model(options.model)
     else:
         check_database()
     with native_messages_hidden():
@@ -362,16 +371,3 @@ def choices_of(options: argparse.Namespace) -> Choices:
     return Choices(
         options.task, options.dataset, options.recipe or None, tuple(text for text in options.settings if text)
     )
-
-
-def _parsed(settings: Sequence[str]) -> None:
-    """Makes sure that settings can be read, before the slow imports."""
-    from nanonuclei.config.params import parse_settings
-
-    parse_settings([text for text in settings if text])
-
-
-def _check_model(reference: str) -> None:
-    """Makes sure that a run which a model is named by exists; other names are looked up where they are read."""
-    if RUN_ID.fullmatch(reference) or (SHORT_RUN_ID.fullmatch(reference) and not Path(reference).exists()):
-        full_run_id(reference)

@@ -149,6 +149,24 @@ class _Zip:
         return Place(self.path, entry.header_offset + _LOCAL_HEADER.size + name_length + extra_length, entry.file_size)
 
 
+def existing_source(source: str, forms: str, *, hint: str = "") -> Path:
+    """Returns the path of a dataset that a user brings along.
+
+    Args:
+        source: As the user wrote it.
+        forms: What a source may be, for the message.
+        hint: Ends the message.
+
+    Raises:
+        DataError: It does not exist.
+    """
+    path = Path(source).expanduser()
+    if not path.exists():
+        told = f"source must be {forms}, got {source!r}, which does not exist"
+        raise DataError(f"{told}. {hint}" if hint else told)
+    return path
+
+
 @contextlib.contextmanager
 def open_files(path: Path, *, limits: Limits | None = None) -> Iterator[Files]:
     """Opens a folder or a zip for reading in place.

@@ -16,7 +16,7 @@ from nanonuclei.serving.folder import ONNX, load_folder
 from nanonuclei.serving.origin import trained_on
 from nanonuclei.serving.shipped.places import shipped_folder, shipped_names
 from nanonuclei.serving.shipped.provenance import PROVENANCE, Provenance, check_predicting_files, read_provenance
-from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID
+from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID, check_database
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,23 @@ def find_model(reference: str) -> NamedModel:
             return _shipped(reference, path)
         inner = path / "artifacts"
         return NamedModel(reference, inner if (inner / ONNX).is_file() else path)
-    raise TrackingError(f"no model {reference!r}. {nearest_name(reference, shipped_names())} {FORMS}")
+    raise _no_model(reference)
+
+
+def check_name(reference: str) -> None:
+    """Makes sure that a folder or a model that comes along exists; a run or a URI is left to MLflow.
+
+    Raises:
+        TrackingError: It does not, or there is no database that could hold the model of a URI.
+    """
+    if reference.startswith("models:/"):
+        check_database()
+    elif not (is_uri(reference) or is_run(reference) or shipped_folder(reference) or Path(reference).is_dir()):
+        raise _no_model(reference)
+
+
+def _no_model(reference: str) -> TrackingError:
+    return TrackingError(f"no model {reference!r}. {nearest_name(reference, shipped_names())} {FORMS}")
 
 
 FORMS = (

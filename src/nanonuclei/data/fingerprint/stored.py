@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -135,7 +136,7 @@ def read_fingerprint(folder: Path) -> Fingerprint | None:
         raise _broken(folder / FILE, error) from error
 
 
-def _former(tree: dict[str, object] | None, folder: Path) -> Fingerprint | None:
+def _former(tree: dict[str, Any] | None, folder: Path) -> Fingerprint | None:
     """Returns what a model of format 1 tells, in one file or in two."""
     other = _read(folder / FORMER_FILE)
     if other is not None and other.get("format") != 1:
@@ -144,7 +145,7 @@ def _former(tree: dict[str, object] | None, folder: Path) -> Fingerprint | None:
         return None
     path = folder / (FILE if other is None else FORMER_FILE)
     try:
-        looks = Looks(tuple(Look(*map(float, look)) for look in (tree or {}).get("looks", ())))  # type: ignore[attr-defined]
+        looks = Looks(tuple(Look(*map(float, look)) for look in (tree or {}).get("looks", ())))
         table = np.array((other or {}).get("rows", ()), np.float64).reshape(-1, 1 + len(Features._fields))
         dataset = str((tree or other or {})["dataset"])
     except (ValueError, KeyError, TypeError) as error:
@@ -159,7 +160,7 @@ def _likeness(rows: np.ndarray[tuple[int, int], np.dtype[np.float64]], fields: o
     return Likeness(rows, kept)
 
 
-def _read(path: Path) -> dict[str, object] | None:
+def _read(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:

@@ -25,10 +25,10 @@ from nanonuclei.drawing.charts import learning_curves
 from nanonuclei.engine.export import load_network, save_network
 from nanonuclei.engine.networks import for_inference
 from nanonuclei.errors import DataError
-from nanonuclei.invocation import command
 from nanonuclei.serving.store import MODEL_FILES, log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
 from nanonuclei.stages.open_settings import decided_on_validation
+from nanonuclei.stages.pipeline.pinned import check_sources
 from nanonuclei.stages.places import DATA, PARAMS, Build, run_folder
 from nanonuclei.stages.prepare import prepare
 from nanonuclei.stages.samples import keep_look
@@ -153,13 +153,8 @@ def _source(config: ExperimentConfig) -> Path | None:
     """Returns where a dataset lies; None for simulated images."""
     if config.data.dataset == SIMULATED:
         return None
-    source = dataset_type(config.task).locate(config.data.dataset, DATA)
-    if source is None:
-        raise DataError(
-            f"the pipeline needs {DATA}/{config.data.dataset}, which is missing. Get it with "
-            f"`{command('fetch', dataset=config.data.dataset)}`, or with `dvc pull` where a remote holds it"
-        )
-    return source
+    check_sources([config.task])
+    return dataset_type(config.task).locate(config.data.dataset, DATA)
 
 
 def _stage(stage: str, config: ExperimentConfig) -> contextlib.AbstractContextManager[str]:

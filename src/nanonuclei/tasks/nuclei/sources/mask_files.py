@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.measure import label as connected_parts
 
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Int32Array, UInt16Array
@@ -51,6 +50,8 @@ def objects_of(values: NDArray[Any], kind: MaskKind, *, alone: bool) -> NDArray[
         DataError: The values are no whole numbers, or the mask holds several nuclei as separate parts where one is
             expected; the message has the remedy.
     """
+    from skimage.measure import label as connected_parts  # takes a quarter of a second
+
     if kind == "one_per_nucleus" and not alone:
         inside = values != 0
         return inside if inside.ndim == 2 else np.asarray(inside.any(axis=-1))
