@@ -18,7 +18,7 @@ ROOTS = {
 """Where a stage's own work begins; logging, figures and the command line decide no result."""
 TEXT_ONLY = {
     "config",
-    "data/fingerprint.py",
+    "data/fingerprint",
     "data/problems.py",
     "drawing",
     "errors.py",

@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 from tests.databases import own_database
 from tests.stages.shipped_model import make_project
 
-from nanonuclei.data.fingerprint import read_fingerprint
+from nanonuclei.data.fingerprint.stored import read_fingerprint
 from nanonuclei.serving.named import open_model
 from nanonuclei.serving.probe import post, served
 from nanonuclei.serving.shipped.checks import check_shipped
@@ -139,4 +139,7 @@ def test_its_data_are_those_that_the_repository_pins() -> None:
 def test_it_holds_the_fingerprint_of_its_training_images() -> None:
     looks, made = read_fingerprint(FOLDER), read_provenance(FOLDER)
     assert looks is not None
-    assert (looks.dataset, looks.num_images) == (made.data.name, made.data.images["train"])
+    assert looks.likeness is not None
+    assert (looks.dataset, len(looks.looks.rows)) == (made.data.name, made.data.images["train"])
+    assert len(looks.likeness.rows) == made.data.images["train"] + made.data.images["val"]
+    assert not (FOLDER / "likeness.json").exists()

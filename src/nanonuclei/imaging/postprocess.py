@@ -5,7 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage.segmentation import watershed as flood
 
 from nanonuclei.config.pixels import InstancesConfig
 from nanonuclei.errors import DataError
@@ -203,6 +202,8 @@ def _flood_crowded(
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     labels = parts.copy()
     if len(rows):
+        from skimage.segmentation import watershed as flood  # takes a quarter of a second
+
         box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         basins = flood(-relief[box], np.where(mask[box], seeds[box], 0), mask=mask[box]).astype(np.int32)
         if min_dip is not None:

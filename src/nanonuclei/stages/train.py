@@ -23,7 +23,6 @@ from nanonuclei.engine.train import FitResult, fit
 from nanonuclei.errors import TrackingError
 from nanonuclei.invocation import command
 from nanonuclei.serving.folder import NETWORK, stored_task
-from nanonuclei.serving.live.likeness import measure_samples, write_likeness
 from nanonuclei.serving.store import MODEL_FILES, log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
 from nanonuclei.stages.finetune.start import Start, start_of_run, started
@@ -139,7 +138,6 @@ def conclude(
     report = score_model(task, network, samples)
     log_score(task, report, samples, split="test", model=network)
     keep_look(catalog, config, folder / MODEL_FILES)
-    write_seen(catalog, config, folder / MODEL_FILES)
     log_model(model, config, folder=folder)
     log_facts(
         Facts(
@@ -152,12 +150,6 @@ def conclude(
         )
     )
     return score_table(task, report, "test")
-
-
-def write_seen(catalog: Catalog, config: ExperimentConfig, folder: Path) -> None:
-    """Writes into a model's folder what the images of its training look like, for a server to compare others with."""
-    samples = (*training_samples(catalog, config), *validation_samples(catalog, config))
-    write_likeness(measure_samples(samples, dataset=config.data.dataset), folder)
 
 
 def run_name(config: ExperimentConfig, recipe: str = "") -> str:

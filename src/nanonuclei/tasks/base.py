@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from nanonuclei.config.channels import Channel
@@ -26,6 +25,7 @@ from nanonuclei.tasks.values import EXPORT_SHAPES, Assessment, Decided, Look, Ma
 
 if TYPE_CHECKING:
     import keras
+    import pandas as pd
     from matplotlib.figure import Figure
 
     from nanonuclei.models.phases import Phase
