@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from mlflow.tracking import MlflowClient
 
+from nanonuclei.config.gate import load_gate
 from nanonuclei.config.params import parse_settings, with_settings
 from nanonuclei.config.recipes import read_recipe
 from nanonuclei.config.section import Role
@@ -26,8 +27,8 @@ CHANGEABLE = (Role.DATA, Role.TRAINING, Role.MACHINE, Role.READING, Role.SCORING
 """Roles of the settings that may be changed: all but those of the network and its loss."""
 
 COMPARISON = "finetune/comparison.csv"
-VERDICT = "finetune.verdict"
-"""Artifact and tag of the run that tell whether the model is better."""
+VERDICT, BETTER = "finetune.verdict", "finetune.better"
+"""Artifact and tags of the run that tell whether the model is better: the sentence, and true or false."""
 
 
 def finetune(
@@ -62,7 +63,7 @@ def finetune(
             f"models of {task} have no recipe of a fine-tuning. Begin a training with {model}: "
             f"`{command('train', task=task, set=f'network.weights={start.reference}')}`"
         )
-    given = parse_settings(settings)
+    gate, given = load_gate(task, path=PARAMS), parse_settings(settings)
     check_changeable(start.config, given, roles=CHANGEABLE, stage="finetune")
     changed = read_recipe(recipe, task=task, params=PARAMS)
     config = with_settings(start.config, {**changed, "data.dataset": dataset, **given})
@@ -77,10 +78,11 @@ def finetune(
     if old and (images := old_catalog(start.config, old, say=lambda _: None)) is not None:
         sets[f"the test images of {old}"] = images.split("test")
     say("\nIs it better? Both models on the same images ...")
-    found = is_it_better(model, run_id, sets)
+    found = is_it_better(start.reference, run_id, sets, gate=gate)
     _log(run_id, found)
     say(f"\n{found.table}\n\n{found.sentence}")
-    say(f"Make it champion, if it passes the gate: {command('promote', task=task, run=run_id)}")
+    if found.better:
+        say(f"Make it champion, if it passes the gate: {command('promote', task=task, run=run_id)}")
     return run_id, found
 
 
@@ -101,6 +103,7 @@ def _log(run_id: str, found: Verdict) -> None:
     client = MlflowClient()
     client.log_text(run_id, found.rows.to_csv(index=False), COMPARISON)
     client.set_tag(run_id, VERDICT, found.sentence)
+    client.set_tag(run_id, BETTER, str(found.better).lower())
     first = found.rows["metric"].iloc[0]
     for place, row in enumerate(found.rows[found.rows["metric"] == first].to_dict("records")):
         for name in ("difference", "low", "high"):
