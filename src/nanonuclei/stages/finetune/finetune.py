@@ -36,8 +36,8 @@ def finetune(
 ) -> tuple[str, Verdict]:
     """Trains a stored model on new images for some minutes, and compares it with what it was.
 
-    Old training images are shown again beside the new ones where they are at hand. The training ends early where the
-    new validation images gain nothing more. Settings are those of the model, changed by the recipe of the task.
+    Old training images are shown again beside the new ones where they are at hand. The model stays as it was where the
+    new validation images gain nothing. Settings are those of the model, changed by the recipe of the task.
 
     Args:
         dataset: Name of the new images, such as ``mine``.
@@ -88,7 +88,7 @@ def finetune(
 
 def _begins(start: Start, model: str, counts: tuple[int, int, int], old: str) -> str:
     text = (
-        f"Fine-tuning {model} on {counts[0]} images; {counts[1]} decide when it ends, {counts[2]} are held out for the "
+        f"Fine-tuning {model} on {counts[0]} images; {counts[1]} decide whether it is kept, {counts[2]} are held out for the "
         "comparison."
     )
     if start.replayed:

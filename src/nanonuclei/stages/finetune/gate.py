@@ -50,7 +50,9 @@ class Rivals:
         """
         catalog = old_catalog(self.challenger[0], name, say=self.say)
         if catalog is None:
-            self.say(f"The test images of {name}, which the model knew before, are not here: what it forgot is unknown.")
+            self.say(
+                f"The test images of {name}, known to the model before, are not here: what it forgot is not known."
+            )
             return ()
         samples = catalog.split("test")
         before, after = (_per_image(served, samples) for served in (other, self.challenger))

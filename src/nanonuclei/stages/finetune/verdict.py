@@ -38,9 +38,7 @@ class Verdict:
     better: bool
 
 
-def is_it_better(
-    before: str, after: str, sets: Mapping[str, Sequence[SampleRef]], *, gate: GateConfig
-) -> Verdict:
+def is_it_better(before: str, after: str, sets: Mapping[str, Sequence[SampleRef]], *, gate: GateConfig) -> Verdict:
     """Scores two models on the same images, each as it is served.
 
     Args:
