@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -13,19 +14,26 @@ import yaml
 from tests.conftest import disc_labels
 from tests.stages.bright_model import bright_model
 
+from nanonuclei.config.gate import load_gate
 from nanonuclei.config.params import with_settings
+from nanonuclei.data.catalog import Catalog
 from nanonuclei.engine.devices import Hardware
+from nanonuclei.engine.evaluate import evaluate_network
 from nanonuclei.engine.stored.warm_start import StartedFrom
 from nanonuclei.engine.train import FitResult
 from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.imaging.instances import from_labels
 from nanonuclei.report.exports.outlines import outlines
+from nanonuclei.serving.named import open_model
 from nanonuclei.serving.store import log_model
 from nanonuclei.stages import promote as promote_stage
 from nanonuclei.stages.correct.correct import correct
 from nanonuclei.stages.fetch import fetch
 from nanonuclei.stages.finetune.finetune import finetune
+from nanonuclei.stages.finetune.gate import Rivals
 from nanonuclei.stages.finetune.start import begin_with, old_dataset, start_of_run, started, with_replay
+from nanonuclei.stages.finetune.verdict import is_it_better
+from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.predict.predict import predict
 from nanonuclei.stages.predict.request import Request
 from nanonuclei.stages.promote import promote
@@ -193,6 +201,23 @@ def test_the_model_stays_as_it_was_where_no_epoch_is_better(
     assert kept.best_epoch == 0
     for weight, wanted in zip(kept.model.get_weights(), bright_network.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, wanted)
+
+
+def test_a_model_gains_nothing_over_itself(project: Path, disc_catalog: Catalog, tmp_path: Path) -> None:
+    name, gate = str(bright_model(tmp_path / "model")), load_gate("nuclei", path=PARAMS)
+    found = is_it_better(name, name, {"the held-out images of mine": disc_catalog.samples}, gate=gate)
+    assert not found.better
+    assert "It is not better: " in found.sentence
+    assert "changed by +0.000 on the held-out images of mine. Keep the model that you had" in found.sentence
+
+    opened = open_model(name)
+    served = (opened.config, opened.network)
+    scores = evaluate_network(create_task(opened.config), opened.network, disc_catalog.samples).per_image
+    rivals = Rivals(served, partial(promote_stage.gains, opened.config, gate=gate), quiet)
+    parent = rivals.parent({"parent.model": name}, disc_catalog.samples, scores, champion=("", None))
+    assert parent is not None
+    assert [(gain.group, gain.value) for gain in parent.gains] == [("all", 0.0)]
+    assert rivals.parent({}, disc_catalog.samples, scores, champion=("", None)) is None
 
 
 @pytest.mark.parametrize("weights", ["none", "imagenet", "edges", "recipes"])
