@@ -244,20 +244,14 @@ def run_fit(
             workdir=folder,
             on_epoch=sender.send,
         )
-    if start and config.train.keep == "best":
-        result = _better_of(result, task.loss_at_start(validation_samples(catalog, config)), task.unchanged)
+    if start:
+        loss = task.loss_at_start(validation_samples(catalog, config))
+        mlflow.log_metric("start/val_loss", loss)
+        result = task.better_of(result, loss)
     hardware = dataclasses.asdict(result.hardware)
     mlflow.set_tags({f"hardware.{key}": str(value) for key, value in hardware.items()})
     mlflow.log_metrics({"best_epoch": result.best_epoch, "train_seconds": result.seconds})
     return result
-
-
-def _better_of(result: FitResult, loss: float, begun: Callable[[], keras.Model]) -> FitResult:
-    """Returns a training whose kept epoch is that before the first, 0, where no epoch had a lower validation loss."""
-    mlflow.log_metric("start/val_loss", loss)
-    if min(result.history["val/loss"]) < loss:
-        return result
-    return dataclasses.replace(result, model=begun(), best_epoch=0)
 
 
 def _finished(run: mlflow.entities.Run) -> str:
@@ -282,7 +276,7 @@ def _trainings(task: Task, run_id: str) -> str:
 
 def _closing(task: Task, run_id: str, result: FitResult) -> str:
     hardware = result.hardware
-    kept = f"epoch {result.best_epoch}" if result.best_epoch else "the model that it began with, no epoch was better"
+    kept = f"epoch {result.best_epoch}" if result.best_epoch else "the model that it began with, which was no worse"
     return (
         f"Run {run_id}: {len(result.history['train/loss'])} epochs, kept {kept}, "
         f"{result.seconds / 60:.1f} min on {hardware.num_devices} {hardware.device} ({hardware.name}, "
