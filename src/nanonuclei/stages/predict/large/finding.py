@@ -34,7 +34,7 @@ class LabelRows:
     def append(self, rows: Int32Array) -> None:
         """Adds rows at the end."""
         with self._path.open("ab") as file:
-            file.write(np.ascontiguousarray(rows, np.int32).tobytes())
+            np.ascontiguousarray(rows, np.int32).tofile(file)
 
     def translate(self, numbers: Int32Array) -> None:
         """Makes `read` return ``numbers[label]``."""

@@ -19,7 +19,7 @@ SAME = 0.5
 """Share of the smaller of two objects, as far as both are seen, from which on they are one."""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Painted:
     """An object of the whole image, as far as it is known."""
 
