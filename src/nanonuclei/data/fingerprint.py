@@ -146,12 +146,15 @@ def image_measures(image: Image, shown: Float32Array) -> dict[str, float]:
     largest = float(np.iinfo(image.dtype).max) if image.dtype.kind == "u" else math.nan
     low, middle, high = (np.percentile(_thinned(image), (1, 50, 99)) / largest).tolist()
     top, left = max(0, (height - CROP) // 2), max(0, (width - CROP) // 2)
-    grey = shown[top : top + CROP, left : left + CROP].mean(axis=2)
     thinned = _thinned(shown)
-    light = thinned.mean(axis=2)
+    light = _mean(thinned)
+    middle_part = np.s_[top : top + CROP, left : left + CROP]
+    grey = light[middle_part] if thinned.shape == shown.shape else _mean(shown[middle_part])
+    brightest, darkest = _over_channels(np.maximum, thinned), _over_channels(np.minimum, thinned)
     dark, background, bright = np.percentile(light, (0.1, 50, 99.9)).tolist()
     contrast = max(bright - dark, 1e-6)
-    colour = np.percentile(thinned.max(axis=2) - thinned.min(axis=2), 98) / max(float(np.ptp(thinned)), 1e-6)
+    spread = float(brightest.max() - darkest.min())
+    colour = np.percentile(brightest - darkest, 98) / max(spread, 1e-6)
     steps = [float(np.abs(np.diff(grey, axis=axis)).mean()) if grey.shape[axis] > 1 else 0.0 for axis in (0, 1)]
     return {
         "low": low,
@@ -263,6 +266,19 @@ def _scaled(looks: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _rounded(value: float) -> float:
     return float(f"{value:.4g}")
+
+
+def _mean(image: Float32Array) -> Float32Array:
+    """Returns the mean over the channels; NumPy's own takes five times as long for three of them."""
+    return np.asarray(_over_channels(np.add, image) / np.float32(image.shape[2]), np.float32)
+
+
+def _over_channels(what: np.ufunc, image: Float32Array) -> Float32Array:
+    """Returns ``what.reduce(image, axis=2)``, a channel at a time."""
+    result = image[..., 0]
+    for channel in range(1, image.shape[2]):
+        result = what(result, image[..., channel])
+    return result
 
 
 def _thinned(image: Image | Float32Array) -> Image | Float32Array:

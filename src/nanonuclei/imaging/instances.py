@@ -64,8 +64,10 @@ def from_labels(labels: Labels, score_map: Float32Array | None = None) -> Instan
             f"that the labels were read from"
         )
     else:
-        areas = np.bincount(numbered.ravel(), minlength=count + 1)[1:]
-        sums = np.bincount(numbered.ravel(), weights=score_map.ravel(), minlength=count + 1)[1:]
+        places = np.flatnonzero(numbered)
+        owner = numbered.ravel()[places] - 1
+        areas = np.bincount(owner, minlength=count)
+        sums = np.bincount(owner, weights=score_map.ravel()[places], minlength=count)
         scores = (sums / areas).astype(np.float32)
     boxes = [(y.start, x.start, y.stop, x.stop) for y, x in ndimage.find_objects(numbered)]
     return Instances(np.array(boxes, np.int32).reshape(-1, 4), scores, numbered)

@@ -117,8 +117,9 @@ class NucleiReader(Reader):
         least = max(config.min_area, round(config.min_area / 2 * enlarged**2))
         config = config.model_copy(update={"min_area": least})
         found = read_instances(classes, config)
-        drawn = instances_to_shape(found, foreground_of(classes), threshold=config.threshold, shape=shape)
-        return without_slivers(drawn, thickness=SLIVER)
+        if classes.shape[:2] != shape:
+            found = instances_to_shape(found, foreground_of(classes), threshold=config.threshold, shape=shape)
+        return without_slivers(found, thickness=SLIVER)
 
     def objects(self, score_map: Float32Array, shape: tuple[int, int]) -> Objects:
         """Returns the nuclei of a score map with their rows, and their median diameter in px of the image."""
