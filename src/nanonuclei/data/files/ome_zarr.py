@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from nanonuclei.data.files.limits import ImageLimits
 from nanonuclei.data.files.listing import check_inside
-from nanonuclei.data.files.scene import Box, Scene, decoding
+from nanonuclei.data.files.scene import Scene, decoding
 from nanonuclei.data.files.tiff_metadata import PLAUSIBLE, SQUARE
 from nanonuclei.errors import DataError
+from nanonuclei.imaging.types import Box
 
 _METADATA = frozenset({".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"})
 _BLOSC = struct.Struct("<12xI")

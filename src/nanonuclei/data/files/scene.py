@@ -12,12 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanonuclei.errors import DataError
+from nanonuclei.imaging.types import Box
 
 COLOURS = ("red", "green", "blue")
 """Names of the channels of a colour image."""
-
-Box = tuple[int, int, int, int]
-"""``y0, x0, y1, x1`` of a window, px, half open."""
 
 DAMAGED = "not a readable image: damaged, cut short or of another format"
 

@@ -16,9 +16,10 @@ from nanonuclei.data.files.content import Content, handle
 from nanonuclei.data.files.headers import read_header
 from nanonuclei.data.files.limits import ImageLimits
 from nanonuclei.data.files.planes.segments import page_window, readable_in_parts
-from nanonuclei.data.files.scene import COLOURS, Box, Scene, decoding
+from nanonuclei.data.files.scene import COLOURS, Scene, decoding
 from nanonuclei.data.files.tiff_metadata import channel_names, ome_planes, pixel_size
 from nanonuclei.errors import DataError
+from nanonuclei.imaging.types import Box
 
 _MINISWHITE, _MINISBLACK, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
 _WITH_HEADERS = frozenset({6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 34927, 34933, 50001})

@@ -17,9 +17,9 @@ from nanonuclei.data.files.listing import ZARR
 from nanonuclei.data.files.numeric import Span, grey_if_equal, span_of
 from nanonuclei.data.files.planes.channels import GREY
 from nanonuclei.data.files.reading import scenes_of
-from nanonuclei.data.files.scene import Box, Scene
+from nanonuclei.data.files.scene import Scene
 from nanonuclei.errors import DataError
-from nanonuclei.imaging.types import Image
+from nanonuclei.imaging.types import Box, Image
 
 MOST_WHOLE = 2**25
 """px of the largest image that is read whole: reading objects off a map takes about 50 bytes for each."""

@@ -66,10 +66,13 @@ def ridge_points(
     """
     even = filled(grey, mask)
     answers = np.stack([_answer(even, mask, direction, (narrow, broad)) for direction in range(DIRECTIONS)])
-    best = np.maximum(np.roll(answers, 1, axis=0), np.roll(answers, -1, axis=0))
-    about = cv2.dilate(answers.max(axis=0), np.ones((_ABOUT, _ABOUT), np.uint8))
-    found = (answers >= least) & (answers >= best) & (answers >= _LIVELY * about) & mask
-    directions, rows, columns = np.nonzero(found)
+    about = _LIVELY * cv2.dilate(answers.max(axis=0), np.ones((_ABOUT, _ABOUT), np.uint8))
+    crests = []
+    for direction, answer in enumerate(answers):
+        best = np.maximum(answers[direction - 1], answers[(direction + 1) % DIRECTIONS])
+        rows, columns = np.nonzero((answer >= least) & (answer >= best) & (answer >= about) & mask)
+        crests.append(np.stack([np.full(len(rows), direction), rows, columns]))
+    directions, rows, columns = np.concatenate(crests, axis=1)
     angles = np.pi * directions / DIRECTIONS
     across = np.rint(np.stack([np.cos(angles), -np.sin(angles)], axis=1)).astype(np.int64)
     places = np.stack([rows, columns], axis=1)
