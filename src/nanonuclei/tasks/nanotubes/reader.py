@@ -100,8 +100,8 @@ class NanotubeReader(Reader):
         if self.config.network.answer != LINE:
             return super().choices
         return (
-            "Thresholds and limits of the read-out are those of the recipe: they were chosen on published panels, among "
-            "which are the panels of the test images. No test image was trained on."
+            "Thresholds and limits of the read-out are those of the recipe: they were chosen on published panels, "
+            "those of the test images among them. No test image was trained on."
         )
 
     @property
