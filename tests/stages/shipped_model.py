@@ -1,12 +1,16 @@
-"""A network that takes bright pixels for nuclei, as weights trained elsewhere, and a project folder to ship it from."""
+"""A network that takes bright pixels for nuclei, as weights trained elsewhere, and project folders for models."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
+import pytest
 from tests.conftest import ROOT
 
 from nanonuclei.config.experiment import ExperimentConfig
@@ -43,3 +47,15 @@ def make_project(folder: Path) -> Path:
     for name in ("params.yaml", "requirements.txt", "recipes"):
         (folder / name).symlink_to(ROOT / name)
     return folder
+
+
+@contextlib.contextmanager
+def as_cloned(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Makes a folder as after a clone, without data and runs, the working folder and its database MLflow's."""
+    make_project(folder)
+    (folder / "models").symlink_to(ROOT / "models")
+    monkeypatch.chdir(folder)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+    yield folder
+    mlflow.set_tracking_uri(before)
