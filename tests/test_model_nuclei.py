@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -15,8 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.conftest import ROOT
-from tests.databases import own_database
-from tests.stages.shipped_model import make_project
+from tests.stages.shipped_model import as_cloned
 
 from nanonuclei.data.fingerprint.stored import read_fingerprint
 from nanonuclei.serving.named import open_model
@@ -39,12 +39,8 @@ def quiet(_: str) -> None:
 
 
 @pytest.fixture
-def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder as after a clone, without data and runs."""
-    folder = make_project(tmp_path / "clone")
-    (folder / "models").symlink_to(ROOT / "models")
-    monkeypatch.chdir(folder)
-    with own_database(folder):
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    with as_cloned(tmp_path / "clone", monkeypatch) as folder:
         yield folder
 
 

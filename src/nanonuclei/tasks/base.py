@@ -66,6 +66,14 @@ class Reader(ABC):
         self.config = config
 
     @property
+    def choices(self) -> str:
+        """On which images settings were chosen, as sentences of the card of a model that comes along."""
+        return (
+            "Thresholds were chosen on the validation images. No test image was trained on, and no setting was chosen "
+            "by one."
+        )
+
+    @property
     def channel(self) -> Channel | None:
         """Which channel of an image file is read; None: the image as it is, grey or in colours."""
         return None

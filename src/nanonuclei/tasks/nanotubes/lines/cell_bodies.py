@@ -23,7 +23,7 @@ EDGE = 0.3
 DIM = 0.15
 """Light of a dim cell, above the median of the background, in 0..1: bright cells beside it do not hide it."""
 
-SAMPLES = 2**22
+LIGHT_SAMPLES = 2**22
 """Pixels, about, by which the light of a large image is told."""
 
 CORNER = 3
@@ -50,7 +50,7 @@ def light_of(parts: Sequence[Float32Array], *, radius: int) -> Light:
         radius: Of the disc that cells hold, px.
     """
     values = np.concatenate([_opened(part, radius)[1].ravel() for part in parts])
-    return _split(values[:: max(1, len(values) // SAMPLES)])
+    return _split(values[:: max(1, len(values) // LIGHT_SAMPLES)])
 
 
 def cell_bodies(

@@ -71,13 +71,14 @@ def read_candidates(
     least = decided(config.min_score) if min_score is None else min_score
     threshold, found = decided(config.window_threshold), []
     scores, grey = score_map[..., 0], score_map[..., 1]
+    alone = config.alone if config.lines == "both" else 0.0
     if config.lines != "map":
         followed = candidates_at_levels(scores, grey, config, cells=cells, threshold=threshold, lights=lights)
-        found = [candidate for candidate in followed if candidate.score >= least]
+        found = [one for one in followed if one.score >= least and (one.joins or one.line.length >= alone)]
     if config.lines != "image":
-        marked = marked_candidates(scores, grey, config, cells=cells, threshold=threshold)
-        shortest = config.alone if config.lines == "both" else 0.0
-        sure = [one for one in marked if one.score >= least and one.line.length >= shortest]
+        long = config.model_copy(update={"min_length": max(config.min_length, alone)})
+        marked = marked_candidates(scores, grey, long, cells=cells, threshold=threshold)
+        sure = [one for one in marked if one.score >= least]
         found = sorted([*found, *apart(sure, found, near=SAME_LINE)], key=lambda one: (-one.score, -one.strength))
     return found
 
