@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nanonuclei.data.files.limits import ImageLimits
 from nanonuclei.data.files.listing import check_inside
+from nanonuclei.data.files.omezarr.layout import is_array
 from nanonuclei.data.files.scene import Scene, decoding
 from nanonuclei.data.files.tiff_metadata import PLAUSIBLE, SQUARE
 from nanonuclei.errors import DataError
@@ -39,6 +40,8 @@ def open_zarr(folder: Path, limits: ImageLimits) -> list[Scene]:
         raise DataError("OME-Zarr needs the package zarr. Install it: uv pip install zarr") from error
     for file in folder.rglob("*"):
         check_inside(file, folder)
+    if is_array(folder):
+        raise DataError("holds an array without multiscales, which an OME-Zarr image has. Save it as OME-Zarr or TIFF")
     with decoding("OME-Zarr"):
         group = zarr.open_group(folder, mode="r")
         attributes = dict(group.attrs)
