@@ -176,7 +176,7 @@ def _close_dim_holes(mask: _Mask, holes: Int32Array, foreground: Float32Array, *
 
 
 def _fill_holes(labels: Int32Array, holes: Int32Array, count: int) -> None:
-    """Gives, in place, every hole that borders on one object alone to that object; `holes` are `count` holes' labels."""
+    """Gives, in place, each of `count` labelled holes that borders on one object alone to that object."""
     places = np.flatnonzero(holes)
     flat = labels.reshape(-1)
     steps = (-1, 1, -labels.shape[1], labels.shape[1])  # holes do not reach the border, so no step leaves the image

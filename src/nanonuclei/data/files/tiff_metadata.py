@@ -49,10 +49,8 @@ def channel_names(tiff: tifffile.TiffFile, num: int, *, number: int = 0) -> tupl
     elif tiff.imagej_metadata:
         labels = tiff.imagej_metadata.get("Labels")
         names = [str(label) for label in labels] if isinstance(labels, list) else []
-        if len(names) > num and all(
-            _PLANE.match(label) for label in names[:num]
-        ):  # the planes of the first channel stack
-            names = [label[_PLANE.match(label).end() :] for label in names[:num]]  # type: ignore[union-attr]
+        if len(names) > num and all(_PLANE.match(label) for label in names[:num]):
+            names = [_PLANE.sub("", label) for label in names[:num]]
     return tuple(names) if len(names) == num else ("",) * num
 
 

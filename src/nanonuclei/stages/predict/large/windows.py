@@ -93,10 +93,9 @@ def large_images(path: Path, choice: Choice, *, most: int = MOST_WHOLE) -> list[
     Raises:
         DataError: The file is damaged, or holds several channels and none is chosen.
     """
-    name = path.name.lower()
-    if not (name.endswith(SUFFIXES) or path.is_dir()) or (
-        path.is_file() and path.stat().st_size < LEAST_BYTES and most >= MOST_WHOLE
-    ):
+    if not (path.name.lower().endswith(SUFFIXES) or path.is_dir()):
+        return []
+    if path.is_file() and path.stat().st_size < LEAST_BYTES and most >= MOST_WHOLE:
         return []
     with _named(path), contextlib.closing(scenes_of(path, IN_PARTS)) as files:
         for scenes in files:
