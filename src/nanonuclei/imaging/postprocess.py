@@ -175,7 +175,7 @@ def _close_dim_holes(mask: _Mask, holes: Int32Array, foreground: Float32Array, *
 
 
 def _fill_holes(labels: Int32Array, holes: Int32Array, count: int) -> None:
-    """Gives, in place, each hole that borders on one object alone to that object; `holes` labels `count` holes."""
+    """Gives, in place, each of `count` labelled holes that borders on one object alone to that object."""
     places = np.flatnonzero(holes)
     flat = labels.reshape(-1)
     steps = (-1, 1, -labels.shape[1], labels.shape[1])  # holes do not reach the border, so no step leaves the image

@@ -57,6 +57,9 @@ def open_tiff(content: Content, limits: ImageLimits) -> Iterator[list[Scene]]:
             _check_chain(tiff)
             series = list(enumerate(tiff.series))
             series = [(number, one) for number, one in series if not _is_side_image(one)] or series[:1]
+            for _, one in series:
+                if len(set(one.axes)) < len(one.axes):
+                    one._squeeze = True  # leaves out axes of length 1, which programs write without a name
             if not series:
                 raise DataError("holds no image. Save it again")
             scenes = [_scene(tiff, one, number, limits=limits) for number, one in series]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from xml.etree import ElementTree
 
 import tifffile
@@ -32,6 +33,9 @@ _CENTIMETRE = 3
 _DIGITS = 20
 """Digits of a number of planes that are believed to be one."""
 
+_PLANE = re.compile(r"c:\d+/\d+ (?:z:\d+/\d+ )?(?:t:\d+/\d+ )?- ")
+"""What Fiji writes before the name of a channel, of each plane of a hyperstack; channels count fastest."""
+
 
 def channel_names(tiff: tifffile.TiffFile, num: int, *, number: int = 0) -> tuple[str, ...]:
     """Returns the names of the channels, empty where they have none.
@@ -44,10 +48,12 @@ def channel_names(tiff: tifffile.TiffFile, num: int, *, number: int = 0) -> tupl
     names: list[str] = []
     pixels = _ome_pixels(tiff, number)
     if pixels is not None:
-        names = [channel.get("Name") or "" for channel in pixels.findall("{*}Channel")]
+        names = [channel.get("Name") or channel.get("Fluor") or "" for channel in pixels.findall("{*}Channel")]
     elif tiff.imagej_metadata:
         labels = tiff.imagej_metadata.get("Labels")
         names = [str(label) for label in labels] if isinstance(labels, list) else []
+        if len(names) > num and all(_PLANE.match(label) for label in names[:num]):
+            names = [_PLANE.sub("", label) for label in names[:num]]
     return tuple(names) if len(names) == num else ("",) * num
 
 
