@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.conftest import ROOT
-from tests.databases import own_database
-from tests.stages.shipped_model import make_project
+from tests.stages.shipped_model import as_cloned
 
 from nanonuclei.imaging.types import Image
 from nanonuclei.serving.named import open_model
@@ -36,11 +35,7 @@ def quiet(_: str) -> None:
 
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder as after a clone, without data and runs."""
-    folder = make_project(tmp_path / "clone")
-    (folder / "models").symlink_to(ROOT / "models")
-    monkeypatch.chdir(folder)
-    with own_database(folder):
+    with as_cloned(tmp_path / "clone", monkeypatch) as folder:
         yield folder
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -15,10 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.conftest import ROOT
-from tests.databases import own_database
-from tests.stages.shipped_model import make_project
+from tests.stages.shipped_model import as_cloned
 
-from nanonuclei.data.fingerprint import read_fingerprint
+from nanonuclei.data.fingerprint.stored import read_fingerprint
 from nanonuclei.serving.named import open_model
 from nanonuclei.serving.probe import post, served
 from nanonuclei.serving.shipped.checks import check_shipped
@@ -39,12 +39,8 @@ def quiet(_: str) -> None:
 
 
 @pytest.fixture
-def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder as after a clone, without data and runs."""
-    folder = make_project(tmp_path / "clone")
-    (folder / "models").symlink_to(ROOT / "models")
-    monkeypatch.chdir(folder)
-    with own_database(folder):
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    with as_cloned(tmp_path / "clone", monkeypatch) as folder:
         yield folder
 
 
@@ -139,4 +135,7 @@ def test_its_data_are_those_that_the_repository_pins() -> None:
 def test_it_holds_the_fingerprint_of_its_training_images() -> None:
     looks, made = read_fingerprint(FOLDER), read_provenance(FOLDER)
     assert looks is not None
-    assert (looks.dataset, looks.num_images) == (made.data.name, made.data.images["train"])
+    assert looks.likeness is not None
+    assert (looks.dataset, len(looks.looks.rows)) == (made.data.name, made.data.images["train"])
+    assert len(looks.likeness.rows) == made.data.images["train"] + made.data.images["val"]
+    assert not (FOLDER / "likeness.json").exists()

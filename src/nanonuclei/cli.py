@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from nanonuclei import __version__, commands, interrupts, invocation
-from nanonuclei.errors import NanonucleiError, nearest_name, without_password
+from nanonuclei.errors import NanonucleiError, nearest_name, unusable, without_password
 from nanonuclei.quiet import quieten
 from nanonuclei.tracking.database import unanswered
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if interrupts.interrupted(error):
             print("\nInterrupted.", file=sys.stderr)
             return 130
-        told = error if isinstance(error, NanonucleiError) else unanswered(error)
+        told = error if isinstance(error, NanonucleiError) else unanswered(error) or unusable(error)
         if told is not None:
             print(f"Error: {without_password(str(told))}", file=sys.stderr)
             return 2

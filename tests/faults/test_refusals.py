@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import sqlite3
@@ -203,3 +204,22 @@ def test_an_output_that_cannot_be_made_is_told(words: tuple[str, ...], project: 
     below = tuple("found/below" if word == "found" else word for word in words)
     check_told(call(below), "found")
     assert (project.folder / "found").read_text() == "a file where a folder should be"
+
+
+def test_a_full_disk_while_images_are_prepared_is_told_and_leaves_nothing(
+    project: Project, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if path.parent.name == "labels":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return real(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    before = contents(project.folder / "data")
+    check_told(call(("prepare", "nuclei")), "No space left on device", "Free space")
+    assert contents(project.folder / "data") == before
+    assert not (project.folder / "build" / "nuclei" / "prepared").exists()
+    assert project.leftovers() == []
+    assert set(project.run_states().values()) == {"FAILED"}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from nanonuclei.commands.checks import check_settings
 from nanonuclei.commands.options import (
     DEFAULT_TASK,
     Stages,
-    check_settings,
     given,
     model_option,
     settings_of,
@@ -66,6 +66,7 @@ def run_predict(options: argparse.Namespace) -> int:
     """Finds the objects of images; 3 where some gave no result."""
     from nanonuclei.stages.predict.request import (
         Request,
+        check_place,
         parse_block,
         parse_channel,
         parse_formats,
@@ -94,6 +95,7 @@ def run_predict(options: argparse.Namespace) -> int:
         address=options.address,
         block=parse_block(options.block),
     )
+    check_place(images)
     if engine == "ray":
         from nanonuclei.stages.predict.many.engine import predict_on_many
 
@@ -109,7 +111,7 @@ def run_page(options: argparse.Namespace) -> None:
         raise NanonucleiError(
             f"port must be a whole number from 0 to 65535, got {options.port!r}. Leave it out for 7860"
         )
-    check_settings(options)
+    check_settings(options.settings)
     from nanonuclei.page.opening import open_page
 
     open_page(options.model, options.host, int(options.port), settings=options.settings, browser=not options.no_browser)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from nanonuclei.commands.checks import check_dataset
 from nanonuclei.commands.options import MODEL, Stages, choices_of, experiment_options, given
-from nanonuclei.errors import NanonucleiError, nearest_name
+from nanonuclei.errors import NanonucleiError
 from nanonuclei.quiet import native_messages_hidden
-from nanonuclei.tasks import dataset_type, task_names
 from nanonuclei.writing import check_new_folder
 
 WEIGHTS = "weights"
@@ -50,9 +50,7 @@ def add_to(stages: Stages) -> None:
 
 def run_fetch(options: argparse.Namespace) -> None:
     """Puts a real dataset below data/, or pretrained weights in place."""
-    known = {WEIGHTS, *(name for task in task_names() for name in dataset_type(task).locations)}
-    if options.dataset not in known:
-        raise NanonucleiError(f"unknown dataset {options.dataset!r}. {nearest_name(options.dataset, known)}")
+    check_dataset(options.dataset, (WEIGHTS,), source=options.source)
     from nanonuclei.stages.fetch import fetch
 
     if options.dataset == WEIGHTS:

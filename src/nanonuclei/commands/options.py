@@ -1,13 +1,11 @@
-"""Options that several commands share, and the checks of what they hold; checks come before the slow imports."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from nanonuclei.tasks import task_names
-from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID, full_run_id
 
 if TYPE_CHECKING:
     from nanonuclei.stages.settings import Choices
@@ -74,16 +72,3 @@ def choices_of(options: argparse.Namespace) -> Choices:
     from nanonuclei.stages.settings import Choices
 
     return Choices(options.task, options.dataset, options.recipe or None, tuple(settings_of(options)))
-
-
-def check_settings(options: argparse.Namespace) -> None:
-    """Makes sure that settings can be read, before the slow imports."""
-    from nanonuclei.config.params import parse_settings
-
-    parse_settings(settings_of(options))
-
-
-def check_model(reference: str) -> None:
-    """Makes sure that a run which a model is named by exists; other names are looked up where they are read."""
-    if RUN_ID.fullmatch(reference) or (SHORT_RUN_ID.fullmatch(reference) and not Path(reference).exists()):
-        full_run_id(reference)

@@ -28,6 +28,9 @@ def add_to(stages: Stages) -> None:
 def run_prepare(options: argparse.Namespace) -> None:
     """Prepares the images of the pipeline."""
     task_package(options.task)
+    from nanonuclei.stages.pipeline.pinned import check_sources
+
+    check_sources([options.task])
     with native_messages_hidden():
         from nanonuclei.stages.pipeline.stages import prepare_stage
     prepare_stage(options.task)
@@ -35,10 +38,11 @@ def run_prepare(options: argparse.Namespace) -> None:
 
 def run_repro(options: argparse.Namespace) -> None:
     """Runs the pipeline."""
-    from nanonuclei.stages.pipeline.pinned import check_targets
+    from nanonuclei.stages.pipeline.pinned import check_sources, check_targets, pipeline_tasks
 
     targets = [target for target in options.targets if target]
     check_targets(targets)
+    check_sources(pipeline_tasks())
     with native_messages_hidden():
         from nanonuclei.stages.pipeline.repro import repro
     repro(targets)

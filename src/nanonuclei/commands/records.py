@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from nanonuclei.commands.options import MODEL, Stages, check_model, switch
+from nanonuclei.commands.checks import check_model
+from nanonuclei.commands.options import MODEL, Stages, switch
 
 
 def add_to(stages: Stages) -> None:
@@ -20,9 +21,9 @@ def add_to(stages: Stages) -> None:
 
 def run_lineage(options: argparse.Namespace) -> int:
     """Prints and verifies what made a model; 1 where it does not hold."""
+    check_model(options.reference)
     from nanonuclei.stages.shipped.lineage import lineage
 
-    check_model(options.reference)
     return 0 if lineage(options.reference) else 1
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from nanonuclei.commands.checks import check_model, check_settings, check_trained_elsewhere
 from nanonuclei.commands.options import (
     DEFAULT_TASK,
     Stages,
-    check_model,
-    check_settings,
     given,
     model_option,
     settings_of,
@@ -64,13 +63,13 @@ def run_ship(options: argparse.Namespace) -> None:
             "the model of a run keeps the settings that it was scored with, got others. Leave them out, or ship "
             f"`{option('weights', 'FOLDER')}`, which scores anew"
         )
-    check_settings(options)
+    check_settings(options.settings)
     if options.run_id:
         options.run_id = sources[0] = full_run_id(options.run_id)
     elif options.model:
         check_model(options.model)
-    elif not Path(options.weights).is_dir():
-        raise NanonucleiError(f"weights must be a folder that benchmarks/train_here.py wrote, got {options.weights}")
+    else:
+        check_trained_elsewhere("weights must be", options.weights)
     with native_messages_hidden():
         from nanonuclei.stages.shipped.adopt import adopt
         from nanonuclei.stages.shipped.ship import ship

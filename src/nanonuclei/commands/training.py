@@ -5,10 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from nanonuclei.commands.checks import (
+    SIMULATED,
+    check_dataset,
+    check_model,
+    check_prepared_task,
+    check_settings,
+    check_trained_elsewhere,
+)
 from nanonuclei.commands.options import (
     Stages,
-    check_model,
-    check_settings,
     choices_of,
     experiment_options,
     given,
@@ -18,7 +24,6 @@ from nanonuclei.commands.options import (
 )
 from nanonuclei.errors import NanonucleiError, nearest_name
 from nanonuclei.quiet import native_messages_hidden
-from nanonuclei.tasks import task_package
 from nanonuclei.tracking.database import full_run_id
 
 SPLITS = ("train", "val", "test")
@@ -56,7 +61,7 @@ def add_to(stages: Stages) -> None:
 def run_train(options: argparse.Namespace) -> None:
     """Trains, or goes on with a training."""
     if options.build:
-        task_package(options.task)
+        check_prepared_task(options.task)
         with native_messages_hidden():
             from nanonuclei.stages.pipeline.stages import train_stage
         train_stage(options.task)
@@ -85,11 +90,8 @@ def run_train(options: argparse.Namespace) -> None:
 
 def run_adopt(options: argparse.Namespace) -> None:
     """Makes a run of a training that took place elsewhere."""
-    check_settings(options)
-    if not Path(options.folder).is_dir():
-        raise NanonucleiError(
-            f"adopt takes a folder that benchmarks/train_here.py wrote, but {options.folder} is none. Check the path"
-        )
+    check_settings(options.settings)
+    check_trained_elsewhere("adopt takes", options.folder)
     with native_messages_hidden():
         from nanonuclei.stages.shipped.adopt import adopt
     adopt(Path(options.folder), settings=settings_of(options))
@@ -98,14 +100,14 @@ def run_adopt(options: argparse.Namespace) -> None:
 def run_evaluate(options: argparse.Namespace) -> None:
     """Scores the model of a run, or of the pipeline."""
     if options.build:
-        task_package(options.build)
+        check_prepared_task(options.build)
         with native_messages_hidden():
             from nanonuclei.stages.pipeline.stages import evaluate_stage
         evaluate_stage(options.build)
         return
     if options.split not in SPLITS:
         raise NanonucleiError(f"unknown split {options.split!r}. {nearest_name(options.split, SPLITS)}")
-    check_settings(options)
+    check_settings(options.settings)
     run = full_run_id(options.run_id)
     with native_messages_hidden():
         from nanonuclei.stages.evaluate import evaluate_run
@@ -114,8 +116,9 @@ def run_evaluate(options: argparse.Namespace) -> None:
 
 def run_finetune(options: argparse.Namespace) -> None:
     """Trains a stored model on new images."""
-    check_settings(options)
+    check_settings(options.settings)
     check_model(options.model)
+    check_dataset(options.dataset, (SIMULATED,))
     with native_messages_hidden():
         from nanonuclei.stages.finetune.finetune import finetune
     finetune(options.dataset, model=options.model, settings=settings_of(options))

@@ -73,7 +73,7 @@ def _features(content: bytes) -> Iterator[Mapping[str, Any]]:
         for feature in listed:
             if isinstance(feature["geometry"], Mapping):
                 yield feature
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"no GeoJSON ({type(error).__name__}). In QuPath choose File > Export objects as GeoJSON"
         ) from error

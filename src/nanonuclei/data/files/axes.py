@@ -138,7 +138,7 @@ def choose(scene: Scene, choice: Choice) -> Chosen:
     index = channel_index(names, choice.channel, stains=choice.stains, colour=scene.colour)
     num_planes = extents.get("Z", 1)
     check_z(choice.z, num_planes)
-    said = _sentence(names, index, choice, num_planes=num_planes)
+    said = ", ".join(filter(None, (_sentence(names, index, choice, num_planes=num_planes), scene.note)))
     return Chosen(scene, choice, index, names, 3 if scene.colour else num_channels, said)
 
 

@@ -12,12 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanonuclei.errors import DataError
+from nanonuclei.imaging.types import Box
 
 COLOURS = ("red", "green", "blue")
 """Names of the channels of a colour image."""
-
-Box = tuple[int, int, int, int]
-"""``y0, x0, y1, x1`` of a window, px, half open."""
 
 DAMAGED = "not a readable image: damaged, cut short or of another format"
 
@@ -38,6 +36,8 @@ class Scene:
             given too and then returns ``(Y, X)``, without decoding the other samples where the file allows it.
         window: The same for a part of the plane, without decoding the rest; takes the index, and ``y0, x0, y1, x1`` in
             px, half open, within the plane. None where the file does not allow it.
+        lossy: Whether the file was compressed so that its numbers are near those that were saved, as by JPEG.
+        note: What the user should know of the file, in a few words.
     """
 
     axes: str
@@ -48,6 +48,8 @@ class Scene:
     pixel_size: float | None
     read: Callable[[Mapping[str, int]], NDArray[Any]]
     window: Callable[[Mapping[str, int], Box], NDArray[Any]] | None = None
+    lossy: bool = False
+    note: str = ""
 
     @property
     def extents(self) -> dict[str, int]:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from nanonuclei.config.params import flatten, read_yaml
 from nanonuclei.config.section import Section
-from nanonuclei.data import fingerprint
+from nanonuclei.data.fingerprint.stored import FILE as FINGERPRINT
 from nanonuclei.errors import DataError
 from nanonuclei.serving.folder import CONFIG
 
@@ -21,7 +21,7 @@ FORMAT = 1
 PROVENANCE, CARD, ANSWERS, EXAMPLES = "provenance.json", "README.md", "answers.json", "examples"
 """Files beside the network: this one, the model card, what the network answers to its examples, and these images."""
 
-NO_ANSWER_NEEDS = (CARD, ANSWERS, EXAMPLES, fingerprint.FILE)
+NO_ANSWER_NEEDS = (CARD, ANSWERS, EXAMPLES, FINGERPRINT)
 """Files that change nothing of what the model answers."""
 
 REMEDY = "Restore it with `git checkout {folder}`, or install the package again"

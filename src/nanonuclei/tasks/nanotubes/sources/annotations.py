@@ -254,7 +254,7 @@ def load_json(content: bytes) -> object:
     """Returns the tree of a JSON file; None where it is none."""
     try:
         tree: object = json.loads(content.decode("utf-8-sig"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return tree
 

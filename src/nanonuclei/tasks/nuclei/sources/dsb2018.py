@@ -9,16 +9,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from nanonuclei.data.archives import Files, open_files, open_inner_zip
+from nanonuclei.data.archives import Files, existing_source, open_files, open_inner_zip
 from nanonuclei.data.catalog import BadSample, Sample
 from nanonuclei.data.files.limits import ImageLimits
 from nanonuclei.data.files.reading import read_single, read_values
-from nanonuclei.errors import DataError
+from nanonuclei.errors import DataError, nearest_name
 from nanonuclei.imaging.types import Image
 from nanonuclei.invocation import command
 from nanonuclei.tasks.nuclei.sources.mask_files import MAX_OBJECTS, MaskKind, Painting, objects_of
 from nanonuclei.tasks.nuclei.sources.sample_files import FORMS, IMAGES, MASKS, TRAIN, SampleFiles, below_train, group
 
+WORDS = ("public", "kaggle")
+"""Sources that are no paths."""
 DSB2018_ARCHIVE = "dsb2018/stage1_train.zip"
 """Where the Data Science Bowl 2018 lies below the data folder."""
 LIMITS = ImageLimits(num_pixels=2**26)
@@ -28,9 +30,22 @@ MAX_RATIO = 200
 RATIO_FLOOR = 256 * 2**20
 """Images and labels below this many bytes may have any ratio."""
 
+LONGEST_ID = 200
+"""Longest name of a sample, bytes; its files are called so, and file systems take 255."""
+
 _TRAIN_ZIP = f"{TRAIN}.zip"
 _NUM_THREADS = 4
 _LOOK_AHEAD = 2 * _NUM_THREADS
+
+
+def dsb2018_source(source: str) -> Path:
+    """Returns the path of a zip or folder of the dataset.
+
+    Raises:
+        DataError: It does not exist.
+    """
+    forms = "public, kaggle or the path of a zip or folder"
+    return existing_source(source, forms, hint=nearest_name(source, WORDS))
 
 
 @contextlib.contextmanager
@@ -155,6 +170,8 @@ def _read_sample(files: Files, sample_id: str, parts: SampleFiles, masks: MaskKi
     def where(folder: str) -> str:
         return f"{parts.folder}/{folder}".lstrip("/")
 
+    if len(sample_id.encode()) > LONGEST_ID:
+        found(where(""), f"a name of {len(sample_id.encode())} bytes, more than {LONGEST_ID}. Shorten it")
     image: Image | None = None
     if len(parts.images) == 1:
         (name,) = parts.images
@@ -180,7 +197,8 @@ def _read_sample(files: Files, sample_id: str, parts: SampleFiles, masks: MaskKi
         if data is None:
             continue
         try:
-            objects = objects_of(read_values(data, limits=LIMITS), masks, alone=len(parts.masks) == 1)
+            values = read_values(data, limits=LIMITS, exact=True)
+            objects = objects_of(values, masks, alone=len(parts.masks) == 1)
         except DataError as error:
             found(name, str(error))
             continue
