@@ -151,8 +151,8 @@ def _reading(part: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, IndexError, StopIteration, csv.Error) as error:
         raise DataError(
-            f"{part} must hold the objects of an image, but is gone or damaged ({type(error).__name__}). Remove it, and "
-            "go on as after a call that was cut off: its image is done again"
+            f"{part} must hold the objects of an image, but is gone or damaged ({type(error).__name__}). Remove it, "
+            "and go on as after a call that was cut off: its image is done again"
         ) from error
 
 
