@@ -120,7 +120,14 @@ def unique_names(found: Mapping[str, Place]) -> dict[str, Place]:
 
     Returns:
         The same without suffixes; with its suffix where two files would share a name, whatever the case of letters.
+
+    Raises:
+        DataError: A name is not sound, or leads out of the input, as the key of an object in a store may.
     """
+    for name in found:
+        _check_name(name, "the input")
+        if name.startswith("/") or ".." in name.split("/"):
+            raise DataError(f"the input holds {name[:200]!r}, a path that leads out of it. Rename it")
     short = {name: (PurePosixPath(name).parent / stem(name)).as_posix() for name in found}
     taken = Counter(name.lower() for name in short.values())
     return {name if taken[short[name].lower()] > 1 else short[name]: place for name, place in found.items()}
@@ -148,6 +155,11 @@ def check_inside(file: Path, folder: Path) -> None:
         raise DataError(f"{file} must be a file, but is a pipe, socket or device. Leave it out")
 
 
+def _check_name(name: str, place: Path | str) -> None:
+    if not is_sound(name):
+        raise DataError(f"{place} holds {name[:200]!a}, a name with control characters or not in UTF-8. Rename it")
+
+
 def _walk(folder: Path, *, zarr: bool = False) -> Iterator[str]:
     def refuse(error: OSError) -> None:
         raise DataError(
@@ -164,10 +176,7 @@ def _walk(folder: Path, *, zarr: bool = False) -> Iterator[str]:
         for name in names:
             relative = (base / name).relative_to(folder).as_posix()
             if not is_junk(relative):
-                if not is_sound(relative):
-                    raise DataError(
-                        f"{folder} holds {relative!a}, a name with control characters or not in UTF-8. Rename it"
-                    )
+                _check_name(relative, folder)
                 check_inside(base / name, folder)
             yield relative
 
@@ -186,10 +195,6 @@ def _matching(pattern: str) -> dict[str, Path]:
     found = {}
     for path in sorted(root.glob("/".join(parts[fixed:]))):
         name = path.relative_to(root).as_posix()
-        if is_junk(name):
-            continue
-        if not is_sound(name):
-            raise DataError(f"{root} holds {name!a}, a name with control characters or not in UTF-8. Rename it")
         if path.is_file() and _is_known(name):
             check_inside(path, root)
             found[name] = path

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from nanonuclei.errors import DataError
-from nanonuclei.invocation import option
 from nanonuclei.report.exports.found import LINE, Found
 from nanonuclei.writing import whole_file
 
@@ -156,7 +155,7 @@ def _reading(part: Path) -> Iterator[None]:
     except (OSError, ValueError, IndexError, StopIteration, csv.Error) as error:
         raise DataError(
             f"{part} must hold the objects of an image, but is gone or damaged ({type(error).__name__}). Remove it, "
-            f"and repeat the command with `{option('resume', 'true')}`: its image is done again"
+            "and go on as after a call that was cut off: its image is done again"
         ) from error
 
 
