@@ -99,7 +99,6 @@ def test_neurites_and_marked_nanotubes_are_told_apart(shared_data: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_first_champion_is_served_over_http_without_training(clone: Path, tmp_path: Path) -> None:
     assert promote_named("nanotubes", "nanotubes", say=quiet)
     model = Path(mlflow.artifacts.download_artifacts("models:/nanotubes@champion", dst_path=str(tmp_path / "model")))

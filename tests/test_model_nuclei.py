@@ -119,7 +119,6 @@ def test_clone_without_data_predicts_in_a_process_of_its_own(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_first_champion_is_served_over_http_without_training(clone: Path, tmp_path: Path) -> None:
     assert promote_named("nuclei", "nuclei", say=quiet)
     model = Path(mlflow.artifacts.download_artifacts("models:/nuclei@champion", dst_path=str(tmp_path / "model")))

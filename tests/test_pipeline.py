@@ -21,7 +21,7 @@ import pytest
 import yaml
 from tests.clones import environment, runs
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow]
 
 SETTINGS = {
     "network.depth": 1,

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from tests.clones import environment, runs
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow]
 
 MLFLOW = [sys.executable, "-m", "mlflow"]
 TINY = (

@@ -119,7 +119,6 @@ def test_pages_hold_the_commands_of_each_flow() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_flows_of_the_pages_run_in_order_and_leave_nothing_behind(
     copy_project: Callable[[Path], Path], tmp_path: Path
 ) -> None:

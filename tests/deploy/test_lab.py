@@ -19,7 +19,7 @@ from tests.deploy.stack import DEPLOY, MissingProgramError, Stack, make_database
 from nanonuclei.stages.shipped import register
 from nanonuclei.tracking.origin.lineage import trace
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 SECONDS_TO_START, MOST_MEMORY = 40.0, 1.5e9
 """s of the processor, to which other work on the machine adds nothing, and bytes."""

@@ -8,7 +8,7 @@ import pytest
 from tests.faults.kills import base_project, kill_once
 from tests.faults.scenarios import SCENARIOS
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow]
 
 USUAL_SECONDS = {"fetch": 6.0, "predict": 2.5}
 """About how long the commands take; a kill after their end harms nothing either."""

@@ -20,7 +20,7 @@ from tests.faults.scenarios import FETCH, PREDICT, SCENARIOS, TARGET, TRAIN
 
 from nanonuclei.cli import main
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow]
 
 NOBODY = "http://127.0.0.1:9"
 """Where no tracking server listens, nor ever will: the port is that of the discard protocol."""

@@ -106,7 +106,6 @@ def corrected_images(lab: Path, model: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_model_learns_from_corrections_and_becomes_champion(lab: Path, parent: str) -> None:
     before = promote("nuclei", parent, allow_simulated=True, say=quiet)
     assert before.decision.promoted, before.decision.reasons

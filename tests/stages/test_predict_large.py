@@ -257,7 +257,6 @@ sys.exit(code)
 
 @pytest.mark.slow
 @pytest.mark.alone
-@pytest.mark.timeout(900)
 def test_memory_does_not_grow_with_the_image(tmp_path: Path) -> None:
     from tests.stages.bright_model import bright_model
 

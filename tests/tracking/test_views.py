@@ -133,7 +133,6 @@ def page(address: str, profile: Path) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_link_of_a_comparison_shows_its_runs_side_by_side_with_scores(
     compared: tuple[str, list[str]], ui: str, tmp_path: Path
 ) -> None:

@@ -43,8 +43,10 @@ def with_output(source: Path, target: Path, *, output: Output, grey: bool) -> in
     dims = _dims(answer)
     del graph.output[:]
     graph.initializer.append(numpy_helper.from_array(np.array([3], np.int64), "exchange_axis"))
+    values = {"answer": answer.name, "image": graph.input[0].name}
     names = [
-        _channel(graph, answer.name, channel, f"{output.name}_{place}") for place, channel in enumerate(output.channels)
+        _channel(graph, values[channel.of], channel, f"{output.name}_{place}")
+        for place, channel in enumerate(output.channels)
     ]
     graph.node.append(helper.make_node("Concat", names, [output.name], axis=3))
     graph.output.append(helper.make_tensor_value_info(output.name, TensorProto.FLOAT, [*dims, len(names)]))
@@ -55,12 +57,12 @@ def with_output(source: Path, target: Path, *, output: Output, grey: bool) -> in
     return next(int(used.version) for used in stored.opset_import if used.domain in ("", "ai.onnx"))
 
 
-def _channel(graph: Any, answer: str, channel: Channel, name: str) -> str:
-    """Adds what computes a channel ``(batch, height, width, 1)`` of the answer; returns the name of its values."""
+def _channel(graph: Any, whole: str, channel: Channel, name: str) -> str:
+    """Adds what computes a channel ``(batch, height, width, 1)`` of a value; returns the name of the channel's."""
     for place, bound in (("from", channel.source), ("to", channel.source + 1)):
         graph.initializer.append(numpy_helper.from_array(np.array([bound], np.int64), f"{name}_{place}"))
     cut = f"{name}_same"
-    graph.node.append(helper.make_node("Slice", [answer, f"{name}_from", f"{name}_to", "exchange_axis"], [cut]))
+    graph.node.append(helper.make_node("Slice", [whole, f"{name}_from", f"{name}_to", "exchange_axis"], [cut]))
     if channel.form == "same":
         return cut
     if channel.form == "complement":

@@ -40,7 +40,8 @@ def write_saved_model(source: Path, target: Path, *, output: Output, colours: in
     image = keras.Input((None, None, colours), name="image")
     shown = keras.layers.Concatenate(axis=-1)([image] * 3) if colours == 1 else image
     answer = model(shown)
-    channels = [_channel(answer, channel) for channel in output.channels]
+    values = {"answer": answer, "image": image}
+    channels = [_channel(values[channel.of], channel) for channel in output.channels]
     answers = {output.name: keras.ops.concatenate(channels, axis=-1)}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "bundle"
@@ -57,8 +58,8 @@ def write_saved_model(source: Path, target: Path, *, output: Output, colours: in
                     archive.write(path, path.relative_to(folder).as_posix())
 
 
-def _channel(answer: keras.KerasTensor, channel: Channel) -> keras.KerasTensor:
-    value = answer[..., channel.source : channel.source + 1]
+def _channel(whole: keras.KerasTensor, channel: Channel) -> keras.KerasTensor:
+    value = whole[..., channel.source : channel.source + 1]
     if channel.form == "complement":
         return 1.0 - value
     if channel.form == "power":

@@ -108,8 +108,6 @@ def log_files(files: Path, config: ExperimentConfig) -> str:
         ConfigError: A threshold that a request may change is still to be chosen.
     """
     package = Path(__file__).parents[1]
-    for cache in package.rglob("__pycache__"):
-        shutil.rmtree(cache, ignore_errors=True)
     info = mlflow.pyfunc.log_model(
         name="model",
         python_model=str(package / "served_model.py"),

@@ -17,19 +17,21 @@ from nanonuclei.imaging.types import Float32Array, Image, UInt8Array
 
 @dataclass(frozen=True)
 class Channel:
-    """One channel of an output, made of one channel of the network's answer ``v``.
+    """One channel of an output, made of one channel ``v`` of the network's answer or of the image.
 
     Attributes:
         name: As tools show it.
-        source: Number of the network's channel, from 0.
+        source: Number of that channel, from 0.
         form: ``same``: v; ``complement``: 1 - v; ``power``: ``2**(factor * v)``.
         factor: Of ``power``.
+        of: Whether the channel is one of the answer or of the scaled image, for a read-out that needs both.
     """
 
     name: str
     source: int
     form: Literal["same", "complement", "power"] = "same"
     factor: float = 1.0
+    of: Literal["answer", "image"] = "answer"
 
 
 @dataclass(frozen=True)
@@ -158,9 +160,9 @@ class Exchange:
         return np.asarray(coloured, np.uint8)
 
 
-def channel_of(answer: Float32Array, channel: Channel) -> Float32Array:
-    """Returns one channel of an output from the network's answer ``(..., channels)``."""
-    value = answer[..., channel.source]
+def channel_of(answer: Float32Array, image: Float32Array, channel: Channel) -> Float32Array:
+    """Returns one channel of an output from the network's answer and its image, both ``(..., channels)``."""
+    value = (image if channel.of == "image" else answer)[..., channel.source]
     if channel.form == "complement":
         return np.asarray(np.float32(1.0) - value, np.float32)
     if channel.form == "power":

@@ -32,7 +32,7 @@ from nanonuclei.serving.named import open_model
 from nanonuclei.serving.probe import Server, served
 from nanonuclei.serving.store import log_files
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 MEMORY = 1_000_000_000
 """Bytes that the server may take; by itself 1.5 GB."""

@@ -29,7 +29,7 @@ from nanonuclei.serving.live.totals import Totals
 from nanonuclei.serving.probe import free_port
 from nanonuclei.serving.store import log_model
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 NAME, ALIAS = "bright", "champion"
 NUM_REQUESTS = 1000

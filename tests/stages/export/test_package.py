@@ -65,6 +65,25 @@ def test_answers_through_bioimageio_equal_those_of_the_program(package: tuple[Pa
         assert np.allclose(found, ours.scores, atol=2e-3), name
 
 
+def test_package_of_nanotubes_passes_and_answers_the_lines_of_the_program(tmp_path: Path) -> None:
+    from package import answers_of, pipeline_of
+
+    from nanonuclei.stages.export.export import export
+
+    said: list[str] = []
+    export("nanotubes", tmp_path / "tubes.zip", say=said.append)
+    assert "passes `bioimageio test` with onnx" in said[-1]
+    opened = open_model("nanotubes")
+    reader, exchange = create_reader(opened.config), create_exchange(opened.config)
+    image = fitted(small_images(opened.config)["simulated-1"], Sizes(64, 32))
+    (ours,) = reader.score_maps(opened.network, [reader.network_input(image)])
+    maps, theirs = answers_of(pipeline_of(tmp_path / "tubes.zip"), exchange.shown(image)[..., None])
+    assert np.abs(maps - ours).max() < 2e-3
+    lines = reader.instances(ours, (image.shape[0], image.shape[1]))
+    assert theirs[..., 0].max() == len(lines) > 2
+    assert (theirs[..., 0] == lines.pixels()).mean() > 0.999
+
+
 def test_package_tells_data_scores_and_how_the_model_was_made(
     package: tuple[Path, list[str]], description: dict
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from nanonuclei.errors import ExportError
 from nanonuclei.serving.named import OpenedModel, open_model
-from nanonuclei.stages.export.contents import fitted
+from nanonuclei.stages.export.contents import fitted, operator_in
 from nanonuclei.stages.export.one_file import one_file
 from nanonuclei.stages.shipped.small_images import small_images
 from nanonuclei.tasks import create_exchange, create_reader
@@ -41,7 +41,9 @@ def test_read_out_in_one_file_needs_nothing_of_this_package_and_finds_the_same(
     image = small_images(opened.config)["simulated-1"]
     scores = next(iter(reader.score_maps(opened.network, [reader.network_input(image)])))
     ours = reader.instances(scores, (image.shape[0], image.shape[1]))
-    maps = np.stack([channel_of(scores, channel) for channel in described.output.channels], axis=-1)
+    maps = np.stack(
+        [channel_of(scores, reader.network_input(image), channel) for channel in described.output.channels], axis=-1
+    )
     np.save(tmp_path / "maps.npy", maps[None])
     (tmp_path / "read_out.py").write_text(one_file(operator), encoding="utf-8")
     code = (
@@ -55,6 +57,24 @@ def test_read_out_in_one_file_needs_nothing_of_this_package_and_finds_the_same(
     assert np.array_equal(found[0, ..., 0], ours.pixels())
     assert found[0, ..., 1].max() == ours.scores.max()
     assert np.array_equal(found[0, ..., 2], maps[..., 2])
+
+
+def test_read_out_of_nanotubes_in_one_file_finds_the_same_lines(tmp_path: Path) -> None:
+    opened = open_model("nanotubes")
+    reader, described = create_reader(opened.config), create_exchange(opened.config).described({}, 1)
+    assert described.output.operator is not None
+    (tmp_path / "read_out.py").write_text(one_file(described.output.operator), encoding="utf-8")
+    image = small_images(opened.config)["simulated-1"]
+    shown = reader.network_input(image)
+    (maps,) = reader.score_maps(opened.network, [shown])
+    (ours, shape) = reader.instances(maps, (image.shape[0], image.shape[1])), (*image.shape[:2], 2)
+    given = np.stack([channel_of(maps[..., :1], shown, channel) for channel in described.output.channels], axis=-1)
+    assert np.array_equal(given, maps)
+    found = operator_in(tmp_path / "read_out.py", described.output.operator)(given[None])
+    assert found.shape == (1, *shape)
+    assert len(ours) > 2
+    assert np.array_equal(found[0, ..., 0], ours.pixels())
+    assert np.allclose(np.unique(found[0, ..., 1])[1:], np.unique(ours.scores))
 
 
 def test_one_file_lacks_no_module_that_it_imports(operator: Operator) -> None:

@@ -27,7 +27,7 @@ def one_file(operator: Operator) -> str:
     modules = [*operator.inlined, operator.module]
     imports: list[str] = []
     parts: list[str] = []
-    owners: dict[str, str] = {}
+    owners: dict[str, tuple[str, str]] = {}
     for module in modules:
         text = _source(module)
         tree = ast.parse(text)
@@ -43,10 +43,11 @@ def one_file(operator: Operator) -> str:
                 else:
                     imports.append(ast.unparse(node))
             for name in _defined(node):
-                if owners.setdefault(name, module) != module:
+                owner, meaning = owners.setdefault(name, (module, ast.unparse(node)))
+                if owner != module and meaning != ast.unparse(node):
                     raise ExportError(
-                        f"modules of one file must not share a name, but {owners[name]} and {module} both define "
-                        f"{name}. Rename one"
+                        f"modules of one file must not give one name to two things, but {owner} and {module} both "
+                        f"define {name}. Rename one"
                     )
         body = "\n".join(line for number, line in enumerate(lines, start=1) if number not in gone).strip("\n")
         parts.append(f"# {module}\n\n{body}")

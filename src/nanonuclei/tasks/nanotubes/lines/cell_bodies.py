@@ -11,7 +11,7 @@ from skimage.segmentation import watershed
 from nanonuclei.imaging.instances import sequential
 from nanonuclei.imaging.types import Float32Array, Int32Array
 
-SMOOTH = 1.5
+GRAIN = 1.5
 """Standard deviation, px, of the smoothing before a threshold: grain is no cell."""
 
 EDGE = 0.3
@@ -56,7 +56,7 @@ def cell_bodies(grey: Float32Array, nuclei: Float32Array | None = None, *, radiu
 
 def _bright(grey: Float32Array, radius: int) -> NDArray[np.bool_]:
     """Returns where it is bright over a disc, and the corners of such places that hold a smaller one."""
-    smooth = cv2.GaussianBlur(grey, (0, 0), SMOOTH)
+    smooth = cv2.GaussianBlur(grey, (0, 0), GRAIN)
     opened = cv2.morphologyEx(smooth, cv2.MORPH_OPEN, _disc(radius))
     if float(opened.max()) == float(opened.min()):
         return np.zeros(grey.shape, bool)
@@ -81,7 +81,7 @@ def _disc(radius: int) -> NDArray[np.uint8]:
 def _centres(mask: NDArray[np.bool_], reach: int) -> Int32Array:
     """Labels the deepest places of a mask, no two within `reach` px of each other."""
     depth = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    depth = cv2.GaussianBlur(depth, (0, 0), SMOOTH)
+    depth = cv2.GaussianBlur(depth, (0, 0), GRAIN)
     peaks = (depth == cv2.dilate(depth, _disc(reach))) & mask
     _, labels = cv2.connectedComponents(peaks.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     return np.asarray(labels, np.int32)

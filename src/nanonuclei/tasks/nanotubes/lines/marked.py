@@ -36,7 +36,7 @@ DIRECTION = 10.0
 TURN = 0.5
 """Largest angle between two lines that are joined, and to the gap between them, radians."""
 
-BESIDE = 3.0
+FROM_EDGE = 3.0
 """Distance from the edge of a line at which its surroundings are measured, px."""
 
 _Points = NDArray[np.float64]
@@ -149,7 +149,7 @@ def _contrast(grey: Float32Array, line: Line) -> float:
     """Returns how much brighter a line is than what lies on both sides of it, mean along it; dark lines likewise."""
     along = np.gradient(line.points.astype(np.float64), axis=0) if len(line.points) > 1 else np.array([[0.0, 1.0]])
     across = along[:, ::-1] * np.array([1.0, -1.0])
-    across *= (line.width / 2.0 + BESIDE) / np.maximum(np.hypot(*across.T), 1e-6)[:, None]
+    across *= (line.width / 2.0 + FROM_EDGE) / np.maximum(np.hypot(*across.T), 1e-6)[:, None]
     beside = (_values(grey, line.points - across) + _values(grey, line.points + across)) / 2.0
     return abs(float(np.mean(_values(grey, line.points) - beside)))
 
