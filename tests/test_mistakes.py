@@ -78,7 +78,8 @@ MISTAKES = {
     "images to fine-tune on": ("finetune --dataset mien", "unknown dataset 'mien'. Did you mean mine"),
     "name of a model to fine-tune": ("finetune --model nucleii", "no model 'nucleii'. Did you mean nuclei?"),
     "model to fine-tune": ("finetune --model abcd1234", "abcd1234"),
-    "model to serve": ("serve --model abcd1234", "there are no runs here"),
+    "model to serve": ("serve --model nuclei", "serve takes a registered model, models:/NAME@ALIAS"),
+    "runs to serve from": ("serve --model models:/nuclei@champion", "there are no runs here"),
     "whether to clean": ("clean --apply perhaps", "perhaps"),
     "missing images": ("label --images nowhere --output new", "but nowhere is not there"),
 }

@@ -120,9 +120,15 @@ def test_first_champion_is_served_over_http_without_training(clone: Path, tmp_pa
     image = FOLDER / "examples" / "simulated-1.png"
     rows = {"columns": ["image"], "data": [[base64.b64encode(image.read_bytes()).decode()]]}
     (tmp_path / "empty").mkdir()
+    board = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    strange = {"columns": ["image"], "data": [[base64.b64encode(cv2.imencode(".png", board)[1].tobytes()).decode()]]}
     with served(model, folder=tmp_path / "empty") as server:
         status, answer = post(f"{server.address}/invocations", json.dumps({"dataframe_split": rows}).encode())
+        _, warned = post(f"{server.address}/invocations", json.dumps({"dataframe_split": strange}).encode())
     assert status == 200
+    assert "warnings" not in answer
+    assert warned["warnings"][0].startswith("Warning: image 0 looks unlike those that the model was trained on: fine")
+    assert "The model was trained on dsb2018, real images" in (tmp_path / "empty" / "server.log").read_text()
     stored = json.loads((FOLDER / "answers.json").read_text(encoding="utf-8"))
     assert len(answer["predictions"]) == len(stored["simulated-1"])
 

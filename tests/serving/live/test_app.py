@@ -182,11 +182,6 @@ def test_only_registered_models_are_served(wrong: str) -> None:
         parse_followed(wrong)
 
 
-def test_a_model_that_comes_along_is_served_once_it_is_registered() -> None:
-    with pytest.raises(TrackingError, match=r"promote.*model.nuclei.*once, then serve models:/nuclei@champion"):
-        parse_followed("nuclei")
-
-
 def test_version_that_is_named_stays() -> None:
     assert parse_followed("models:/cells/7").version() == "7"
     assert str(parse_followed("models:/cells@champion")) == "models:/cells@champion"

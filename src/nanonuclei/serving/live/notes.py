@@ -19,7 +19,7 @@ class ImageNote:
     Attributes:
         height: Of the image, px.
         width: Of the image, px.
-        features: Its grey values and the median diameter of its objects, see `serving.live.likeness.measure`.
+        features: Its grey values and the median diameter of its objects, see `data.fingerprint.likeness.measure`.
         num_objects: How many objects were found.
         mean_score: Mean of their scores, 0..1; nan where there are none.
         unlike: In what it looks unlike each training image, see `Looks.unlike`; empty where it looks like one.
