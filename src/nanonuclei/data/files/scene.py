@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,8 @@ class Scene:
             given too and then returns ``(Y, X)``, without decoding the other samples where the file allows it.
         window: The same for a part of the plane, without decoding the rest; takes the index, and ``y0, x0, y1, x1`` in
             px, half open, within the plane. None where the file does not allow it.
+        elsewhere: Names of other channels of the same image to the files that hold them, where several files make one
+            image and this one holds a single channel.
     """
 
     axes: str
@@ -46,6 +48,7 @@ class Scene:
     pixel_size: float | None
     read: Callable[[Mapping[str, int]], NDArray[Any]]
     window: Callable[[Mapping[str, int], Box], NDArray[Any]] | None = None
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def extents(self) -> dict[str, int]:
