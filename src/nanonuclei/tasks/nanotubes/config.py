@@ -81,7 +81,6 @@ class MarkingConfig(Section):
         broadest: up to this.
         near: Patches that hold a nanotube, where the image has one.
         simulated: Patches of simulated images, beside those of the dataset.
-        look_alikes: Of the simulated ones, those of fields without nanotubes, full of what looks like them.
         empty: Patches that show noise, gradients and dust alone.
         line_weight: Weight of a pixel on a centre line; the ground has 1.
         invert: Shown as a negative.
@@ -99,7 +98,6 @@ class MarkingConfig(Section):
     broadest: Annotated[float, Field(ge=0.5, le=40.0)]
     near: Fraction
     simulated: Fraction
-    look_alikes: Fraction
     empty: Fraction
     line_weight: Annotated[float, Field(ge=1.0, le=100.0)]
     invert: Fraction
@@ -169,8 +167,7 @@ class TubesConfig(Section):
         min_score: Score of a candidate from which it is reported.
         lines: Where candidates are read from: `image`: crests of the image where scores are high | `map`: the scores of
             pixels themselves, which takes `network.answer` line | `both`: crests, and of the map what is `alone` long.
-        alone: With `lines` both, least length of a line that only the map shows, or that does not join two cells, px:
-            the fibres that a cell leaves behind, and its filopodia, are shorter and end free.
+        alone: With `lines` both, least length of a line that only the map shows, px.
         gap: With `lines` map or both, longest gap over which lines that go on in each other are joined, px.
         width: Full width at half maximum of nanotubes, px; auto: lines of 1 to 9 px are looked for. Where it is above
             2.5, the image is reduced until they are 2.5 px wide, and what is in px below, but for `min_length`, is in
