@@ -111,9 +111,7 @@ def filled(grey: Float32Array, mask: NDArray[np.bool_]) -> Float32Array:
     return filled
 
 
-def _answer(
-    grey: Float32Array, inside: NDArray[np.int64], direction: int, widths: tuple[float, float]
-) -> Float32Array:
+def _answer(grey: Float32Array, inside: NDArray[np.int64], direction: int, widths: tuple[float, float]) -> Float32Array:
     strongest = np.zeros(grey.shape, np.float32)
     for width in dict.fromkeys(widths):
         answer = cv2.filter2D(grey, cv2.CV_32F, _kernel(direction, width), borderType=cv2.BORDER_REFLECT_101)
