@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from nanonuclei.config.params import Scalar
 from nanonuclei.report.card import weights_licence
-from nanonuclei.serving.shipped.provenance import Provenance, Score, Training
+from nanonuclei.serving.shipped.provenance import SCORED_IN, Provenance, Score, Training
 
 READ_OUT = ("normalize.", "windows.", "instances.", "tubes.", "network.")
 """Heads of the settings that the card lists."""
@@ -35,6 +35,7 @@ def card(
     counts = ", ".join(f"{number} {split}" for split, number in data.images.items())
     simulated = "" if data.real else " **The images are simulated: on images of a microscope its answers are guesses.**"
     shown = {path: value for path, value in settings.items() if path.startswith(READ_OUT)}
+    precision = training.hardware.get(SCORED_IN, "float32")
     parts = [
         f"# The model `{name}`",
         "This model comes along with the repository and needs no training, no data and no network:",
@@ -51,7 +52,7 @@ def card(
         "## How it was made",
         making(training, provenance.half_difference),
         "## Scores on the test images",
-        f"By the network in float32, with 95 % bootstrap intervals over fields of view. {choices}",
+        f"By the network in {precision}, with 95 % bootstrap intervals over fields of view. {choices}",
         scores_table(provenance.scores, metric_names),
         "## Limits",
         "\n".join(f"* {line}" for line in cautions),

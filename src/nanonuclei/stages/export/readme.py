@@ -9,7 +9,7 @@ from nanonuclei.config.params import flatten
 from nanonuclei.config.shared import NormalizeConfig
 from nanonuclei.report.card import weights_licence
 from nanonuclei.serving.shipped.card import making, scores_table
-from nanonuclei.serving.shipped.provenance import Provenance
+from nanonuclei.serving.shipped.provenance import SCORED_IN, Provenance
 from nanonuclei.stages.export.contents import OPERATOR, Contents
 from nanonuclei.stages.export.request import Publication
 from nanonuclei.tasks import create_reader
@@ -158,9 +158,10 @@ def _made(config: ExperimentConfig, made: Provenance | None) -> list[str]:
 def _validation(made: Provenance | None, names: Mapping[str, str], *, choices: str) -> list[str]:
     if made is None or not made.scores:
         return ["Scores on test images are not known."]
+    precision = made.training.hardware.get(SCORED_IN, "float32")
     table = scores_table(made.scores, names or {score.metric: score.metric for score in made.scores})
     return [
-        "Scores on the test images, by the program of this model in float32, with 95 % bootstrap intervals over fields "
-        f"of view. {choices}",
+        f"Scores on the test images, by the program of this model in {precision}, with 95 % bootstrap intervals over "
+        f"fields of view. {choices}",
         table,
     ]

@@ -81,7 +81,6 @@ class MarkingConfig(Section):
         broadest: up to this.
         near: Patches that hold a nanotube, where the image has one.
         simulated: Patches of simulated images, beside those of the dataset.
-        look_alikes: Of the simulated ones, those of fields without nanotubes, full of what looks like them.
         empty: Patches that show noise, gradients and dust alone.
         line_weight: Weight of a pixel on a centre line; the ground has 1.
         invert: Shown as a negative.
@@ -99,7 +98,6 @@ class MarkingConfig(Section):
     broadest: Annotated[float, Field(ge=0.5, le=40.0)]
     near: Fraction
     simulated: Fraction
-    look_alikes: Fraction
     empty: Fraction
     line_weight: Annotated[float, Field(ge=1.0, le=100.0)]
     invert: Fraction

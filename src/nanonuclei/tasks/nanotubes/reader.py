@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 
 from nanonuclei.config.channels import Channel
@@ -33,7 +32,7 @@ from nanonuclei.tasks.nanotubes.lines.detection import (
     read_cells,
 )
 from nanonuclei.tasks.nanotubes.lines.levels import Lights, lights_of
-from nanonuclei.tasks.nanotubes.lines.light import brightest_channel, is_transmitted
+from nanonuclei.tasks.nanotubes.lines.light import brightest_channel
 from nanonuclei.tasks.nanotubes.lines.seams import LineGatherer
 from nanonuclei.tasks.values import BOX, Noun, Objects, Timing
 
@@ -45,9 +44,6 @@ OVERLAP = 128
 WINDOW = (2048, 384)
 """Side of the windows of a large image, and what neighbours share on each side, px: a nanotube of 768 px is whole in
 one of them, and reading one takes some 0.5 GB."""
-
-LEAST_HALVED = 128
-"""Least side of an image that is seen at half size too, px."""
 
 GEOMETRY = "geometry.json"
 """File beside a stored network: how its windows lie."""
@@ -242,23 +238,9 @@ class NanotubeReader(Reader):
         return cells, self.candidates(score_map, cells)
 
     def _marked(self, network: Network, image: Float32Array) -> Float32Array:
-        """Returns the map of one image; of transmitted light its negative is seen too, at full and at half size."""
-        grey = image[..., 0]
-        marked = self._map(network, image)
-        if is_transmitted(grey):
-            negative = np.float32(1.0) - image
-            marked = np.maximum(marked, self._map(network, negative))
-            if min(grey.shape) >= LEAST_HALVED:
-                size = (grey.shape[1], grey.shape[0])
-                half = cv2.resize(negative, (size[0] // 2, size[1] // 2), interpolation=cv2.INTER_AREA)
-                half = half.reshape(*half.shape[:2], -1)
-                marked = np.maximum(marked, cv2.resize(self._map(network, half), size))
-        return np.stack([marked, grey], axis=-1)
-
-    def _map(self, network: Network, image: Float32Array) -> Float32Array:
-        """Returns the scores of an image, ``(height, width)``, seen in tiles that overlap by `OVERLAP` px."""
+        """Returns the map of one image, seen in tiles that overlap by `OVERLAP` px."""
         (marked,) = score_maps(network, [image], config=self._tiles, step=2**self.config.network.depth)
-        return np.ascontiguousarray(marked[..., 0])
+        return np.stack([marked[..., 0], image[..., 0]], axis=-1)
 
     @property
     def _tiles(self) -> WindowsConfig:

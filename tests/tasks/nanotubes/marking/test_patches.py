@@ -106,19 +106,6 @@ def test_simulated_images_depend_on_seed_and_index_alone(tube_experiment: Experi
     assert not np.array_equal(one.grey, other.grey)
 
 
-def test_look_alikes_are_simulated_fields_without_nanotubes(tube_experiment: Experiment) -> None:
-    config = tube_experiment({**LINES, "marking.simulated": 1.0, "marking.look_alikes": 1.0, "marking.empty": 0.0})
-    shown = [
-        simulated(index, config.data.simulated, normalize_by=config.normalize, seed=3, look_alikes=True)
-        for index in range(3)
-    ]
-    assert [len(each.sure) for each in shown] == [0, 0, 0]
-    assert all(each.grey.std() > 0.01 for each in shown)
-    _, target, weight = LinePatches([], config=config).batch(0)
-    assert target.max() == 0.0
-    assert weight.max() == 1.0
-
-
 def test_boxes_and_images_without_any_nanotube_are_refused(
     tube_experiment: Experiment, tube_catalog: Catalog, tmp_path: Path
 ) -> None:

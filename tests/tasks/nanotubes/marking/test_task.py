@@ -55,28 +55,6 @@ def test_map_that_marks_the_nanotubes_scores_one(tube_experiment: Experiment, tu
     assert metrics["false_alarms"] == 0.0
 
 
-def test_transmitted_light_is_seen_as_a_negative_too_at_full_and_at_half_size(tube_experiment: Experiment) -> None:
-    seen: list[tuple[int, int]] = []
-
-    def dark_is_marked(batch: Float32Array) -> Float32Array:
-        seen.append((batch.shape[1], batch.shape[2]))
-        return np.asarray(batch[..., :1] > 0.9, np.float32)
-
-    task = LineTask(tube_experiment(READ))
-    grey = np.full((128, 128, 3), 0.5, np.float32)
-    grey[60:64, 20:100] = 0.0
-    (score_map,) = task.score_maps(dark_is_marked, [grey])
-    assert seen == [(128, 128), (128, 128), (64, 64)]
-    assert score_map[62, 60, 0] == 1.0
-    assert score_map[20, 60, 0] == 0.0
-    np.testing.assert_array_equal(score_map[..., 1], grey[..., 0])
-    fluorescence = grey.copy()
-    fluorescence[:64] = 0.0
-    seen.clear()
-    list(task.score_maps(dark_is_marked, [fluorescence]))
-    assert seen == [(128, 128)]
-
-
 def test_false_alarms_are_told_per_megapixel(tube_experiment: Experiment, tube_catalog: Catalog) -> None:
     task = LineTask(tube_experiment({**READ, "tubes.min_straightness": 0.0}))
 

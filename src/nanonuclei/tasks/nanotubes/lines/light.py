@@ -1,13 +1,10 @@
-"""The light of nanotubes in an image: one grey value per pixel of colours, and whether lines may be dark."""
+"""The light of nanotubes in an image in colours: one grey value per pixel."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from nanonuclei.imaging.types import Float32Array, Image
-
-DARK_SHARE, DARK = 5.0, 0.16
-"""Percentile of the grey values that is at most this in fluorescence, where some of the ground is always dark."""
+from nanonuclei.imaging.types import Image
 
 
 def brightest_channel(image: Image) -> Image:
@@ -23,12 +20,3 @@ def brightest_channel(image: Image) -> Image:
         ``(height, width)`` of the same type.
     """
     return image if image.ndim == 2 else np.ascontiguousarray(image[..., :3].max(axis=-1))
-
-
-def is_transmitted(grey: Float32Array) -> bool:
-    """Whether an image is one of transmitted light, phase contrast or bright field: hardly anything in it is dark.
-
-    Args:
-        grey: ``(height, width)`` float32, normalised to 0..1.
-    """
-    return bool(np.percentile(grey[::2, ::2], DARK_SHARE) > DARK)

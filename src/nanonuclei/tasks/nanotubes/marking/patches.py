@@ -77,13 +77,7 @@ class LinePatches:
         config = self._config
         if not self._samples or rng.random() < config.marking.simulated:
             index = int(rng.integers(config.data.simulated.num_images))
-            return simulated(
-                index,
-                config.data.simulated,
-                normalize_by=config.normalize,
-                seed=config.data.seed,
-                look_alikes=config.marking.look_alikes > 0.0 and rng.random() < config.marking.look_alikes,
-            )
+            return simulated(index, config.data.simulated, normalize_by=config.normalize, seed=config.data.seed)
         if self._sample is None:
             self._sample = functools.lru_cache(maxsize=KEPT_IMAGES)(
                 lambda place: of_sample(self._samples[place], config.normalize)

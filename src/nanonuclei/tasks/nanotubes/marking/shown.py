@@ -61,26 +61,23 @@ def of_sample(sample: SampleRef, config: NormalizeConfig) -> Shown:
 
 
 @functools.lru_cache(maxsize=KEPT_IMAGES)
-def simulated(
-    index: int, config: SimulatedNanotubesConfig, *, normalize_by: NormalizeConfig, seed: int, look_alikes: bool = False
-) -> Shown:
+def simulated(index: int, config: SimulatedNanotubesConfig, *, normalize_by: NormalizeConfig, seed: int) -> Shown:
     """Draws a simulated image of cells of another size, density, noise and stitching each time.
 
     Args:
         index: Number of the image.
         config: `size` and `faint` are kept; the other settings are varied.
         normalize_by: How grey values are scaled.
-        seed: Seed of all randomness; the image depends on it, the index and `look_alikes` alone.
-        look_alikes: Draws no nanotube, and much that looks like one.
+        seed: Seed of all randomness; the image depends on it and the index alone.
     """
-    rng = np.random.default_rng([seed, index, 23, *([1] if look_alikes else [])])
+    rng = np.random.default_rng([seed, index, 23])
     settings = NanotubeSettings(**{name: getattr(config, name) for name in NanotubeSettings.__dataclass_fields__})
     settings = dataclasses.replace(
         settings,
         cell_radius=float(rng.uniform(18.0, 55.0)),
         coverage=float(rng.uniform(0.08, 0.5)),
-        tubes_per_cell=0.0 if look_alikes else float(rng.choice([0.0, 0.3, 0.8])),
-        distractors=float(rng.choice([1.0, 1.5, 2.5] if look_alikes else [0.3, 1.0, 1.5])),
+        tubes_per_cell=float(rng.choice([0.0, 0.3, 0.8])),
+        distractors=float(rng.choice([0.3, 1.0, 1.5])),
         noise=float(rng.choice([0.0, 0.4, 1.0])),
         tile=int(rng.choice([0, 0, 256])),
     )
