@@ -124,11 +124,12 @@ def test_no_request_is_lost_while_the_alias_moves_with_two_in_flight(
     try:
         answers: list[tuple[int, str, bytes]] = []
         with ThreadPoolExecutor(2) as threads:
-            while len(answers) < NUM_REQUESTS or len(moved) < NUM_MOVES:
+            while len(answers) < NUM_REQUESTS or (len(moved) < NUM_MOVES and mover.is_alive()):
                 answers += threads.map(lambda _: lab.ask(body), range(NUM_REQUESTS // 8))
     finally:
         over.set()
         mover.join()
+    assert len(moved) >= NUM_MOVES
     assert {status for status, _, _ in answers} == {200}
     assert {version for _, version, _ in answers} == {f"{NAME}/1", f"{NAME}/2"}
     assert len({content for _, _, content in answers}) == 1
