@@ -18,10 +18,11 @@ import numpy as np
 from tabulate import tabulate
 
 from nanonuclei.data.catalog import SampleRef, load_catalog
+from nanonuclei.data.fingerprint.likeness import Features, Likeness, measure
+from nanonuclei.data.fingerprint.stored import read_fingerprint
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
 from nanonuclei.serving.live.drift import WINDOW, Drift
-from nanonuclei.serving.live.likeness import Features, Likeness, measure, read_likeness
 from nanonuclei.serving.named import OpenedModel, open_model
 from nanonuclei.tasks import create_reader
 
@@ -92,9 +93,10 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=60, help="test images that are changed")
     options = parser.parse_args()
     model, catalog = open_model(options.model), load_catalog(options.prepared)
-    likeness = read_likeness(model.named.folder)
-    if likeness is None:
+    fingerprint = read_fingerprint(model.named.folder)
+    if fingerprint is None or fingerprint.likeness is None:
         raise DataError(f"{options.model} must tell what its training images look like, but does not. Train it anew")
+    likeness = fingerprint.likeness
     rng, rows = np.random.default_rng(0), []
     tested = catalog.split("test")
     for name, change in CHANGES.items():

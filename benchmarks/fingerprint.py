@@ -1,4 +1,4 @@
-"""Writes the fingerprint of the training images into the folder of a model that was shipped without one.
+"""Writes the fingerprint of the training images into the folder of a model that was shipped without one, or an older.
 
     PYTHONPATH=src python benchmarks/fingerprint.py PREPARED models/nuclei
 
@@ -12,7 +12,8 @@ import argparse
 from pathlib import Path
 
 from nanonuclei.data.catalog import load_catalog
-from nanonuclei.data.fingerprint import measure_samples, read_fingerprint, sample_measures, write_fingerprint
+from nanonuclei.data.fingerprint.look import look_of
+from nanonuclei.data.fingerprint.stored import FORMER_FILE, fingerprint_of, measure_samples, write_fingerprint
 from nanonuclei.errors import DataError
 from nanonuclei.serving.folder import CONFIG, stored_config
 from nanonuclei.serving.shipped.provenance import PROVENANCE, folder_sha256, read_provenance
@@ -33,17 +34,17 @@ def main() -> None:
             "Prepare them with the settings of the model"
         )
     reader = create_reader(stored_config(given.model / CONFIG))
-    looks = measure_samples(catalog.split("train"), reader.network_input, dataset=catalog.name)
-    write_fingerprint(looks, given.model)
+    measured = measure_samples((*catalog.split("train"), *catalog.split("val")), reader.network_input)
+    write_fingerprint(measured, given.model, dataset=catalog.name)
+    (given.model / FORMER_FILE).unlink(missing_ok=True)
     made = made.model_copy(update={"files": folder_sha256(given.model)})
     write_text(given.model / PROVENANCE, made.model_dump_json(indent=1) + "\n")
-    stored = read_fingerprint(given.model)
+    looks = fingerprint_of(measured, dataset=catalog.name).looks
     for split in ("val", "test"):
         samples = catalog.split(split)
-        told = [stored.unlike(sample_measures(sample, reader.network_input)) for sample in samples] if stored else []
-        print(
-            f"{split}: {sum(map(bool, told))} of {len(samples)} images look unlike the {looks.num_images} of training"
-        )
+        told = [looks.unlike(look_of(reader.network_input(sample.image()))) for sample in samples]
+        of = f"of {len(samples)} images look unlike the {len(looks.rows)} of training"
+        print(f"{split}: {sum(map(bool, told))} {of}")
 
 
 if __name__ == "__main__":

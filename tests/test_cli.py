@@ -121,7 +121,7 @@ def test_package_that_is_not_installed_is_named_with_a_remedy(
     def needs_mlflow(options: object) -> None:
         raise ModuleNotFoundError("No module named 'mlflow'", name="mlflow")
 
-    monkeypatch.setattr("nanonuclei.commands.run_repro", needs_mlflow)
+    monkeypatch.setattr("nanonuclei.commands.pipeline.run_repro", needs_mlflow)
     assert cli.main(["repro"]) == 2
     assert "needs the package mlflow" in capsys.readouterr().err
 

@@ -14,8 +14,10 @@ from tests.conftest import ROOT
 
 from nanonuclei.cli import _parser
 
-BUDGET_SECONDS = 4.0
-"""Processor time of a mistake; 2 s on a quiet machine."""
+BUDGET_SECONDS = 2.0
+"""Processor time of a mistake on the machine where the slowest of them took 0.9 s."""
+REFERENCE_SECONDS = 2.0
+"""Processor time of `import mlflow` there: a slower machine is given as much more time as it takes longer for that."""
 
 MISTAKES = {
     "stage": ("trian nuclei", "there is no stage 'trian'. Did you mean train?"),
@@ -33,9 +35,12 @@ MISTAKES = {
     "scored run": ("evaluate --run abcd1234", "no run 'abcd1234' at "),
     "split": ("evaluate --run abcd1234 --split tset", "unknown split 'tset'. Did you mean test?"),
     "promoted run": ("promote nuclei --run abcd1234", "no run 'abcd1234' at "),
+    "promoted name": ("promote nuclei --model nucleii", "no model 'nucleii'. Did you mean nuclei?"),
     "nothing to roll back": ("promote nuclei --rollback", "there are no runs here"),
     "shipped run": ("ship --run abcd1234", "no run 'abcd1234' at "),
+    "name of a lineage": ("lineage nucleii", "no model 'nucleii'. Did you mean nuclei?"),
     "run of a lineage": ("lineage abcd1234", "no run 'abcd1234' at "),
+    "empty adopted folder": ("adopt pictures", "but pictures has no history.json"),
     "adopted folder": ("adopt nowhere", "but nowhere is none"),
     "compared runs": ("compare nuclei --runs a=abcd1234,b=1", "no run 'abcd1234'"),
     "compared recipe": ("compare nuclei --recipes", "no recipe at recipes/unte.yaml"),
@@ -51,9 +56,15 @@ MISTAKES = {
         "label --images pictures --output pictures",
         "a new or empty folder, but pictures exists",
     ),
-    "predicted images": ("predict nowhere", "nowhere"),
+    "source of a dataset": ("fetch mine --source nowhere.zip", "got 'nowhere.zip', which does not exist"),
+    "predicted images": ("predict nowhere", "nowhere does not exist. Name a folder of images"),
+    "model to predict with": ("predict pictures --model nucleii", "no model 'nucleii'. Did you mean nuclei?"),
+    "setting of a model": ("predict pictures --set instances.treshold=1", "Did you mean instances.threshold"),
     "format": ("predict pictures --formats cvs", "Did you mean csv"),
     "prepared task": ("prepare nuclie", "Did you mean nuclei?"),
+    "images of the pipeline": ("prepare nuclei", "the pipeline needs data/dsb2018, which is missing"),
+    "images of all the pipeline": ("repro", "the pipeline needs data/dsb2018, which is missing"),
+    "prepared images": ("train nuclei --build", "build/nuclei/prepared must hold prepared images, but is missing"),
     "stage of the pipeline": (
         "repro trian@nuclei",
         "the pipeline has no stage 'trian@nuclei'. Did you mean train@nuclei",
@@ -64,8 +75,11 @@ MISTAKES = {
     "address of the page": ("page --port many", "port must be a whole number from 0 to 65535, got 'many'"),
     "results to correct": ("correct nowhere --to fiji --output new", "nowhere"),
     "program to correct in": ("correct pictures --to imagej --output new", "imagej"),
+    "images to fine-tune on": ("finetune --dataset mien", "unknown dataset 'mien'. Did you mean mine"),
+    "name of a model to fine-tune": ("finetune --model nucleii", "no model 'nucleii'. Did you mean nuclei?"),
     "model to fine-tune": ("finetune --model abcd1234", "abcd1234"),
-    "model to serve": ("serve --model abcd1234", "there are no runs here"),
+    "model to serve": ("serve --model nuclei", "serve takes a registered model, models:/NAME@ALIAS"),
+    "runs to serve from": ("serve --model models:/nuclei@champion", "there are no runs here"),
     "whether to clean": ("clean --apply perhaps", "perhaps"),
     "missing images": ("label --images nowhere --output new", "but nowhere is not there"),
 }
@@ -79,9 +93,31 @@ def test_every_command_has_a_mistake() -> None:
     assert set(stages) - {words.split()[0] for words, _ in MISTAKES.values()} == set()
 
 
-@pytest.mark.alone
+def processor_seconds(words: list[str], folder: Path) -> tuple[float, subprocess.CompletedProcess[str]]:
+    """Runs Python in a process of its own; returns its processor time and what it said."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done
+
+
+@pytest.fixture(scope="module")
+def budget(tmp_path_factory: pytest.TempPathFactory) -> float:
+    """Seconds that a mistake may take on this machine."""
+    seconds, _ = processor_seconds(["-c", "import mlflow"], tmp_path_factory.mktemp("reference"))
+    return BUDGET_SECONDS * max(1.0, seconds / REFERENCE_SECONDS)
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistake_is_told_early_in_one_line_and_leaves_nothing(mistake: str, tmp_path: Path) -> None:
+def test_mistake_is_told_early_in_one_line_and_leaves_nothing(mistake: str, budget: float, tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     for name in ("a.png", "a.zip"):
         (tmp_path / "pictures" / name).write_bytes(b"")
@@ -91,20 +127,11 @@ def test_mistake_is_told_early_in_one_line_and_leaves_nothing(mistake: str, tmp_
     words, message = MISTAKES[mistake]
     command = [*words.split()[:2], *WORDS[mistake]] if mistake in WORDS else words.split()
     (tmp_path / "dvc.yaml").symlink_to(ROOT / "dvc.yaml")
-    before, found = resource.getrusage(resource.RUSAGE_CHILDREN), sorted(tmp_path.rglob("*"))
-    done = subprocess.run(
-        [sys.executable, "-m", "nanonuclei", *command],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    found = sorted(tmp_path.rglob("*"))
+    seconds, done = processor_seconds(["-m", "nanonuclei", *command], tmp_path)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert "SECRET" not in done.stdout + done.stderr
     assert sorted(tmp_path.rglob("*")) == found
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < BUDGET_SECONDS
+    assert seconds < budget

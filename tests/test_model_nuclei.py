@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -15,9 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.conftest import ROOT
-from tests.stages.shipped_model import make_project
+from tests.stages.shipped_model import as_cloned
 
-from nanonuclei.data.fingerprint import read_fingerprint
+from nanonuclei.data.fingerprint.stored import read_fingerprint
 from nanonuclei.serving.named import open_model
 from nanonuclei.serving.probe import post, served
 from nanonuclei.serving.shipped.checks import check_shipped
@@ -38,15 +39,9 @@ def quiet(_: str) -> None:
 
 
 @pytest.fixture
-def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder as after a clone, without data and runs."""
-    folder = make_project(tmp_path / "clone")
-    (folder / "models").symlink_to(ROOT / "models")
-    monkeypatch.chdir(folder)
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
-    yield folder
-    mlflow.set_tracking_uri(before)
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    with as_cloned(tmp_path / "clone", monkeypatch) as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -125,9 +120,15 @@ def test_first_champion_is_served_over_http_without_training(clone: Path, tmp_pa
     image = FOLDER / "examples" / "simulated-1.png"
     rows = {"columns": ["image"], "data": [[base64.b64encode(image.read_bytes()).decode()]]}
     (tmp_path / "empty").mkdir()
+    board = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    strange = {"columns": ["image"], "data": [[base64.b64encode(cv2.imencode(".png", board)[1].tobytes()).decode()]]}
     with served(model, folder=tmp_path / "empty") as server:
         status, answer = post(f"{server.address}/invocations", json.dumps({"dataframe_split": rows}).encode())
+        _, warned = post(f"{server.address}/invocations", json.dumps({"dataframe_split": strange}).encode())
     assert status == 200
+    assert "warnings" not in answer
+    assert warned["warnings"][0].startswith("Warning: image 0 looks unlike those that the model was trained on: fine")
+    assert "The model was trained on dsb2018, real images" in (tmp_path / "empty" / "server.log").read_text()
     stored = json.loads((FOLDER / "answers.json").read_text(encoding="utf-8"))
     assert len(answer["predictions"]) == len(stored["simulated-1"])
 
@@ -140,4 +141,7 @@ def test_its_data_are_those_that_the_repository_pins() -> None:
 def test_it_holds_the_fingerprint_of_its_training_images() -> None:
     looks, made = read_fingerprint(FOLDER), read_provenance(FOLDER)
     assert looks is not None
-    assert (looks.dataset, looks.num_images) == (made.data.name, made.data.images["train"])
+    assert looks.likeness is not None
+    assert (looks.dataset, len(looks.looks.rows)) == (made.data.name, made.data.images["train"])
+    assert len(looks.likeness.rows) == made.data.images["train"] + made.data.images["val"]
+    assert not (FOLDER / "likeness.json").exists()

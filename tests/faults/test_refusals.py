@@ -16,6 +16,7 @@ from pathlib import Path
 import mlflow
 import pytest
 from tests.conftest import ROOT
+from tests.databases import own_database
 from tests.faults.project import Done, Project
 from tests.faults.scenarios import FETCH, PREDICT, SCENARIOS, TARGET, TRAIN
 
@@ -45,11 +46,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     SCENARIOS["predict"].make_ready(made)
     monkeypatch.chdir(made.folder)
     monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")
-    mlflow.set_tracking_uri(f"sqlite:///{made.folder / 'mlflow.db'}")
-    yield made
-    while mlflow.active_run():
-        mlflow.end_run()
-    mlflow.set_tracking_uri(None)
+    with own_database(made.folder):
+        yield made
 
 
 @pytest.fixture

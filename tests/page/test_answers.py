@@ -18,7 +18,7 @@ import pytest
 import tifffile
 from tests.conftest import disc_labels, tube_sample
 from tests.page.conftest import BRIGHT, Client, running
-from tests.stages.bright_model import DISCS, SHAPE, disc_image
+from tests.stages.bright_model import DISCS, SHAPE, disc_image, write_looks
 
 from nanonuclei.page.outcome import FILES
 from nanonuclei.serving.named import NamedModel, OpenedModel
@@ -62,6 +62,20 @@ def test_reading_settings_are_answered_without_the_network_and_a_diameter_with_i
     assert len(page.calls) > before
     again = page.objects(key, diameter=12.0, min_area=1).json()
     assert not again["network"]
+
+
+def test_image_that_looks_unlike_the_training_images_is_told(
+    experiment: Callable[..., NucleiExperiment], tmp_path: Path
+) -> None:
+    write_looks(tmp_path)
+    opened = OpenedModel(NamedModel("bright", tmp_path), experiment(BRIGHT), lambda batch: batch[..., :1])
+    with running(opened, tmp_path / "uploads") as url:
+        page = Client(url)
+        inverted = page.upload(255 - disc_image())["id"]
+        told = page.objects(inverted).json()["unlike"]
+        assert told.startswith("Unlike the training images: background 1, in the nearest training image 0.")
+        assert page.objects(inverted, threshold=0.6).json()["unlike"] == told
+        assert page.objects(page.upload(disc_image())["id"]).json()["unlike"] == ""
 
 
 def test_controls_tell_which_of_them_run_the_network(page: Client) -> None:
@@ -179,9 +193,9 @@ def test_network_stops_for_an_image_that_was_taken_off_the_page(
         client = Client(url)
         key = client.upload(np.tile(disc_image(), (20, 20)))["id"]  # of 900 batches
         waiting = pool.submit(client.objects, key)
-        assert begun.wait(10)
+        assert begun.wait(60)
         client.ask("DELETE", f"/api/images/{key}")
-        assert "the network was stopped" in waiting.result(10).json()["message"]
+        assert "the network was stopped" in waiting.result(60).json()["message"]
         assert len(calls) < 100
         assert client.objects(client.upload(disc_image())["id"]).json()["count"] == 3
 

@@ -13,7 +13,8 @@ import yaml
 from tests.conftest import ROOT
 
 from nanonuclei.errors import DataError
-from nanonuclei.report.plots import Plot, as_png, declared_plots, draw_plot, file_name
+from nanonuclei.report.declared import Plot, declared_plots
+from nanonuclei.report.plots import as_png, draw_plot, file_name
 from nanonuclei.stages.pipeline.plots import draw_plots
 
 PIPELINE = """

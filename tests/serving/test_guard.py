@@ -3,13 +3,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.scoring_server import InvocationsResponse
 
+from nanonuclei.imaging.instances import Instances
 from nanonuclei.serving import guard as door
 from nanonuclei.serving.guard import guarded, read_request
+from nanonuclei.serving.live.notes import note_image, note_objects
 from nanonuclei.serving.refusal import Refused
 
 KNOWN = ("threshold", "return")
@@ -133,3 +136,25 @@ def test_a_refusal_is_one_line_whatever_the_request_holds() -> None:
     with pytest.raises(Refused) as refused:
         read_request(body(**{"a\nb\x00c": 1}), parameters=KNOWN)
     assert refused.value.message.endswith("got a b c")
+
+
+def predicting(*_: object) -> InvocationsResponse:
+    note_image(np.zeros((4, 4), np.uint8))
+    note_image(np.zeros((4, 4), np.uint8), unlike="colour 0.5, in the nearest training image 0")
+    for _ in range(2):
+        note_objects(Instances(np.zeros((0, 4), np.int32), np.zeros(0, np.float32), None))
+    return InvocationsResponse('{"predictions": [1]}', 200, "application/json")
+
+
+def test_warnings_of_the_model_and_of_its_images_stand_before_the_predictions() -> None:
+    answer = guarded(predicting, max_bytes=500, parameters=KNOWN, warnings=["Warning: simulated."])
+    found = json.loads(answer(body(inputs=["QQ==", "QQ=="]), "application/json", None, None).response)
+    assert list(found) == ["warnings", "predictions"]
+    assert found["warnings"][0] == "Warning: simulated."
+    assert found["warnings"][1].startswith("Warning: image 1 looks unlike those that the model was trained on: colour")
+    assert found["predictions"] == [1]
+
+
+def test_answer_without_warnings_is_that_of_mlflow() -> None:
+    answer = guarded(answering, max_bytes=500, parameters=KNOWN)
+    assert answer(body(inputs=["QQ=="]), "application/json", None, None) == answering()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import pandas as pd
 import pytest
 from tests.conftest import score_map_of
 from tests.run_lengths import from_run_lengths
+from tests.stages.bright_model import write_looks
 
 from nanonuclei.config.params import with_settings
 from nanonuclei.engine.networks import network_of
@@ -84,6 +86,17 @@ def test_request_may_tell_the_diameter_of_its_objects_as_text(
     expected, found = task.instances(score_map, golden.shape[:2]), ask(model, png(golden), diameter="12")
     np.testing.assert_array_equal(found[["y0", "x0", "y1", "x1"]], expected.boxes)
     pd.testing.assert_frame_equal(ask(model, png(golden), diameter="24"), ask(model, png(golden)))
+
+
+def test_images_unlike_those_of_training_are_told_in_python(
+    logged: Path, golden: np.ndarray, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = shutil.copytree(logged, tmp_path / "copy")
+    write_looks(copy / "artifacts")
+    ask(mlflow.pyfunc.load_model(str(copy)), golden, 255 - golden)
+    warnings = [record.message for record in caplog.records if "unlike" in record.message]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("Warning: image 1 looks unlike those that the model was trained on: background")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,9 @@ from onnx import TensorProto, helper
 from tests.conftest import ROOT, TINY, disc_labels
 
 from nanonuclei.config.params import load_experiment, to_yaml
+from nanonuclei.data.fingerprint.likeness import Features
+from nanonuclei.data.fingerprint.look import Look
+from nanonuclei.data.fingerprint.stored import Measured, write_fingerprint
 
 DISCS = [(12.0, 12.0, 6.0), (30.0, 40.0, 8.0), (60.0, 20.0, 5.0)]
 SHAPE = (80, 70)
@@ -37,6 +40,13 @@ def bright_model(folder: Path) -> Path:
     config = load_experiment("nuclei", path=ROOT / "params.yaml", settings=settings)
     (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
     return folder
+
+
+def write_looks(folder: Path) -> None:
+    """Writes into a model's folder that its training images were grey, on a dark ground."""
+    features = Features(0.1, 0.1, 0.1, 0.1, 0.9, 0.0, 12.0)
+    rows = [Measured("train", step, features, Look(0.0, 0.0, 0.01 * step)) for step in range(1, 6)]
+    write_fingerprint(rows, folder, dataset="discs")
 
 
 def disc_image(number: int = 0) -> np.ndarray:

@@ -13,10 +13,9 @@ import pytest
 import tifffile
 from tests.conftest import disc_labels, tube_sample
 from tests.run_lengths import from_run_lengths
-from tests.stages.bright_model import DISCS, READING
+from tests.stages.bright_model import DISCS, READING, write_looks
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.data.fingerprint import fingerprint_of, write_fingerprint
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.report.exports.readme import FORMATS
 from nanonuclei.serving.named import NamedModel, OpenedModel
@@ -287,8 +286,7 @@ def test_nanotubes_are_counted_and_measured_beside_the_cells(
 def test_images_that_look_unlike_the_training_images_are_counted_and_told_in_the_table(
     images: Path, tmp_path: Path
 ) -> None:
-    looks = [{"background": 0.0, "colour": 0.0, "detail": 0.01 * step} for step in range(1, 6)]
-    write_fingerprint(fingerprint_of(looks, dataset="discs"), tmp_path / "model")
+    write_looks(tmp_path / "model")
     labels = disc_labels((80, 70), DISCS)
     cv2.imwrite(str(images / "inverted.png"), np.where(labels > 0, 10, 240).astype(np.uint8))
     told: list[str] = []

@@ -155,13 +155,24 @@ class _Zip:
         return Place(self.path, entry.header_offset + _LOCAL_HEADER.size + name_length + extra_length, entry.file_size)
 
 
-def existing_source(source: str) -> Path | None:
-    """Returns the path that a user names as a source, ``~`` being the home folder; None where nothing is there."""
-    try:
-        path = Path(source).expanduser()
-        return path if path.exists() else None
-    except (OSError, RuntimeError):  # a name that is too long, or of a user who is not there
-        return None
+def existing_source(source: str, forms: str, *, hint: str = "") -> Path:
+    """Returns the path of a dataset that a user brings along, ``~`` being the home folder.
+
+    Args:
+        source: As the user wrote it.
+        forms: What a source may be, for the message.
+        hint: Ends the message.
+
+    Raises:
+        DataError: It does not exist.
+    """
+    path = Path(source)
+    with contextlib.suppress(OSError, RuntimeError):  # a name that is too long, or of a user who is not there
+        path = path.expanduser()
+        if path.exists():
+            return path
+    told = f"source must be {forms}, got {source[:200]!r}, which does not exist"
+    raise DataError(f"{told}. {hint}" if hint else told)
 
 
 @contextlib.contextmanager

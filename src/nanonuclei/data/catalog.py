@@ -7,14 +7,16 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
-import pandas as pd
 
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image, Labels
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SPLITS = ("train", "val", "test")
 TABLE = "catalog.csv"
@@ -110,6 +112,8 @@ class Catalog:
 
     def table(self) -> pd.DataFrame:
         """Returns one row per sample, without paths: what `catalog.csv` holds."""
+        import pandas as pd
+
         rows = [
             {
                 "sample_id": s.sample_id,
@@ -199,6 +203,8 @@ def load_catalog(folder: Path) -> Catalog:
     Raises:
         DataError: The folder holds no complete prepared dataset.
     """
+    import pandas as pd  # takes half a second, which a mistyped command need not wait for
+
     try:
         summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
         rows = pd.read_csv(folder / TABLE, dtype={"sample_id": str, "digest": str, "modality": str})

@@ -32,7 +32,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Float32Array, Image
@@ -172,6 +171,8 @@ def _borders(images: Sequence[Image], side: str) -> Float32Array:
 
 def _seams(ends: Float32Array, starts: Float32Array, offset: tuple[int, int]) -> Iterator[_Seam]:
     """The seams from an end border to a start border that are worth a look: small step, no rival clearly better."""
+    from scipy.spatial.distance import cdist  # takes a third of a second
+
     num, length = len(ends), ends[0, 0].size
     last, first = ends[:, 0].reshape(num, length), starts[:, 0].reshape(num, length)
     inside_ends = np.abs(ends[:, 0] - ends[:, 1]).mean((1, 2))

@@ -26,6 +26,7 @@ from nanonuclei.page.outcome import FILES, outcome, shown_measures
 from nanonuclei.page.uploads import Upload, Uploads
 from nanonuclei.page.view import described, parse_view
 from nanonuclei.page.workbench import Workbench
+from nanonuclei.serving.origin import CHECK
 from nanonuclei.serving.shipped.provenance import EXAMPLES
 
 STATIC = Path(__file__).parent / "static"
@@ -147,6 +148,7 @@ class Page:
             looked = self._workbench.look(upload, view, values)
             told = {**outcome(looked.found, reader), "measures": shown_measures(looked.measures, reader.config.task)}
             told |= {"choice": looked.choice, "network": looked.ran, "seconds": round(looked.seconds, 3)}
+            told["unlike"] = f"Unlike the training images: {looked.unlike}. {CHECK}" if looked.unlike else ""
             told["pixel_size"] = looked.found.pixel_size
             told["height"], told["width"] = looked.found.image.shape[:2]
             return json.dumps(told, allow_nan=False, separators=(",", ":")).encode()

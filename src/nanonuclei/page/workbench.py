@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from nanonuclei.data.files.axes import Choice, Plane
 from nanonuclei.data.files.limits import ImageLimits
 from nanonuclei.data.files.reading import read_plane
+from nanonuclei.data.fingerprint.look import look_of
 from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.imaging.networks import Network, TileNetwork
 from nanonuclei.imaging.types import Float32Array
@@ -39,6 +40,7 @@ class Looked:
         found: The objects with all that is told of them.
         measures: Numbers of the whole image.
         choice: What was taken of the file, where there was a choice.
+        unlike: In what it looks unlike each training image, see `Looks.unlike`; empty where it looks like one.
         ran: Whether the network ran for this answer.
         seconds: Wall time of the answer.
     """
@@ -46,6 +48,7 @@ class Looked:
     found: Found
     measures: Mapping[str, float]
     choice: str
+    unlike: str
     ran: bool
     seconds: float
 
@@ -62,6 +65,7 @@ class Workbench:
     def __init__(self, opened: OpenedModel, *, limits: ImageLimits, most_bytes: int = MOST_BYTES) -> None:
         self.opened = opened
         self.reader = create_reader(opened.config)
+        self._looks = opened.named.looks()
         self.memory = Memory(most_bytes)
         self._limits = limits
         self._turn = threading.Lock()
@@ -103,15 +107,15 @@ class Workbench:
         key = (upload.id, "objects", view, values)
         kept: Looked | None = self.memory.get(key)
         if kept is not None:
-            return Looked(kept.found, kept.measures, kept.choice, False, time.perf_counter() - started)
+            return replace(kept, ran=False, seconds=time.perf_counter() - started)
         reader = create_reader(changed_config(self.reader, values))
         plane = self._plane(upload, view)
-        score_map, ran = self._score_map(upload, view, values)
+        (score_map, unlike), ran = self._score_map(upload, view, values)
         shape = (plane.image.shape[0], plane.image.shape[1])
         objects = reader.objects(score_map, shape)
         light = Light(plane.image, plane.channels, plane.channel_names, plane.pixel_size)
         found = describe(upload.name, objects, light, reader=reader)
-        looked = Looked(found, objects.measures, plane.choice, ran, time.perf_counter() - started)
+        looked = Looked(found, objects.measures, plane.choice, unlike, ran, time.perf_counter() - started)
         num_numbers = len(found.instances) * (len(found.columns) + 1)
         self.memory.put(key, looked, found.instances.pixels().nbytes + 32 * num_numbers)
         return looked
@@ -147,17 +151,20 @@ class Workbench:
             self.memory.put(key, plane, plane.image.nbytes + plane.channels.nbytes)
         return plane
 
-    def _score_map(self, upload: Upload, view: View, values: Values) -> tuple[Float32Array, bool]:
-        """Returns the score map of an image, and whether the network ran for it; it runs for one image at a time."""
+    def _score_map(self, upload: Upload, view: View, values: Values) -> tuple[tuple[Float32Array, str], bool]:
+        """Returns the score map of an image with `Looks.unlike`, and whether the network ran for it.
+
+        It runs for one image at a time.
+        """
         own = network_values(self.reader, values)
         key = (upload.id, "scores", view, own)
-        score_map: Float32Array | None = self.memory.get(key)
-        if score_map is not None:
-            return score_map, False
+        kept: tuple[Float32Array, str] | None = self.memory.get(key)
+        if kept is not None:
+            return kept, False
         with self._turn:
-            score_map = self.memory.get(key)
-            if score_map is not None:
-                return score_map, False
+            kept = self.memory.get(key)
+            if kept is not None:
+                return kept, False
             reader = create_reader(changed_config(self.reader, own))
             pixels = reader.network_input(self._plane(upload, view).image)
             self._at_work, self._stopped = upload.id, False
@@ -165,8 +172,9 @@ class Workbench:
                 score_map = next(iter(reader.score_maps(self._network, [pixels])))
             finally:
                 self._at_work = ""
-            self.memory.put(key, score_map, score_map.nbytes)
-        return score_map, True
+            told = (score_map, self._looks.unlike(look_of(pixels)) if self._looks else "")
+            self.memory.put(key, told, score_map.nbytes)
+        return told, True
 
 
 def _stoppable(network: Network, stopped: Callable[[], bool]) -> Network:

@@ -1,4 +1,4 @@
-"""The plots that `dvc.yaml` declares, drawn as figures and as one page that opens without a network connection."""
+"""Declared plots, drawn as figures and as one page that opens without a network connection."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ import html
 import io
 import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,6 +15,7 @@ from matplotlib.figure import Figure
 
 from nanonuclei.drawing.charts import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION, dress, legend_below, new_figure
 from nanonuclei.errors import DataError
+from nanonuclei.report.declared import Plot
 
 DPI = 110
 """Dots per inch of the figures: 5.4 inches are 594 px."""
@@ -32,42 +30,6 @@ _MOST_MARKED = 30
 _STYLE = """body{font:16px/1.5 system-ui,sans-serif;color:#222;max-width:76rem;margin:2rem auto;padding:0 1rem}
 main{display:flex;flex-wrap:wrap;gap:1.5rem}figure{margin:0}img{max-width:100%;border:1px solid #e4e4e4}
 figcaption{font-size:.85rem;color:#555}h1{font-size:1.5rem}h2{width:100%;margin:1.5rem 0 0;font-size:1.2rem}"""
-
-
-@dataclass(frozen=True)
-class Plot:
-    """One plot: lines over one column of a table.
-
-    Attributes:
-        title: Its heading.
-        file: The table, CSV.
-        x: Column of the horizontal axis.
-        y: Columns that are drawn, a line each.
-        y_label: Of the vertical axis.
-    """
-
-    title: str
-    file: Path
-    x: str
-    y: tuple[str, ...]
-    y_label: str
-
-
-def declared_plots(pipeline: Mapping[str, Any]) -> list[Plot]:
-    """Returns the plots of a `dvc.yaml`: first those at its end, of several columns, then those of its stages.
-
-    Args:
-        pipeline: The content of the file. Paths of its stages count from the project's folder.
-    """
-    found = []
-    for entry in pipeline.get("plots", ()):
-        for title, asked in entry.items():
-            for file, columns in asked["y"].items():
-                found.append(Plot(title, Path(file), asked["x"], _several(columns), asked.get("y_label", "")))
-    for file, asked in _of_stages(pipeline):
-        columns = _several(asked["y"])
-        found.append(Plot(asked.get("title", Path(file).stem), Path(file), asked["x"], columns, ", ".join(columns)))
-    return found
 
 
 def draw_plot(plot: Plot) -> Figure:
@@ -128,16 +90,3 @@ def plots_page(groups: Mapping[str, Sequence[tuple[Plot, bytes]]]) -> str:
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>Plots of the pipeline</title>\n'
         f"<style>{_STYLE}</style>\n<h1>Plots of the pipeline</h1>\n<main>\n{body}\n</main>\n</html>\n"
     )
-
-
-def _of_stages(pipeline: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yields file and properties of each plot of a stage, for each item of the stage."""
-    for stage in pipeline.get("stages", {}).values():
-        for item in stage.get("foreach", [""]):
-            for entry in stage.get("do", stage).get("plots", ()):
-                for file, asked in entry.items():
-                    yield re.sub(r"\$\{(item|key)\}", str(item), file), asked
-
-
-def _several(columns: str | Sequence[str]) -> tuple[str, ...]:
-    return (columns,) if isinstance(columns, str) else tuple(columns)

@@ -17,6 +17,8 @@ from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.scoring_server import InvocationsResponse
 
 from nanonuclei.errors import nearest_name
+from nanonuclei.serving.live.notes import taking_notes
+from nanonuclei.serving.origin import unlike_training
 from nanonuclei.serving.refusal import Refused, broken
 
 _logger = logging.getLogger(__name__)
@@ -30,21 +32,26 @@ _GUARDED = "nanonuclei_guarded"
 """Attribute of the function that has a door already, which holds the function behind it."""
 
 
-def guard(*, max_bytes: int, parameters: Sequence[str]) -> None:
+def guard(*, max_bytes: int, parameters: Sequence[str], warnings: Sequence[str] = ()) -> None:
     """Puts the door in front of the server of this process.
 
     Args:
         max_bytes: Largest body of a request.
         parameters: Names that a request may give a value.
+        warnings: Of the model, such as that its training images were simulated; each answer holds them.
     """
     behind = getattr(scoring_server.invocations, _GUARDED, scoring_server.invocations)
-    door = guarded(behind, max_bytes=max_bytes, parameters=parameters)
+    door = guarded(behind, max_bytes=max_bytes, parameters=parameters, warnings=warnings)
     setattr(door, _GUARDED, behind)
     scoring_server.invocations = door
 
 
 def guarded(
-    behind: Callable[..., InvocationsResponse], *, max_bytes: int, parameters: Sequence[str]
+    behind: Callable[..., InvocationsResponse],
+    *,
+    max_bytes: int,
+    parameters: Sequence[str],
+    warnings: Sequence[str] = (),
 ) -> Callable[..., InvocationsResponse]:
     """Returns MLflow's function with a door in front; see `guard`."""
 
@@ -59,7 +66,8 @@ def guarded(
             images, params = read_request(data.take() if hasattr(data, "take") else data, parameters=parameters)
             table = {"columns": [COLUMN], "data": [[image] for image in images]}
             request = {"dataframe_split": table, "params": params}
-            answer = behind(request, scoring_server.CONTENT_TYPE_JSON, model, input_schema)
+            with taking_notes() as notes:
+                answer = behind(request, scoring_server.CONTENT_TYPE_JSON, model, input_schema)
         except Refused:
             raise
         except MlflowException as error:
@@ -67,9 +75,16 @@ def guarded(
         except Exception as error:
             _logger.exception("a request failed")
             raise broken() from error
-        return answer
+        return _with_warnings(answer, [*warnings, *unlike_training([note.unlike for note in notes.images])])
 
     return invocations
+
+
+def _with_warnings(answer: InvocationsResponse, warnings: Sequence[str]) -> InvocationsResponse:
+    """Puts warnings in front of the predictions of an answer, as ``warnings``; without any it stays as it is."""
+    if not warnings or answer.status != 200 or not answer.response.startswith("{"):
+        return answer
+    return answer._replace(response=f'{{"warnings": {json.dumps(warnings)}, {answer.response[1:]}')
 
 
 def read_request(data: bytes | str, *, parameters: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:

@@ -19,6 +19,8 @@ from mlflow.types.schema import AnyType
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, with_settings
+from nanonuclei.data.fingerprint.look import Looks, look_of
+from nanonuclei.data.fingerprint.stored import read_fingerprint
 from nanonuclei.engine.runtime import load_onnx
 from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.imaging.instances import Instances
@@ -32,7 +34,8 @@ from nanonuclei.serving.admission.lanes import Lane, Lanes
 from nanonuclei.serving.folder import stored_config
 from nanonuclei.serving.images import Encoded, decoded, examine
 from nanonuclei.serving.limits import limits
-from nanonuclei.serving.live.notes import note_image, note_objects
+from nanonuclei.serving.live.notes import note_image, note_objects, taking_notes
+from nanonuclei.serving.origin import trained_on, unlike_training
 from nanonuclei.serving.refusal import Refused, broken
 from nanonuclei.tasks import add_task, create_reader
 from nanonuclei.tasks.base import Reader
@@ -106,8 +109,11 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
         reader = create_reader(self.config)
         network = load_onnx(files["onnx"], threads=self.limits["threads"], large=reader.large_inputs)
         self._network = reader.with_files(_one_at_a_time(network), files)
-        self._lanes = Lanes(None)
-        if SERVER in os.environ:
+        fingerprint = read_fingerprint(files["config"].parent)
+        self._looks = Looks(()) if fingerprint is None else fingerprint.looks
+        self._origin, *self._warnings = trained_on(self.config)
+        self._lanes, self._is_server = Lanes(None), SERVER in os.environ
+        if self._is_server:
             from nanonuclei.serving.admission.entrance import open_entrance
             from nanonuclei.serving.admission.memory import give_back_freed_memory
             from nanonuclei.serving.guard import guard
@@ -118,7 +124,8 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
             self.limits |= {"max_pixels": capacity.num_pixels, "max_bytes": capacity.num_bytes}
             self._lanes = Lanes(capacity)
             _logger.info("requests may have %d px and %d bytes", capacity.num_pixels, capacity.num_bytes)
-            guard(max_bytes=capacity.num_bytes, parameters=(*reader.parameters, RETURN))
+            _logger.warning("The model was %s", " ".join([self._origin, *self._warnings]))
+            guard(max_bytes=capacity.num_bytes, parameters=(*reader.parameters, RETURN), warnings=self._warnings)
             open_entrance(capacity)
 
     def predict(self, context: PythonModelContext, model_input, params=None):  # type: ignore[no-untyped-def]
@@ -129,9 +136,13 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
             with self._lanes.taken(_held_pixels(images)) as enlarge:
                 before = ROOM.set(enlarge)
                 try:
-                    rows = list(self._answers(images, config, wanted))
+                    with taking_notes() as notes:
+                        rows = list(self._answers(images, config, wanted))
                 finally:
                     ROOM.reset(before)
+                if not self._is_server:  # there the answer holds them, see `guard`
+                    for line in unlike_training([note.unlike for note in notes.images]):
+                        _logger.warning("%s", line)
                 columns = LABEL_COLUMNS if wanted == LABELS else object_columns(create_reader(config))
                 return pd.DataFrame(rows, columns=columns)
         except Refused:
@@ -166,8 +177,9 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
         def inputs() -> Iterator[Float32Array]:
             for image in decoded(images):
                 shapes.append((image.shape[0], image.shape[1]))
-                note_image(image)
-                yield reader.network_input(image)
+                pixels = reader.network_input(image)
+                note_image(image, unlike=self._looks.unlike(look_of(pixels)) if self._looks.rows else "")
+                yield pixels
 
         for number, score_map in enumerate(reader.score_maps(self._network, inputs())):
             shape = shapes[number]

@@ -8,13 +8,15 @@ from pathlib import Path
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import Scalar
+from nanonuclei.data.fingerprint.look import Looks
+from nanonuclei.data.fingerprint.stored import read_fingerprint
 from nanonuclei.errors import TrackingError, nearest_name
 from nanonuclei.imaging.networks import Network
 from nanonuclei.serving.folder import ONNX, load_folder
+from nanonuclei.serving.origin import trained_on
 from nanonuclei.serving.shipped.places import shipped_folder, shipped_names
 from nanonuclei.serving.shipped.provenance import PROVENANCE, Provenance, check_predicting_files, read_provenance
-from nanonuclei.tasks import dataset_type
-from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID
+from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID, check_database
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,15 @@ class NamedModel:
     name: str
     folder: Path
     provenance: Provenance | None = None
+
+    def looks(self) -> Looks | None:
+        """Returns what its training images look like; None where it does not tell.
+
+        Raises:
+            DataError: The file that tells it is not valid.
+        """
+        fingerprint = read_fingerprint(self.folder)
+        return fingerprint.looks if fingerprint is not None and fingerprint.looks.rows else None
 
 
 @dataclass(frozen=True)
@@ -48,13 +59,8 @@ class OpenedModel:
 
     def trained_on(self) -> list[str]:
         """Returns lines that tell what the model was trained on, with a warning where no microscope took the images."""
-        name = self.config.data.dataset
-        real = name in dataset_type(self.config.task).locations
-        licence = dataset_type(self.config.task).licences.get(name, "licence not known")
-        first = f"Model {self.named.name}: trained on {name}, {'real' if real else 'simulated'} images ({licence})."
-        if real:
-            return [first]
-        return [first, "Warning: trained on simulated images only. On images of a microscope its answers are guesses."]
+        first, *warnings = trained_on(self.config)
+        return [f"Model {self.named.name}: {first}", *warnings]
 
 
 def open_model(
@@ -108,7 +114,23 @@ def find_model(reference: str) -> NamedModel:
             return _shipped(reference, path)
         inner = path / "artifacts"
         return NamedModel(reference, inner if (inner / ONNX).is_file() else path)
-    raise TrackingError(f"no model {reference!r}. {nearest_name(reference, shipped_names())} {FORMS}")
+    raise _no_model(reference)
+
+
+def check_name(reference: str) -> None:
+    """Makes sure that a folder or a model that comes along exists; a run or a URI is left to MLflow.
+
+    Raises:
+        TrackingError: It does not, or there is no database that could hold the model of a URI.
+    """
+    if reference.startswith("models:/"):
+        check_database()
+    elif not (is_uri(reference) or is_run(reference) or shipped_folder(reference) or Path(reference).is_dir()):
+        raise _no_model(reference)
+
+
+def _no_model(reference: str) -> TrackingError:
+    return TrackingError(f"no model {reference!r}. {nearest_name(reference, shipped_names())} {FORMS}")
 
 
 FORMS = (

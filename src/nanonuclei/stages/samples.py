@@ -8,7 +8,7 @@ import numpy as np
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.data.catalog import Catalog, SampleRef
-from nanonuclei.data.fingerprint import measure_samples, write_fingerprint
+from nanonuclei.data.fingerprint.stored import measure_samples, write_fingerprint
 from nanonuclei.errors import DataError
 from nanonuclei.tasks import create_reader
 
@@ -39,10 +39,10 @@ def validation_samples(catalog: Catalog, config: ExperimentConfig) -> tuple[Samp
 
 
 def keep_look(catalog: Catalog, config: ExperimentConfig, files: Path) -> None:
-    """Writes the fingerprint of the training images into the folder of a model's files, to be logged with them."""
-    reader = create_reader(config)
-    samples = training_samples(catalog, config)
-    write_fingerprint(measure_samples(samples, reader.network_input, dataset=catalog.name), files)
+    """Writes the fingerprint of the images of a training into the folder of a model's files, to be logged with them."""
+    samples = (*training_samples(catalog, config), *validation_samples(catalog, config))
+    measured = measure_samples(samples, create_reader(config).network_input)
+    write_fingerprint(measured, files, dataset=config.data.dataset)
 
 
 def _of_modality(catalog: Catalog, config: ExperimentConfig, split: str) -> tuple[SampleRef, ...]:

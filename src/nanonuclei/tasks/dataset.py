@@ -106,6 +106,18 @@ class Dataset(ABC):
         path = data / cls.locations[name]
         return path if path.exists() else None
 
+    @classmethod  # noqa: B027 - a task may take no paths
+    def check_source(cls, name: str, source: str) -> None:
+        """Makes sure that a source which is a path exists, before anything slow is begun.
+
+        Args:
+            name: One of `locations`.
+            source: See `fetch`.
+
+        Raises:
+            DataError: It does not exist.
+        """
+
     def fetch(self, name: str, source: str, *, data: Path, report: Callable[[str], None]) -> Path:
         """Puts a real dataset below the data folder.
 

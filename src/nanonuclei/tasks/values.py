@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from nanonuclei.config.params import Scalar
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.types import Float32Array, Image
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Statistics = dict[str, float]
 """Figures of one image that may be added over images: counts, sums, and `images` = 1."""

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
+from nanonuclei.data.fingerprint.likeness import Features, Likeness
 from nanonuclei.serving.live.drift import FEWEST, LIMIT, WINDOW, Drift, limit_of
-from nanonuclei.serving.live.likeness import Features, Likeness
 
 
 def drawn(count: int, *, seed: int, light: float = 1.0) -> list[Features]:
@@ -24,7 +24,7 @@ def drawn(count: int, *, seed: int, light: float = 1.0) -> list[Features]:
 
 @pytest.fixture(scope="module")
 def likeness() -> Likeness:
-    return Likeness("drawn", np.array(drawn(300, seed=0)), np.arange(300))
+    return Likeness(np.array(drawn(300, seed=0)), np.arange(300))
 
 
 def test_nothing_is_told_before_there_are_enough_images(likeness: Likeness) -> None:

@@ -13,8 +13,8 @@ from tests.conftest import ROOT
 
 from nanonuclei.config.params import load_experiment
 from nanonuclei.data.catalog import Sample
+from nanonuclei.data.fingerprint.likeness import Features, Likeness, measure
 from nanonuclei.serving.live.drift import WINDOW, Drift
-from nanonuclei.serving.live.likeness import Features, Likeness, measure
 from nanonuclei.tasks import create_dataset
 
 NUM_IMAGES = 150
@@ -55,7 +55,7 @@ def test_shift_is_told_within_a_window_and_nothing_else(
 ) -> None:
     known, new = samples[: NUM_IMAGES - WINDOW], samples[NUM_IMAGES - WINDOW :]
     rows = np.array([features(sample) for sample in known])
-    drift = Drift(Likeness("simulated", rows, np.arange(len(rows))))
+    drift = Drift(Likeness(rows, np.arange(len(rows))))
     states = []
     for sample in new:
         drift.add(features(change(sample) if change else sample))

@@ -58,8 +58,8 @@ def read_flat(content: bytes, header: Header, limits: ImageLimits) -> Scene:
 
 def _jpeg(content: bytes) -> NDArray[Any]:
     decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if decoded is None:
-        raise DataError(f"{DAMAGED}. Save it again as PNG or TIFF")
+    if decoded is None:  # more than 8 bit, or lossless
+        return np.asarray(imagecodecs.jpeg8_decode(content))
     return np.asarray(decoded if decoded.ndim == 2 else decoded[..., 2::-1])
 
 

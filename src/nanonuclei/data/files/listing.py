@@ -10,10 +10,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from nanonuclei.data.files.headers import foreign
+from nanonuclei.data.files.omezarr.layout import zarr_images
 from nanonuclei.data.files.reading import stem
 from nanonuclei.errors import DataError
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".j2k")
+TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".lsm", ".stk", ".svs", ".ndpi", ".scn", ".qptiff", ".flex")
+"""Names of TIFF files and of what programs of microscopes build on TIFF end so."""
+
+IMAGE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".webp"),
+    *(".jp2", ".j2k", ".jpx", ".jpc", ".j2c", ".jph", *TIFF_SUFFIXES),
+)
 """Names of image files end so, in small or capital letters."""
 
 ZARR = ".zarr"
@@ -48,6 +56,10 @@ def is_image(name: str) -> bool:
     return name.lower().endswith(IMAGE_SUFFIXES) and not is_junk(name)
 
 
+def _is_known(name: str) -> bool:
+    return is_image(name) or (bool(foreign(name)) and not is_junk(name))
+
+
 def list_files(folder: Path) -> tuple[str, ...]:
     """Lists the files below a folder; links to folders are not followed.
 
@@ -68,8 +80,10 @@ def list_images(place: Path | str) -> dict[str, Path]:
             ``plates/**/*.ome.tif``.
 
     Returns:
-        Paths by names, sorted. A name is the path within the folder without its suffix, ``A01/site1``, so that outputs
-        can mirror the folder; with its suffix where two images would share a name.
+        Paths by names, sorted; those of formats that are known and not read, such as CZI, are among them, so that they
+        are told of. A name is the path within the folder without its suffix, ``A01/site1``, so that outputs can mirror
+        the folder; with its suffix where two images would share a name. Of an OME-Zarr plate there is one path per
+        field, ``plate/A/1/0``.
 
     Raises:
         DataError: There is no image, a folder cannot be listed, a link leads out of it, or a name is not sound.
@@ -77,10 +91,17 @@ def list_images(place: Path | str) -> dict[str, Path]:
     path = Path(place)
     if not is_sound(str(place)):
         raise DataError(f"{str(place)!a} is a name with control characters or not in UTF-8. Rename it")
-    if path.is_file() or _is_zarr(path):
+    if path.is_file():
         return {stem(path.name): path}
-    if path.is_dir():
-        found = {name: path / name for name in _walk(path, zarr=True) if is_image(name) or name.lower().endswith(ZARR)}
+    if _is_zarr(path):
+        found = zarr_images(path, stem(path.name))
+    elif path.is_dir():
+        found = {}
+        for name in _walk(path, zarr=True):
+            if name.lower().endswith(ZARR) and (path / name).is_dir():
+                found |= zarr_images(path / name, name)
+            elif _is_known(name):
+                found[name] = path / name
     else:
         found = _matching(str(place))
     if not found:
@@ -174,7 +195,10 @@ def _matching(pattern: str) -> dict[str, Path]:
     found = {}
     for path in sorted(root.glob("/".join(parts[fixed:]))):
         name = path.relative_to(root).as_posix()
-        if (path.is_file() and is_image(name)) or _is_zarr(path):
+        if path.is_file() and _is_known(name):
             check_inside(path, root)
             found[name] = path
+        elif _is_zarr(path):
+            check_inside(path, root)
+            found |= zarr_images(path, name)
     return found

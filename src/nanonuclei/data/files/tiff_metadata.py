@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from xml.etree import ElementTree
 
 import tifffile
@@ -32,6 +33,9 @@ _CENTIMETRE = 3
 _DIGITS = 20
 """Digits of a number of planes that are believed to be one."""
 
+_PLANE = re.compile(r"c:\d+/\d+ (?:z:\d+/\d+ )?(?:t:\d+/\d+ )?- ")
+"""What Fiji writes before the name of a channel, of each plane of a hyperstack; channels count fastest."""
+
 
 def channel_names(tiff: tifffile.TiffFile, num: int, *, number: int = 0) -> tuple[str, ...]:
     """Returns the names of the channels, empty where they have none.
@@ -44,11 +48,45 @@ def channel_names(tiff: tifffile.TiffFile, num: int, *, number: int = 0) -> tupl
     names: list[str] = []
     pixels = _ome_pixels(tiff, number)
     if pixels is not None:
-        names = [channel.get("Name") or "" for channel in pixels.findall("{*}Channel")]
+        names = [channel.get("Name") or channel.get("Fluor") or "" for channel in pixels.findall("{*}Channel")]
     elif tiff.imagej_metadata:
         labels = tiff.imagej_metadata.get("Labels")
         names = [str(label) for label in labels] if isinstance(labels, list) else []
+        if len(names) > num and all(_PLANE.match(label) for label in names[:num]):
+            names = [_PLANE.sub("", label) for label in names[:num]]
     return tuple(names) if len(names) == num else ("",) * num
+
+
+def planes_elsewhere(tiff: tifffile.TiffFile, *, number: int = 0) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Tells which channels of an OME image that is spread over several files are in this one.
+
+    Args:
+        tiff: An open file.
+        number: Of the recording, where there are several.
+
+    Returns:
+        Names of the channels in this file; and names of the others, to the files that hold them. Both are empty where
+        the file holds the whole image or does not say.
+    """
+    pixels = _ome_pixels(tiff, number)
+    own: dict[int, None] = {}
+    others: dict[int, str] = {}
+    for data in () if pixels is None else pixels.findall("{*}TiffData"):
+        at, first = data.find("{*}UUID"), data.get("FirstC", "0")
+        channel = int(first) if first.isdecimal() else 0
+        name = "" if at is None else at.get("FileName", "")
+        if not name or name == tiff.filehandle.name:
+            own[channel] = None
+        else:
+            others.setdefault(channel, name)
+    if pixels is None or not own or not others:
+        return (), {}
+    known = pixels.findall("{*}Channel")
+    names = [one.get("Name") or one.get("Fluor") or "" for one in known]
+    called = {place: names[place] if place < len(names) else "" for place in {*own, *others}}
+    return tuple(called[place] for place in own), {
+        called[place]: name for place, name in others.items() if place not in own
+    }
 
 
 def pixel_size(tiff: tifffile.TiffFile, *, number: int = 0) -> float | None:

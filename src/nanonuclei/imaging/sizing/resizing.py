@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from skimage.segmentation import expand_labels
 
 from nanonuclei.imaging.instances import Instances, from_labels
 from nanonuclei.imaging.sizing.room import ask_for_room
@@ -50,6 +49,8 @@ def instances_to_shape(found: Instances, foreground: Float32Array, *, threshold:
     inside = np.where(labels > 0, np.maximum(foreground, threshold), np.minimum(foreground, threshold - 1e-3))
     score = to_shape(inside.astype(np.float32), shape)
     if shape[0] > labels.shape[0]:
+        from skimage.segmentation import expand_labels  # takes a quarter of a second
+
         nearest = cv2.resize(expand_labels(labels, 1.5), shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         drawn = np.where(score >= threshold, nearest, 0)
     else:

@@ -129,6 +129,8 @@ function results(query) {
   pointed(-1);
   for (const id of ["results", "settings"]) $(id).hidden = false;
   $("count").textContent = found.text;
+  $("unlike").textContent = found.unlike;
+  $("unlike").hidden = !found.unlike;
   $("canvas").setAttribute("aria-label", `${image.file} with ${found.text}`);
   const measures = Object.entries(found.measures).map(([name, value]) => [name, shown(value)]);
   measures.push(["Image", `${found.width} × ${found.height} px`]);

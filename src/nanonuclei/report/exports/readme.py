@@ -48,7 +48,8 @@ OF_IMAGES = {
     "pixel_size_um": "side of a pixel, micrometres; empty where the file does not tell",
     "num_objects": "number of objects",
     "choice": "which channel, focal planes, time were taken of the file, where there was a choice",
-    "unlike_training": "in what the image looks unlike each training image; empty where it looks like one",
+    "unlike_training": "in what the image looks unlike each training image; empty where it looks like one, or is "
+    "large and was read by windows",
     "error": "why there is no result; empty where there is one",
     "fingerprint": "of the model and the settings of this call; rows of one fingerprint can be compared",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ KINDS = {
 """Type of a column, by the words of `Reader.columns`; any other column holds floats, unless the task says so."""
 
 MOST_ROWS = 50_000
-"""Rows of a Parquet file that are held in memory at a time."""
+"""Rows of joined tables that are held in memory at a time."""
 
 
 def object_table(found: Found, *, head: bool = True) -> str:
@@ -81,7 +82,7 @@ def union_of_columns(parts: Iterable[Path]) -> list[str]:
 
 
 def join_csv(parts: Sequence[Path], output: Path, *, columns: Sequence[str]) -> int:
-    """Joins tables to one; no more than one of them is in memory at a time.
+    """Joins tables to one; no more than `MOST_ROWS` rows are in memory at a time.
 
     Returns:
         The number of rows.
@@ -134,14 +135,16 @@ def join_parquet(parts: Sequence[Path], output: Path, *, columns: Sequence[str],
 
 
 def _rows(parts: Iterable[Path], columns: Sequence[str]) -> Iterator[list[list[str]]]:
-    """Yields the rows of each table, with all columns."""
+    """Yields the rows of each table, with all columns; those of a long table in several lists."""
     for part in parts:
         with _reading(part), part.open(encoding="utf-8", newline="") as file:
-            head, *rows = csv.reader(file)
-            if head != list(columns):
-                places = [head.index(column) if column in head else None for column in columns]
-                rows = [["" if place is None else row[place] for place in places] for row in rows]
-        yield rows
+            reader = csv.reader(file)
+            head = next(reader)
+            places = [head.index(column) if column in head else None for column in columns]
+            while rows := list(itertools.islice(reader, MOST_ROWS)):
+                if head != list(columns):
+                    rows = [["" if place is None else row[place] for place in places] for row in rows]
+                yield rows
 
 
 @contextlib.contextmanager

@@ -89,6 +89,7 @@ class LiveApp:
         return {
             "model": str(self._follower.followed),
             "version": served.number if served else None,
+            "origin": served.origin if served else "",
             "trouble": self._follower.trouble,
             "drift": served.drift.state().sentence if served else "",
         }

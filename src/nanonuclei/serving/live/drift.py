@@ -6,7 +6,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from nanonuclei.serving.live.likeness import Features, Likeness
+from nanonuclei.data.fingerprint.likeness import Features, Likeness
 
 WINDOW = 50
 """Images that are looked at together."""

@@ -10,10 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nanonuclei.errors import NanonucleiError, TrackingError
-from nanonuclei.invocation import command
 from nanonuclei.serving.live.metrics import Metrics
 from nanonuclei.serving.live.versions import Served, load_version
-from nanonuclei.serving.shipped.places import shipped_names
 from nanonuclei.tracking.registry import at_alias
 
 _logger = logging.getLogger(__name__)
@@ -69,12 +67,9 @@ def parse_followed(reference: str) -> Followed:
     """
     found = _NAMED.fullmatch(reference)
     if found is None:
-        remedy = "Promote a run first, or name a model that is registered"
-        if reference in shipped_names():
-            registering = command("promote", task=reference, model=reference)
-            remedy = f"Run `{registering}` once, then serve models:/{reference}@champion"
         raise TrackingError(
-            f"serve takes a registered model, models:/NAME@ALIAS or models:/NAME/VERSION, got {reference!r}. {remedy}"
+            f"serve takes a registered model, models:/NAME@ALIAS or models:/NAME/VERSION, got {reference!r}. Promote a "
+            "model first, or name one that is registered"
         )
     return Followed(found["name"], found["alias"] or "", found["number"] or "")
 

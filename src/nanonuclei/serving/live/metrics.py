@@ -49,6 +49,9 @@ class Metrics:
         self._told = Gauge(
             f"{name}_drift_told", "1 where the last images are unlike those of training", VERSION, **kept
         )
+        self._unlike = Counter(
+            f"{name}_images_unlike_training", "Images that look unlike each training image", VERSION, **kept
+        )
         self._serving = Gauge(f"{name}_serving", "1 for the version that answers", VERSION, **kept)
         self._reloads = Counter(f"{name}_reloads", "New versions that were loaded, by result", ("result",), **kept)
         for result in ("switched", "refused"):
@@ -65,6 +68,7 @@ class Metrics:
         for label, attribute in PERCENTILES.items():
             self._intensity.labels(*version, label).observe(getattr(note.features, attribute))
         self._objects.labels(*version).observe(note.num_objects)
+        self._unlike.labels(*version).inc(bool(note.unlike))
         if note.num_objects:
             self._diameter.labels(*version).observe(note.features.diameter)
             self._score.labels(*version).observe(note.mean_score)

@@ -24,6 +24,7 @@ class Totals:
             self._sums["failed"] += int(status >= 500)
             self._sums["seconds"] += seconds  # type: ignore[assignment]
             self._sums["images"] += len(images)
+            self._sums["unlike_training"] += sum(bool(image.unlike) for image in images)
             self._sums["objects"] += sum(image.num_objects for image in images)
 
     def taken(self) -> dict[str, float]:

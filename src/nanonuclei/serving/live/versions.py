@@ -16,11 +16,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel, scoring_server
 from mlflow.pyfunc.scoring_server import InvocationsResponse
 
+from nanonuclei.data.fingerprint.stored import read_fingerprint
 from nanonuclei.errors import NanonucleiError, TrackingError
 from nanonuclei.serving.guard import _GUARDED as GUARDED
 from nanonuclei.serving.live.drift import Drift
-from nanonuclei.serving.live.likeness import read_likeness
 from nanonuclei.serving.model import SERVER, ObjectModel
+from nanonuclei.serving.origin import trained_on
 from nanonuclei.tracking.runs import first_line
 
 App = Callable[
@@ -36,6 +37,9 @@ App = Callable[
 EXAMPLE = "serving_input_example.json"
 """The example of a request that MLflow stores with a model."""
 
+ARTIFACTS = "artifacts"
+"""Folder of a stored model in which MLflow keeps its files."""
+
 _behind = scoring_server.invocations
 _DOOR = "nanonuclei_door"
 """Attribute of a loaded model: the function that its requests pass."""
@@ -50,12 +54,14 @@ class Served:
         number: Of the version.
         app: MLflow's scoring server for it, an ASGI application.
         drift: Compares what it is sent with its training images.
+        origin: What it was trained on, in words.
     """
 
     name: str
     number: str
     app: App
     drift: Drift
+    origin: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -83,7 +89,9 @@ def load_version(name: str, number: str) -> Served:
         model = _with_door(path)
         _check_example(model, path / EXAMPLE)
         app: App = scoring_server.init(model)
-        return Served(name, number, app, Drift(read_likeness(path / "artifacts")))
+        fingerprint = read_fingerprint(path / ARTIFACTS)
+        drift = Drift(None if fingerprint is None else fingerprint.likeness)
+        return Served(name, number, app, drift, " ".join(trained_on(model.unwrap_python_model().config)))
     except NanonucleiError as error:
         raise TrackingError(f"version {number} of {name} cannot serve: {first_line(error)}") from error
     except Exception as error:  # whatever a stored model may raise while it loads

@@ -43,21 +43,40 @@ def check_targets(targets: Sequence[str]) -> None:
             raise NanonucleiError(f"the pipeline has no stage {target!r}. {nearest_name(target, known)}")
 
 
+def check_sources(tasks: Sequence[str]) -> None:
+    """Makes sure that the pipeline has the data of tasks, whatever their version.
+
+    Raises:
+        DataError: That of one is missing.
+    """
+    for task in tasks:
+        dataset = dataset_type(task)
+        name = dataset.pipeline
+        if name in dataset.locations and not (DATA / name).exists():
+            raise DataError(
+                f"the pipeline needs {DATA}/{name}, which is missing. Get it with "
+                f"`{command('fetch', dataset=name)}`, or with `dvc pull` where a remote holds it"
+            )
+
+
+def check_prepared(task: str) -> None:
+    """Makes sure that the pipeline has prepared the images of a task.
+
+    Raises:
+        DataError: It has not.
+    """
+    folder = Build(task).prepared
+    if not folder.is_dir():
+        raise DataError(f"{folder} must hold prepared images, but is missing. Run `dvc repro prepare@{task}` first")
+
+
 def check_data() -> None:
     """Makes sure that the data of all tasks is there and is what `data.dvc` pins.
 
     Raises:
         DataError: It is missing or was changed.
     """
-    names = {task: dataset_type(task).pipeline for task in pipeline_tasks()}
-    missing = [
-        name for task, name in names.items() if name in dataset_type(task).locations and not (DATA / name).exists()
-    ]
-    if missing:
-        raise DataError(
-            f"the pipeline needs {DATA}/{missing[0]}, which is missing. Get it with "
-            f"`{command('fetch', dataset=missing[0])}`, or with `dvc pull` where a remote holds it"
-        )
+    check_sources(pipeline_tasks())
     pinned = pinned_md5(DATA_POINTER)
     if pinned is not None and (found := content_md5(DATA)) != pinned:
         raise DataError(

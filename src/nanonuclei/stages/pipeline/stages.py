@@ -25,14 +25,15 @@ from nanonuclei.drawing.charts import learning_curves
 from nanonuclei.engine.export import load_network, save_network
 from nanonuclei.engine.networks import for_inference
 from nanonuclei.errors import DataError
-from nanonuclei.invocation import command
+from nanonuclei.serving.folder import CONFIG
 from nanonuclei.serving.store import MODEL_FILES, log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
 from nanonuclei.stages.open_settings import decided_on_validation
+from nanonuclei.stages.pipeline.pinned import check_sources
 from nanonuclei.stages.places import DATA, PARAMS, Build, run_folder
 from nanonuclei.stages.prepare import prepare
 from nanonuclei.stages.samples import keep_look
-from nanonuclei.stages.train import CONFIG, alone, log_inputs, log_network, run_fit, write_seen
+from nanonuclei.stages.train import alone, log_inputs, log_network, run_fit
 from nanonuclei.tasks import create_dataset, create_task, dataset_type
 from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.dataset import SIMULATED
@@ -127,7 +128,6 @@ def evaluate_stage(task: str, *, say: Callable[[str], None] = print) -> str:
         log_score(task, report, samples, split="test", model=model)
         folder = run_folder(run_id)
         keep_look(catalog, config, folder / MODEL_FILES)
-        write_seen(catalog, config, folder / MODEL_FILES)
         log_model(network, config, folder=folder)
         shutil.rmtree(folder, ignore_errors=True)
         for name, table in task.plots(report).items():
@@ -154,13 +154,8 @@ def _source(config: ExperimentConfig) -> Path | None:
     """Returns where a dataset lies; None for simulated images."""
     if config.data.dataset == SIMULATED:
         return None
-    source = dataset_type(config.task).locate(config.data.dataset, DATA)
-    if source is None:
-        raise DataError(
-            f"the pipeline needs {DATA}/{config.data.dataset}, which is missing. Get it with "
-            f"`{command('fetch', dataset=config.data.dataset)}`, or with `dvc pull` where a remote holds it"
-        )
-    return source
+    check_sources([config.task])
+    return dataset_type(config.task).locate(config.data.dataset, DATA)
 
 
 def _stage(stage: str, config: ExperimentConfig) -> contextlib.AbstractContextManager[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nanonuclei.data.files.axes import Plane
-from nanonuclei.data.fingerprint import Fingerprint, image_measures, read_fingerprint
+from nanonuclei.data.fingerprint.look import Looks, look_of
 from nanonuclei.data.lists.remote import Source, path_of
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.networks import Network
@@ -92,9 +92,9 @@ class Call:
         return self.opened.network
 
     @functools.cached_property
-    def looks(self) -> Fingerprint | None:
+    def looks(self) -> Looks | None:
         """What the training images look like, where the model tells."""
-        return read_fingerprint(self.opened.named.folder)
+        return self.opened.named.looks()
 
     @property
     def results(self) -> Results:
@@ -190,11 +190,11 @@ class Call:
             failed = _Row({**row, "error": sentence(error)})
             return lambda: failed
         plane, pixels, redone = image.plane, image.pixels, image.name in table.known
-        return lambda: self._written(row | self._look(plane, pixels), plane, score_map, redone=redone, started=started)
+        return lambda: self._written(row | self._look(pixels), plane, score_map, redone=redone, started=started)
 
-    def _look(self, plane: Plane, pixels: Float32Array) -> dict[str, str]:
+    def _look(self, pixels: Float32Array) -> dict[str, str]:
         """Tells in what an image looks unlike the training images, where the model has their fingerprint."""
-        return {} if self.looks is None else {UNLIKE: self.looks.unlike(image_measures(plane.image, pixels))}
+        return {} if self.looks is None else {UNLIKE: self.looks.unlike(look_of(pixels))}
 
     def _seen_large(self, row: dict[str, Any], image: LargeImage, *, redone: bool) -> Callable[[], _Row]:
         """Does all that is to be done of an image of which windows are read."""

@@ -102,6 +102,16 @@ def parse_channel(text: str) -> int | str | None:
     return int(text) if text.isdecimal() else text or None
 
 
+def check_place(images: str) -> None:
+    """Makes sure that a path without wildcards exists, before a model is opened; see `find_images` for all else.
+
+    Raises:
+        DataError: It does not.
+    """
+    if not (is_url(images) or any(sign in images for sign in "*?[") or Path(images).exists()):
+        raise DataError(f"{images} does not exist. Name a folder of images, an image, or a pattern")
+
+
 def output_beside(images: str, noun: str) -> Path:
     """Returns the folder of results of an input: beside it, with the name of the objects at its end.
 

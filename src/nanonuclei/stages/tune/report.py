@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import mlflow
@@ -20,7 +21,11 @@ from nanonuclei.tune.base import Search, TrialRecord
 from nanonuclei.tune.optuna_parts import importances
 
 NUM_SHOWN = 5
-"""Trials of the table on the terminal."""
+"""Trials of the table on the terminal, at most; as many as its width has room for."""
+WIDEST = 16
+"""Characters of a value in that table."""
+NUM_COLUMNS = 6
+"""Settings that MLflow shows as columns, the most important ones: more push the first out of sight."""
 
 
 def best_recipe(config: ExperimentConfig, best: TrialRecord, *, search: Search, path: Path) -> str:
@@ -68,8 +73,10 @@ def trials_table(records: Sequence[TrialRecord]) -> pd.DataFrame:
     return table.astype(dict.fromkeys(("value", "inference_ms", "num_params"), float))
 
 
-def log_search(config: ExperimentConfig, search: Search, *, records: Sequence[TrialRecord], best: TrialRecord) -> None:
-    """Logs table, figures and the best trial to the active run."""
+def log_search(
+    config: ExperimentConfig, search: Search, *, records: Sequence[TrialRecord], best: TrialRecord
+) -> Mapping[str, float]:
+    """Logs table, figures and the best trial to the active run; returns the importances of the settings."""
     table, metric, up = trials_table(records), search.config.metric, search.greater_is_better
     space = search.config.space
     shares = importances(records, space, seed=config.seed)
@@ -87,6 +94,7 @@ def log_search(config: ExperimentConfig, search: Search, *, records: Sequence[Tr
     mlflow.log_metrics({"best_value": best.outcome.value, **{f"trials/{k}": float(v) for k, v in counts.items()}})
     mlflow.log_metrics({f"importance/{path}": share for path, share in shares.items()})
     mlflow.set_tags({"best.trial": str(best.number), **{f"best.{path}": str(v) for path, v in best.settings.items()}})
+    return shares
 
 
 def search_table(search: Search, records: Sequence[TrialRecord], *, best: TrialRecord) -> str:
@@ -95,7 +103,8 @@ def search_table(search: Search, records: Sequence[TrialRecord], *, best: TrialR
     counts = ", ".join(f"{count} {state}" for state, count in table["state"].value_counts().items())
     complete = table[table["state"] == "complete"].sort_values("value", ascending=not search.greater_is_better)
     paths = list(search.config.space)
-    shown = complete.head(NUM_SHOWN).to_dict("records")
+    room = shutil.get_terminal_size().columns - max(map(len, [search.config.metric, *paths]))
+    shown = complete.head(min(NUM_SHOWN, max(2, room // (WIDEST + 2)))).to_dict("records")
     rows = [
         [search.config.metric, *(f"{row['value']:.4f}" for row in shown)],
         *([path, *(_short(row[path]) for row in shown)] for path in paths),
@@ -104,13 +113,15 @@ def search_table(search: Search, records: Sequence[TrialRecord], *, best: TrialR
     return f"\nTrials: {counts}. Best: trial {best.number}.\n\n{text_table(rows, header=header)}"
 
 
-def trials_view(search: Search, parent: str) -> View:
-    """Returns what MLflow shows of the trials: the best first, with value, state, cost and settings.
+def trials_view(search: Search, parent: str, shares: Mapping[str, float]) -> View:
+    """Returns what MLflow shows of the trials: the best first, with value, cost, the most important settings and state.
 
     Args:
         search: What is searched.
         parent: Id of its run.
+        shares: Importances of the settings by their paths; may lack some, or all.
     """
+    paths = sorted(search.config.space, key=lambda path: -shares.get(path, 0.0))[:NUM_COLUMNS]
     value, metric = "value", search.config.metric
     return View(
         filter=f"tags.parent = '{parent}' AND tags.stage = 'trial'",
@@ -118,8 +129,8 @@ def trials_view(search: Search, parent: str) -> View:
         ascending=not search.greater_is_better,
         columns=(
             *(f"metrics.{name}" for name in (value, "num_params", "inference_ms")),
-            *(f"tags.{name}" for name in ("trial", "state")),
-            *(f"params.{path}" for path in search.config.space),
+            *(f"params.{path}" for path in paths),
+            "tags.state",
         ),
         bars=(value,),
         curves=(metric, "train/loss"),
@@ -127,4 +138,5 @@ def trials_view(search: Search, parent: str) -> View:
 
 
 def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= WIDEST else f"{text[: WIDEST - 2]}.."

@@ -80,7 +80,7 @@ def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str],
         path = search.folder / BEST
         write_text(path, best_recipe(config, best, search=search, path=path))
         mlflow.log_artifact(str(path))
-        log_search(config, search, records=records, best=best)
+        shares = log_search(config, search, records=records, best=best)
         say(search_table(search, records, best=best))
         if objective.overheads:
             overhead = statistics.median(objective.overheads)
@@ -89,7 +89,7 @@ def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str],
         same = {"task": config.task, "dataset": config.data.dataset}
         say(f"Train it: {command('train', **same, recipe=path)}")
         say(f"Compare:  {command('compare', **same, recipes=f'{options.recipe or DEFAULT} {path}')}")
-        say(f"Trials:   {ui_link(share_view(parent, trials_view(search, parent)))}")
+        say(f"Trials:   {ui_link(share_view(parent, trials_view(search, parent, shares)))}")
     return parent
 
 

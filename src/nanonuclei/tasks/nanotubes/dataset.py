@@ -18,7 +18,7 @@ from nanonuclei.imaging.types import Image
 from nanonuclei.tasks.dataset import SIMULATED, Dataset, Dealt, Facts
 from nanonuclei.tasks.nanotubes.config import LINE, NanotubeExperiment
 from nanonuclei.tasks.nanotubes.reader import NOUN
-from nanonuclei.tasks.nanotubes.sources.images import TNT_ARCHIVE, num_labels, read_tnt, simulated_tubes
+from nanonuclei.tasks.nanotubes.sources.images import TNT_ARCHIVE, num_labels, read_tnt, simulated_tubes, tnt_source
 from nanonuclei.tasks.nanotubes.sources.overlaps import find_overlaps
 from nanonuclei.tasks.nanotubes.sources.samples import TubeSample, tube_truth, write_tube_sample
 from nanonuclei.tasks.nanotubes.sources.splits import TubeFacts, cut_quadrants, missing_classes, split_tubes
@@ -42,6 +42,12 @@ class NanotubeDataset(Dataset):
     size_name = "length"
     code = ("sources", "simulate", "lines/line.py", "data_config.py")
     is_labelled_in_pictures = True
+
+    @classmethod
+    def check_source(cls, name: str, source: str) -> None:
+        """Makes sure that a source which is a path exists."""
+        if source != SIMULATED:
+            tnt_source(source)
 
     def fetch(self, name: str, source: str, *, data: Path, report: Callable[[str], None]) -> Path:
         """Packs images and annotations, or simulated ones; see `tasks.nanotubes.sources.fetch.fetch_tnt`."""

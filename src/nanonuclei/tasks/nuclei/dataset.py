@@ -11,8 +11,8 @@ from nanonuclei.tasks.dataset import SIMULATED, Dataset, Dealt, Facts
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tasks.nuclei.reader import NOUN
 from nanonuclei.tasks.nuclei.simulate import simulate_nuclei
-from nanonuclei.tasks.nuclei.sources.dsb2018 import DSB2018_ARCHIVE, read_dsb2018
-from nanonuclei.tasks.nuclei.sources.mine import MINE_ARCHIVE, DealtSample, read_mine
+from nanonuclei.tasks.nuclei.sources.dsb2018 import DSB2018_ARCHIVE, WORDS, dsb2018_source, read_dsb2018
+from nanonuclei.tasks.nuclei.sources.mine import MINE_ARCHIVE, DealtSample, mine_source, read_mine
 
 DSB2018, MINE = "dsb2018", "mine"
 
@@ -40,6 +40,14 @@ class NucleiDataset(Dataset):
         "sources/sample_files.py",
         "simulate.py",
     )
+
+    @classmethod
+    def check_source(cls, name: str, source: str) -> None:
+        """Makes sure that a source which is a path exists."""
+        if name == MINE:
+            mine_source(source)
+        elif source not in WORDS:
+            dsb2018_source(source)
 
     def fetch(self, name: str, source: str, *, data: Path, report: Callable[[str], None]) -> Path:
         """Gets the Data Science Bowl 2018, or corrected images; see `sources.fetch` and `sources.fetch_mine`."""

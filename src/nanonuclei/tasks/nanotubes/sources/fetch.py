@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import tifffile
 
-from nanonuclei.data.archives import Files, content_of, existing_source, file_sha256, open_files, write_zip
+from nanonuclei.data.archives import Files, content_of, file_sha256, open_files, write_zip
 from nanonuclei.data.corrected.label_studio import file_of
 from nanonuclei.data.files.content import Place
 from nanonuclei.data.files.listing import check_inside
@@ -21,7 +21,7 @@ from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
 from nanonuclei.tasks.nanotubes.data_config import SimulatedNanotubesConfig
 from nanonuclei.tasks.nanotubes.sources.annotations import json_kind, load_json
-from nanonuclei.tasks.nanotubes.sources.images import ARCHIVE_LIMITS, TNT_ARCHIVE, open_tnt, simulated_tubes
+from nanonuclei.tasks.nanotubes.sources.images import ARCHIVE_LIMITS, TNT_ARCHIVE, open_tnt, simulated_tubes, tnt_source
 from nanonuclei.tasks.nanotubes.sources.layout import PARSERS, describe, find_layout
 from nanonuclei.tasks.nanotubes.sources.samples import TubeSample
 from nanonuclei.writing import whole_file
@@ -67,13 +67,7 @@ def fetch_tnt(
         with whole_file(target) as temporary:
             write_zip(temporary, _drawn(simulated, seed))
     else:
-        path = existing_source(source)
-        if path is None:
-            raise DataError(
-                f"source must be {SIMULATED} or the path of a folder, a zip or a JSON file of annotations, got "
-                f"{source[:200]!r}, which does not exist. No dataset of nanotubes is public; docs/nanotubes-data.md "
-                f"says how to make one"
-            )
+        path = tnt_source(source)
         if target.is_file() and path.samefile(target):
             report(f"{target} is the source itself: nothing to do")
         else:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanonuclei.config.channels import NO_CHANNEL
-from nanonuclei.data.archives import Files, Limits, content_of, open_files
+from nanonuclei.data.archives import Files, Limits, content_of, existing_source, open_files
 from nanonuclei.data.catalog import BadSample
 from nanonuclei.data.files.reading import Channels, read_channels, read_values
 from nanonuclei.errors import DataError
@@ -31,6 +31,17 @@ ARCHIVE_LIMITS = Limits(file=2 * 2**30, total=64 * 2**30, ratio=1100)
 
 SLACK = 1.0
 """Boxes may reach so far beyond their image, px: drawing tools round. They are cut off at its border."""
+
+
+def tnt_source(source: str) -> Path:
+    """Returns the path of images of nanotubes with their annotations.
+
+    Raises:
+        DataError: It does not exist.
+    """
+    forms = "simulated or the path of a folder, a zip or a JSON file of annotations"
+    hint = "No dataset of nanotubes is public; docs/nanotubes-data.md says how to make one"
+    return existing_source(source, forms, hint=hint)
 
 
 @contextlib.contextmanager

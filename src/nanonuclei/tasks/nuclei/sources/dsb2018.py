@@ -9,16 +9,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from nanonuclei.data.archives import Files, open_files, open_inner_zip
+from nanonuclei.data.archives import Files, existing_source, open_files, open_inner_zip
 from nanonuclei.data.catalog import BadSample, Sample
 from nanonuclei.data.files.limits import ImageLimits
 from nanonuclei.data.files.reading import read_single, read_values
-from nanonuclei.errors import DataError
+from nanonuclei.errors import DataError, nearest_name
 from nanonuclei.imaging.types import Image
 from nanonuclei.invocation import command
 from nanonuclei.tasks.nuclei.sources.mask_files import MAX_OBJECTS, MaskKind, Painting, objects_of
 from nanonuclei.tasks.nuclei.sources.sample_files import FORMS, IMAGES, MASKS, TRAIN, SampleFiles, below_train, group
 
+WORDS = ("public", "kaggle")
+"""Sources that are no paths."""
 DSB2018_ARCHIVE = "dsb2018/stage1_train.zip"
 """Where the Data Science Bowl 2018 lies below the data folder."""
 LIMITS = ImageLimits(num_pixels=2**26)
@@ -34,6 +36,16 @@ LONGEST_ID = 200
 _TRAIN_ZIP = f"{TRAIN}.zip"
 _NUM_THREADS = 4
 _LOOK_AHEAD = 2 * _NUM_THREADS
+
+
+def dsb2018_source(source: str) -> Path:
+    """Returns the path of a zip or folder of the dataset.
+
+    Raises:
+        DataError: It does not exist.
+    """
+    forms = "public, kaggle or the path of a zip or folder"
+    return existing_source(source, forms, hint=nearest_name(source, WORDS))
 
 
 @contextlib.contextmanager

@@ -12,11 +12,11 @@ import requests
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from nanonuclei.data.archives import existing_source, file_sha256, write_zip
+from nanonuclei.data.archives import file_sha256, write_zip
 from nanonuclei.data.catalog import BadSample
 from nanonuclei.data.problems import problems_table
-from nanonuclei.errors import DataError, nearest_name
-from nanonuclei.tasks.nuclei.sources.dsb2018 import DSB2018_ARCHIVE, open_dsb2018, read_dsb2018
+from nanonuclei.errors import DataError
+from nanonuclei.tasks.nuclei.sources.dsb2018 import DSB2018_ARCHIVE, dsb2018_source, open_dsb2018, read_dsb2018
 from nanonuclei.tasks.nuclei.sources.mask_files import MaskKind
 from nanonuclei.writing import whole_file
 
@@ -29,7 +29,6 @@ PUBLIC_SHA256 = "cced30b606a198c168094c6ef686c896acda47905561c54f308b0f055fbcbdd
 KAGGLE_COMPETITION = "data-science-bowl-2018"
 KAGGLE_FILE = "stage1_train.zip"
 
-_WORDS = ("public", "kaggle")
 _ATTEMPTS = 5
 _CHUNK = 2**16
 _MAX_DOWNLOAD = 2 * 2**30
@@ -79,7 +78,7 @@ def fetch_dsb2018(
         else:
             _fetch_public(url, target, report=report, wait=wait)
     else:
-        path = _download_from_kaggle() if source == "kaggle" else _existing(source)
+        path = _download_from_kaggle() if source == "kaggle" else dsb2018_source(source)
         if target.is_file() and path.samefile(target):
             report(f"{target} is the source itself: nothing to do")
         else:
@@ -87,16 +86,6 @@ def fetch_dsb2018(
             _repack(path, target, check=lambda packed: _check(packed, masks, source=path, report=report))
     report(_summary(target))
     return target
-
-
-def _existing(source: str) -> Path:
-    path = existing_source(source)
-    if path is None:
-        raise DataError(
-            f"source must be public, kaggle or the path of a zip or folder, got {source[:200]!r}, which does not "
-            f"exist. {nearest_name(source, _WORDS)}"
-        )
-    return path
 
 
 def _fetch_public(url: str, target: Path, *, report: Callable[[str], None], wait: Callable[[float], None]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nanonuclei.data.archives import Files, existing_source, open_files, write_zip
+from nanonuclei.data.archives import Files, open_files, write_zip
 from nanonuclei.data.catalog import BadSample, Sample
 from nanonuclei.data.corrected.changes import Changes, changes
 from nanonuclei.data.corrected.manifest import MANIFEST, PREDICTED, Manifest, read_manifest
@@ -20,7 +20,7 @@ from nanonuclei.data.problems import problems_table
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image, Labels
 from nanonuclei.tasks.nuclei.sources.corrected_files import FORMS, LIMITS, Corrected, group
-from nanonuclei.tasks.nuclei.sources.mine import MINE_ARCHIVE, SPLITS, read_mine, read_splits, splits_table
+from nanonuclei.tasks.nuclei.sources.mine import MINE_ARCHIVE, SPLITS, mine_source, read_mine, read_splits, splits_table
 from nanonuclei.writing import whole_file
 
 FEWEST = {"test": 2, "val": 1, "train": 1}
@@ -59,12 +59,7 @@ def fetch_mine(source: str, data: Path, *, report: Callable[[str], None] = print
         DataError: There is no image that can be used, nothing was corrected, or there are too few images to hold some
             out. The message lists files and remedies.
     """
-    path = existing_source(source)
-    if path is None:
-        raise DataError(
-            f"source must be the path of a folder or zip of corrected images, got {source[:200]!r}, which does not "
-            "exist"
-        )
+    path = mine_source(source)
     target = data / MINE_ARCHIVE
     results: list[_Result] = []
     problems: list[BadSample] = []

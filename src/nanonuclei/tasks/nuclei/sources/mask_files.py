@@ -8,7 +8,6 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage.measure import label as connected_parts
 
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Int32Array, UInt16Array
@@ -59,6 +58,8 @@ def objects_of(values: NDArray[Any], kind: MaskKind, *, alone: bool) -> NDArray[
         DataError: The values are no whole numbers, or the mask holds several nuclei as separate parts where one is
             expected; the message has the remedy.
     """
+    from skimage.measure import label as connected_parts  # takes a quarter of a second
+
     if kind == "one_per_nucleus" and not alone:
         return _one_of_several(values)
     plane = _whole_numbers(values)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nanonuclei.data.archives import open_files
+from nanonuclei.data.archives import existing_source, open_files
 from nanonuclei.data.catalog import BadSample, Sample
 from nanonuclei.errors import DataError
 from nanonuclei.invocation import command
@@ -20,6 +20,15 @@ MINE_ARCHIVE = "mine/images.zip"
 SPLITS = "splits.csv"
 """Table in the archive: ``sample_id, field, split``. It is written by `fetch`, so that images that were held out once
 stay held out when more come."""
+
+
+def mine_source(source: str) -> Path:
+    """Returns the path of corrected images.
+
+    Raises:
+        DataError: It does not exist.
+    """
+    return existing_source(source, "the path of a folder or zip of corrected images")
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from nanonuclei.errors import DataError
-from nanonuclei.serving.live.likeness import Features, Likeness, measure, read_likeness, write_likeness
+from nanonuclei.data.fingerprint.likeness import Features, Likeness, measure
 
 
 def drawn(count: int, *, seed: int) -> np.ndarray:
@@ -21,7 +18,7 @@ def drawn(count: int, *, seed: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def likeness() -> Likeness:
-    return Likeness("drawn", drawn(300, seed=0), np.arange(300))
+    return Likeness(drawn(300, seed=0), np.arange(300))
 
 
 def mean_strangeness(likeness: Likeness, rows: np.ndarray) -> float:
@@ -54,7 +51,7 @@ def test_words_tell_the_factor_beyond_the_darkest_training_image() -> None:
     rows = np.array([[0.5, 0.5, 0.5, 0.5, 0.5, 0.0, 20.0 + place] for place in range(10)])
     dark = Features(0.5, 0.5, 0.1, 0.5, 0.5, 0.0, 25.0)
     factor = (0.5 + 1 / 128) / (0.1 + 1 / 128)
-    said = Likeness("drawn", rows, np.arange(10)).difference([dark] * 3)
+    said = Likeness(rows, np.arange(10)).difference([dark] * 3)
     assert said == f"images are {factor:.1f} times darker than any of training"
 
 
@@ -62,7 +59,7 @@ def test_combination_that_training_never_showed_is_strange() -> None:
     rows = drawn(200, seed=3)
     rows[:100, :5] *= 4  # bright images hold small objects, dark ones large objects
     rows[:100, 6] /= 2
-    likeness = Likeness("drawn", rows, np.arange(200))
+    likeness = Likeness(rows, np.arange(200))
     swapped = rows[:100].copy()
     swapped[:, 6] *= 2
     assert mean_strangeness(likeness, swapped) > 0.9
@@ -71,8 +68,8 @@ def test_combination_that_training_never_showed_is_strange() -> None:
 
 def test_images_of_one_field_are_no_neighbours_of_each_other() -> None:
     rows = np.repeat(drawn(20, seed=4), 5, axis=0)
-    apart = Likeness("drawn", rows, np.repeat(np.arange(20), 5))
-    near = Likeness("drawn", rows, np.arange(100))
+    apart = Likeness(rows, np.repeat(np.arange(20), 5))
+    near = Likeness(rows, np.arange(100))
     one = Features(*drawn(1, seed=5)[0])
     assert apart.strangeness(one) < near.strangeness(one)
 
@@ -86,20 +83,3 @@ def test_measures_of_an_image_computed_by_hand() -> None:
     assert found.colour == pytest.approx((2 / 3 + 1 / 3 + 1 / 3) / 3 / 2)
     assert found.diameter == 10
     assert measure(np.full((3, 3), 65_535, np.uint16), boxes=[]) == Features(1, 1, 1, 1, 1, 0, 0)
-
-
-def test_file_holds_what_was_written(likeness: Likeness, tmp_path: Path) -> None:
-    write_likeness(likeness, tmp_path)
-    found = read_likeness(tmp_path)
-    assert found is not None
-    np.testing.assert_allclose(found.rows, likeness.rows, rtol=1e-3)
-    assert found.dataset == "drawn"
-
-
-def test_missing_and_tiny_files_tell_nothing_and_broken_ones_are_told(tmp_path: Path) -> None:
-    assert read_likeness(tmp_path) is None
-    write_likeness(Likeness("few", drawn(4, seed=0), np.array([0, 1, 2, 2])), tmp_path)
-    assert read_likeness(tmp_path) is None
-    (tmp_path / "likeness.json").write_text("{}")
-    with pytest.raises(DataError, match="Restore or remove it"):
-        read_likeness(tmp_path)

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from nanonuclei.data.files.limits import ImageLimits
 from nanonuclei.data.files.listing import check_inside
-from nanonuclei.data.files.scene import Box, Scene, decoding
+from nanonuclei.data.files.omezarr.layout import is_array
+from nanonuclei.data.files.scene import Scene, decoding
 from nanonuclei.data.files.tiff_metadata import PLAUSIBLE, SQUARE
 from nanonuclei.errors import DataError
+from nanonuclei.imaging.types import Box
 
 _METADATA = frozenset({".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"})
 _BLOSC = struct.Struct("<12xI")
@@ -47,6 +49,8 @@ def open_zarr(folder: Path, limits: ImageLimits) -> list[Scene]:
     for file in folder.rglob("*"):
         check_inside(file, folder)
         files.add(file)
+    if is_array(folder):
+        raise DataError("holds an array without multiscales, which an OME-Zarr image has. Save it as OME-Zarr or TIFF")
     with decoding("OME-Zarr"):
         group = zarr.open_group(folder, mode="r")
         attributes = dict(group.attrs)

@@ -1,37 +1,25 @@
-"""The training images of a model as a few numbers each, to tell whether a batch of new images is like them.
+"""Exposure and objects of the training images as seven numbers each, to tell whether many new images are like them.
 
-A model's folder holds them as `FILE`. Exposure, colour and size of the objects are looked at together: an image whose
-grey values and diameter both occur in training, but never in one image, is strange too. NumPy and SciPy only.
+Exposure, colour and size of the objects are looked at together: an image whose grey values and diameter both occur in
+training, but never in one image, is strange too. Owns drift; `look` owns single images, as the network sees them.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
-from nanonuclei.data.catalog import SampleRef
-from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
-from nanonuclei.writing import write_text
-
-FILE = "likeness.json"
-FORMAT = 1
-"""Version of the file; a change that an older program would misread raises it."""
 
 PERCENTILES = (1, 25, 50, 75, 99)
 MOST_PIXELS = 2**12
 """Grey values of an image that are looked at; of a larger image every n-th row and column."""
-MOST_SAMPLES = 1000
-"""Training images that are kept; of more, every n-th."""
 NEIGHBOURS = 3
 """The strangeness of an image is its distance to the third nearest training image: one odd image makes no friend."""
 _DARK, _PALE = 1 / 128, 1 / 32
@@ -65,12 +53,10 @@ class Likeness:
     """The training images of a model, and how far each lies from the others.
 
     Attributes:
-        dataset: Name of the dataset.
         rows: ``(n, 7)`` `Features`, one row per image.
         fields: ``(n,)`` number of the field of view; neighbours are sought in other fields.
     """
 
-    dataset: str
     rows: Rows
     fields: NDArray[np.int64]
 
@@ -149,54 +135,6 @@ def as_points(rows: Iterable[Sequence[float]] | Rows) -> Rows:
     )
     greys, colour, diameter = table[:, :5], table[:, 5:6], table[:, 6:]
     return np.asarray(np.log2(np.hstack([greys + _DARK, colour + _PALE, np.maximum(diameter, 1.0)])), np.float64)
-
-
-def measure_samples(samples: Sequence[SampleRef], *, dataset: str) -> Likeness:
-    """Returns the likeness of the images of a training.
-
-    Args:
-        samples: Of the training and validation splits.
-        dataset: Name of the dataset.
-    """
-    kept = samples[:: -(-len(samples) // MOST_SAMPLES) or 1]
-    rows = []
-    for sample in kept:
-        found = [place for place in ndimage.find_objects(sample.labels()) if place is not None]
-        boxes = [(y.start, x.start, y.stop, x.stop) for y, x in found]
-        rows.append(measure(sample.image(), boxes=boxes))
-    fields = np.array([int(sample.field) for sample in kept], np.int64)
-    return Likeness(dataset, np.array(rows, np.float64).reshape(-1, len(Features._fields)), fields)
-
-
-def write_likeness(likeness: Likeness, folder: Path) -> None:
-    """Writes a likeness into a model's folder, one line per image."""
-    head = {"format": FORMAT, "dataset": likeness.dataset, "columns": ["field", *Features._fields]}
-    rows = zip(likeness.fields.tolist(), likeness.rows.tolist(), strict=True)
-    lines = ",\n".join(json.dumps([field, *(float(f"{value:.4g}") for value in row)]) for field, row in rows)
-    write_text(folder / FILE, f'{json.dumps(head)[:-1]}, "rows": [\n{lines}\n]}}\n')
-
-
-def read_likeness(folder: Path) -> Likeness | None:
-    """Reads the likeness in a model's folder; None where it holds none, or too few images to compare with.
-
-    Raises:
-        DataError: The file is not valid.
-    """
-    path = folder / FILE
-    if not path.is_file():
-        return None
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-        if tree["format"] != FORMAT:
-            return None
-        table = np.array(tree["rows"], np.float64).reshape(-1, 1 + len(Features._fields))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path} must hold a row of numbers per training image, but is broken: {error}. Restore or remove it"
-        ) from error
-    if len(np.unique(table[:, 0])) <= NEIGHBOURS or not np.isfinite(table).all():
-        return None
-    return Likeness(str(tree["dataset"]), table[:, 1:], table[:, 0].astype(np.int64))
 
 
 _WORDS = (

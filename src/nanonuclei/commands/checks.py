@@ -1,0 +1,106 @@
+"""What a command can know of its arguments from one look at files, before its slow imports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nanonuclei.errors import NanonucleiError, TrackingError, nearest_name
+from nanonuclei.invocation import command
+from nanonuclei.tasks import dataset_type, task_names, task_package
+from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID, full_run_id
+
+HISTORY = "history.json"
+"""As `stages.shipped.adopt.HISTORY`."""
+SIMULATED = "simulated"
+"""As `tasks.dataset.SIMULATED`."""
+
+
+def check_dataset(name: str, others: Sequence[str], *, source: str | None = None) -> None:
+    """Makes sure that a task has a dataset, and that what it is fetched from exists.
+
+    Args:
+        name: Of the dataset.
+        others: Further names that are allowed.
+        source: Where it comes from, see `Dataset.fetch`; None where it is not fetched.
+
+    Raises:
+        NanonucleiError: No task has a dataset of that name.
+        DataError: The source is a path that does not exist.
+    """
+    datasets = [dataset_type(task) for task in task_names()]
+    known = {*others, *(own for dataset in datasets for own in dataset.locations)}
+    if name not in known:
+        raise NanonucleiError(f"unknown dataset {name!r}. {nearest_name(name, known)}")
+    for dataset in datasets:
+        if source is not None and name in dataset.locations:
+            dataset.check_source(name, source)
+
+
+def check_settings(settings: Sequence[str]) -> None:
+    """Makes sure that texts ``path=value`` can be read.
+
+    Raises:
+        ConfigError: One cannot.
+    """
+    from nanonuclei.config.params import parse_settings
+
+    parse_settings([text for text in settings if text])
+
+
+def check_prepared_task(task: str) -> None:
+    """Makes sure that a task exists and the pipeline has prepared its images.
+
+    Raises:
+        ConfigError: There is no such task.
+        DataError: The images are not prepared.
+    """
+    from nanonuclei.stages.pipeline.pinned import check_prepared
+
+    task_package(task)
+    check_prepared(task)
+
+
+def check_trained_elsewhere(what: str, folder: str) -> None:
+    """Makes sure that a folder holds a training that took place elsewhere.
+
+    Args:
+        what: Begin of the message, such as ``weights must be``.
+        folder: The folder.
+
+    Raises:
+        NanonucleiError: It holds none.
+    """
+    if not (Path(folder) / HISTORY).is_file():
+        lacks = f"has no {HISTORY}" if Path(folder).is_dir() else "is none"
+        raise NanonucleiError(
+            f"{what} a folder that benchmarks/train_here.py wrote, but {folder} {lacks}. Check the path"
+        )
+
+
+def check_registered(reference: str) -> None:
+    """Makes sure that a model is named as a registered one; a version or an alias is looked up where it is served.
+
+    Raises:
+        TrackingError: It is not.
+    """
+    if not reference.startswith("models:/"):
+        raise TrackingError(
+            f"serve takes a registered model, models:/NAME@ALIAS or models:/NAME/VERSION, got {reference!r}. Register "
+            f"one first: `{command('promote', task=task_names()[0], model=task_names()[0])}`, or "
+            f"`{command('promote', task=task_names()[0], run='RUN_ID')}`"
+        )
+
+
+def check_model(reference: str) -> None:
+    """Makes sure that a run, a folder or a model that comes along exists; other URIs are looked up where they are read.
+
+    Raises:
+        TrackingError: There is none of that name.
+    """
+    if RUN_ID.fullmatch(reference) or (SHORT_RUN_ID.fullmatch(reference) and not Path(reference).exists()):
+        full_run_id(reference)
+        return
+    from nanonuclei.serving.named import check_name
+
+    check_name(reference)
