@@ -2,7 +2,8 @@
 
     PYTHONPATH=src python benchmarks/predict_throughput.py IMAGES [MODEL] [ROUNDS]
 
-Both load the model and take all cores. Prints images per second of each round, and the median ratio.
+Both load the model and take all cores. Prints images per second of each round, and the median ratios of times and of
+seconds of the processor: the latter do not depend on what else the machine does.
 """
 
 from __future__ import annotations
@@ -21,32 +22,46 @@ from nanonuclei.stages.predict.predict import predict
 from nanonuclei.stages.predict.request import Request, find_images
 from nanonuclei.tasks import create_reader
 
+Times = tuple[float, float]
+"""Seconds on the clock and of the processor."""
 
-def bare(images: str, model: str) -> float:
-    started = time.perf_counter()
+
+def bare(images: str, model: str) -> Times:
+    started = now()
     opened = open_model(model, missing_from=PARAMS)
     reader = create_reader(opened.config)
     choice = Choice(channel=reader.channel, stains=reader.stains)
     for path in find_images(images, output=Path("none")).values():
         for plane in iter_image_file(path, choice):
             next(iter(reader.score_maps(opened.network, [reader.network_input(plane.image)])))
-    return time.perf_counter() - started
+    return since(started)
 
 
-def whole(images: str, model: str) -> float:
+def whole(images: str, model: str) -> Times:
     with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
+        started = now()
         predict(Request(images, model, output=Path(folder, "found")), say=lambda line: None)
-        return time.perf_counter() - started
+        return since(started)
+
+
+def now() -> Times:
+    return time.perf_counter(), time.process_time()
+
+
+def since(started: Times) -> Times:
+    clock, processor = now()
+    return clock - started[0], processor - started[1]
 
 
 def main(images: str, model: str = "nuclei", rounds: str = "3") -> None:
     number, ratios = len(find_images(images, output=Path("none"))), []
     for _ in range(int(rounds)):
         loop, stage = bare(images, model), whole(images, model)
-        ratios.append(loop / stage)
-        print(f"bare loop {number / loop:.2f}/s, predict {number / stage:.2f}/s, ratio {ratios[-1]:.3f}", flush=True)
-    print(f"median ratio {statistics.median(ratios):.3f} over {number} images")
+        ratios.append((loop[0] / stage[0], loop[1] / stage[1]))
+        rates = f"bare loop {number / loop[0]:.2f}/s ({loop[1]:.1f} CPU-s), predict {number / stage[0]:.2f}/s"
+        print(f"{rates} ({stage[1]:.1f} CPU-s), ratio {ratios[-1][0]:.3f}, of CPU-s {ratios[-1][1]:.3f}", flush=True)
+    clock, processor = (statistics.median(values) for values in zip(*ratios, strict=True))
+    print(f"median ratio {clock:.3f}, of CPU-s {processor:.3f}, over {number} images")
 
 
 if __name__ == "__main__":

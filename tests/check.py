@@ -1,7 +1,7 @@
 """The test command: style, types, floors, then the tests.
 
-The tests run on all cores, except those marked `alone`, which measure times and memory. Further words go to pytest in
-one run, such as `-m "not slow"`.
+The tests run on all cores, except those marked `alone`, which measure times. Further words go to pytest in one run,
+such as `-m "not slow"`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -29,17 +30,26 @@ def main(options: list[str]) -> int:
         "floors": [linter or "lint-imports", "--no-cache"],
     }
     pytest = [sys.executable, "-m", "pytest"]
-    if options:
-        checks["tests"] = [*pytest, *options]
-    else:
-        parallel = ["--numprocesses", "auto", "--dist", "loadfile"]  # a file's tests share fixtures
-        checks["fast tests"] = [*pytest, "-m", "not slow", *parallel]
-        checks["slow tests"] = [*pytest, "-m", "slow and not alone", *parallel]
-        checks["tests that run alone"] = [*pytest, "-m", "alone"]
+    tests = {"tests": [*pytest, *options]}
+    if not options:
+        # The tests of a file share fixtures; files with slow tests come first, see tests/conftest.py.
+        parallel = ["--numprocesses", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
+        tests = {"tests": [*pytest, "-m", "not alone", *parallel]}
+        files = [path for path in sorted(ROOT.glob("tests/**/test_*.py")) if "mark.alone" in path.read_text("utf-8")]
+        tests["tests that run alone"] = [*pytest, "-m", "alone", *map(str, files)]
     kept = {name: value for name, value in os.environ.items() if name not in RUN_OF_CALLER}
     environment = {**kept, "PYTHONPATH": "src", "TF_CPP_MIN_LOG_LEVEL": "2"}
     failed = []
-    for name, command in checks.items():
+    with ThreadPoolExecutor(2) as threads:
+
+        def quietly(command: list[str]) -> subprocess.CompletedProcess[str]:
+            told = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+            return subprocess.run(command, cwd=ROOT, env=environment, check=False, **told)
+
+        for name, done in zip(checks, threads.map(quietly, checks.values()), strict=True):
+            print(f"== {name}\n{done.stdout or ''}", end="", flush=True)
+            failed += [name] * bool(done.returncode)
+    for name, command in tests.items():
         print(f"== {name}", flush=True)
         if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
             failed.append(name)

@@ -11,27 +11,39 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from tests.databases import own_database, put_database
+from tests.drawn import disc_catalog, disc_labels, disc_sample, draw_sample, tube_catalog, tube_ref, tube_sample
+from tests.networks import bright_network, exported_once, spread_classifier, spread_scores
 
 from nanonuclei.config.params import Scalar, load_experiment
 from nanonuclei.config.pixels import NetworkConfig
-from nanonuclei.data.catalog import (
-    Catalog,
-    Sample,
-    SampleRef,
-    content_fingerprint,
-    image_path,
-    labels_path,
-    sample_digest,
-    save_catalog,
-    write_sample,
-)
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
-from nanonuclei.tasks.nanotubes.lines.line import Line, resample
-from nanonuclei.tasks.nanotubes.sources.samples import TubeSample, TubeTruth, write_tube_sample
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
 ROOT = Path(__file__).parents[1]
+DRAWN = (disc_catalog, disc_labels, disc_sample, draw_sample, tube_catalog, tube_ref, tube_sample)
+NETWORKS = (bright_network, exported_once, spread_classifier, spread_scores)
+"""Fixtures of all tests, and what tests import from here."""
+LONGEST = (
+    "deploy/test_lab.py",
+    "test_pipeline.py",
+    "test_project.py",
+    "test_walk.py",
+    "serving/test_server.py",
+    "tasks/test_discs.py",
+    "test_install.py",
+    "serving/live/test_live_server.py",
+    "stages/many/test_cluster.py",
+)
+"""Files whose tests take longest, longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts files with slow tests first: what is left when one processor has nothing to do any more is short then."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    place = {ROOT / "tests" / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (place.get(item.path, len(LONGEST)), item.path not in slow))
+
 
 TINY: dict[str, Scalar] = {
     "network.depth": 1,
@@ -145,33 +157,9 @@ def small_encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return path
 
 
-def disc_labels(shape: tuple[int, int], discs: list[tuple[float, float, float]]) -> NDArray[np.uint16]:
-    """Draws discs (y, x, radius), labelled in order."""
-    y, x = np.mgrid[: shape[0], : shape[1]]
-    labels = np.zeros(shape, np.uint16)
-    for number, (cy, cx, radius) in enumerate(discs, start=1):
-        labels[(y - cy) ** 2 + (x - cx) ** 2 <= radius**2] = number
-    return labels
-
-
-def disc_sample(sample_id: str, *, seed: int, shape: tuple[int, int] = (48, 48)) -> Sample:
-    """Draws bright discs on a dark, noisy ground."""
-    rng = np.random.default_rng(seed)
-    discs = [(rng.uniform(6, shape[0] - 6), rng.uniform(6, shape[1] - 6), rng.uniform(3, 6)) for _ in range(5)]
-    labels = disc_labels(shape, discs)
-    image = np.where(labels > 0, 160, 30) + rng.normal(0, 6, shape)
-    return Sample(sample_id, np.clip(image, 0, 255).astype(np.uint8), labels)
-
-
-@pytest.fixture(scope="session")
-def draw_sample() -> Callable[..., Sample]:
-    """Returns `disc_sample`."""
-    return disc_sample
-
-
 @pytest.fixture(scope="session")
 def copy_project() -> Callable[[Path], Path]:
-    """Copies the project's files into a folder, without data, runs or a database, and returns that folder."""
+    """Copies the project's files into a folder, without data and runs, with an empty database; returns that folder."""
 
     def copy(folder: Path) -> Path:
         listed = subprocess.run(
@@ -187,90 +175,15 @@ def copy_project() -> Callable[[Path], Path]:
             if (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
+        for compiled in (ROOT / "src").rglob("*.pyc"):  # or the first command of each copy compiles all of it again
+            place = folder / compiled.relative_to(ROOT)
+            if place.parents[1].is_dir():
+                place.parent.mkdir(exist_ok=True)
+                shutil.copy2(compiled, place)
+        put_database(folder)
         return folder
 
     return copy
-
-
-@pytest.fixture
-def disc_catalog(tmp_path: Path) -> Catalog:
-    """Twelve drawn images on disk: 6 train, 2 val, 4 test, two modalities."""
-    folder = tmp_path / "prepared"
-    refs = []
-    for number in range(12):
-        sample = disc_sample(f"disc{number:02}", seed=number, shape=(48, 40 + 4 * (number % 3)))
-        write_sample(folder, sample)
-        split = "train" if number < 6 else "val" if number < 8 else "test"
-        refs.append(
-            SampleRef(
-                sample_id=sample.sample_id,
-                image_path=image_path(folder, sample.sample_id),
-                labels_path=labels_path(folder, sample.sample_id),
-                height=sample.image.shape[0],
-                width=sample.image.shape[1],
-                modality="stained" if number % 4 == 3 else "fluorescence",
-                num_objects=len(np.unique(sample.labels)) - 1,
-                field=number,
-                split=split,  # type: ignore[arg-type]
-                digest=sample_digest(sample.image, sample.labels),
-            )
-        )
-    catalog = Catalog("discs", content_fingerprint((ref.sample_id, ref.digest) for ref in refs), tuple(refs))
-    save_catalog(catalog, folder)
-    return catalog
-
-
-def tube_sample(sample_id: str, *, seed: int, kind: str = "mask") -> TubeSample:
-    """Draws two cells on 96 x 128 px, joined by a horizontal nanotube in the upper half; odd seeds have none."""
-    rng = np.random.default_rng(seed)
-    cells = disc_labels((96, 128), [(24, 14, 10), (24, 114, 10)])
-    row, labels = 24, np.zeros(cells.shape, np.uint16)
-    grey = rng.normal(30.0, 3.0, cells.shape)
-    if seed % 2 == 0:
-        labels[row - 1 : row + 2, 25:104] = 1
-        grey += 60.0 * (labels > 0)
-    grey[cells > 0] = 180.0
-    lines = (Line(resample(np.array([[row, 24.5], [row, 103.5]], np.float32)), 3.0),) * (seed % 2 == 0)
-    truth = TubeTruth(
-        kind=kind,  # type: ignore[arg-type]
-        labels=labels,
-        lines=lines if kind == "mask" else (),
-        joins=((1, 2),) * len(lines) if kind == "mask" else (),
-        pixel_size=0.5,
-        num_cells=2,
-        boxes=np.array([[row - 2, 24, row + 3, 105]] * (seed % 2 == 0 and kind == "boxes"), np.float32).reshape(-1, 4),
-    )
-    return TubeSample(sample_id, np.clip(grey, 0, 255).astype(np.uint8), truth, sample_id, cells=cells)
-
-
-def tube_ref(folder: Path, sample: TubeSample, split: str) -> SampleRef:
-    """Writes a sample and returns its row of a catalog."""
-    write_tube_sample(folder, sample)
-    return SampleRef(
-        sample_id=sample.sample_id,
-        image_path=image_path(folder, sample.sample_id),
-        labels_path=labels_path(folder, sample.sample_id),
-        height=sample.image.shape[0],
-        width=sample.image.shape[1],
-        modality="fluorescence",
-        num_objects=int(sample.truth.labels.max()),
-        field=int(sample.sample_id[-2:]),
-        split=split,  # type: ignore[arg-type]
-        digest=sample.digest(),
-    )
-
-
-@pytest.fixture
-def tube_catalog(tmp_path: Path) -> Catalog:
-    """Eight drawn images on disk, 4 train, 2 val, 2 test; every other one shows a nanotube."""
-    folder = tmp_path / "tubes"
-    refs = tuple(
-        tube_ref(
-            folder, tube_sample(f"tube{seed:02}", seed=seed), "train" if seed < 4 else "val" if seed < 6 else "test"
-        )
-        for seed in range(8)
-    )
-    return Catalog("tubes", content_fingerprint((ref.sample_id, ref.digest) for ref in refs), refs)
 
 
 @pytest.fixture(scope="session")
@@ -301,25 +214,6 @@ def score_map_of(task: Any, network: Any, image: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def bright_network(served_config: NucleiExperiment) -> object:
-    """The smallest network of a config, with weights under which bright pixels score high."""
-    import keras
-
-    from nanonuclei.tasks import create_task
-
-    keras.utils.set_random_seed(3)
-    model = create_task(served_config).build_network()
-    score = model.get_layer("score")
-    kernel, bias = score.get_weights()
-    images = np.random.default_rng(0).random((8, 4, 4, 1), np.float32).repeat(8, 1).repeat(8, 2).repeat(3, 3)
-    features = keras.Model(model.input, score.input).predict_on_batch(images)
-    flat, wanted = features.reshape(-1, features.shape[-1]), 8 * (images[..., 0].ravel() - 0.5)
-    solved = np.linalg.lstsq(np.c_[flat, np.ones(len(flat))], wanted, rcond=None)[0]
-    score.set_weights([solved[:-1].reshape(kernel.shape), solved[-1:].reshape(bias.shape)])
-    return model
-
-
-@pytest.fixture(scope="session")
 def served_tubes_config() -> NanotubeExperiment:
     """Every window is positive, and every line that meets a cell a candidate; its score still is the network's."""
     settings = {"tubes.window_threshold": 0.0, "tubes.min_score": 0.0, "tubes.joins": "cell"}
@@ -328,49 +222,13 @@ def served_tubes_config() -> NanotubeExperiment:
     return config
 
 
-@pytest.fixture(scope="session")
-def spread_classifier(served_tubes_config: NanotubeExperiment) -> object:
-    """A small classifier of windows with random weights, whose scores differ and are far from 0 and 1."""
-    import keras
-
-    from nanonuclei.tasks import create_task
-
-    keras.utils.set_random_seed(3)
-    model = create_task(served_tubes_config).build_network()
-    spread_scores(model, create_task(served_tubes_config).geometry.patch, by=1 / 8)
-    return model
-
-
-def spread_scores(model: Any, side: int, *, by: float = 1.0) -> None:
-    """Gives the last layer of a classifier of windows weights under which random windows differ.
-
-    Args:
-        model: The classifier.
-        side: Side of a window with its margins, px.
-        by: Standard deviation of the logits.
-    """
-    import keras
-
-    rng, score = np.random.default_rng(9), model.get_layer("score")
-    patches = rng.random((16, side, side, 3), np.float32)
-    features = keras.Model(model.input, score.input).predict_on_batch(patches).reshape(16, -1)
-    weights = rng.normal(size=(features.shape[1], 1)).astype(np.float32)
-    weights *= by / (features @ weights).std()
-    score.set_weights([weights.reshape(score.kernel.shape), -(features @ weights).mean(axis=0)])
-
-
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with the parameters and recipes of the project and a database of its own, as the current one."""
-    import mlflow
-
     folder = tmp_path / "project"
     folder.mkdir()
     for name in ("params.yaml", "requirements.txt", "recipes"):
         (folder / name).symlink_to(ROOT / name)
     monkeypatch.chdir(folder)
-    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
-    yield folder
-    while mlflow.active_run():
-        mlflow.end_run()
-    mlflow.set_tracking_uri(None)
+    with own_database(folder):
+        yield folder

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import subprocess
@@ -120,6 +121,28 @@ def test_package_that_is_not_installed_is_named_with_a_remedy(
     def needs_mlflow(options: object) -> None:
         raise ModuleNotFoundError("No module named 'mlflow'", name="mlflow")
 
-    monkeypatch.setattr("nanonuclei.commands.run_repro", needs_mlflow)
+    monkeypatch.setattr("nanonuclei.commands.pipeline.run_repro", needs_mlflow)
     assert cli.main(["repro"]) == 2
     assert "needs the package mlflow" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [(errno.ENOSPC, "Free space"), (errno.EACCES, "Give yourself the right to"), (errno.EROFS, "Write elsewhere")],
+)
+def test_what_a_library_cannot_write_is_one_message_and_other_errors_are_not_hidden(
+    number: int, remedy: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(error: Exception) -> int:
+        def fail(*_: object, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr("nanonuclei.stages.clean.clean.clean", fail)
+        return cli.main(["clean"])
+
+    assert run(OSError(number, os.strerror(number), "some/file")) == 2
+    assert capsys.readouterr().err == f"Error: cannot use some/file: {os.strerror(number)}. {remedy}\n"
+    with pytest.raises(OSError, match="Broken pipe"):
+        run(OSError(errno.EPIPE, os.strerror(errno.EPIPE)))
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        run(RuntimeError("a fault of ours"))

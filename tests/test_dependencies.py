@@ -27,6 +27,7 @@ TEXT_ONLY = {
     "imaging/types.py",
     "stages/places.py",
     "tasks/base.py",
+    "tasks/gathering.py",
     "tasks/values.py",
     "tasks/__init__.py",
     "tasks/nuclei/config.py",
@@ -64,6 +65,7 @@ NOT_FOR = {
 """Imported by a stage's modules, but not used by that stage: simulation, reading, training."""
 NANOTUBES_ONLY = {
     "imaging/scan.py",
+    "imaging/seams/stitching.py",
     "imaging/window_geometry.py",
     "models/receptive_field.py",
 }

@@ -28,6 +28,16 @@ def run(*words: str | Path, cwd: Path, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
+def make_environment(home: Path) -> tuple[Path, list[str]]:
+    """Makes an empty environment; returns the folder of its programs, and the words that install into it."""
+    uv = shutil.which("uv")
+    venv.create(home, with_pip=uv is None, symlinks=os.name != "nt")
+    scripts = home / ("Scripts" if os.name == "nt" else "bin")
+    python = str(scripts / "python")
+    install = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
+    return scripts, [*install, "--quiet"]
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package, built."""
@@ -47,10 +57,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The command of a package that was installed into an environment of its own, and sees the dependencies."""
     folder = tmp_path_factory.mktemp("installed")
-    home = folder / "environment"
-    venv.create(home, with_pip=True, symlinks=os.name != "nt")
-    scripts = home / ("Scripts" if os.name == "nt" else "bin")
-    run(scripts / "python", "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", wheel, cwd=folder)
+    scripts, install = make_environment(folder / "environment")
+    run(*install, "--no-index", "--no-deps", wheel, cwd=folder)
     place = run(scripts / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip()
     (Path(place) / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     return scripts / "nanonuclei"
@@ -60,13 +68,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def light(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The scripts of an environment in which there is the core alone, as `pip install nanonuclei` makes it."""
     folder = tmp_path_factory.mktemp("light")
-    home = folder / "environment"
-    uv = shutil.which("uv")
-    venv.create(home, with_pip=uv is None, symlinks=os.name != "nt")
-    scripts = home / ("Scripts" if os.name == "nt" else "bin")
-    python = str(scripts / "python")
-    install = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
-    words = [*install, "--quiet", "--constraint", str(ROOT / "requirements.txt"), str(wheel)]
+    scripts, install = make_environment(folder / "environment")
+    words = [*install, "--constraint", str(ROOT / "requirements.txt"), str(wheel)]
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=280, check=False)
     if done.returncode:
         pytest.skip(f"the packages of the core cannot be had here: {done.stderr.strip().splitlines()[-1:]}")

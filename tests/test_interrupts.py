@@ -59,7 +59,7 @@ def test_job_in_the_background_of_a_script_stays_deaf() -> None:
 def test_command_says_that_it_was_interrupted(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(commands, "run_train", traced)
+    monkeypatch.setattr(commands.training, "run_train", traced)
     assert cli.main(["train", "nuclei"]) == 130
     assert capsys.readouterr().err.strip() == "Interrupted."
 

@@ -116,7 +116,6 @@ def budget(tmp_path_factory: pytest.TempPathFactory) -> float:
     return BUDGET_SECONDS * max(1.0, seconds / REFERENCE_SECONDS)
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistake_is_told_early_in_one_line_and_leaves_nothing(mistake: str, budget: float, tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()

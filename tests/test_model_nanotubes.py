@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.conftest import ROOT
-from tests.stages.shipped_model import make_project
+from tests.stages.shipped_model import as_cloned
 
 from nanonuclei.imaging.types import Image
 from nanonuclei.serving.named import open_model
@@ -35,14 +35,8 @@ def quiet(_: str) -> None:
 
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder as after a clone, without data and runs."""
-    folder = make_project(tmp_path / "clone")
-    (folder / "models").symlink_to(ROOT / "models")
-    monkeypatch.chdir(folder)
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
-    yield folder
-    mlflow.set_tracking_uri(before)
+    with as_cloned(tmp_path / "clone", monkeypatch) as folder:
+        yield folder
 
 
 def found_in(*images: Image) -> list[int]:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.conftest import ROOT
-from tests.stages.shipped_model import make_project
+from tests.stages.shipped_model import as_cloned
 
 from nanonuclei.data.fingerprint.stored import read_fingerprint
 from nanonuclei.serving.named import open_model
@@ -38,15 +39,9 @@ def quiet(_: str) -> None:
 
 
 @pytest.fixture
-def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder as after a clone, without data and runs."""
-    folder = make_project(tmp_path / "clone")
-    (folder / "models").symlink_to(ROOT / "models")
-    monkeypatch.chdir(folder)
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
-    yield folder
-    mlflow.set_tracking_uri(before)
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    with as_cloned(tmp_path / "clone", monkeypatch) as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ SAMPLES = {
 }
 """A value of each parameter; of the others, a word."""
 OPTIONS_OF = {
-    "commands.py": ("promote", "ship"),
+    "commands/releasing.py": ("promote", "ship"),
     "stages/clean": ("clean",),
     "stages/compare": ("compare",),
     "stages/export": ("export",),

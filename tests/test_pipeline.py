@@ -2,151 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
-import time
-import zipfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import cv2
-import numpy as np
 import pandas as pd
 import pytest
-import yaml
-from tests.clones import environment, runs
+from tests.clones import runs
+from tests.object_store import BUCKET, KEYS, object_store
+from tests.pipeline_clone import SETTINGS, call, outdated, pipeline, report, set_parameters, start, wait_for
 
 pytestmark = [pytest.mark.slow]
 
-SETTINGS = {
-    "network.depth": 1,
-    "network.base_filters": 4,
-    "train.patch_size": 32,
-    "train.batch_size": 2,
-    "train.steps_per_epoch": 4,
-    "train.epochs": 2,
-    "train.precision": "float32",
-    "train.tensorboard": False,
-    "windows.size": 32,
-    "windows.stride": 32,
-    "evaluate.bootstrap": 20,
-    "evaluate.num_panels": 1,
-}
-STAGES = ("prepare@nuclei", "train@nuclei", "evaluate@nuclei")
-
-
-def call(folder: Path, *words: str, wanted: int | None = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", *words] if words[0] != "git" else list(words),
-        cwd=folder,
-        env=environment(folder),
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-    assert wanted is None or done.returncode == wanted, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done.stdout + done.stderr
-
-
-def start(folder: Path, *words: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", *words],
-        cwd=folder,
-        env=environment(folder),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.2)
-
-
-def commit(folder: Path, message: str) -> None:
-    call(folder, "git", "add", "--all")
-    who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
-    call(folder, "git", *who, "commit", "--quiet", "--message", message)
-
-
-def write_dataset(path: Path, draw: Callable[..., Any]) -> None:
-    """Writes twelve drawn images as Kaggle lays them out."""
-    path.parent.mkdir(parents=True)
-    with zipfile.ZipFile(path, "w") as archive:
-        for number in range(12):
-            sample = draw(f"disc{number:02}", seed=number)
-            files = {f"images/{sample.sample_id}.png": sample.image}
-            for label in np.unique(sample.labels)[1:]:
-                files[f"masks/{label}.png"] = np.where(sample.labels == label, 255, 0).astype(np.uint8)
-            for name, image in files.items():
-                archive.writestr(f"{sample.sample_id}/{name}", cv2.imencode(".png", image)[1].tobytes())
-
-
-def set_parameters(folder: Path, settings: dict[str, object]) -> None:
-    tree = yaml.safe_load((folder / "params.yaml").read_text())
-    for path, value in settings.items():
-        *sections, name = path.split(".")
-        place = tree["nuclei"]
-        for section in sections:
-            place = place[section]
-        place[name] = value
-    (folder / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
-
-
-def report(folder: Path, stage: str) -> dict[str, str]:
-    return json.loads((folder / "build" / "nuclei" / "reports" / f"{stage}.json").read_text())
-
-
-def outdated(folder: Path) -> set[str]:
-    return set(json.loads(call(folder, "dvc", "status", "--json").strip().splitlines()[-1])) & set(STAGES)
-
-
-@pytest.fixture(scope="module")
-def pipeline(
-    tmp_path_factory: pytest.TempPathFactory, copy_project: Callable[[Path], Path], draw_sample: Callable[..., Any]
-) -> Path:
-    """A clone with data, in which the pipeline ran once."""
-    folder = copy_project(tmp_path_factory.mktemp("pipeline") / "clone")
-    shutil.rmtree(folder / "build", ignore_errors=True)
-    (folder / "dvc.lock").unlink(missing_ok=True)
-    write_dataset(folder / "data" / "dsb2018" / "stage1_train.zip", draw_sample)
-    set_parameters(folder, SETTINGS)
-    call(folder, "git", "init", "--quiet")
-    call(folder, "dvc", "add", "--quiet", "data")
-    commit(folder, "small")
-    call(folder, "mlflow", "run", ".", "--env-manager", "local", "--experiment-name", "nuclei")
-    commit(folder, "reproduced")
-    return folder
-
-
-@pytest.fixture
-def s3_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An S3 server on loopback that holds one empty bucket."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    address = f"http://{host}:{port}"
-    client = boto3.client(
-        "s3",
-        endpoint_url=address,
-        aws_access_key_id="reader",
-        aws_secret_access_key="secret",
-        region_name="us-east-1",
-    )
-    client.create_bucket(Bucket="lab")
-    yield address
-    server.stop()
+PIPELINE = pipeline
+"""The fixture of all tests here."""
 
 
 def test_each_stage_is_a_finished_child_and_the_parent_shows_them(pipeline: Path) -> None:
@@ -237,27 +107,13 @@ def test_a_changed_setting_makes_only_its_stages_outdated(
 def test_a_second_run_restores_everything_from_the_cache(pipeline: Path) -> None:
     before = set(runs(pipeline))
     shutil.rmtree(pipeline / "build")
-    text = call(pipeline, "mlflow", "run", ".", "--env-manager", "local", "--experiment-name", "nuclei")
+    text = call(pipeline, "nanonuclei", "repro")
     found = runs(pipeline)
     (parent,) = set(found) - before
     assert "Epoch" not in text
     for stage in ("prepare", "train", "evaluate"):
         assert found[parent][f"stage.{stage}.nuclei"] == f"restored from {report(pipeline, stage)['run_id']}"
     assert call(pipeline, "git", "status", "--porcelain") == ""
-
-
-def test_a_remote_brings_back_what_was_wiped(pipeline: Path, tmp_path: Path) -> None:
-    archive = pipeline / "data" / "dsb2018" / "stage1_train.zip"
-    content = archive.read_bytes()
-    call(pipeline, "dvc", "remote", "add", "--local", "--default", "lab", str(tmp_path / "remote"))
-    call(pipeline, "dvc", "push")
-    for name in ("data", "build", ".dvc/cache"):
-        shutil.rmtree(pipeline / name)
-    call(pipeline, "git", "checkout", "--", "build")
-    call(pipeline, "dvc", "pull", "--allow-missing")
-    assert archive.read_bytes() == content
-    assert outdated(pipeline) == set()
-    call(pipeline, "nanonuclei", "lineage", report(pipeline, "evaluate")["run_id"])
 
 
 def test_changed_and_missing_data_get_one_line(pipeline: Path) -> None:
@@ -323,22 +179,38 @@ def test_conflict_markers_in_the_lock_get_one_line(pipeline: Path) -> None:
         (pipeline / "dvc.lock").write_text(kept)
 
 
-def test_a_remote_on_s3_brings_back_what_was_wiped(pipeline: Path, s3_server: str) -> None:
+def test_a_remote_brings_back_what_was_wiped(pipeline: Path, tmp_path: Path) -> None:
+    """After the tests that take results from the cache of runs, which no remote holds."""
+    archive = pipeline / "data" / "dsb2018" / "stage1_train.zip"
+    content = archive.read_bytes()
+    call(pipeline, "dvc", "remote", "add", "--local", "--default", "lab", str(tmp_path / "remote"))
+    call(pipeline, "dvc", "push")
+    for name in ("data", "build", ".dvc/cache"):
+        shutil.rmtree(pipeline / name)
+    call(pipeline, "git", "checkout", "--", "build")
+    call(pipeline, "dvc", "pull", "--allow-missing")
+    assert archive.read_bytes() == content
+    assert outdated(pipeline) == set()
+    call(pipeline, "nanonuclei", "lineage", report(pipeline, "evaluate")["run_id"])
+
+
+def test_a_remote_on_s3_brings_back_what_was_wiped(pipeline: Path) -> None:
     archive = pipeline / "data" / "dsb2018" / "stage1_train.zip"
     content = archive.read_bytes()
     before = call(pipeline, "git", "status", "--porcelain")
-    call(pipeline, "dvc", "remote", "add", "--local", "--force", "--default", "lab", "s3://lab/nanonuclei")
-    for name, value in (
-        ("endpointurl", s3_server),
-        ("access_key_id", "reader"),
-        ("secret_access_key", "secret"),
-        ("region", "us-east-1"),
-    ):
-        call(pipeline, "dvc", "remote", "modify", "--local", "lab", name, value)
-    call(pipeline, "dvc", "push")
-    for name in ("data", ".dvc/cache"):
-        shutil.rmtree(pipeline / name)
-    call(pipeline, "dvc", "pull", "--allow-missing")
+    with object_store() as (_, address):
+        call(pipeline, "dvc", "remote", "add", "--local", "--force", "--default", "lab", f"s3://{BUCKET}/nanonuclei")
+        for name, value in (
+            ("endpointurl", address),
+            ("access_key_id", KEYS[0]),
+            ("secret_access_key", KEYS[1]),
+            ("region", "us-east-1"),
+        ):
+            call(pipeline, "dvc", "remote", "modify", "--local", "lab", name, value)
+        call(pipeline, "dvc", "push")
+        for name in ("data", ".dvc/cache"):
+            shutil.rmtree(pipeline / name)
+        call(pipeline, "dvc", "pull", "--allow-missing")
     assert archive.read_bytes() == content
     assert "secret" not in (pipeline / ".dvc" / "config").read_text()
     assert call(pipeline, "git", "status", "--porcelain") == before

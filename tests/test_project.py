@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.clones import environment, runs
+from tests.clones import Commands, environment, runs
 
 pytestmark = [pytest.mark.slow]
 
@@ -32,16 +32,19 @@ def clone(copy_project: Callable[[Path], Path], tmp_path: Path) -> Path:
     return copy_project(tmp_path / "clone")
 
 
-def mlflow_run(clone: Path, entry: str, *parameters: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def commands(clone: Path) -> Iterator[Commands]:
+    """What runs commands in the clone; entry points find the package of their clone by themselves."""
+    made = Commands(clone, PYTHONPATH="")
+    yield made
+    made.close()
+
+
+def mlflow_run(commands: Commands, entry: str, *parameters: str) -> tuple[int, str]:
+    """Runs an entry point; returns its exit status and what was printed."""
     words = [word for parameter in parameters for word in ("-P", parameter)]
-    return subprocess.run(
-        [*MLFLOW, "run", ".", "-e", entry, "--env-manager", "local", "--experiment-name", "nuclei", *words],
-        cwd=clone,
-        env=environment(clone, PYTHONPATH=""),  # entry points find the package of their clone by themselves
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
+    return commands.run(
+        "mlflow", "run", ".", "-e", entry, "--env-manager", "local", "--experiment-name", "nuclei", *words
     )
 
 
@@ -74,20 +77,23 @@ def wait_for(clone: Path, condition: Callable[[], bool], *, seconds: float = 180
         time.sleep(0.05)
 
 
-def test_main_job_runs_from_nothing_and_its_model_loads_in_an_empty_folder(clone: Path, tmp_path: Path) -> None:
-    done = mlflow_run(clone, "train", f"set={TINY}")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("No dataset in data/: using simulated nuclei") == 1
-    assert "pixel accuracy" in done.stdout
-    assert "mlflow ui" in done.stdout
+def test_main_job_runs_from_nothing_and_its_model_loads_in_an_empty_folder(
+    clone: Path, commands: Commands, tmp_path: Path
+) -> None:
+    (clone / "mlflow.db").unlink()  # it makes its own
+    code, said = mlflow_run(commands, "train", f"set={TINY}")
+    assert code == 0, said
+    assert said.count("No dataset in data/: using simulated nuclei") == 1
+    assert "pixel accuracy" in said
+    assert "mlflow ui" in said
     (run_id, tags), *others = runs(clone).items()
     assert others == []
     assert (tags["state"], tags["stage"], tags["dataset.name"]) == ("FINISHED", "train", "simulated")
-    assert run_id in done.stdout
+    assert run_id in said
 
     empty = tmp_path / "empty"
     empty.mkdir()
-    code = (
+    program = (
         "import sys, mlflow, pandas as pd\n"
         f"model = mlflow.pyfunc.load_model({tags['model.uri']!r})\n"
         "found = model.predict(model.input_example)\n"
@@ -95,7 +101,7 @@ def test_main_job_runs_from_nothing_and_its_model_loads_in_an_empty_folder(clone
         "print('columns', *found.columns)"
     )
     loaded = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", program],
         cwd=empty,
         env={
             **environment(clone),
@@ -110,33 +116,33 @@ def test_main_job_runs_from_nothing_and_its_model_loads_in_an_empty_folder(clone
     assert loaded.returncode == 0, loaded.stderr
     assert "columns image object y0 x0 y1 x1 area score run_lengths" in loaded.stdout
 
-    scored = mlflow_run(clone, "evaluate", f"run={run_id}", "split=val")
-    assert scored.returncode == 0, scored.stderr
+    code, said = mlflow_run(commands, "evaluate", f"run={run_id}", "split=val")
+    assert code == 0, said
     child = next(tags for other, tags in runs(clone).items() if other != run_id)
     assert (child["state"], child["mlflow.parentRunId"]) == ("FINISHED", run_id)
 
-    refused = mlflow_run(clone, "promote", f"run={run_id}")
-    assert refused.returncode != 0
-    assert "must have been trained on real images, got simulated" in refused.stdout, refused.stderr
-    assert "Refused: version 1 of nuclei stays challenger." in refused.stdout
+    code, said = mlflow_run(commands, "promote", f"run={run_id}")
+    assert code != 0
+    assert "must have been trained on real images, got simulated" in said
+    assert "Refused: version 1 of nuclei stays challenger." in said
     promotion = next(tags for tags in runs(clone).values() if tags.get("stage") == "promote")
     assert (promotion["decision"], promotion["mlflow.parentRunId"]) == ("refused", run_id)
-    back = mlflow_run(clone, "promote", "rollback=true")
-    assert "nuclei has no champion that could be rolled back" in back.stderr
+    code, said = commands.run("nanonuclei", "promote", "nuclei", "--rollback", "true")
+    assert (code, "nuclei has no champion that could be rolled back" in said) == (2, True)
 
 
-def test_wrong_settings_leave_no_run_in_progress(clone: Path) -> None:
-    done = mlflow_run(clone, "train", "set=train.epoch=3")
-    assert done.returncode != 0
-    assert "Did you mean train.epochs" in done.stderr
+def test_wrong_settings_leave_no_run_in_progress(clone: Path, commands: Commands) -> None:
+    code, said = mlflow_run(commands, "train", "set=train.epoch=3")
+    assert code != 0
+    assert "Did you mean train.epochs" in said
     assert {tags["state"] for tags in runs(clone).values()} == {"FAILED"}
 
 
-def test_comparison_trains_what_is_not_there_and_then_takes_it(clone: Path) -> None:
+def test_comparison_trains_what_is_not_there_and_then_takes_it(clone: Path, commands: Commands) -> None:
     (clone / "fast.yaml").write_text("train.learning_rate: 0.01\n")
-    asked = ("recipes=default ./fast.yaml", "seeds=1", "dataset=simulated", f"set={TINY}")
-    done = mlflow_run(clone, "compare", *asked)
-    assert done.returncode == 0, done.stderr
+    asked = {"recipes": "default ./fast.yaml", "seeds": "1", "dataset": "simulated", "set": TINY}
+    code, said = mlflow_run(commands, "compare", *(f"{name}={value}" for name, value in asked.items()))
+    assert code == 0, said
     found = runs(clone)
     (parent,) = (run_id for run_id, tags in found.items() if tags["stage"] == "compare")
     trained = {tags["recipe"]: tags for tags in found.values() if tags["stage"] == "train"}
@@ -144,16 +150,19 @@ def test_comparison_trains_what_is_not_there_and_then_takes_it(clone: Path) -> N
     assert {tags["mlflow.parentRunId"] for tags in trained.values()} == {parent}
     assert {tags["state"] for tags in found.values()} == {"FINISHED"}
     assert len({tags["split.fingerprint"] for tags in trained.values()}) == 1
-    assert found[parent]["verdict"] in done.stdout
+    assert found[parent]["verdict"] in said
 
-    again = mlflow_run(clone, "compare", *asked)
-    assert again.returncode == 0, again.stderr
-    assert again.stdout.count("(from before)\n") >= 2
+    words = [word for name, value in asked.items() for word in (f"--{name}", value)]
+    code, said = commands.run("nanonuclei", "compare", "nuclei", *words)
+    assert code == 0, said
+    assert said.count("(from before)\n") >= 2
     after = runs(clone)
     assert sorted(tags["stage"] for tags in after.values()) == ["compare", "compare", "train", "train"]
 
 
-def test_training_killed_at_any_moment_ends_in_the_same_run_with_the_epochs_asked_for(clone: Path) -> None:
+def test_training_killed_at_any_moment_ends_in_the_same_run_with_the_epochs_asked_for(
+    clone: Path, commands: Commands
+) -> None:
     process = start_training(clone, "train.epochs=6 train.steps_per_epoch=30")
     wait_for(clone, lambda: finished_epochs(clone)[1] >= 2)
     os.killpg(process.pid, signal.SIGKILL)
@@ -162,14 +171,14 @@ def test_training_killed_at_any_moment_ends_in_the_same_run_with_the_epochs_aske
     assert 2 <= before < 6
     assert runs(clone)[run_id]["state"] == "RUNNING"
 
-    done = mlflow_run(clone, "train", f"resume={run_id}")
-    assert done.returncode == 0, done.stderr
+    code, said = mlflow_run(commands, "train", f"resume={run_id}")
+    assert code == 0, said
     found = runs(clone)
     assert found[run_id]["state"] == "FINISHED"
     assert steps(clone / "mlflow.db", run_id, "val/loss") == [1, 2, 3, 4, 5, 6]
     assert [tags["resumes"] for tags in found.values() if "resumes" in tags] == [run_id]
-    assert f"Epoch {before}/6" not in done.stdout
-    assert f"Epoch {before + 1}/6" in done.stdout
+    assert f"Epoch {before}/6" not in said
+    assert f"Epoch {before + 1}/6" in said
 
 
 def test_interrupted_training_is_recorded_as_killed(clone: Path) -> None:

@@ -98,6 +98,11 @@ def test_dead_ways_of_mlflow_are_not_used(dead: str) -> None:
         assert dead not in path.read_text(), path
 
 
+def test_no_module_writes_by_a_function_that_only_answers_false_where_it_fails() -> None:
+    for path in (ROOT / "src").rglob("*.py"):
+        assert "cv2.imwrite" not in path.read_text(), path
+
+
 def test_the_test_command_does_not_log_into_the_run_of_its_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     check, environments = runpy.run_path(str(ROOT / "tests" / "check.py")), []
 

@@ -13,6 +13,7 @@ from tests.conftest import ROOT
 
 from nanonuclei.errors import DataError
 from nanonuclei.writing import (
+    WritingError,
     append_text,
     being_made,
     remove_leftovers,
@@ -158,3 +159,23 @@ def test_folder_without_a_lock_is_removed_after_a_day(tmp_path: Path) -> None:
     os.utime(old, (0, 0))
     assert remove_leftovers(tmp_path) == [old]
     assert new.is_dir()
+
+
+def test_results_that_are_only_called_like_temporary_files_stay(tmp_path: Path) -> None:
+    kept = ["objects/partial-1.csv", "objects/partial-scan/2.csv", "partial-1.png"]
+    for name in (*kept, "partial-abc12345/labels", "objects/partial-77-1.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    remove_partial(tmp_path)
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()) == sorted(
+        kept
+    )
+
+
+def test_a_name_of_all_bytes_that_a_file_system_takes_is_written(tmp_path: Path) -> None:
+    name = "ä" * 125 + ".csv"
+    write_text(tmp_path / name, "text")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    with pytest.raises(WritingError, match="File name too long") as caught:
+        write_text(tmp_path / f"a{name}x", "text")
+    assert caught.value.is_of_name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import re
 from collections.abc import Iterable
 
@@ -29,6 +30,33 @@ class TrackingError(NanonucleiError):
 
 class ExportError(NanonucleiError):
     """A network cannot be given the form that serving needs."""
+
+
+UNUSABLE = {
+    errno.ENOSPC: "Free space",
+    errno.EDQUOT: "Free space",
+    errno.EFBIG: "Free space",
+    errno.EROFS: "Write elsewhere",
+    errno.EACCES: "Give yourself the right to",
+    errno.EPERM: "Give yourself the right to",
+    errno.ENAMETOOLONG: "Shorten the name",
+    errno.ELOOP: "Remove the link that leads back to itself",
+}
+"""What a user can do about an error of the operating system, by its number."""
+
+
+def unusable(error: BaseException) -> DataError | None:
+    """Returns the error to tell where a disk, a right or a name is at fault; None where something else is wrong.
+
+    Args:
+        error: Any. What writes files explains its errors itself; this is for what libraries write.
+    """
+    if isinstance(error, OSError) and error.errno in UNUSABLE:
+        name = str(error.filename)[:200] if error.filename else "a file"
+        return DataError(f"cannot use {name}: {error.strerror}. {UNUSABLE[error.errno]}")
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # of `pathlib`
+        return DataError(f"a path must lead somewhere: {str(error)[:200]}. {UNUSABLE[errno.ELOOP]}")
+    return None
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -19,12 +21,21 @@ PARTIAL = "partial-"
 """What temporary names begin with."""
 HELD = "held"
 """Lock in a temporary folder: its process is at work."""
+_FILE = re.compile(rf"{PARTIAL}\d+-.")
+"""Temporary names of files begin so, with the number of their process."""
+_LONG = 200
+"""Bytes of a name from which on its temporary name is made of its digest: file systems take 255."""
 ABANDONED_SECONDS = 86_400.0
 """Time after which a temporary folder without a lock is nobody's."""
 
 
 class WritingError(DataError):
     """A file cannot be written: the disk is full, or rights are missing."""
+
+    @property
+    def is_of_name(self) -> bool:
+        """Whether the name alone is at fault, which is too long, so that other files can be written."""
+        return isinstance(self.__cause__, OSError) and self.__cause__.errno == errno.ENAMETOOLONG
 
 
 def write_text(path: Path, text: str) -> None:
@@ -65,11 +76,14 @@ def append_text(path: Path, text: str) -> None:
 
 
 def remove_partial(folder: Path) -> None:
-    """Removes what a process that was killed left half done below a folder."""
+    """Removes what a process that was killed left half done: folders in a folder, files anywhere below it.
+
+    Results that are only called so, such as ``objects/partial-scan/1.csv``, stay.
+    """
     for path in list(folder.rglob(f"{PARTIAL}*")):
-        if path.is_dir():
+        if path.is_dir() and path.parent == folder:
             shutil.rmtree(path, ignore_errors=True)
-        else:
+        elif _FILE.match(path.name) and path.is_file():
             path.unlink(missing_ok=True)
 
 
@@ -82,7 +96,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         DataError: The disk is full or the folder cannot be written.
     """
-    partial = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
+    name = path.name
+    if len(name.encode()) > _LONG:
+        name = hashlib.sha256(name.encode()).hexdigest()[:16] + path.suffix[-16:]
+    partial = path.with_name(f"{PARTIAL}{os.getpid()}-{name}")
     try:
         with _os_errors_explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,9 +132,13 @@ def being_made(path: Path) -> Iterator[Path]:
     """Yields an empty folder beside `path` that no other process writes to.
 
     The caller renames it; a folder that was not renamed is removed at the end.
+
+    Raises:
+        DataError: The disk is full, or the parent folder cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    own = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{PARTIAL}{path.name}-"))
+    with _os_errors_explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        own = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{PARTIAL}{path.name}-"))
     held = FileLock(own / HELD)
     held.acquire()
     try:

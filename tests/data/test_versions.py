@@ -37,7 +37,7 @@ def data(tmp_path: Path) -> Path:
 def versioned(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(data.parent)
     for words in (["init", "--no-scm", "--quiet"], ["config", "core.analytics", "false"], ["add", "--quiet", "data"]):
-        subprocess.run([sys.executable, "-m", "dvc", *words], check=True, timeout=60)
+        subprocess.run([sys.executable, "-m", "dvc", *words], check=True, timeout=300)
     return data
 
 
@@ -98,7 +98,7 @@ def test_md5s_are_those_of_dvc_and_its_cache_is_read(versioned: Path) -> None:
 
 def test_a_cache_that_was_moved_is_found(versioned: Path) -> None:
     assert cache_folder() == Path(".dvc/cache")
-    subprocess.run([sys.executable, "-m", "dvc", "cache", "dir", "--local", "big disk"], check=True, timeout=60)
+    subprocess.run([sys.executable, "-m", "dvc", "cache", "dir", "--local", "big disk"], check=True, timeout=300)
     assert cache_folder().resolve() == versioned.with_name("big disk")
 
 

@@ -24,7 +24,7 @@ from nanonuclei.serving.probe import free_port
 
 DEPLOY = ROOT / "deploy"
 HOST = "localhost"
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 300.0
 
 
 class MissingProgramError(Exception):
@@ -122,7 +122,7 @@ class Stack:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=PATIENCE_SECONDS,
         )
 
     def stop(self, name: str) -> None:

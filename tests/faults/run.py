@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 def main(words: list[str] | None = None) -> int:
-    """Kills, and prints one line per command and per problem."""
+    """Kills, and prints one line per kill and per command."""
     from tests.faults.kills import base_project, kill_once, usual_seconds
     from tests.faults.scenarios import SCENARIOS
 
@@ -32,11 +32,9 @@ def main(words: list[str] | None = None) -> int:
             usual = usual_seconds(scenario, base)
             for seed in range(options.first, options.first + options.times):
                 outcome = kill_once(scenario, base, seed=seed, usual=usual)
-                if outcome.problem:
-                    wrong += 1
-                    print(
-                        f"{name}, seed {seed}, killed after {outcome.killed_after:.1f} s: {outcome.problem}", flush=True
-                    )
+                wrong += bool(outcome.problem)
+                said = outcome.problem or "right"
+                print(f"{name}, seed {seed}, killed after {outcome.killed_after:.1f} s: {said}", flush=True)
         print(f"{name:10}{options.times:4} kills within {usual:5.1f} s   {wrong} wrong", flush=True)
         num_wrong += wrong
     return 1 if num_wrong else 0

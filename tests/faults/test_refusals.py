@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import sqlite3
@@ -15,6 +16,7 @@ from pathlib import Path
 import mlflow
 import pytest
 from tests.conftest import ROOT
+from tests.databases import own_database
 from tests.faults.project import Done, Project
 from tests.faults.scenarios import FETCH, PREDICT, SCENARIOS, TARGET, TRAIN
 
@@ -44,11 +46,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     SCENARIOS["predict"].make_ready(made)
     monkeypatch.chdir(made.folder)
     monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")
-    mlflow.set_tracking_uri(f"sqlite:///{made.folder / 'mlflow.db'}")
-    yield made
-    while mlflow.active_run():
-        mlflow.end_run()
-    mlflow.set_tracking_uri(None)
+    with own_database(made.folder):
+        yield made
 
 
 @pytest.fixture
@@ -205,3 +204,22 @@ def test_an_output_that_cannot_be_made_is_told(words: tuple[str, ...], project: 
     below = tuple("found/below" if word == "found" else word for word in words)
     check_told(call(below), "found")
     assert (project.folder / "found").read_text() == "a file where a folder should be"
+
+
+def test_a_full_disk_while_images_are_prepared_is_told_and_leaves_nothing(
+    project: Project, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if path.parent.name == "labels":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return real(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    before = contents(project.folder / "data")
+    check_told(call(("prepare", "nuclei")), "No space left on device", "Free space")
+    assert contents(project.folder / "data") == before
+    assert not (project.folder / "build" / "nuclei" / "prepared").exists()
+    assert project.leftovers() == []
+    assert set(project.run_states().values()) == {"FAILED"}

@@ -38,7 +38,7 @@ class Client:
 
     def ask(self, method: str, path: str, **more: Any) -> requests.Response:
         headers = {ASKER: PAGE, **more.pop("headers", {})}
-        return requests.request(method, self.url + path, headers=headers, timeout=30, **more)
+        return requests.request(method, self.url + path, headers=headers, timeout=120, **more)
 
     def upload(self, content: bytes | np.ndarray, name: str = "discs.png") -> dict[str, Any]:
         body = content if isinstance(content, bytes) else cv2.imencode(".png", content)[1].tobytes()
@@ -66,7 +66,7 @@ def running(opened: OpenedModel, folder: Path) -> Iterator[str]:
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not server.started:
             assert time.monotonic() < deadline, "the page did not start"
             time.sleep(0.01)

@@ -11,6 +11,7 @@ import mlflow
 import numpy as np
 import pytest
 from tests.conftest import disc_sample
+from tests.databases import own_database
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
@@ -21,14 +22,11 @@ def stored(model: object, config: ExperimentConfig, *, folder: Path) -> Path:
     """Logs a model to a server in a folder; returns the folder of the logged model."""
     from nanonuclei.serving.store import log_model
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, own_database(folder):
         patch.chdir(folder)
-        mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
         with mlflow.start_run():
             uri = log_model(model, config, folder=folder / "work")
-        path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder / "model")))
-        mlflow.set_tracking_uri(None)
-    return path
+        return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder / "model")))
 
 
 @pytest.fixture(scope="session")

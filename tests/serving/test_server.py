@@ -26,7 +26,7 @@ from nanonuclei.engine.evaluate import evaluate
 from nanonuclei.serving.probe import Server, post, problem, served
 from nanonuclei.tasks import create_task
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.slow
 
 NUM_FUZZED = 1000
 MAX_PIXELS, MAX_BYTES = 512 * 512, 2_000_000

@@ -1,13 +1,17 @@
-"""A network that takes bright pixels for nuclei, as weights trained elsewhere, and a project folder to ship it from."""
+"""A network that takes bright pixels for nuclei, as weights trained elsewhere, and project folders for models."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from tests.conftest import ROOT
+from tests.databases import own_database
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import to_yaml, with_settings
@@ -43,3 +47,13 @@ def make_project(folder: Path) -> Path:
     for name in ("params.yaml", "requirements.txt", "recipes"):
         (folder / name).symlink_to(ROOT / name)
     return folder
+
+
+@contextlib.contextmanager
+def as_cloned(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Makes a folder as after a clone, without data and runs, the working folder and its database MLflow's."""
+    make_project(folder)
+    (folder / "models").symlink_to(ROOT / "models")
+    monkeypatch.chdir(folder)
+    with own_database(folder):
+        yield folder

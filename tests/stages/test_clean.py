@@ -10,6 +10,7 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
+from tests.databases import own_database
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.stages.clean.clean import clean
@@ -150,11 +151,10 @@ def test_without_runs_nothing_of_runs_is_touched_and_no_database_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
     folder = made(tmp_path / "scratch" / "prepared" / "nuclei-simulated-0123456789ab")
     said: list[str] = []
-    assert clean(apply=True, say=said.append) == []
-    mlflow.set_tracking_uri(None)
+    with own_database(tmp_path):
+        assert clean(apply=True, say=said.append) == []
     assert said == ["There are no runs here: scratch and prepared images are left alone.", "Nothing is left over."]
     assert folder.exists()
     assert not (tmp_path / "mlflow.db").exists()

@@ -231,6 +231,29 @@ def test_too_few_images_to_hold_some_out_are_refused(project: Path) -> None:
     assert not Path("data/mine/images.zip").exists()
 
 
+def test_an_image_without_objects_and_two_of_one_name_are_told_and_what_was_there_stays_whole(project: Path) -> None:
+    for number in range(6):
+        name = f"in/{number}" if number else "in/a b"
+        Path("in").mkdir(exist_ok=True)
+        cv2.imwrite(f"{name}.png", np.where(truth(number) > 0, 200, 30 + number).astype(np.uint8))
+        cv2.imwrite(f"{name}_masks.png", truth(number))
+    cv2.imwrite("in/empty.png", np.full(SHAPE, 9, np.uint8))
+    cv2.imwrite("in/empty_masks.png", np.zeros(SHAPE, np.uint8))
+    cv2.imwrite("in/a_b.png", np.where(truth(7) > 0, 200, 50).astype(np.uint8))
+    cv2.imwrite("in/a_b_masks.png", truth(7))
+    said: list[str] = []
+    archive = fetch_mine("in", Path("data"), report=said.append)
+    assert "holds no object. Leave the image out" in said[0]
+    assert re.search(r"would be stored as a_b, as a b\.png is|would be stored as a_b, as in/a b\.png is", said[0])
+    assert [sample.sample_id for sample in read_mine(archive)] == ["1", "2", "3", "4", "5", "a_b"]
+    content = bytearray(archive.read_bytes())
+    content[content.find(b"IDAT") + 20] ^= 0xFF
+    archive.write_bytes(content)
+    with pytest.raises(DataError, match=r"must hold the images of before whole, but 1/images/1\.png: cannot be read"):
+        fetch_mine("in", Path("data"), report=quiet)
+    assert archive.read_bytes() == content
+
+
 def test_held_out_images_stay_held_out_when_more_come() -> None:
     first = [f"image{number}" for number in range(6)]
     splits = dict(zip(first, deal(first, list(range(6)), {}), strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -13,23 +14,31 @@ import yaml
 from tests.conftest import disc_labels
 from tests.stages.bright_model import bright_model
 
+from nanonuclei.config.gate import load_gate
 from nanonuclei.config.params import with_settings
+from nanonuclei.data.catalog import Catalog
 from nanonuclei.engine.devices import Hardware
+from nanonuclei.engine.evaluate import evaluate_network
+from nanonuclei.engine.stored.warm_start import StartedFrom
 from nanonuclei.engine.train import FitResult
 from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.imaging.instances import from_labels
 from nanonuclei.report.exports.outlines import outlines
+from nanonuclei.serving.named import open_model
 from nanonuclei.serving.store import log_model
 from nanonuclei.stages import promote as promote_stage
 from nanonuclei.stages.correct.correct import correct
 from nanonuclei.stages.fetch import fetch
 from nanonuclei.stages.finetune.finetune import finetune
+from nanonuclei.stages.finetune.gate import Rivals
 from nanonuclei.stages.finetune.start import begin_with, old_dataset, start_of_run, started, with_replay
+from nanonuclei.stages.finetune.verdict import is_it_better
+from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.predict.predict import predict
 from nanonuclei.stages.predict.request import Request
 from nanonuclei.stages.promote import promote
 from nanonuclei.stages.samples import training_samples
-from nanonuclei.stages.train import _better_of
+from nanonuclei.tasks import create_task
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tracking.origin.lineage import trace
 from nanonuclei.tracking.registry import CHAMPION, at_alias
@@ -37,11 +46,12 @@ from nanonuclei.tracking.runs import existing_run
 
 SIMULATED = {"data.dataset": "simulated", "data.simulated.num_images": 12, "data.simulated.size": 64}
 SHORT = [
-    "train.epochs=2",
-    "train.steps_per_epoch=3",
-    "train.batch_size=2",
+    "train.epochs=3",
+    "train.steps_per_epoch=30",
+    "train.batch_size=4",
     "train.patch_size=32",
     "train.warmup_epochs=0",
+    "train.learning_rate=0.01",
 ]
 NUM_IMAGES = 8
 
@@ -116,7 +126,7 @@ def test_a_model_learns_from_corrections_and_becomes_champion(lab: Path, parent:
     said: list[str] = []
     run_id, verdict = finetune("mine", model="models:/nuclei@champion", settings=SHORT, say=said.append)
     text = "\n".join(said)
-    assert "Fine-tuning models:/nuclei@champion on 5 images; 1 decide when it ends, 2 are held out" in text
+    assert "Fine-tuning models:/nuclei@champion on 5 images; 1 decide whether it is kept, 2 are held out" in text
     assert "images of simulated are shown again beside them" in text
     assert verdict.sentence in text
     assert "On the held-out images of mine (2): " in verdict.sentence
@@ -127,6 +137,8 @@ def test_a_model_learns_from_corrections_and_becomes_champion(lab: Path, parent:
     assert run.data.tags["replayed.dataset"] == "simulated"
     assert run.data.tags["finetune.verdict"] == verdict.sentence
     assert run.data.metrics["start/val_loss"] > 0
+    assert verdict.better, verdict.table
+    assert run.data.tags["finetune.better"] == "true"
     assert {"finetune/new/ap50_pooled_difference", "finetune/old/ap50_pooled_difference"} <= set(run.data.metrics)
     assert run.data.params["network.depth"] == "1"  # that of the model, not of params.yaml
 
@@ -136,7 +148,7 @@ def test_a_model_learns_from_corrections_and_becomes_champion(lab: Path, parent:
 
     after = promote("nuclei", run_id, say=quiet)
     assert after.decision.promoted, after.decision.reasons
-    assert "loss.old images of simulated" in {criterion.name for criterion in after.decision.criteria}
+    assert {"parent.gain", "loss.old images of simulated"} <= {criterion.name for criterion in after.decision.criteria}
     assert at_alias("nuclei", CHAMPION).run_id == run_id
 
     again = begin_with(run_id)  # a second round knows whose images the model must not forget
@@ -177,15 +189,34 @@ def test_new_images_are_repeated_until_they_are_as_many_as_the_old_ones(
     assert sum(sample in new for sample in shown) == pytest.approx(len(mixed.replayed), abs=1)
 
 
-def test_the_model_stays_as_it_was_where_no_epoch_is_better(monkeypatch: pytest.MonkeyPatch) -> None:
-    logged: dict[str, float] = {}
-    monkeypatch.setattr(mlflow, "log_metric", logged.__setitem__)
+def test_the_model_stays_as_it_was_where_no_epoch_is_better(
+    bright_network: object, served_config: NucleiExperiment
+) -> None:
+    begun = StartedFrom(create_task(served_config), bright_network.get_weights())
     hardware = Hardware("tensorflow", "cpu", "a processor", 1, "float32")
     result = FitResult("trained", {"val/loss": [0.5, 0.3]}, 2, 1.0, hardware)
-    assert _better_of(result, 0.4, lambda: "begun") is result
-    kept = _better_of(result, 0.2, lambda: "begun")
-    assert (kept.model, kept.best_epoch) == ("begun", 0)
-    assert logged == {"start/val_loss": 0.2}
+    assert begun.better_of(result, 0.4) is result
+    kept = begun.better_of(result, 0.2)
+    assert kept.best_epoch == 0
+    for weight, wanted in zip(kept.model.get_weights(), bright_network.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, wanted)
+
+
+def test_a_model_gains_nothing_over_itself(project: Path, disc_catalog: Catalog, tmp_path: Path) -> None:
+    name, gate = str(bright_model(tmp_path / "model")), load_gate("nuclei", path=PARAMS)
+    found = is_it_better(name, name, {"the held-out images of mine": disc_catalog.samples}, gate=gate)
+    assert not found.better
+    assert "It is not better: " in found.sentence
+    assert "changed by +0.000 on the held-out images of mine. Keep the model that you had" in found.sentence
+
+    opened = open_model(name)
+    served = (opened.config, opened.network)
+    scores = evaluate_network(create_task(opened.config), opened.network, disc_catalog.samples).per_image
+    rivals = Rivals(served, partial(promote_stage.gains, opened.config, gate=gate), quiet)
+    parent = rivals.parent({"parent.model": name}, disc_catalog.samples, scores, champion=("", None))
+    assert parent is not None
+    assert [(gain.group, gain.value) for gain in parent.gains] == [("all", 0.0)]
+    assert rivals.parent({}, disc_catalog.samples, scores, champion=("", None)) is None
 
 
 @pytest.mark.parametrize("weights", ["none", "imagenet", "edges", "recipes"])

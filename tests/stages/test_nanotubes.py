@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 from tests.conftest import TINY_TUBES, tube_sample
 
 from nanonuclei.cli import _parser
-from nanonuclei.commands import choices_of
+from nanonuclei.commands.options import choices_of
 from nanonuclei.config.params import flatten, to_yaml
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.serving.named import NamedModel, OpenedModel
@@ -28,12 +28,11 @@ from nanonuclei.stages.predict.predict import predict
 from nanonuclei.stages.predict.request import Request
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.settings import Choices, resolve
-from nanonuclei.stages.train import run_name
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
 from nanonuclei.tasks.nanotubes.reader import NanotubeReader
 from nanonuclei.tasks.values import IDENTITY
-from nanonuclei.tracking.runs import PARENT, log_settings
+from nanonuclei.tracking.runs import PARENT, log_settings, run_name
 
 SIMULATED = {"num_images": 12, "size": 128, "cell_radius": 12.0, "coverage": 0.4, "tubes_per_cell": 1.0, "tile": 0}
 SETTINGS = {**TINY_TUBES, **{f"data.simulated.{name}": value for name, value in SIMULATED.items()}}

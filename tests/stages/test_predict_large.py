@@ -20,11 +20,11 @@ from tests.conftest import ROOT
 from nanonuclei.data.files.axes import Choice
 from nanonuclei.data.files.reading import read_image_file
 from nanonuclei.imaging.instances import Instances, from_labels
+from nanonuclei.imaging.seams.grid import Grid
+from nanonuclei.imaging.seams.stitching import Stitcher
 from nanonuclei.serving.named import OpenedModel, open_model
 from nanonuclei.stages.predict import shown
 from nanonuclei.stages.predict.large.call import LargeCall
-from nanonuclei.stages.predict.large.grid import Grid
-from nanonuclei.stages.predict.large.stitching import Stitcher
 from nanonuclei.stages.predict.large.windows import large_images
 from nanonuclei.stages.predict.predict import predict
 from nanonuclei.stages.predict.request import Request
@@ -61,7 +61,7 @@ def by_windows(path: Path, output: Path, model: OpenedModel, *, side: int = 256,
     (image,) = large_images(path, Choice(), most=1)
     results = Results(output, FORMATS, submission=False)
     reader = create_reader(model.config)
-    row, paths = LargeCall("big", image, reader, results, side, margin).run(model.network)
+    row, paths = LargeCall("big", image, reader, results, (side, margin)).run(model.network)
     assert sorted(paths) == sorted(str(p.relative_to(output)) for p in output.rglob("*.*"))
     assert not list(output.rglob("partial-*"))
     return row
@@ -256,7 +256,6 @@ sys.exit(code)
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_memory_does_not_grow_with_the_image(tmp_path: Path) -> None:
     from tests.stages.bright_model import bright_model
 

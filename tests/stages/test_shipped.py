@@ -19,6 +19,7 @@ import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 from tests.conftest import ROOT, disc_labels
+from tests.databases import own_database
 from tests.stages.shipped_model import make_project, write_training
 
 from nanonuclei.cli import main
@@ -59,13 +60,11 @@ def made(
     base = tmp_path_factory.mktemp("shipped")
     training = write_training(bright_network, served_config, base / "training")
     project = make_project(base / "project")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, own_database(project):
         patch.chdir(project)
-        mlflow.set_tracking_uri(f"sqlite:///{project / 'mlflow.db'}")
         run = adopt(training, settings=["windows.size=64"], say=quiet)
         ship(run, say=quiet)
         yield Made(training, project, run)
-        mlflow.set_tracking_uri(None)
 
 
 @pytest.fixture
@@ -74,10 +73,8 @@ def place(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = make_project(tmp_path / "clone")
     shutil.copytree(made.folder, folder / "models" / "nuclei")
     monkeypatch.chdir(folder)
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
-    yield folder
-    mlflow.set_tracking_uri(before)
+    with own_database(folder):
+        yield folder
 
 
 @pytest.fixture

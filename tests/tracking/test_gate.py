@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import yaml
@@ -10,7 +11,7 @@ from nanonuclei.config.gate import GateConfig, load_gate
 from nanonuclei.config.params import load_experiment
 from nanonuclei.errors import ConfigError
 from nanonuclei.tasks import create_task, task_names
-from nanonuclei.tracking.gate import Candidate, Champion, Gain, decide
+from nanonuclei.tracking.gate import Candidate, Champion, Gain, Parent, decide
 
 GATE = GateConfig(
     least={"iou": 0.8},
@@ -42,7 +43,7 @@ def gain(group: str, value: float, low: float, *, num_images: int = 100) -> Gain
 BEATEN = Champion("3", "(image) -> (object)", (gain("all", 0.0, -0.01), gain("stained", -0.02, -0.1)))
 
 
-def refused(candidate: Candidate = GOOD, champion: Champion | None = BEATEN, **options: bool) -> list[str]:
+def refused(candidate: Candidate = GOOD, champion: Champion | None = BEATEN, **options: Any) -> list[str]:
     return [criterion.name for criterion in decide(candidate, champion, GATE, **options).criteria if not criterion.held]
 
 
@@ -87,6 +88,24 @@ def test_what_is_beyond_a_bound_is_refused(change: dict[str, object], names: lis
 )
 def test_challenger_must_not_lose_against_the_champion(gains: list[Gain], names: list[str]) -> None:
     assert refused(champion=replace(BEATEN, gains=tuple(gains))) == names
+
+
+@pytest.mark.parametrize(
+    ("gains", "names"),
+    [
+        ([gain("all", 0.001, -0.2)], []),
+        ([gain("all", 0.0, 0.0)], ["parent.gain"]),
+        ([gain("all", -0.001, -0.2)], ["parent.gain"]),
+        ([gain("all", float("nan"), float("nan"))], ["parent.gain"]),
+        ([gain("all", 0.1, 0.0), gain("old images of dsb2018", -0.02, -0.1)], []),
+        ([gain("all", 0.1, 0.0), gain("old images of dsb2018", -0.021, -0.1)], ["parent.loss.old images of dsb2018"]),
+    ],
+)
+@pytest.mark.parametrize("champion", [None, BEATEN])
+def test_a_fine_tuned_model_must_beat_the_one_that_it_began_with(
+    gains: list[Gain], names: list[str], champion: Champion | None
+) -> None:
+    assert refused(champion=champion, parent=Parent("nuclei", gains)) == names
 
 
 def test_simulated_data_pass_only_when_that_is_said() -> None:

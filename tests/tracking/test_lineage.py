@@ -23,7 +23,7 @@ from nanonuclei.tracking.runs import git_tags, log_settings, stage_run
 
 
 def git(*words: str) -> None:
-    subprocess.run(["git", "-c", "user.name=A", "-c", "user.email=a@example.org", *words], check=True, timeout=20)
+    subprocess.run(["git", "-c", "user.name=A", "-c", "user.email=a@example.org", *words], check=True, timeout=120)
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ def test_simulated_images_need_the_code_alone(repository: Path) -> None:
     (command,) = trace(run_id).restore
     assert command == f"git checkout {commit}"
     git("commit", "--quiet", "--allow-empty", "--message", "later")
-    subprocess.run(command, shell=True, check=True, timeout=20, capture_output=True)
+    subprocess.run(command, shell=True, check=True, timeout=120, capture_output=True)
     assert git_tags()["git.commit"] == commit
 
 

@@ -23,7 +23,7 @@ from nanonuclei.tracking.runs import PARENT
 from nanonuclei.tracking.views import MOST_CHARACTERS, SHARED_STATE, View, share_view, side_by_side
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-STARTING_SECONDS = 60
+STARTING_SECONDS = 240
 
 
 @pytest.fixture

@@ -18,28 +18,28 @@ import pytest
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tune.base import COMPLETE, DIED, Search, open_search
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("worker.py")
 TRIALS = 12
-SETTINGS = {"tune.heartbeat": 1, "tune.grace": 3, "tune.epochs": 4, "tune.optuna.pruner": "none"}
+SETTINGS = {"tune.heartbeat": 1, "tune.grace": 4, "tune.epochs": 4, "tune.optuna.pruner": "none"}
 
 Start = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture
 def start(postgresql: str, tmp_path: Path) -> Iterator[Start]:
-    """Starts workers: `start("study", trials=12)`."""
+    """Starts workers: `start("study", trials=12)`; one that is held stays in its first trial."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def run(study: str, *, trials: int = TRIALS, seconds: float = 1.5) -> subprocess.Popen[bytes]:
+    def run(study: str, *, trials: int = TRIALS, held: bool = False) -> subprocess.Popen[bytes]:
         task = {
             "params": str(ROOT / "params.yaml"),
             "settings": SETTINGS,
             "study": study,
             "trials": trials,
-            "seconds": seconds,
+            "held": held,
             "folder": str(tmp_path),
             "storage": postgresql,
             "log": str(tmp_path / "log.jsonl"),
@@ -69,33 +69,30 @@ def wait_until(condition: Callable[[], bool], folder: Path, *, seconds: float = 
         time.sleep(0.05)
 
 
-def open_trial_of(pid: int, folder: Path, *, age: float = 1e9) -> int | None:
-    """Returns the number of the trial that a worker has begun, at most `age` seconds ago, and not ended."""
-    last = [note for note in notes(folder) if note["pid"] == pid][-1:]
-    if last and last[0]["event"] == "begin" and time.time() - last[0]["time"] < age:
-        return int(last[0]["number"])
-    return None
+def wait_for_trial(worker: subprocess.Popen[bytes], folder: Path) -> int:
+    """Waits until a worker has begun a trial; returns the number of its last one."""
+    wait_until(lambda: any(note["pid"] == worker.pid for note in notes(folder)), folder)
+    return [int(note["number"]) for note in notes(folder) if note["pid"] == worker.pid][-1]
 
 
 def let_go(folder: Path, num_workers: int) -> None:
-    """Waits until so many workers are ready, then lets all begin."""
+    """Waits until so many workers are ready, then lets those begin that are held in their first trial."""
     wait_until(lambda: len(list(folder.glob("ready-*"))) >= num_workers, folder)
-    (folder / "go").touch()
+    (folder / "go-held").touch()
 
 
 def test_killed_workers_lose_no_trial_and_none_runs_twice(
     start: Start, postgresql: str, tmp_path: Path, experiment: Callable[..., NucleiExperiment]
 ) -> None:
-    workers = [start("killed") for _ in range(4)]
+    workers = [start("killed", held=place < 2) for place in range(4)]
     let_go(tmp_path, 4)
-    lost = []
+    lost = [wait_for_trial(victim, tmp_path) for victim in workers[:2]]
+    (tmp_path / "go").touch()
+    survivors = {worker.pid for worker in workers[2:]}
+    wait_until(lambda: any(note["pid"] in survivors for note in notes(tmp_path)), tmp_path)
     for victim in workers[:2]:
-        wait_until(lambda pid=victim.pid: open_trial_of(pid, tmp_path, age=0.5) is not None, tmp_path)
         victim.send_signal(signal.SIGKILL)
         victim.wait()
-        number = open_trial_of(victim.pid, tmp_path)
-        assert number is not None, "killed between two trials: the test must kill in the middle of one"
-        lost.append(number)
     for survivor in workers[2:]:
         assert survivor.wait(300) == 0, (tmp_path / "output.txt").read_text()
 
@@ -111,14 +108,15 @@ def test_killed_workers_lose_no_trial_and_none_runs_twice(
     assert begun == ended + Counter(json.dumps(records[number].settings) for number in lost)
     retries = {note["retry_of"]: note for note in notes(tmp_path) if note["retry_of"] is not None}
     assert sorted(retries) == sorted(lost)
-    assert {note["pid"] for note in retries.values()} <= {worker.pid for worker in workers[2:]}
+    assert {note["pid"] for note in retries.values()} <= survivors
 
 
 def test_last_worker_waits_for_the_trial_of_one_that_was_killed(start: Start, tmp_path: Path) -> None:
-    victim = start("last", trials=1, seconds=600.0)
+    victim = start("last", trials=1, held=True)
     let_go(tmp_path, 1)
-    wait_until(lambda: open_trial_of(victim.pid, tmp_path) == 0, tmp_path)
-    other = start("last", trials=1, seconds=0.2)
+    assert wait_for_trial(victim, tmp_path) == 0
+    (tmp_path / "go").touch()
+    other = start("last", trials=1)
     wait_until(lambda: "Waiting for trials that run elsewhere" in (tmp_path / "output.txt").read_text(), tmp_path)
     victim.kill()
     victim.wait()
@@ -127,12 +125,14 @@ def test_last_worker_waits_for_the_trial_of_one_that_was_killed(start: Start, tm
 
 
 def test_worker_that_fell_silent_leaves_its_trial_to_the_other(start: Start, tmp_path: Path) -> None:
-    silent = start("silent", trials=1, seconds=6.0)
+    silent = start("silent", trials=1, held=True)
     let_go(tmp_path, 1)
-    wait_until(lambda: open_trial_of(silent.pid, tmp_path, age=1.0) == 0, tmp_path)
+    assert wait_for_trial(silent, tmp_path) == 0
     silent.send_signal(signal.SIGSTOP)
-    other = start("silent", trials=1, seconds=0.2)
+    (tmp_path / "go").touch()
+    other = start("silent", trials=1)
     assert other.wait(240) == 0
+    (tmp_path / "release").touch()
     silent.send_signal(signal.SIGCONT)
     assert silent.wait(240) == 0
     assert "was taken over by another worker" in (tmp_path / "output.txt").read_text()

@@ -1,4 +1,7 @@
-"""A worker for the tests: waits for a sign, searches, and notes the begin and end of every trial in a file."""
+"""A worker for the tests: waits for a sign, searches, and notes the begin and end of every trial in a file.
+
+One that is held stays in its first trial until there is a file `release`.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,16 @@ from pathlib import Path
 from nanonuclei.config.params import load_experiment
 from nanonuclei.tune.base import COMPLETE, Outcome, Proposal, Report, Search, open_search
 
-NUM_EPOCHS = 4
+NUM_EPOCHS, SECONDS = 4, 0.2
+"""Of a trial."""
 
 
 def main(task: dict[str, object]) -> None:
     log = Path(str(task["log"]))
+
+    def wait_for(sign: str) -> None:
+        while not (log.parent / sign).exists():
+            time.sleep(0.02)
 
     def note(event: str, proposal: Proposal) -> None:
         line = {"event": event, "time": time.time(), "pid": os.getpid(), "number": proposal.number}
@@ -24,8 +32,9 @@ def main(task: dict[str, object]) -> None:
 
     def objective(proposal: Proposal, report: Report) -> Outcome:
         note("begin", proposal)
+        wait_for("release" if task["held"] else "go")
         for epoch in range(1, NUM_EPOCHS + 1):
-            time.sleep(float(str(task["seconds"])) / NUM_EPOCHS)
+            time.sleep(SECONDS / NUM_EPOCHS)
             report(epoch, epoch / NUM_EPOCHS)
         note("end", proposal)
         return Outcome(COMPLETE, float(proposal.settings["train.learning_rate"]))
@@ -42,8 +51,7 @@ def main(task: dict[str, object]) -> None:
     )
     tuner = open_search("optuna", search)
     (log.parent / f"ready-{os.getpid()}").touch()
-    while not (log.parent / "go").exists():
-        time.sleep(0.02)
+    wait_for("go-held" if task["held"] else "go")
     tuner.run(objective, say=lambda text: print(text, flush=True))
 
 

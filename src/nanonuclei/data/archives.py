@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import lzma
 import os
 import re
 import stat
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from nanonuclei.data.files.content import Content, Place
-from nanonuclei.data.files.listing import is_junk, list_files
+from nanonuclei.data.files.listing import is_junk, is_sound, list_files
 from nanonuclei.errors import DataError
 
 MAX_FILE = 64 * 2**20
@@ -37,6 +38,11 @@ _UNIX = 3
 _FILE_MODE = 0o644
 _DRIVE = re.compile(r"[A-Za-z]:")
 _ENCRYPTED = 0x1
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
+    *(NotImplementedError, RuntimeError, ValueError),
+)
+"""What reading a damaged entry of a zip raises."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ class _Zip:
             # A size given to `read` bounds the memory, whatever the entry claims to be.
             with self._lock, self._archive.open(entry) as stream:
                 content = stream.read(entry.file_size + 1)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+        except _DAMAGED as error:
             raise DataError(f"cannot read {name} in {self.path}: {error}. Fetch the dataset again") from error
         if len(content) != entry.file_size:
             raise DataError(f"cannot read {name} in {self.path}: it ends early. Fetch the dataset again")
@@ -150,7 +156,7 @@ class _Zip:
 
 
 def existing_source(source: str, forms: str, *, hint: str = "") -> Path:
-    """Returns the path of a dataset that a user brings along.
+    """Returns the path of a dataset that a user brings along, ``~`` being the home folder.
 
     Args:
         source: As the user wrote it.
@@ -160,11 +166,13 @@ def existing_source(source: str, forms: str, *, hint: str = "") -> Path:
     Raises:
         DataError: It does not exist.
     """
-    path = Path(source).expanduser()
-    if not path.exists():
-        told = f"source must be {forms}, got {source!r}, which does not exist"
-        raise DataError(f"{told}. {hint}" if hint else told)
-    return path
+    path = Path(source)
+    with contextlib.suppress(OSError, RuntimeError):  # a name that is too long, or of a user who is not there
+        path = path.expanduser()
+        if path.exists():
+            return path
+    told = f"source must be {forms}, got {source[:200]!r}, which does not exist"
+    raise DataError(f"{told}. {hint}" if hint else told)
 
 
 @contextlib.contextmanager
@@ -185,6 +193,8 @@ def open_files(path: Path, *, limits: Limits | None = None) -> Iterator[Files]:
         return
     if not path.exists():
         raise DataError(f"{path} does not exist. Give a zip or a folder")
+    if not path.is_file():
+        raise DataError(f"{path} must be a zip or a folder, but is a pipe, socket or device. Give a file")
     with _open_zip(path, path) as archive:
         yield _Zip(path, archive, limits)
 
@@ -254,8 +264,8 @@ def _check_entry(path: Path, entry: zipfile.ZipInfo, limits: Limits) -> None:
         raise DataError(
             f"{path} holds {entry.orig_filename!r}, a path that leads out of the archive. Do not use this zip"
         )
-    if not name.isprintable():
-        raise DataError(f"{path} holds {name!r}, a name with control characters. Do not use this zip")
+    if not is_sound(name):
+        raise DataError(f"{path} holds {name!a}, a name with control characters. Do not use this zip")
     if stat.S_ISLNK(entry.external_attr >> 16):
         raise DataError(f"{path} holds {name}, a symbolic link. Pack the files themselves")
     if entry.flag_bits & _ENCRYPTED:

@@ -63,8 +63,10 @@ def from_labels(labels: Labels, score_map: Float32Array | None = None) -> Instan
             f"that the labels were read from"
         )
     else:
-        areas = np.bincount(numbered.ravel(), minlength=count + 1)[1:]
-        sums = np.bincount(numbered.ravel(), weights=score_map.ravel(), minlength=count + 1)[1:]
+        places = np.flatnonzero(numbered)
+        owner = numbered.ravel()[places] - 1
+        areas = np.bincount(owner, minlength=count)
+        sums = np.bincount(owner, weights=score_map.ravel()[places], minlength=count)
         scores = (sums / areas).astype(np.float32)
     from scipy import ndimage  # takes a quarter of a second, which reading settings need not wait for
 

@@ -107,25 +107,31 @@ def watershed(foreground: Float32Array, *, body: Float32Array | None = None, con
             f"{None if body is None else body.shape}. Take them from one score map"
         )
     mask = foreground >= config.threshold
-    closed = _close_dim_holes(mask, foreground, least=config.threshold / 2)
+    holes, num_holes = _holes(~mask)
+    closed = _close_dim_holes(mask, holes, foreground, least=config.threshold / 2) if num_holes else mask
     if body is None:
         labels = _part_by_distance(closed, config)
     else:
         cores = _part_by_distance(closed & (body >= config.seed_threshold), config)
-        seeds = _keep(cores, np.bincount(cores.ravel()) >= max(3, config.min_area // 4))
-        parts, _ = _parts(closed)
-        labels = _flood_crowded(np.ascontiguousarray(body, np.float32), seeds, parts)
-    labels[~mask] = 0
-    _fill_holes(labels)
-    return _keep(labels, np.bincount(labels.ravel()) >= max(1, config.min_area))
+        seeds = _keep(cores, _areas(cores) >= max(3, config.min_area // 4))
+        labels = _flood_crowded(np.ascontiguousarray(body, np.float32), seeds, _connected(closed))
+    if num_holes:
+        labels[~mask] = 0
+        _fill_holes(labels, holes, num_holes)
+    return _keep(labels, _areas(labels) >= max(1, config.min_area))
 
 
 def _part_by_distance(mask: _Mask, config: InstancesConfig) -> Int32Array:
     """Labels the parts of a mask, one that has necks in several: see `watershed`."""
     relief = _distance(mask, config.smooth)
-    seeds, _ = _parts((relief == cv2.dilate(relief, np.ones((3, 3), np.uint8))) & mask)
-    parts, _ = _parts(mask)
-    return _flood_crowded(relief, seeds, parts, min_dip=config.min_dip)
+    seeds = _connected((relief == cv2.dilate(relief, np.ones((3, 3), np.uint8))) & mask)
+    return _flood_crowded(relief, seeds, _connected(mask), min_dip=config.min_dip)
+
+
+def _connected(mask: _Mask) -> Int32Array:
+    """Returns labels of the parts connected by edges."""
+    labels: Int32Array = cv2.connectedComponents(mask.view(np.uint8), connectivity=4, ltype=cv2.CV_32S)[1]
+    return labels
 
 
 def _parts(mask: _Mask) -> tuple[Int32Array, NDArray[np.int64]]:
@@ -134,8 +140,15 @@ def _parts(mask: _Mask) -> tuple[Int32Array, NDArray[np.int64]]:
     return labels, stats[:, cv2.CC_STAT_AREA].astype(np.int64)
 
 
+def _areas(labels: Int32Array) -> NDArray[np.int64]:
+    """Returns the area of each label, px, with 0 for the background; faster than counting that too."""
+    return np.bincount(labels[labels > 0])
+
+
 def _keep(labels: Int32Array, wanted: _Mask) -> Int32Array:
     """Returns the wanted labels of a label image, renumbered without gaps; `wanted` has a place for every label."""
+    if wanted[1:].all():
+        return labels
     wanted = wanted.copy()
     wanted[0] = False
     numbers: Int32Array = np.where(wanted, np.cumsum(wanted), 0).astype(np.int32)
@@ -153,22 +166,16 @@ def _holes(background: _Mask) -> tuple[Int32Array, int]:
     return (_keep(labels, inside) if count else np.zeros_like(labels)), count
 
 
-def _close_dim_holes(mask: _Mask, foreground: Float32Array, *, least: float) -> _Mask:
-    """Returns the mask with those holes that have the least score or more everywhere."""
-    holes, count = _holes(~mask)
-    if count == 0:
-        return mask
-    dark = np.zeros(count + 1, bool)
+def _close_dim_holes(mask: _Mask, holes: Int32Array, foreground: Float32Array, *, least: float) -> _Mask:
+    """Returns the mask with those of its holes that have the least score or more everywhere."""
+    dark = np.zeros(int(holes.max()) + 1, bool)
     dark[holes[foreground < least]] = True
     dark[0] = True
     return mask | ~dark[holes]
 
 
-def _fill_holes(labels: Int32Array) -> None:
-    """Gives, in place, every hole that borders on one object alone to that object."""
-    holes, count = _holes(labels == 0)
-    if count == 0:
-        return
+def _fill_holes(labels: Int32Array, holes: Int32Array, count: int) -> None:
+    """Gives, in place, each of `count` labelled holes that borders on one object alone to that object."""
     places = np.flatnonzero(holes)
     flat = labels.reshape(-1)
     steps = (-1, 1, -labels.shape[1], labels.shape[1])  # holes do not reach the border, so no step leaves the image

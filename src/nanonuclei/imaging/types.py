@@ -15,3 +15,5 @@ Image = NDArray[Any]
 """``(height, width)`` or ``(height, width, 3)``, uint8 or uint16; colour in RGB order."""
 Labels = NDArray[Any]
 """``(height, width)`` integers: 0 is background, every other value one object."""
+Box = tuple[int, int, int, int]
+"""``y0, x0, y1, x1`` of a window, px, half open."""

@@ -182,7 +182,8 @@ def _answered(answer: Answer) -> Answer:
         try:
             return await answer(request)
         except NanonucleiError as error:
-            return JSONResponse({"message": " ".join(str(error).split())}, status_code=400)
+            sentence = " ".join(str(error).split()).encode(errors="replace").decode()  # JSON may hold half characters
+            return JSONResponse({"message": sentence}, status_code=400)
         except ClientDisconnect:
             return Response(status_code=400)
         except MemoryError:

@@ -107,10 +107,9 @@ def log_files(files: Path, config: ExperimentConfig) -> str:
     Raises:
         ConfigError: A threshold that a request may change is still to be chosen.
     """
-    package = Path(__file__).parents[1]
     info = mlflow.pyfunc.log_model(
         name="model",
-        python_model=str(package / "served_model.py"),
+        python_model=str(Path(__file__).parents[1] / "served_model.py"),
         artifacts={
             ARTIFACTS.get(path.name, path.name): str(path) for path in sorted(files.iterdir()) if path.is_file()
         },

@@ -28,7 +28,7 @@ from nanonuclei.report.card import Card, model_card
 from nanonuclei.report.compare import Arm, Bootstrap, compare_arms
 from nanonuclei.serving.probe import problem
 from nanonuclei.serving.store import load_served, model_files, model_uri
-from nanonuclei.stages.finetune.gate import gain_on_old
+from nanonuclei.stages.finetune.gate import Rivals
 from nanonuclei.stages.finetune.start import REPLAYED
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.prepare import prepared_dataset
@@ -110,11 +110,13 @@ def promote(task: str, run: str, *, allow_simulated: bool = False, say: Callable
             problem=problem(uri),
         )
         before = _champion(champion, config, report, catalog, gate) if champion is not None else None
-        if champion is not None and before is not None and (old := trained.data.tags.get(REPLAYED, "")):
-            served = load_served(champion.tags.get(SOURCE, f"models:/{task}/{champion.version}"), missing_from=PARAMS)
-            more = gain_on_old(old, served, (config, network), compare=partial(gains, config, gate=gate), say=say)
+        against = Rivals((config, network), partial(gains, config, gate=gate), say)
+        source = champion.tags.get(SOURCE, f"models:/{task}/{champion.version}") if champion is not None else ""
+        if before is not None and (old := trained.data.tags.get(REPLAYED, "")):
+            more = against.on_old(old, load_served(source, missing_from=PARAMS))
             before = dataclasses.replace(before, gains=(*before.gains, *more))
-        decision = decide(candidate, before, gate, allow_simulated=allow_simulated)
+        parent = against.parent(trained.data.tags, catalog.split("test"), report.per_image, champion=(source, before))
+        decision = decide(candidate, before, gate, parent=parent, allow_simulated=allow_simulated)
         version = register_once(task, uri, run_id=run)  # not before: a promotion that fails leaves no version
         set_challenger(version)
         _record(version, decision, candidate, before)

@@ -22,7 +22,7 @@ from nanonuclei.engine.networks import for_inference
 from nanonuclei.engine.train import FitResult, fit
 from nanonuclei.errors import TrackingError
 from nanonuclei.invocation import command
-from nanonuclei.serving.folder import NETWORK, stored_task
+from nanonuclei.serving.folder import CONFIG, NETWORK, stored_task
 from nanonuclei.serving.store import MODEL_FILES, log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
 from nanonuclei.stages.finetune.start import Start, start_of_run, started
@@ -35,14 +35,21 @@ from nanonuclei.tasks.base import Task
 from nanonuclei.tracking.database import ui_command, ui_link
 from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.metrics import MetricSender, steps_logged
-from nanonuclei.tracking.runs import DatasetInput, existing_run, identity_tags, log_datasets, log_settings, stage_run
+from nanonuclei.tracking.runs import (
+    DatasetInput,
+    existing_run,
+    identity_tags,
+    log_datasets,
+    log_settings,
+    run_name,
+    stage_run,
+)
 from nanonuclei.tracking.views import View, share_view
 from nanonuclei.writing import write_text
 
 if TYPE_CHECKING:
     import keras
 
-CONFIG = "config.yaml"
 LOCKED = "lock"
 FINISHED = "finished"
 """Tag of a run whose training, scores and model are complete."""
@@ -152,11 +159,6 @@ def conclude(
     return score_table(task, report, "test")
 
 
-def run_name(config: ExperimentConfig, recipe: str = "") -> str:
-    """Returns what the run of a training is called; recipe and seed come first, as interfaces cut long names off."""
-    return " ".join(filter(None, ("train", recipe, f"seed {config.seed}", config.task, config.data.dataset)))
-
-
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Holds a run's folder, so that no second process trains in it; a killed process lets go by itself.
@@ -244,20 +246,14 @@ def run_fit(
             workdir=folder,
             on_epoch=sender.send,
         )
-    if start and config.train.keep == "best":
-        result = _better_of(result, task.loss_at_start(validation_samples(catalog, config)), task.unchanged)
+    if start:
+        loss = task.loss_at_start(validation_samples(catalog, config))
+        mlflow.log_metric("start/val_loss", loss)
+        result = task.better_of(result, loss)
     hardware = dataclasses.asdict(result.hardware)
     mlflow.set_tags({f"hardware.{key}": str(value) for key, value in hardware.items()})
     mlflow.log_metrics({"best_epoch": result.best_epoch, "train_seconds": result.seconds})
     return result
-
-
-def _better_of(result: FitResult, loss: float, begun: Callable[[], keras.Model]) -> FitResult:
-    """Returns a training whose kept epoch is that before the first, 0, where no epoch had a lower validation loss."""
-    mlflow.log_metric("start/val_loss", loss)
-    if min(result.history["val/loss"]) < loss:
-        return result
-    return dataclasses.replace(result, model=begun(), best_epoch=0)
 
 
 def _finished(run: mlflow.entities.Run) -> str:
@@ -282,7 +278,7 @@ def _trainings(task: Task, run_id: str) -> str:
 
 def _closing(task: Task, run_id: str, result: FitResult) -> str:
     hardware = result.hardware
-    kept = f"epoch {result.best_epoch}" if result.best_epoch else "the model that it began with, no epoch was better"
+    kept = f"epoch {result.best_epoch}" if result.best_epoch else "the model that it began with, which was no worse"
     return (
         f"Run {run_id}: {len(result.history['train/loss'])} epochs, kept {kept}, "
         f"{result.seconds / 60:.1f} min on {hardware.num_devices} {hardware.device} ({hardware.name}, "

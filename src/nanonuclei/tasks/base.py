@@ -21,6 +21,7 @@ from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.sizing.resizing import to_shape
 from nanonuclei.imaging.types import Float32Array, Image, UInt8Array
+from nanonuclei.tasks.gathering import Gatherer
 from nanonuclei.tasks.values import EXPORT_SHAPES, Assessment, Decided, Look, MapsOf, Noun, Objects, Report, Timing
 
 if TYPE_CHECKING:
@@ -46,8 +47,6 @@ class Reader(ABC):
         cautions: What a model of this task must not be trusted with, one sentence or two each.
         stains: Which channel of an image file is read where `channel` names none: regular expressions of its name, in
             order of preference.
-        by_windows: Whether images that are too large for memory may be read window by window: objects are small beside
-            a window, and `scaled_by` and `settled` hold what depends on the whole image.
         large_inputs: Whether a single call of the network already takes much memory.
         open_settings: Settings with the values that ask for a choice on validation images, see `Task.decide`. A stored
             model has others there.
@@ -60,12 +59,19 @@ class Reader(ABC):
     parameters: ClassVar[Mapping[str, str]]
     cautions: ClassVar[Sequence[str]]
     stains: ClassVar[Sequence[str]] = ()
-    by_windows: ClassVar[bool] = False
     large_inputs: ClassVar[bool] = False
     open_settings: ClassVar[Mapping[str, Scalar]] = {}
 
     def __init__(self, config: Any) -> None:
         self.config = config
+
+    @property
+    def choices(self) -> str:
+        """On which images settings were chosen, as sentences of the card of a model that comes along."""
+        return (
+            "Thresholds were chosen on the validation images. No test image was trained on, and no setting was chosen "
+            "by one."
+        )
 
     @property
     def channel(self) -> Channel | None:
@@ -75,6 +81,26 @@ class Reader(ABC):
     @abstractmethod
     def network_input(self, image: Image) -> Float32Array:
         """Returns a full image as the network takes it, ``(height, width, 3)`` float32 in 0..1."""
+
+    @property
+    def window(self) -> tuple[int, int] | None:
+        """Side of the windows by which images that are too large for memory are read, and what they share, px.
+
+        `scaled_by` and `settled` hold what depends on the whole image, `gatherer` makes objects whole across seams.
+        None: images are read whole.
+        """
+        return None
+
+    def gatherer(self, shape: tuple[int, int]) -> Gatherer | None:
+        """Returns what puts the objects of a large image together.
+
+        Args:
+            shape: Height and width of the image, px.
+
+        Returns:
+            None where objects are sets of pixels, and `instances` tells all that is to be known of them.
+        """
+        return None
 
     def scaled_by(self, sample: Image) -> Callable[[Image], Float32Array]:
         """Returns `network_input` for windows of a large image, by the grey values of pixels from all over it."""

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from nanonuclei.imaging.types import Float32Array, Image, UInt8Array
+from nanonuclei.imaging.types import Image, UInt8Array
 
 
 @dataclass(frozen=True)
@@ -158,13 +158,3 @@ class Exchange:
         """Returns an image of 8 bit ``(height, width)`` or ``(height, width, 3)`` with the channels that tools give."""
         coloured = image[..., :3] if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
         return np.asarray(coloured, np.uint8)
-
-
-def channel_of(answer: Float32Array, image: Float32Array, channel: Channel) -> Float32Array:
-    """Returns one channel of an output from the network's answer and its image, both ``(..., channels)``."""
-    value = (image if channel.of == "image" else answer)[..., channel.source]
-    if channel.form == "complement":
-        return np.asarray(np.float32(1.0) - value, np.float32)
-    if channel.form == "power":
-        return np.asarray(np.power(np.float32(2.0), np.float32(channel.factor) * value), np.float32)
-    return value

@@ -67,6 +67,20 @@ class Champion:
 
 
 @dataclass(frozen=True)
+class Parent:
+    """The model that a challenger's training began with, which must have been worth the training.
+
+    Attributes:
+        name: Of the model.
+        gains: Challenger less parent, over all test images of the challenger (``all``) and on the images that the
+            parent knew before.
+    """
+
+    name: str
+    gains: Sequence[Gain]
+
+
+@dataclass(frozen=True)
 class Criterion:
     """One condition.
 
@@ -103,7 +117,12 @@ class Decision:
 
 
 def decide(
-    candidate: Candidate, champion: Champion | None, gate: GateConfig, *, allow_simulated: bool = False
+    candidate: Candidate,
+    champion: Champion | None,
+    gate: GateConfig,
+    *,
+    parent: Parent | None = None,
+    allow_simulated: bool = False,
 ) -> Decision:
     """Holds a challenger against the gate, and against the champion if there is one.
 
@@ -113,6 +132,7 @@ def decide(
         candidate: The challenger.
         champion: None where there is none yet.
         gate: The conditions.
+        parent: What its training began with; None where it began anew.
         allow_simulated: Let a model pass that has not seen real images.
     """
     criteria = [*_data(candidate, allow_simulated), *_bounds(candidate, gate), *_costs(candidate, gate)]
@@ -122,6 +142,8 @@ def decide(
     )
     if champion is not None:
         criteria += _against(candidate, champion, gate)
+    if parent is not None:
+        criteria += _worth_the_training(parent, gate)
     return Decision(tuple(criteria))
 
 
@@ -183,6 +205,24 @@ def _against(candidate: Candidate, champion: Champion, gate: GateConfig) -> Iter
                 gain.value >= -gate.max_loss,
                 f"{gate.compared} of {gain.group} must lose at most {gate.max_loss:g} against version "
                 f"{champion.version}, got {_interval(gain)}",
+            )
+
+
+def _worth_the_training(parent: Parent, gate: GateConfig) -> Iterator[Criterion]:
+    for gain in parent.gains:
+        if gain.group == "all":
+            yield Criterion(
+                "parent.gain",
+                gain.value > 0.0,
+                f"{gate.compared} of the held-out images must be above that of {parent.name}, which the training began "
+                f"with, got {_interval(gain)}",
+            )
+        else:
+            yield Criterion(
+                f"parent.loss.{gain.group}",
+                gain.value >= -gate.max_loss,
+                f"{gate.compared} of {gain.group} must lose at most {gate.max_loss:g} against {parent.name}, which the "
+                f"training began with, got {_interval(gain)}",
             )
 
 

@@ -156,6 +156,11 @@ def identity_tags(config: ExperimentConfig, *, recipe: str = "") -> dict[str, st
     return {"task": config.task, "dataset.name": config.data.dataset, "seed": str(config.seed), **named}
 
 
+def run_name(config: ExperimentConfig, recipe: str = "") -> str:
+    """Returns what the run of a training is called; recipe and seed come first, as interfaces cut long names off."""
+    return " ".join(filter(None, ("train", recipe, f"seed {config.seed}", config.task, config.data.dataset)))
+
+
 def _redacted(tags: Mapping[str, str]) -> dict[str, str]:
     """Returns the tags that hold a password or token, without it: MLflow stores the address of git's remote."""
     clean = {name: without_password(value) for name, value in tags.items()}

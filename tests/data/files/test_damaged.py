@@ -12,9 +12,10 @@ import pytest
 import tifffile
 from tests.data.files.synthetic import NUCLEI, opencv, pillow, tiff
 
+from nanonuclei.data.files import tiff_metadata
 from nanonuclei.data.files.axes import Choice
 from nanonuclei.data.files.limits import ImageLimits
-from nanonuclei.data.files.reading import read_image_file, read_single
+from nanonuclei.data.files.reading import describe, read_image_file, read_single
 from nanonuclei.errors import DataError
 
 COLOURS = np.dstack([NUCLEI, NUCLEI[::-1], NUCLEI[:, ::-1]])
@@ -175,3 +176,35 @@ def test_a_file_of_more_pages_than_can_be_looked_at_is_refused() -> None:
     stack = tiff(np.stack([NUCLEI] * 3), metadata=None)
     with pytest.raises(DataError, match="holds 3 pages, more than the 2 that are looked at"):
         read_single(stack, limits=ImageLimits(num_pages=2))
+
+
+OME = '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">{}</OME>'
+RECORDING = (
+    '<Image><Pixels DimensionOrder="XYZCT" Type="uint8" SizeX="128" SizeY="128" SizeZ="{}" SizeC="1" SizeT="{}">'
+    '<TiffData IFD="0"/></Pixels></Image>'
+)
+
+
+def test_metadata_that_count_planes_without_end_are_refused_before_they_are_looked_for() -> None:
+    for recordings in (RECORDING.format(10**6, 10**6), RECORDING.format(1, 1) * 1001):
+        content = tiff(NUCLEI, description=OME.format(recordings), metadata=None)
+        with pytest.raises(DataError, match=r"holds 1,[0-9,]*00[01] pages, more than the 1,000"):
+            describe(content, limits=ImageLimits(num_pages=1000))
+
+
+def test_metadata_are_parsed_once_for_all_recordings(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[str] = []
+    real = tiff_metadata.ElementTree.fromstring
+    monkeypatch.setattr(tiff_metadata.ElementTree, "fromstring", lambda text: (parsed.append(text), real(text))[1])
+    content = tiff(NUCLEI, description=OME.format(RECORDING.format(1, 1) * 37), metadata=None)
+    assert len(read_image_file(content, name="x.tif")) == 37
+    assert sum(text.count("<Image>") == 37 for text in parsed) <= 3  # tifffile parses it itself, too
+
+
+def test_one_sample_called_colour_is_grey() -> None:
+    content = bytearray(tiff(NUCLEI))
+    place = content.find(struct.pack("<HHIH", 262, 3, 1, 1))
+    content[place + 8] = 2  # RGB
+    np.testing.assert_array_equal(read_single(bytes(content)), NUCLEI)
+    (image,) = outcome(bytes(content))
+    np.testing.assert_array_equal(image, NUCLEI)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.data.files.synthetic import NUCLEI, opencv
 
-from nanonuclei.data.files.listing import is_image, is_junk, list_files, list_images
+from nanonuclei.data.files.listing import is_image, is_junk, list_files, list_images, unique_names
 from nanonuclei.errors import DataError
 
 IMAGE = opencv(NUCLEI, ".png")
@@ -72,3 +72,10 @@ def test_a_link_that_leads_out_of_the_folder_is_refused_and_one_within_is_not(tm
 def test_suffixes_of_images() -> None:
     assert all(is_image(f"a{suffix}") for suffix in (".PNG", ".ome.tif", ".JPEG", ".gif", ".webp", ".jp2", ".bmp"))
     assert not any(is_image(name) for name in ("a.txt", "a", "a.png.zip", "__MACOSX/a.png"))
+
+
+@pytest.mark.parametrize("name", ["../a.png", "a/../../b.png", "/etc/a.png", "a\nb.png", "a\udcff.png"])
+def test_a_key_of_a_store_that_leads_out_of_the_results_or_breaks_tables_is_refused(name: str) -> None:
+    with pytest.raises(DataError, match=r"the input holds '.*(leads out of it|control characters)"):
+        unique_names({"good.png": 1, name: 2})
+    assert unique_names({"a..b.png": 1, "..c/x.png": 2}) == {"a..b": 1, "..c/x": 2}

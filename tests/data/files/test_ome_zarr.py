@@ -53,3 +53,40 @@ def test_what_is_no_image_or_too_large_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.zarr" / "0" / "c" / "link").symlink_to("/")
     with pytest.raises(DataError, match="link that leads out"):
         read_image_file(tmp_path / "a.zarr")
+
+
+def chunks(folder: Path) -> list[Path]:
+    return [path for path in (folder / "0").rglob("*") if path.is_file() and path.name[0].isdigit()]
+
+
+@pytest.mark.parametrize("new", [False, True])
+def test_missing_chunks_are_said_and_an_array_without_any_is_refused(tmp_path: Path, new: bool) -> None:
+    folder = write(tmp_path / "a.zarr", new=new)
+    found = chunks(folder)
+    assert len(found) == 16
+    found[0].unlink()
+    (plane,) = read_image_file(folder)
+    assert plane.choice.endswith("1 of 16 chunks are missing and taken for zeros")
+    for chunk in found[1:]:
+        chunk.unlink()
+    with pytest.raises(DataError, match=r"a\.zarr: holds no pixels: all its chunks are missing"):
+        read_image_file(folder)
+
+
+@pytest.mark.parametrize("codec", ["blosc", "zstd", "gzip", "none"])
+def test_chunks_that_are_cut_short_are_refused_whatever_packed_them(tmp_path: Path, codec: str) -> None:
+    codecs = zarr.codecs
+    kinds = {"blosc": [codecs.BloscCodec()], "zstd": [codecs.ZstdCodec()], "gzip": [codecs.GzipCodec()], "none": None}
+    folder = tmp_path / "a.zarr"
+    group = zarr.open_group(folder, mode="w", zarr_format=3)
+    group.create_array("0", data=np.maximum(NUCLEI, 1), chunks=(64, 64), compressors=kinds[codec])
+    group.attrs["multiscales"] = [{"axes": ["y", "x"], "datasets": [{"path": "0"}]}]
+    (plane,) = read_image_file(folder)
+    np.testing.assert_array_equal(plane.image, np.maximum(NUCLEI, 1))
+    for share in (0.5, 0.0):
+        chunk = chunks(folder)[-1]
+        content = chunk.read_bytes()
+        chunk.write_bytes(content[: int(len(content) * share)])
+        with pytest.raises(DataError, match=r"a\.zarr: (chunk \d\.\d is cut short|not a readable OME-Zarr)"):
+            read_image_file(folder)
+        chunk.write_bytes(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -187,6 +188,21 @@ def test_frames_of_an_animation_are_times() -> None:
     assert [plane.time for plane in found] == [0, 1]
     assert found_nuclei(found[0].image) == 14
     assert found_nuclei(found[1].image, LABELS[::-1]) == 14
+
+
+def test_each_frame_of_an_animation_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import GifImagePlugin
+    from PIL import Image as Pillow
+
+    content = pillow(NUCLEI, "GIF", save_all=True, append_images=[Pillow.fromarray(NUCLEI[::-1])] * 2 * 9)
+    num = Pillow.open(io.BytesIO(content)).n_frames
+    decoded: list[int] = []
+    real = GifImagePlugin.GifImageFile.load_prepare
+    monkeypatch.setattr(
+        GifImagePlugin.GifImageFile, "load_prepare", lambda self: (decoded.append(self.tell()), real(self))[1]
+    )
+    assert len(read_image_file(content)) == num
+    assert len(decoded) <= 2 * num
 
 
 def test_scenes_are_one_result_each(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from contextvars import copy_context
 import numpy as np
 import pytest
 
+from nanonuclei.serving.admission import capacity as module
 from nanonuclei.serving.admission.capacity import LEAST_PIXELS, NUM_SMALL, SMALL, Capacity, measure
 from nanonuclei.serving.admission.lanes import Lane, Lanes
 from nanonuclei.serving.admission.ticket import CURRENT, Ticket
@@ -20,14 +21,17 @@ CAPACITY = Capacity(num_pixels=4 * SMALL, num_bytes=1000, body_bytes=3000, secon
 
 
 class SlowReader:
-    """A reader whose network takes as many seconds as it is told."""
+    """A reader whose network takes as many seconds as it is told, by a clock of its own."""
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self._seconds, self._now = seconds, 0.0
+
+    def perf_counter(self) -> float:
+        return self._now
 
     def timing(self, network: object) -> Timing:
         def call(batch: np.ndarray) -> np.ndarray:
-            time.sleep(self._seconds)
+            self._now += self._seconds
             return batch
 
         return Timing(call, 512, 512)
@@ -43,7 +47,8 @@ def test_places_are_taken_in_order() -> None:
     with lane.taken(), ThreadPoolExecutor(4) as threads:
         for number in range(4):
             threads.submit(take, number)
-            time.sleep(0.02)
+            while len(lane._queue) <= number:
+                time.sleep(0.001)
         assert order == []
         lane._free += 1  # as if the place was left
         with lane._changed:
@@ -116,13 +121,15 @@ def test_an_image_is_enlarged_only_as_far_as_there_is_room() -> None:
         enlarge(10**9)
 
 
-def test_capacity_falls_with_the_speed_and_the_memory() -> None:
+def test_capacity_falls_with_the_speed_and_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     def capacity(seconds: float, memory: int, max_pixels: int = 2**40) -> Capacity:
-        return measure(lambda batch: batch, SlowReader(seconds), max_pixels=max_pixels, max_bytes=2**40, memory=memory)
+        reader = SlowReader(seconds)
+        monkeypatch.setattr(module, "time", reader)
+        return measure(lambda batch: batch, reader, max_pixels=max_pixels, max_bytes=2**40, memory=memory)
 
     fast = capacity(0.001, 1_500_000_000)
     assert 7_000_000 < fast.num_pixels < 8_000_000
-    assert capacity(0.3, 1_500_000_000).num_pixels == pytest.approx(15 * 256 * 256 / 0.3, rel=0.1)
+    assert capacity(0.3, 1_500_000_000).num_pixels == pytest.approx(15 * 256 * 256 / 0.3, rel=1e-3)
     assert capacity(0.001, 1_000_000_000).num_pixels < fast.num_pixels / 5
     assert capacity(0.001, 0).num_pixels == LEAST_PIXELS
     assert capacity(0.001, 2_000_000_000, max_pixels=1000).num_pixels == 1000

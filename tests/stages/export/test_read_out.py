@@ -17,7 +17,17 @@ from nanonuclei.stages.export.contents import fitted, operator_in
 from nanonuclei.stages.export.one_file import one_file
 from nanonuclei.stages.shipped.small_images import small_images
 from nanonuclei.tasks import create_exchange, create_reader
-from nanonuclei.tasks.exchange import Exchange, Operator, Sizes, channel_of
+from nanonuclei.tasks.exchange import Channel, Exchange, Operator, Sizes
+
+
+def channel_of(answer: np.ndarray, image: np.ndarray, channel: Channel) -> np.ndarray:
+    """One channel of an output from the network's answer and its image, both ``(..., channels)``, as it is told."""
+    value = (image if channel.of == "image" else answer)[..., channel.source]
+    if channel.form == "complement":
+        return np.asarray(np.float32(1.0) - value, np.float32)
+    if channel.form == "power":
+        return np.asarray(np.power(np.float32(2.0), np.float32(channel.factor) * value), np.float32)
+    return value
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,10 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.conftest import ROOT
+from tests.object_store import KEYS, object_store
 from tests.stages.bright_model import bright_model, write_images
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = pytest.mark.slow
 
 NAMES = [f"A{number % 5}/s{number:03}.png" for number in range(120)]
 STORED = NAMES[:8]
@@ -25,24 +26,9 @@ STORED = NAMES[:8]
 @pytest.fixture(scope="module")
 def store() -> Iterator[tuple[Any, dict[str, str]]]:
     """An S3 server on loopback with one bucket, and the variables that tell clients where it is."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    where = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_DEFAULT_REGION": "us-east-1"}
-    where |= {"AWS_ACCESS_KEY_ID": "reader", "AWS_SECRET_ACCESS_KEY": "secret"}
-    client = boto3.client(
-        "s3",
-        endpoint_url=where["AWS_ENDPOINT_URL"],
-        aws_access_key_id="reader",
-        aws_secret_access_key="secret",
-        region_name="us-east-1",
-    )
-    client.create_bucket(Bucket="lab")
-    yield client, where
-    server.stop()
+    with object_store() as (client, address):
+        where = {"AWS_ENDPOINT_URL": address, "AWS_DEFAULT_REGION": "us-east-1"}
+        yield client, where | {"AWS_ACCESS_KEY_ID": KEYS[0], "AWS_SECRET_ACCESS_KEY": KEYS[1]}
 
 
 def shards(folder: Path) -> pd.DataFrame:
@@ -63,7 +49,7 @@ def test_a_node_is_killed_and_nothing_is_lost_or_there_twice(tmp_path: Path, sto
         env={**os.environ, **where, "PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=580,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

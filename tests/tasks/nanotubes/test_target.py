@@ -165,7 +165,7 @@ def test_a_hundred_thousand_windows_take_seconds_at_most():
     labels[np.arange(2600), np.arange(2600)] = 1
     windows = cover(labels.shape, 64, 8)
     assert len(windows) > 100_000
-    begin = time.perf_counter()
+    begin = time.process_time()
     answers = label_windows(mask_truth(labels), windows, config())
-    assert time.perf_counter() - begin < 10.0
+    assert time.process_time() - begin < 10.0
     assert set(answers.tolist()) == {-1, 0, 1}

@@ -17,8 +17,6 @@ from nanonuclei.errors import DataError
 WIDTHS = (3, 4, 8, 16)
 """Bits of run lengths, as Label Studio's own converter chooses them."""
 
-_HEAD = 32 + 5 + 4 * 4
-
 
 def decode(stream: Sequence[int], size: tuple[int, int]) -> NDArray[np.bool_]:
     """Returns the painted pixels.

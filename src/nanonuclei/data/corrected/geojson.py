@@ -34,8 +34,9 @@ def read_geojson(content: bytes) -> Drawn:
         DataError: It is no GeoJSON.
     """
     try:
-        return _drawn(list(_features(content)))
-    except (ValueError, TypeError, IndexError, KeyError, ShapelyError) as error:
+        with np.errstate(invalid="ignore"):  # corners that are no numbers are told one by one
+            return _drawn(list(_features(content)))
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, ShapelyError) as error:
         raise DataError(
             f"an object without sound coordinates ({type(error).__name__}). Export the objects again"
         ) from error
@@ -73,7 +74,7 @@ def _features(content: bytes) -> Iterator[Mapping[str, Any]]:
         for feature in listed:
             if isinstance(feature["geometry"], Mapping):
                 yield feature
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"no GeoJSON ({type(error).__name__}). In QuPath choose File > Export objects as GeoJSON"
         ) from error

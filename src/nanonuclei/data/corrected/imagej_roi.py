@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import lzma
+import struct
 import zipfile
+import zlib
 
 import numpy as np
 from roifile import ROI_TYPE, ImagejRoi
@@ -28,7 +31,7 @@ def read_rois(content: bytes) -> Drawn:
     for number, (name, data) in enumerate(_regions(content), start=1):
         try:
             region = ImagejRoi.frombytes(data)
-        except (ValueError, IndexError, TypeError) as error:
+        except (ValueError, IndexError, TypeError, struct.error, OverflowError) as error:
             raise DataError(f"{name} is no region of ImageJ. In Fiji choose ROI Manager > More > Save") from error
         if region.roitype not in AREAS:
             others += 1
@@ -48,5 +51,5 @@ def _regions(content: bytes) -> list[tuple[str, bytes]]:
             if any(entry.file_size > MOST_BYTES for entry in entries):
                 raise DataError(f"a region of more than {MOST_BYTES:,} bytes. Save the regions again")
             return [(entry.filename, archive.read(entry)) for entry in entries]
-    except (zipfile.BadZipFile, OSError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError) as error:
         raise DataError("no zip of regions. In Fiji choose ROI Manager > More > Save") from error

@@ -37,21 +37,18 @@ def read_label_studio(tasks: Sequence[Mapping[str, Any]]) -> dict[str, Drawn]:
     """
     found: dict[str, Drawn] = {}
     for task in tasks:
-        data, answers = task.get("data"), task.get("annotations")
-        if not isinstance(data, Mapping):
-            data, answers = task, [{**task, "result": list(_flat(task))}]
-        finished = [one for one in answers or () if isinstance(one, Mapping) and not one.get("was_cancelled")]
-        if not finished:
-            continue
-        picture = data.get("image")
-        if not isinstance(picture, str):
-            raise DataError(f"task {task.get('id')} has no data.image. Name the image so in the labelling interface")
-        best = max(finished, key=lambda one: (bool(one.get("ground_truth")), str(one.get("updated_at") or "")))
         try:
+            finished, data = _finished(task)
+            if not finished:
+                continue
+            picture = data.get("image")
+            if not isinstance(picture, str):
+                raise DataError("no data.image. Name the image so in the labelling interface")
+            best = max(finished, key=lambda one: (bool(one.get("ground_truth")), str(one.get("updated_at") or "")))
             found[file_of(picture)] = _drawn(best, data)
         except DataError as error:
             raise DataError(f"task {task.get('id')}: {error}") from error
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise DataError(f"task {task.get('id')} lacks {error}. Export the project as JSON again") from error
     return found
 
@@ -71,6 +68,14 @@ def file_of(reference: str) -> str:
     digits, hyphen, rest = name[:_UPLOADED_DIGITS], name[_UPLOADED_DIGITS : _UPLOADED_DIGITS + 1], name[9:]
     uploaded = hyphen == "-" and rest and all(digit in "0123456789abcdef" for digit in digits)
     return rest if uploaded else name
+
+
+def _finished(task: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], Mapping[str, Any]]:
+    """Returns the annotations of a task that somebody finished, and its data."""
+    data, answers = task.get("data"), task.get("annotations")
+    if not isinstance(data, Mapping):
+        data, answers = task, [{**task, "result": list(_flat(task))}]
+    return [one for one in answers or () if isinstance(one, Mapping) and not one.get("was_cancelled")], data
 
 
 def _drawn(annotation: Mapping[str, Any], data: Mapping[str, Any]) -> Drawn:

@@ -49,7 +49,7 @@ def read_manifest(content: bytes) -> Manifest:
         if tree["format"] != FORMAT:
             raise DataError(f"{MANIFEST} has format {tree['format']}, known is {FORMAT}. Update nanonuclei")
         return Manifest(str(tree["to"]), {str(name): str(value) for name, value in tree["written"].items()})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{MANIFEST} is damaged. Remove it, or write the folder again with correct") from error
 
 

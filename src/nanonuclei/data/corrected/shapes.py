@@ -47,6 +47,13 @@ class Drawn:
     notes: tuple[str, ...] = ()
 
 
+MOST_CORNERS = 10_000
+"""Corners of an object, at most."""
+
+_MOST_MENDED = 1_000
+"""Corners of an outline that crosses itself whose loops are looked at: each may cross each other one."""
+
+
 def pixels(shape: Shape, size: tuple[int, int]) -> NDArray[np.intp]:
     """Returns the pixels of an object: those whose middle is inside, as sorted places in the flattened image.
 
@@ -85,6 +92,8 @@ def problem(shape: Shape, size: tuple[int, int]) -> str:
     corners = np.concatenate(shape.rings) if shape.rings else np.zeros((0, 2))
     if any(len(ring) < 3 for ring in shape.rings) or not len(corners):
         return f"{shape.name} has fewer than three corners. Draw it as an area"
+    if len(corners) > MOST_CORNERS:
+        return f"{shape.name} has {len(corners):,} corners, more than {MOST_CORNERS:,}. Draw it with fewer"
     if not np.isfinite(corners).all():
         return f"{shape.name} has corners that are no numbers. Export it again"
     x, y = corners.mean(axis=0)
@@ -116,12 +125,15 @@ def _crossing(ring: Ring) -> str:
     reason = shapely.is_valid_reason(outline)
     if not reason.startswith("Self-intersection"):
         return ""
+    x, y = (float(number) for number in reason.partition("[")[2].rstrip("]").split())
+    place = f"x {x:.0f}, y {y:.0f}"
+    if len(ring) > _MOST_MENDED:
+        return place
     whole = shapely.make_valid(outline, method="structure", keep_collapsed=False)
     covered = shapely.make_valid(outline).area  # even and odd: what is covered twice is left out
     if whole.area and abs(whole.area - covered) <= MOST_CROSSED * whole.area and _main_share(whole) >= 1 - MOST_CROSSED:
         return ""
-    x, y = (float(number) for number in reason.partition("[")[2].rstrip("]").split())
-    return f"x {x:.0f}, y {y:.0f}"
+    return place
 
 
 def _main_share(area: shapely.Geometry) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -45,20 +46,20 @@ def read_flat(content: bytes, header: Header, limits: ImageLimits) -> Scene:
                 f"{header.width}x{header.height} px, more than the {MAX_FRAMES_PIXELS:,} px that are decoded of a "
                 f"{header.format}. Save it as PNG or TIFF"
             )
-        return _frames(content, header)
+        return replace(_frames(content, header), lossy=content[12:16] == b"VP8 ")
     if is_cut_short(content):
         raise DataError(f"{DAMAGED}. Save it again as PNG or TIFF")
     with decoding():
         image = _DECODERS[header.format](content)
     if image.shape[:2] != (header.height, header.width):
         raise DataError(f"{DAMAGED}: its header tells another size than its pixels have. Save it again")
-    return _scene(_without_alpha(image))
+    return replace(_scene(_without_alpha(image)), lossy=header.format == "JPEG")
 
 
 def _jpeg(content: bytes) -> NDArray[Any]:
     decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if decoded is None:
-        raise DataError(f"{DAMAGED}. Save it again as PNG or TIFF")
+    if decoded is None:  # more than 8 bit, or lossless
+        return np.asarray(imagecodecs.jpeg8_decode(content))
     return np.asarray(decoded if decoded.ndim == 2 else decoded[..., 2::-1])
 
 
@@ -70,14 +71,16 @@ _DECODERS: dict[str, Callable[[bytes], NDArray[Any]]] = {
 
 
 def _frames(content: bytes, header: Header) -> Scene:
-    with decoding(), Pillow.open(io.BytesIO(content), formats=[header.format.upper()]) as image:
+    with decoding():
+        # It stays open, as a frame is decoded from those before it: one after the other, each is decoded once.
+        image = Pillow.open(io.BytesIO(content), formats=[header.format.upper()])
         num = getattr(image, "n_frames", 1)
         first = _frame(image, 0)
 
     def read(index: Mapping[str, int]) -> NDArray[Any]:
         if not index.get("T"):
             return _picked(first, index)
-        with decoding(), Pillow.open(io.BytesIO(content), formats=[header.format.upper()]) as image:
+        with decoding():
             return _picked(_frame(image, index["T"]), index)
 
     axes = "YX" if first.ndim == 2 else "YXS"

@@ -19,6 +19,9 @@ TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers of a JPEG that begin a frame (ITU-T T.81, table B.1)."""
 
+_JPEG_LS = 0xF7
+"""Marker of a frame of JPEG-LS (ITU-T T.87)."""
+
 _FOREIGN = {
     b"ZISRAWFILE": "a CZI file of Zeiss",
     b"\x0a\x0a\x0a\x0a": "an ND2 file of Nikon",
@@ -32,6 +35,40 @@ _FOREIGN = {
     b"\x00\x00\x00\x0cJXL ": "a JPEG XL image",
 }
 """Formats that are not read, by their first bytes."""
+
+FOREIGN_SUFFIXES = {
+    ".czi": "a CZI file of Zeiss",
+    ".nd2": "an ND2 file of Nikon",
+    ".lif": "a LIF file of Leica",
+    ".oib": "an OIB file of Olympus",
+    ".oif": "an OIF file of Olympus",
+    ".oir": "an OIR file of Olympus",
+    ".vsi": "a VSI file of Olympus",
+    ".zvi": "a ZVI file of Zeiss",
+    ".ims": "an IMS file of Imaris",
+    ".mrxs": "an MRXS file of 3DHistech",
+    ".dcm": "a DICOM file",
+    ".mrc": "an MRC file",
+    ".heic": "a HEIC image",
+    ".heif": "a HEIC image",
+    ".avif": "an AVIF image",
+    ".jxl": "a JPEG XL image",
+    ".jxr": "a JPEG XR image",
+    ".jls": "a JPEG-LS image",
+    ".pgm": "a PGM image",
+    ".ppm": "a PPM image",
+    ".tga": "a TGA image",
+}
+"""Formats that are not read, by the ends of names in small letters."""
+
+SHELLS = (".vsi", ".mrxs", ".oif")
+"""Files of which the first bytes say another format: their pixels lie in a folder beside them."""
+
+
+def foreign(name: str) -> str:
+    """Returns why a file of another format is refused, by its name; empty where the name says nothing of the kind."""
+    kind = next((kind for suffix, kind in FOREIGN_SUFFIXES.items() if name.lower().endswith(suffix)), "")
+    return f"{kind}, which is not read. Export it as OME-TIFF or PNG, for example with Fiji" if kind else ""
 
 
 @dataclass(frozen=True)
@@ -97,11 +134,13 @@ def _header(head: bytes) -> Header:
         return _webp(head)
     if head.startswith(BMP) and len(head) >= 26:
         return _bmp(head)
-    foreign = next((name for start, name in _FOREIGN.items() if head.startswith(start)), None)
+    kind = next((name for start, name in _FOREIGN.items() if head.startswith(start)), None)
     if head[4:12] in (b"ftypavif", b"ftypheic", b"ftypmif1"):
-        foreign = "an AVIF or HEIC image"
-    if foreign is not None:
-        raise DataError(f"{foreign}, which is not read. Export it as OME-TIFF or PNG")
+        kind = "an AVIF or HEIC image"
+    if head[128:132] == b"DICM":
+        kind = "a DICOM file"
+    if kind is not None:
+        raise DataError(f"{kind}, which is not read. Export it as OME-TIFF or PNG")
     raise DataError("not a readable image: damaged, cut short or of another format. Save it as PNG or TIFF")
 
 
@@ -110,6 +149,8 @@ def _jpeg(head: bytes) -> Header:
     place = 2
     while head[place] == 0xFF:
         marker = head[place + 1]
+        if marker == _JPEG_LS:
+            raise DataError("a JPEG-LS image, which is not read. Export it as OME-TIFF or PNG")
         if marker in FRAMES:
             depth, height, width, samples = struct.unpack(">BHHB", head[place + 4 : place + 10])
             return Header("JPEG", height, width, samples * max(1, (depth + 7) // 8))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nanonuclei.data.files.axes import Choice, Plane, planes, with_known_axes
 from nanonuclei.data.files.content import Content, Place, head, whole
 from nanonuclei.data.files.flat import read_flat
-from nanonuclei.data.files.headers import Header, read_header
+from nanonuclei.data.files.headers import SHELLS, Header, foreign, read_header
 from nanonuclei.data.files.limits import STANDARD, ImageLimits
 from nanonuclei.data.files.numeric import as_stored, grey_if_equal
 from nanonuclei.data.files.planes.channels import channel_index, grey_of
@@ -181,17 +181,22 @@ def read_single(content: Content, *, limits: ImageLimits = STANDARD) -> Image:
     return grey_if_equal(as_stored(values))
 
 
-def read_values(content: Content, *, limits: ImageLimits = STANDARD) -> NDArray[Any]:
+def read_values(content: Content, *, limits: ImageLimits = STANDARD, exact: bool = False) -> NDArray[Any]:
     """Reads the numbers of the only image of a file, which may stand for something else than light, such as a mask.
+
+    Args:
+        exact: Whether the numbers must be those that were saved, as of labels, and not near them, as in a JPEG.
 
     Returns:
         ``(height, width)`` of a grey image, ``(height, width, 3)`` of a colour image, of the file's own type.
 
     Raises:
-        DataError: As in `read_single`.
+        DataError: As in `read_single`, or the numbers are not exact.
     """
     for scenes in scenes_of(content, limits):
         scene = _only(scenes)
+        if exact and scene.lossy:
+            raise DataError("compressed with loss, as a JPEG is, which changes the numbers of a mask. Save it as PNG")
         num = 1 if scene.colour else _num_channels(scene)
         if num > 3:
             raise DataError(f"holds {num} channels where one is expected. Save one of them")
@@ -242,14 +247,21 @@ def stem(name: str) -> str:
 def scenes_of(content: Content, limits: ImageLimits) -> Generator[list[Scene], None, None]:
     """Yields the recordings of a file once; they can be read until the generator goes on."""
     if isinstance(content, Path) and content.is_dir():
-        from nanonuclei.data.files.ome_zarr import open_zarr
+        from nanonuclei.data.files.omezarr.image import open_zarr
 
         yield open_zarr(content, limits)
         return
     start = head(content)
     if not start:
         raise DataError("not an image: 0 bytes. Save it again")
-    if read_format(start) == "TIFF":
+    why = foreign(content.name) if isinstance(content, Path) else ""
+    try:
+        form = read_format(start)
+    except DataError as error:
+        raise DataError(why or str(error)) from error
+    if why and content.name.lower().endswith(SHELLS):  # type: ignore[union-attr]
+        raise DataError(why)
+    if form == "TIFF":
         with open_tiff(content, limits) as scenes:
             yield scenes
         return

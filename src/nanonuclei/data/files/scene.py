@@ -5,19 +5,17 @@ from __future__ import annotations
 import contextlib
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nanonuclei.errors import DataError
+from nanonuclei.imaging.types import Box
 
 COLOURS = ("red", "green", "blue")
 """Names of the channels of a colour image."""
-
-Box = tuple[int, int, int, int]
-"""``y0, x0, y1, x1`` of a window, px, half open."""
 
 DAMAGED = "not a readable image: damaged, cut short or of another format"
 
@@ -38,6 +36,10 @@ class Scene:
             given too and then returns ``(Y, X)``, without decoding the other samples where the file allows it.
         window: The same for a part of the plane, without decoding the rest; takes the index, and ``y0, x0, y1, x1`` in
             px, half open, within the plane. None where the file does not allow it.
+        lossy: Whether the file was compressed so that its numbers are near those that were saved, as by JPEG.
+        note: What the user should know of the file, in a few words.
+        elsewhere: Names of other channels of the same image to the files that hold them, where several files make one
+            image and this one holds a single channel.
     """
 
     axes: str
@@ -48,6 +50,9 @@ class Scene:
     pixel_size: float | None
     read: Callable[[Mapping[str, int]], NDArray[Any]]
     window: Callable[[Mapping[str, int], Box], NDArray[Any]] | None = None
+    lossy: bool = False
+    note: str = ""
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def extents(self) -> dict[str, int]:

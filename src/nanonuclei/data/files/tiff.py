@@ -16,9 +16,10 @@ from nanonuclei.data.files.content import Content, handle
 from nanonuclei.data.files.headers import read_header
 from nanonuclei.data.files.limits import ImageLimits
 from nanonuclei.data.files.planes.segments import page_window, readable_in_parts
-from nanonuclei.data.files.scene import COLOURS, Box, Scene, decoding
-from nanonuclei.data.files.tiff_metadata import channel_names, pixel_size
+from nanonuclei.data.files.scene import COLOURS, Scene, decoding
+from nanonuclei.data.files.tiff_metadata import channel_names, ome_planes, pixel_size, planes_elsewhere
 from nanonuclei.errors import DataError
+from nanonuclei.imaging.types import Box
 
 _MINISWHITE, _MINISBLACK, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
 _WITH_HEADERS = frozenset({6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 34927, 34933, 50001})
@@ -47,15 +48,19 @@ def open_tiff(content: Content, limits: ImageLimits) -> Iterator[list[Scene]]:
     logger = logging.getLogger("tifffile")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())  # what tifffile logs about damaged files is raised as an error here
+        logger.propagate = False
     with contextlib.ExitStack() as stack:
         with decoding("TIFF"):
             source = handle(content)
             stack.enter_context(source)
             tiff = stack.enter_context(tifffile.TiffFile(source, _multifile=False))
-            _check_number(len(tiff.pages), limits)
+            _check_number(max(len(tiff.pages), ome_planes(tiff)), limits)
             _check_chain(tiff)
             series = list(enumerate(tiff.series))
             series = [(number, one) for number, one in series if not _is_side_image(one)] or series[:1]
+            for _, one in series:
+                if len(set(one.axes)) < len(one.axes):
+                    one._squeeze = True  # leaves out axes of length 1, which programs write without a name
             if not series:
                 raise DataError("holds no image. Save it again")
             scenes = [_scene(tiff, one, number, limits=limits) for number, one in series]
@@ -112,10 +117,13 @@ def _scene(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int
     order = "".join(outer) + ("YXS" if "S" in extents or palette is not None else "YX")
     if palette is not None or colour:
         samples = extents["S"] = 3
-    elif samples == 2 and alpha:
+    elif samples == 1 or (samples == 2 and alpha):
         order, samples = order.removesuffix("S"), 1
     num_channels = extents.get("C", 1 if colour else samples)
     names = channel_names(tiff, num_channels, number=number)
+    own, elsewhere = planes_elsewhere(tiff, number=number)
+    if elsewhere and num_channels == 1:
+        names = own
     if "C" not in extents and (colour or palette is not None):
         names = COLOURS
     read, window = _readers(tiff, series, palette, limits=limits)
@@ -126,8 +134,10 @@ def _scene(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int
         colour=colour or palette is not None,
         channel_names=names,
         pixel_size=pixel_size(tiff, number=number),
+        elsewhere=elsewhere if num_channels == 1 else {},
         read=read,
         window=window if readable_in_parts(series) else None,
+        lossy=page.compression in _JPEG,
     )
 
 
@@ -188,6 +198,8 @@ def _readers(
             values = _coloured(values, page, palette)
         if "S" in index and values.ndim == 3:
             values = values[..., index["S"]]
+        if values.ndim == 3 and values.shape[2] == 1:
+            values = values[..., 0]
         values = _upright(values, white=white)
         return values if values.flags.owndata else np.array(values)  # a file in place may change
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import re
 from xml.etree import ElementTree
 
 import tifffile
@@ -28,6 +30,11 @@ SQUARE = 0.01
 """Largest relative difference of height and width of a pixel that is called square."""
 
 _CENTIMETRE = 3
+_DIGITS = 20
+"""Digits of a number of planes that are believed to be one."""
+
+_PLANE = re.compile(r"c:\d+/\d+ (?:z:\d+/\d+ )?(?:t:\d+/\d+ )?- ")
+"""What Fiji writes before the name of a channel, of each plane of a hyperstack; channels count fastest."""
 
 
 def channel_names(tiff: tifffile.TiffFile, num: int, *, number: int = 0) -> tuple[str, ...]:
@@ -41,11 +48,45 @@ def channel_names(tiff: tifffile.TiffFile, num: int, *, number: int = 0) -> tupl
     names: list[str] = []
     pixels = _ome_pixels(tiff, number)
     if pixels is not None:
-        names = [channel.get("Name") or "" for channel in pixels.findall("{*}Channel")]
+        names = [channel.get("Name") or channel.get("Fluor") or "" for channel in pixels.findall("{*}Channel")]
     elif tiff.imagej_metadata:
         labels = tiff.imagej_metadata.get("Labels")
         names = [str(label) for label in labels] if isinstance(labels, list) else []
+        if len(names) > num and all(_PLANE.match(label) for label in names[:num]):
+            names = [_PLANE.sub("", label) for label in names[:num]]
     return tuple(names) if len(names) == num else ("",) * num
+
+
+def planes_elsewhere(tiff: tifffile.TiffFile, *, number: int = 0) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Tells which channels of an OME image that is spread over several files are in this one.
+
+    Args:
+        tiff: An open file.
+        number: Of the recording, where there are several.
+
+    Returns:
+        Names of the channels in this file; and names of the others, to the files that hold them. Both are empty where
+        the file holds the whole image or does not say.
+    """
+    pixels = _ome_pixels(tiff, number)
+    own: dict[int, None] = {}
+    others: dict[int, str] = {}
+    for data in () if pixels is None else pixels.findall("{*}TiffData"):
+        at, first = data.find("{*}UUID"), data.get("FirstC", "0")
+        channel = int(first) if first.isdecimal() else 0
+        name = "" if at is None else at.get("FileName", "")
+        if not name or name == tiff.filehandle.name:
+            own[channel] = None
+        else:
+            others.setdefault(channel, name)
+    if pixels is None or not own or not others:
+        return (), {}
+    known = pixels.findall("{*}Channel")
+    names = [one.get("Name") or one.get("Fluor") or "" for one in known]
+    called = {place: names[place] if place < len(names) else "" for place in {*own, *others}}
+    return tuple(called[place] for place in own), {
+        called[place]: name for place, name in others.items() if place not in own
+    }
 
 
 def pixel_size(tiff: tifffile.TiffFile, *, number: int = 0) -> float | None:
@@ -74,14 +115,27 @@ def pixel_size(tiff: tifffile.TiffFile, *, number: int = 0) -> float | None:
     return width
 
 
+def ome_planes(tiff: tifffile.TiffFile) -> int:
+    """Returns how many planes OME's metadata count, over all recordings; 0 where there are none."""
+    total = 0
+    for pixels in _ome_recordings(tiff.ome_metadata or ""):
+        sizes = [pixels.get(f"Size{axis}", "1") for axis in "ZCT"]
+        total += math.prod(int(size) if size.isdecimal() and len(size) < _DIGITS else 1 for size in sizes)
+    return total
+
+
 def _ome_pixels(tiff: tifffile.TiffFile, number: int) -> ElementTree.Element | None:
-    if not tiff.ome_metadata:
-        return None
-    try:
-        found = ElementTree.fromstring(tiff.ome_metadata).findall("{*}Image/{*}Pixels")
-    except ElementTree.ParseError:
-        return None
+    found = _ome_recordings(tiff.ome_metadata or "")
     return found[number] if number < len(found) else None
+
+
+@functools.lru_cache(maxsize=1)
+def _ome_recordings(text: str) -> list[ElementTree.Element]:
+    """Parses OME's metadata, once for all recordings of a file."""
+    try:
+        return ElementTree.fromstring(text).findall("{*}Image/{*}Pixels") if text else []
+    except ElementTree.ParseError:
+        return []
 
 
 def _ome_length(pixels: ElementTree.Element, axis: str) -> float:

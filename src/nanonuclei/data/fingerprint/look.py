@@ -93,12 +93,15 @@ def look_of(shown: Float32Array) -> Look:
     """
     height, width = shown.shape[:2]
     top, left = max(0, (height - CROP) // 2), max(0, (width - CROP) // 2)
-    grey = shown[top : top + CROP, left : left + CROP].mean(axis=2)
     thinned = _thinned(shown)
-    light = thinned.mean(axis=2)
+    light = _mean(thinned)
+    middle = np.s_[top : top + CROP, left : left + CROP]
+    grey = light[middle] if thinned.shape == shown.shape else _mean(shown[middle])
+    brightest, darkest = _over_channels(np.maximum, thinned), _over_channels(np.minimum, thinned)
     dark, background, bright = np.percentile(light, (0.1, 50, 99.9)).tolist()
     contrast = max(bright - dark, 1e-6)
-    colour = np.percentile(thinned.max(axis=2) - thinned.min(axis=2), 98) / max(float(np.ptp(thinned)), 1e-6)
+    spread = float(brightest.max() - darkest.min())
+    colour = np.percentile(brightest - darkest, 98) / max(spread, 1e-6)
     steps = [float(np.abs(np.diff(grey, axis=axis)).mean()) if grey.shape[axis] > 1 else 0.0 for axis in (0, 1)]
     return Look((background - dark) / contrast, float(colour), sum(steps) / 2.0 / contrast)
 
@@ -107,6 +110,19 @@ def _scaled(looks: Sequence[Look]) -> NDArray[np.float64]:
     """Returns looks ``(n, 3)`` in the units of a distance."""
     table = np.array(looks, np.float64)
     return np.column_stack([table[:, :2], np.log2(np.maximum(table[:, 2], 1e-4)) / OCTAVES])
+
+
+def _mean(image: Float32Array) -> Float32Array:
+    """Returns the mean over the channels; NumPy's own takes five times as long for three of them."""
+    return np.asarray(_over_channels(np.add, image) / np.float32(image.shape[2]), np.float32)
+
+
+def _over_channels(what: np.ufunc, image: Float32Array) -> Float32Array:
+    """Returns ``what.reduce(image, axis=2)``, a channel at a time."""
+    result = image[..., 0]
+    for channel in range(1, image.shape[2]):
+        result = what(result, image[..., channel])
+    return result
 
 
 def _thinned(image: Float32Array) -> Float32Array:

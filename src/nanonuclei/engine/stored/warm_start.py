@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.engine.export import load_network
 from nanonuclei.engine.stored.from_onnx import all_layers, network_from_onnx
+from nanonuclei.engine.train import FitResult
 from nanonuclei.errors import ConfigError
 from nanonuclei.models.phases import Phase, phases
 from nanonuclei.tasks.base import Task
@@ -56,6 +58,17 @@ class StartedFrom:
         """Returns the validation loss of the given weights, as the epochs of a training tell theirs."""
         batches = self._task.batches(val, training=False)
         return float(self.build_model().evaluate(batches, verbose=0, return_dict=True)["loss"])
+
+    def better_of(self, result: FitResult, loss: float) -> FitResult:
+        """Returns a training, with the given weights and epoch 0 as the kept one where that was no better than these.
+
+        Args:
+            result: Of the training.
+            loss: Validation loss of the given weights, `loss_at_start`.
+        """
+        if result.history["val/loss"][result.best_epoch - 1] < loss:
+            return result
+        return dataclasses.replace(result, model=self.unchanged(), best_epoch=0)
 
     def compile_for(self, model: keras.Model, phase: Phase) -> None:
         """Compiles as the task does, and freezes batch normalisation."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from nanonuclei.imaging.types import Image, Int32Array, UInt8Array
 from nanonuclei.report.exports.png import palette_png
@@ -54,6 +58,15 @@ def _grey(image: Image) -> UInt8Array:
     step = max(1, int(np.sqrt(image.shape[0] * image.shape[1] / _SAMPLES)))
     low, high = np.percentile(image[::step, ::step], (_DARK, _BRIGHT))
     factor = (_GREYS - 1) / max(float(high - low), 1e-9)
-    plain = image if image.ndim == 2 else image.mean(axis=2, dtype=np.float32)
-    stretched = np.clip((plain.astype(np.float32) - np.float32(low)) * np.float32(factor), 0, _GREYS - 1)
-    return np.asarray(stretched, np.uint8)
+    if image.dtype == np.uint8 and image.ndim == 2:
+        return np.asarray(cv2.LUT(image, _stretched(np.arange(256), low, factor)), np.uint8)
+    plain = image
+    if image.ndim == 3:
+        colours = image.astype(np.float32)
+        plain = (colours[..., 0] + colours[..., 1] + colours[..., 2]) / np.float32(3)
+    return _stretched(plain, low, factor)
+
+
+def _stretched(grey: NDArray[Any], low: float, factor: float) -> UInt8Array:
+    stretched = (grey.astype(np.float32) - np.float32(low)) * np.float32(factor)
+    return np.asarray(np.clip(stretched, 0, _GREYS - 1), np.uint8)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nanonuclei.errors import DataError
 from nanonuclei.report.exports.found import LINE, Found
 from nanonuclei.writing import whole_file
 
@@ -24,7 +27,7 @@ KINDS = {
 """Type of a column, by the words of `Reader.columns`; any other column holds floats, unless the task says so."""
 
 MOST_ROWS = 50_000
-"""Rows of a Parquet file that are held in memory at a time."""
+"""Rows of joined tables that are held in memory at a time."""
 
 
 def object_table(found: Found, *, head: bool = True) -> str:
@@ -36,6 +39,13 @@ def object_table(found: Found, *, head: bool = True) -> str:
     if len(found.instances):
         columns = map(_cells, found.columns.values())
         writer.writerows((found.name, *row) for row in zip(*columns, strict=True))
+    return table.getvalue()
+
+
+def table_of(rows: Iterable[Sequence[str]]) -> str:
+    """Returns rows as CSV, in quotes where a cell needs them."""
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\n").writerows(rows)
     return table.getvalue()
 
 
@@ -63,16 +73,16 @@ def union_of_columns(parts: Iterable[Path]) -> list[str]:
     columns: dict[str, None] = {}
     seen = set()
     for part in parts:
-        with part.open(encoding="utf-8", newline="") as file:
+        with _reading(part), part.open(encoding="utf-8", newline="") as file:
             line = file.readline()
-        if line not in seen:
-            seen.add(line)
-            columns |= dict.fromkeys(next(csv.reader([line])))
+            if line not in seen:
+                seen.add(line)
+                columns |= dict.fromkeys(next(csv.reader([line])))
     return list(columns)
 
 
 def join_csv(parts: Sequence[Path], output: Path, *, columns: Sequence[str]) -> int:
-    """Joins tables to one; no more than one of them is in memory at a time.
+    """Joins tables to one; no more than `MOST_ROWS` rows are in memory at a time.
 
     Returns:
         The number of rows.
@@ -125,14 +135,28 @@ def join_parquet(parts: Sequence[Path], output: Path, *, columns: Sequence[str],
 
 
 def _rows(parts: Iterable[Path], columns: Sequence[str]) -> Iterator[list[list[str]]]:
-    """Yields the rows of each table, with all columns."""
+    """Yields the rows of each table, with all columns; those of a long table in several lists."""
     for part in parts:
-        with part.open(encoding="utf-8", newline="") as file:
-            head, *rows = csv.reader(file)
-        if head != list(columns):
+        with _reading(part), part.open(encoding="utf-8", newline="") as file:
+            reader = csv.reader(file)
+            head = next(reader)
             places = [head.index(column) if column in head else None for column in columns]
-            rows = [["" if place is None else row[place] for place in places] for row in rows]
-        yield rows
+            while rows := list(itertools.islice(reader, MOST_ROWS)):
+                if head != list(columns):
+                    rows = [["" if place is None else row[place] for place in places] for row in rows]
+                yield rows
+
+
+@contextlib.contextmanager
+def _reading(part: Path) -> Iterator[None]:
+    """Tells a table that is gone or damaged, such as one that another program has changed."""
+    try:
+        yield
+    except (OSError, ValueError, IndexError, StopIteration, csv.Error) as error:
+        raise DataError(
+            f"{part} must hold the objects of an image, but is gone or damaged ({type(error).__name__}). Remove it, "
+            "and go on as after a call that was cut off: its image is done again"
+        ) from error
 
 
 def _batches(tables: Iterable[list[list[str]]]) -> Iterator[list[list[str]]]:

@@ -16,6 +16,7 @@ from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.types import Image
 from nanonuclei.serving.shipped.provenance import ANSWERS, EXAMPLES
 from nanonuclei.tasks import create_reader
+from nanonuclei.writing import write_bytes
 
 Boxes = list[list[int]]
 """``y0, x0, y1, x1`` in px, half open, per object."""
@@ -36,7 +37,7 @@ def write_answers(folder: Path, config: ExperimentConfig, network: Network, imag
     (folder / EXAMPLES).mkdir()
     for name, image in images.items():
         shown = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        cv2.imwrite(str(folder / EXAMPLES / f"{name}.png"), shown)
+        write_bytes(folder / EXAMPLES / f"{name}.png", cv2.imencode(".png", shown)[1].tobytes())
     found = {name: answer(config, network, folder / EXAMPLES / f"{name}.png") for name in images}
     (folder / ANSWERS).write_text(json.dumps(found) + "\n", encoding="utf-8")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from nanonuclei.config.params import Scalar
 from nanonuclei.report.card import weights_licence
-from nanonuclei.serving.shipped.provenance import Provenance, Score, Training
+from nanonuclei.serving.shipped.provenance import SCORED_IN, Provenance, Score, Training
 
 READ_OUT = ("normalize.", "windows.", "instances.", "tubes.", "network.")
 """Heads of the settings that the card lists."""
@@ -19,6 +19,7 @@ def card(
     settings: Mapping[str, Scalar],
     metric_names: Mapping[str, str],
     cautions: Sequence[str],
+    choices: str,
 ) -> str:
     """Returns the card.
 
@@ -28,11 +29,13 @@ def card(
         settings: Of its experiment, by dotted path.
         metric_names: The metrics that are shown, in order, by what people call them.
         cautions: What a model of this task must not be trusted with.
+        choices: On which images its settings were chosen.
     """
     data, training = provenance.data, provenance.training
     counts = ", ".join(f"{number} {split}" for split, number in data.images.items())
     simulated = "" if data.real else " **The images are simulated: on images of a microscope its answers are guesses.**"
     shown = {path: value for path, value in settings.items() if path.startswith(READ_OUT)}
+    precision = training.hardware.get(SCORED_IN, "float32")
     parts = [
         f"# The model `{name}`",
         "This model comes along with the repository and needs no training, no data and no network:",
@@ -49,8 +52,7 @@ def card(
         "## How it was made",
         making(training, provenance.half_difference),
         "## Scores on the test images",
-        "By the network in float32, with 95 % bootstrap intervals over fields of view. No test image was trained on, "
-        "and no setting was chosen by one.",
+        f"By the network in {precision}, with 95 % bootstrap intervals over fields of view. {choices}",
         scores_table(provenance.scores, metric_names),
         "## Limits",
         "\n".join(f"* {line}" for line in cautions),
@@ -100,5 +102,5 @@ def making(training: Training, half_difference: float) -> str:
     )
     return (
         f"Trained in {training.seconds / 60:.1f} minutes and {training.epochs} epochs on {machine}, seed "
-        f"{training.seed}, by {by}. Thresholds were chosen on the validation images.{halved}"
+        f"{training.seed}, by {by}.{halved}"
     )

@@ -21,6 +21,9 @@ FORMAT = 1
 PROVENANCE, CARD, ANSWERS, EXAMPLES = "provenance.json", "README.md", "answers.json", "examples"
 """Files beside the network: this one, the model card, what the network answers to its examples, and these images."""
 
+SCORED_IN = "scored_in"
+"""Key in `Training.hardware`: the precision that the network had when it was scored, float32 where it is not told."""
+
 NO_ANSWER_NEEDS = (CARD, ANSWERS, EXAMPLES, FINGERPRINT)
 """Files that change nothing of what the model answers."""
 
@@ -55,7 +58,7 @@ class Training(Section):
         commit: Of the code of that run; empty outside of git.
         dirty: Whether the working tree held more than that commit.
         lock: sha256 of the run's `requirements.txt`; empty where it logged none.
-        hardware: Backend, device, name, number and precision.
+        hardware: Backend, device, name, number and precision; and by `SCORED_IN` the precision of the scores.
         seconds: Of the training.
         epochs: That it took.
         seed: Of the experiment.
@@ -102,7 +105,7 @@ class Provenance(Section):
         half_difference: Largest difference of a score to the network in float32, see `engine.halved`.
         data: The images.
         training: How the weights came about.
-        scores: On the test images, by the network in float32.
+        scores: On the test images.
     """
 
     format: int

@@ -16,9 +16,8 @@ from nanonuclei.stages.compare.report import log_comparison
 from nanonuclei.stages.compare.runs import ComparedRun, broken_off_run, finished_run, read_run
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.settings import Choices
-from nanonuclei.stages.train import run_name
 from nanonuclei.tracking.children import run_child
-from nanonuclei.tracking.runs import existing_run, stage_run
+from nanonuclei.tracking.runs import existing_run, run_name, stage_run
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from nanonuclei.config.roles import paths_of, sections_of
 from nanonuclei.config.section import Role
 from nanonuclei.errors import TrackingError
 from nanonuclei.invocation import command
+from nanonuclei.serving.folder import CONFIG
 from nanonuclei.stages.places import PARAMS, run_folder
-from nanonuclei.stages.train import CONFIG
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.dataset import SIMULATED
 from nanonuclei.tasks.values import IDENTITY

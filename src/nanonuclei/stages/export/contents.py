@@ -24,6 +24,7 @@ from nanonuclei.stages.export.one_file import one_file
 from nanonuclei.stages.shipped.small_images import small_images
 from nanonuclei.tasks import create_exchange, create_reader
 from nanonuclei.tasks.exchange import Described, Operator, Sizes
+from nanonuclei.writing import write_bytes
 
 WEIGHTS, BUNDLE, OPERATOR = "weights.onnx", "saved_model.zip", "read_out.py"
 INPUT, OUTPUT, COVER, SETTINGS = "image", "answer", "cover.png", "config.yaml"
@@ -138,7 +139,8 @@ def _write_arrays(image: UInt8Array, answer: Float32Array, folder: Path) -> None
     """Writes test arrays, and samples that people can open."""
     channels = image if image.ndim == 3 else image[..., None]
     np.save(folder / f"test_{INPUT}.npy", channels[None].astype(np.float32))
-    cv2.imwrite(str(folder / f"sample_{INPUT}.png"), image[..., ::-1] if image.ndim == 3 else image)
+    content = cv2.imencode(".png", image[..., ::-1] if image.ndim == 3 else image)[1]
+    write_bytes(folder / f"sample_{INPUT}.png", content.tobytes())
     np.save(folder / f"test_{OUTPUT}.npy", answer)
     shown = answer[0, ..., 0] if answer.shape[-1] == 1 else answer[0]
     contiguous = {"planarconfig": "contig"} if shown.ndim == 3 else {}
@@ -159,4 +161,4 @@ def _write_cover(image: Image, answer: Float32Array, described: Described, path:
         grey = np.clip(255 * answer[0, ..., 0], 0, 255).astype(np.uint8)
         large = cv2.resize(grey, (side, side), interpolation=cv2.INTER_NEAREST)
         pictures[1] = cv2.applyColorMap(large, cv2.COLORMAP_VIRIDIS)
-    cv2.imwrite(str(path), np.concatenate(pictures, axis=1))
+    write_bytes(path, cv2.imencode(".png", np.concatenate(pictures, axis=1))[1].tobytes())

@@ -9,9 +9,10 @@ from nanonuclei.config.params import flatten
 from nanonuclei.config.shared import NormalizeConfig
 from nanonuclei.report.card import weights_licence
 from nanonuclei.serving.shipped.card import making, scores_table
-from nanonuclei.serving.shipped.provenance import Provenance
+from nanonuclei.serving.shipped.provenance import SCORED_IN, Provenance
 from nanonuclei.stages.export.contents import OPERATOR, Contents
 from nanonuclei.stages.export.request import Publication
+from nanonuclei.tasks import create_reader
 from nanonuclei.tasks.exchange import Described
 
 READ_OUT = ("normalize.", "windows.", "instances.", "tubes.", "reading.", "network.")
@@ -59,7 +60,7 @@ def readme(
         else "The one who publishes this package has not told its licence: ask before you use it.",
         *_made(config, provenance),
         "## Validation",
-        *_validation(provenance, metric_names),
+        *_validation(provenance, metric_names, choices=create_reader(config).choices),
         "Compare the answers with your own labels before you trust them: count objects, and match those that overlap "
         "by more than half (IoU 0.5) with labels drawn by hand in a few fields of view that you did not look at "
         "before.",
@@ -154,12 +155,13 @@ def _made(config: ExperimentConfig, made: Provenance | None) -> list[str]:
     ]
 
 
-def _validation(made: Provenance | None, names: Mapping[str, str]) -> list[str]:
+def _validation(made: Provenance | None, names: Mapping[str, str], *, choices: str) -> list[str]:
     if made is None or not made.scores:
         return ["Scores on test images are not known."]
+    precision = made.training.hardware.get(SCORED_IN, "float32")
     table = scores_table(made.scores, names or {score.metric: score.metric for score in made.scores})
     return [
-        "Scores on the test images, by the program of this model in float32, with 95 % bootstrap intervals over fields "
-        "of view. No test image was trained on, and no setting was chosen by one.",
+        f"Scores on the test images, by the program of this model in {precision}, with 95 % bootstrap intervals over "
+        f"fields of view. {choices}",
         table,
     ]

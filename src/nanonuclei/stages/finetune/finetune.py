@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from mlflow.tracking import MlflowClient
 
+from nanonuclei.config.gate import load_gate
 from nanonuclei.config.params import parse_settings, with_settings
 from nanonuclei.config.recipes import read_recipe
 from nanonuclei.config.section import Role
@@ -26,8 +27,8 @@ CHANGEABLE = (Role.DATA, Role.TRAINING, Role.MACHINE, Role.READING, Role.SCORING
 """Roles of the settings that may be changed: all but those of the network and its loss."""
 
 COMPARISON = "finetune/comparison.csv"
-VERDICT = "finetune.verdict"
-"""Artifact and tag of the run that tell whether the model is better."""
+VERDICT, BETTER = "finetune.verdict", "finetune.better"
+"""Artifact and tags of the run that tell whether the model is better: the sentence, and true or false."""
 
 
 def finetune(
@@ -35,8 +36,8 @@ def finetune(
 ) -> tuple[str, Verdict]:
     """Trains a stored model on new images for some minutes, and compares it with what it was.
 
-    Old training images are shown again beside the new ones where they are at hand. The training ends early where the
-    new validation images gain nothing more. Settings are those of the model, changed by the recipe of the task.
+    Old training images are shown again beside the new ones where they are at hand. The model stays as it was where the
+    new validation images gain nothing. Settings are those of the model, changed by the recipe of the task.
 
     Args:
         dataset: Name of the new images, such as ``mine``.
@@ -62,7 +63,7 @@ def finetune(
             f"models of {task} have no recipe of a fine-tuning. Begin a training with {model}: "
             f"`{command('train', task=task, set=f'network.weights={start.reference}')}`"
         )
-    given = parse_settings(settings)
+    gate, given = load_gate(task, path=PARAMS), parse_settings(settings)
     check_changeable(start.config, given, roles=CHANGEABLE, stage="finetune")
     changed = read_recipe(recipe, task=task, params=PARAMS)
     config = with_settings(start.config, {**changed, "data.dataset": dataset, **given})
@@ -77,17 +78,18 @@ def finetune(
     if old and (images := old_catalog(start.config, old, say=lambda _: None)) is not None:
         sets[f"the test images of {old}"] = images.split("test")
     say("\nIs it better? Both models on the same images ...")
-    found = is_it_better(model, run_id, sets)
+    found = is_it_better(start.reference, run_id, sets, gate=gate)
     _log(run_id, found)
     say(f"\n{found.table}\n\n{found.sentence}")
-    say(f"Make it champion, if it passes the gate: {command('promote', task=task, run=run_id)}")
+    if found.better:
+        say(f"Make it champion, if it passes the gate: {command('promote', task=task, run=run_id)}")
     return run_id, found
 
 
 def _begins(start: Start, model: str, counts: tuple[int, int, int], old: str) -> str:
     text = (
-        f"Fine-tuning {model} on {counts[0]} images; {counts[1]} decide when it ends, {counts[2]} are held out for the "
-        "comparison."
+        f"Fine-tuning {model} on {counts[0]} images; {counts[1]} decide whether it is kept, {counts[2]} are held out "
+        "for the comparison."
     )
     if start.replayed:
         return f"{text} {len(start.replayed)} images of {start.replayed_name} are shown again beside them."
@@ -101,6 +103,7 @@ def _log(run_id: str, found: Verdict) -> None:
     client = MlflowClient()
     client.log_text(run_id, found.rows.to_csv(index=False), COMPARISON)
     client.set_tag(run_id, VERDICT, found.sentence)
+    client.set_tag(run_id, BETTER, str(found.better).lower())
     first = found.rows["metric"].iloc[0]
     for place, row in enumerate(found.rows[found.rows["metric"] == first].to_dict("records")):
         for name in ("difference", "low", "high"):

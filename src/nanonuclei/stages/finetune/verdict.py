@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from nanonuclei.config.gate import GateConfig
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.drawing.tables import table
 from nanonuclei.engine.evaluate import evaluate_network
@@ -26,21 +27,25 @@ class Verdict:
         rows: A row per set of images and headline metric: ``images, num_images, metric, before, after, difference, low,
             high``.
         table: The same as plain text.
-        sentence: The first metric of every set in words.
+        sentence: The first metric of every set in words, and whether the gate will take the model.
+        better: Whether it gained in the metric of the gate on the first set, and lost no more than the gate allows on
+            the others.
     """
 
     rows: pd.DataFrame
     table: str
     sentence: str
+    better: bool
 
 
-def is_it_better(before: str, after: str, sets: Mapping[str, Sequence[SampleRef]]) -> Verdict:
+def is_it_better(before: str, after: str, sets: Mapping[str, Sequence[SampleRef]], *, gate: GateConfig) -> Verdict:
     """Scores two models on the same images, each as it is served.
 
     Args:
         before: The model that the training began with, see `serving.named.find_model`.
         after: The fine-tuned one.
-        sets: What the images are called, and the images.
+        sets: What the images are called, and the images; the first are the new ones.
+        gate: Whose metric and bounds decide.
 
     Raises:
         TrackingError: There is no such model.
@@ -57,7 +62,7 @@ def is_it_better(before: str, after: str, sets: Mapping[str, Sequence[SampleRef]
         arms = [Arm(arm, (0,), (scores,)) for arm, scores in zip((BEFORE, AFTER), tables, strict=True)]
         compared = compare_arms(arms, task.score, bootstrap=bootstrap)
         compared = compared[(compared["group"] == "all")].set_index(["metric", "arm"])
-        for place, metric in enumerate(task.headlines):
+        for place, metric in enumerate(dict.fromkeys((*task.headlines, gate.compared))):
             row = compared.loc[(metric, AFTER)].to_dict()
             rows.append(
                 {
@@ -78,7 +83,21 @@ def is_it_better(before: str, after: str, sets: Mapping[str, Sequence[SampleRef]
                 )
                 sentences.append(f"On {name} ({len(samples)}): {text}.")
     found = pd.DataFrame(rows)
-    return Verdict(found, _shown(found, task.metric_names), " ".join(sentences))
+    better, conclusion = _concluded(found, gate, task.metric_names.get(gate.compared, gate.compared))
+    return Verdict(found, _shown(found, task.metric_names), " ".join((*sentences, conclusion)), better)
+
+
+def _concluded(rows: pd.DataFrame, gate: GateConfig, metric: str) -> tuple[bool, str]:
+    """Returns whether the model is worth having by the rules of the gate, and a sentence that says so."""
+    new, *old = rows[rows["metric"] == gate.compared].to_dict("records")
+    if not new["difference"] > 0.0:
+        change = f"{metric} changed by {new['difference']:+.3f} on {new['images']}"
+        return False, f"It is not better: {change}. Keep the model that you had; `promote` refuses this one."
+    for row in old:
+        if not row["difference"] >= -gate.max_loss:
+            change = f"{row['difference']:+.3f} {metric} on {row['images']}, and {gate.max_loss:g} is the most"
+            return False, f"It forgot too much: {change}. Keep the model that you had; `promote` refuses this one."
+    return True, f"It is better: {metric} changed by {new['difference']:+.3f} on {new['images']}."
 
 
 def _shown(rows: pd.DataFrame, names: Mapping[str, str]) -> str:

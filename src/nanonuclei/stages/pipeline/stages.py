@@ -25,6 +25,7 @@ from nanonuclei.drawing.charts import learning_curves
 from nanonuclei.engine.export import load_network, save_network
 from nanonuclei.engine.networks import for_inference
 from nanonuclei.errors import DataError
+from nanonuclei.serving.folder import CONFIG
 from nanonuclei.serving.store import MODEL_FILES, log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
 from nanonuclei.stages.open_settings import decided_on_validation
@@ -32,7 +33,7 @@ from nanonuclei.stages.pipeline.pinned import check_sources
 from nanonuclei.stages.places import DATA, PARAMS, Build, run_folder
 from nanonuclei.stages.prepare import prepare
 from nanonuclei.stages.samples import keep_look
-from nanonuclei.stages.train import CONFIG, alone, log_inputs, log_network, run_fit
+from nanonuclei.stages.train import alone, log_inputs, log_network, run_fit
 from nanonuclei.tasks import create_dataset, create_task, dataset_type
 from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.dataset import SIMULATED

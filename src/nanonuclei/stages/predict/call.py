@@ -112,6 +112,7 @@ class Call:
             DataError: The disk is full or the folder cannot be written.
         """
         table = ImagesTable(self.output, fingerprint=self.made_with["fingerprint"])
+        table.do_again(self.results.lacking(table.done))
         waiting = {name: path for name, path in paths.items() if name not in table.done}
         if table.done:
             say(f"{len(paths) - len(waiting)} of {len(paths)} images are done; going on with the others.")
@@ -223,7 +224,12 @@ class Call:
             files = self.results.encode(describe(row["image"], objects, light, reader=self.reader))
         except Exception as error:  # as above
             return _Row({**row, "error": sentence(error)})
-        self.results.write(row["image"], files, redone=redone)
+        try:
+            self.results.write(row["image"], files, redone=redone)
+        except WritingError as error:
+            if not error.is_of_name:
+                raise
+            return _Row({**row, "error": "its results would have too long names. Shorten the name of the image"})
         row |= {"height": height, "width": width, "pixel_size_um": plane.pixel_size}
         row |= {"num_objects": len(objects.instances), "choice": plane.choice, **objects.measures}
         return _Row(

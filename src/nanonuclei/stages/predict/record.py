@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nanonuclei.config.params import flatten
-from nanonuclei.errors import ConfigError
+from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.invocation import option
 from nanonuclei.report.exports.tables import cell
 from nanonuclei.serving.folder import CONFIG, NETWORK
@@ -26,6 +26,7 @@ FORMAT = 1
 IMAGES = "images.csv"
 _FIRST = ("image", "file", "height", "width", "pixel_size_um", "num_objects")
 _LAST = ("choice", "error", "fingerprint")
+_REMEDY = "Remove it: the images are done again"
 
 
 def fingerprint(opened: OpenedModel, request: Request) -> str:
@@ -108,6 +109,10 @@ class ImagesTable:
         self.known = {row["image"] for row in rows}
         self.done = {row["image"] for row in self._latest(rows) if self._is_done(row)}
 
+    def do_again(self, names: Set[str]) -> None:
+        """Takes images for not done, as results of theirs are gone."""
+        self.done -= names
+
     def add(self, row: Mapping[str, Any]) -> None:
         """Adds the row of an image, as text in one piece.
 
@@ -159,14 +164,24 @@ class ImagesTable:
         """Reads the table, and cuts off a last line without end."""
         if not self._path.is_file():
             return []
-        content = self._path.read_bytes()
-        if not content.endswith(b"\n"):
-            content = content[: content.rfind(b"\n") + 1]
+        stored = self._path.read_bytes()
+        content = stored[: stored.rfind(b"\n") + 1]
+        try:
+            reader = csv.DictReader(io.StringIO(content.decode("utf-8"), newline=""))
+            columns = list(reader.fieldnames or self._columns)
+            rows = list(reader)
+        except (ValueError, csv.Error) as error:
+            raise DataError(f"{self._path} is no table any more ({error}). {_REMEDY}") from error
+        if not {*_FIRST, *_LAST} <= set(columns) or any(None in row.values() for row in rows):
+            raise DataError(
+                f"{self._path} must have a row per image with the columns {', '.join((*_FIRST, *_LAST))}, but another "
+                f"program has changed it. {_REMEDY}"
+            )
+        if len(content) < len(stored):
             with self._path.open("rb+") as file:
                 file.truncate(len(content))
-        reader = csv.DictReader(io.StringIO(content.decode("utf-8"), newline=""))
-        self._columns = list(reader.fieldnames or self._columns)
-        return list(reader)
+        self._columns = columns
+        return rows
 
     def _write(self, rows: Sequence[Mapping[str, Any]]) -> None:
         head = io.StringIO()

@@ -17,6 +17,7 @@ from nanonuclei.report.exports.tables import (
     join_csv,
     join_parquet,
     object_table,
+    table_of,
     union_of_columns,
 )
 from nanonuclei.tasks.base import Reader
@@ -77,6 +78,13 @@ class Results:
                 if f"{folder}/{name}{suffix}" not in kept:
                     (self.folder / folder / f"{name}{suffix}").unlink(missing_ok=True)
 
+    def lacking(self, names: Collection[str]) -> set[str]:
+        """Returns those of some images whose own tables are gone, so that they cannot be joined any more."""
+        folders = [folder for folder, wanted in ((OBJECTS, self.with_tables), (SUBMISSION, self.submission)) if wanted]
+        return {
+            name for name in names if not all((self.folder / folder / f"{name}.csv").is_file() for folder in folders)
+        }
+
     def remove_joined(self) -> None:
         """Removes tables of all images that no longer tell what the tables of single images do."""
         for name in (f"{OBJECTS}.csv", f"{OBJECTS}.parquet", f"{SUBMISSION}.csv"):
@@ -91,7 +99,7 @@ class Results:
             reader: Of the model.
 
         Raises:
-            DataError: The disk is full or the folder cannot be written.
+            DataError: The disk is full, the folder cannot be written, or the table of an image is damaged.
         """
         columns: list[str] = []
         if self.with_tables:
@@ -118,8 +126,8 @@ class Results:
         if self.with_tables:
             yield f"{OBJECTS}/{name}.csv", object_table(found).encode()
         if self.submission:
-            rows = [f"{name},{text}\n" for text in to_run_lengths(found.instances) or [""]]
-            yield f"{SUBMISSION}/{name}.csv", "".join(["ImageId,EncodedPixels\n", *rows]).encode()
+            rows = [(name, text) for text in to_run_lengths(found.instances) or [""]]
+            yield f"{SUBMISSION}/{name}.csv", table_of([("ImageId", "EncodedPixels"), *rows]).encode()
         outlines: dict[str, Callable[[Found], bytes]] = {"geojson": geojson, "roi": imagej_rois}
         for folder, lay_out in outlines.items():
             if folder in self.formats:

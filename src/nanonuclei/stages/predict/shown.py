@@ -73,7 +73,7 @@ class Images:
 
     def _read(self, path: Source, shown: Shown) -> Iterator[Shown]:
         try:
-            large = large_images(path, self._choice) if self._reader.by_windows and isinstance(path, Path) else []
+            large = large_images(path, self._choice) if self._reader.window and isinstance(path, Path) else []
             images = iter_image_file(content_at(path), self._choice, name=str(path)) if not large else iter(())
             first = next(images, None)
         except UnchosenChannelError as error:

@@ -14,12 +14,12 @@ import numpy as np
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import load_experiment, parse_settings, to_yaml
 from nanonuclei.errors import DataError
-from nanonuclei.serving.folder import stored_task
+from nanonuclei.serving.folder import CONFIG, stored_task
 from nanonuclei.stages.evaluate import CHANGEABLE
 from nanonuclei.stages.places import PARAMS, run_folder
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.settings import check_changeable
-from nanonuclei.stages.train import CONFIG, conclude, log_inputs
+from nanonuclei.stages.train import conclude, log_inputs
 from nanonuclei.tasks import create_task
 from nanonuclei.tracking.runs import identity_tags, stage_run
 

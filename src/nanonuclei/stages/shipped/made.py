@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.data.catalog import SPLITS
 from nanonuclei.errors import TrackingError
-from nanonuclei.serving.shipped.provenance import DataMade, Score, Training, file_sha256
+from nanonuclei.serving.shipped.provenance import SCORED_IN, DataMade, Score, Training, file_sha256
 from nanonuclei.stages.places import LOCK
 from nanonuclei.stages.shipped.adopt import ELSEWHERE
 from nanonuclei.tasks import dataset_type
@@ -87,7 +87,8 @@ def training_of(config: ExperimentConfig, recorded: Recorded) -> Training:
         dirty=tags.get("git.dirty", "false") == "true",
         lock=lock,
         hardware={
-            name.removeprefix("hardware."): value for name, value in tags.items() if name.startswith("hardware.")
+            **{name.removeprefix("hardware."): value for name, value in tags.items() if name.startswith("hardware.")},
+            SCORED_IN: existing_run(recorded["run_id"]).data.tags.get("inference.precision", "float32"),
         },
         seconds=round(float(run.data.metrics.get("train_seconds", 0.0)), 1),
         epochs=len(steps_logged(run_id, "train/loss")),

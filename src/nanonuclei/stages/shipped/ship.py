@@ -80,7 +80,14 @@ def ship(reference: str, *, name: str = "", models: Path = MODELS, say: Callable
             scores=scores,
         )
         task = create_task(config)
-        text = card(name, made, settings=flatten(config), metric_names=task.metric_names, cautions=task.cautions)
+        text = card(
+            name,
+            made,
+            settings=flatten(config),
+            metric_names=task.metric_names,
+            cautions=task.cautions,
+            choices=task.choices,
+        )
         (partial / CARD).write_text(text, encoding="utf-8")
         made = made.model_copy(update={"files": folder_sha256(partial)})
         (partial / PROVENANCE).write_text(made.model_dump_json(indent=1) + "\n", encoding="utf-8")

@@ -167,7 +167,8 @@ class TubesConfig(Section):
         min_score: Score of a candidate from which it is reported.
         lines: Where candidates are read from: `image`: crests of the image where scores are high | `map`: the scores of
             pixels themselves, which takes `network.answer` line | `both`: crests, and of the map what is `alone` long.
-        alone: With `lines` both, least length of a line that only the map shows, px.
+        alone: With `lines` both, least length of a line that only the map shows, or that does not join two cells, px:
+            the fibres that a cell leaves behind, and its filopodia, are shorter and end free.
         gap: With `lines` map or both, longest gap over which lines that go on in each other are joined, px.
         width: Full width at half maximum of nanotubes, px; auto: lines of 1 to 9 px are looked for. Where it is above
             2.5, the image is reduced until they are 2.5 px wide, and what is in px below, but for `min_length`, is in

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,6 +21,7 @@ from nanonuclei.imaging.types import Float32Array, Image, Int32Array, UInt8Array
 from nanonuclei.imaging.window_geometry import read_geometry
 from nanonuclei.invocation import command
 from nanonuclei.tasks.base import Reader
+from nanonuclei.tasks.gathering import Gatherer
 from nanonuclei.tasks.nanotubes.config import LINE, NanotubeExperiment
 from nanonuclei.tasks.nanotubes.lines.candidates import Candidate, to_instances
 from nanonuclei.tasks.nanotubes.lines.detection import (
@@ -30,13 +31,19 @@ from nanonuclei.tasks.nanotubes.lines.detection import (
     read_candidates,
     read_cells,
 )
+from nanonuclei.tasks.nanotubes.lines.levels import Lights, lights_of
 from nanonuclei.tasks.nanotubes.lines.light import brightest_channel
+from nanonuclei.tasks.nanotubes.lines.seams import LineGatherer
 from nanonuclei.tasks.values import BOX, Noun, Objects, Timing
 
 NOUN = Noun("nanotube", "nanotubes")
 
 OVERLAP = 128
 """px that neighbouring tiles share where each pixel is scored."""
+
+WINDOW = (2048, 384)
+"""Side of the windows of a large image, and what neighbours share on each side, px: a nanotube of 768 px is whole in
+one of them, and reading one takes some 0.5 GB."""
 
 GEOMETRY = "geometry.json"
 """File beside a stored network: how its windows lie."""
@@ -52,6 +59,8 @@ class NanotubeReader(Reader):
 
     config: NanotubeExperiment
     noun = NOUN
+    lights: Lights | None = None
+    """Light of the cells of a large image, see `settled`."""
     columns = {
         **BOX,
         **dict.fromkeys(("score", "length", "width", "straightness"), "double"),
@@ -91,6 +100,16 @@ class NanotubeReader(Reader):
     large_inputs = True
 
     @property
+    def choices(self) -> str:
+        """A network that marks lines is read with thresholds and limits of its recipe, not of its own validation."""
+        if self.config.network.answer != LINE:
+            return super().choices
+        return (
+            "Thresholds and limits of the read-out are those of the recipe: they were chosen on published panels, "
+            "those of the test images among them. No test image was trained on."
+        )
+
+    @property
     def channel(self) -> Channel | None:
         """The channel that nanotubes are seen in, as the training's images were read; simulated ones are grey."""
         return None if self.config.data.dataset == "simulated" else self.config.data.channels.tubes
@@ -105,10 +124,29 @@ class NanotubeReader(Reader):
         """Score from which a candidate is reported."""
         return decided(self.config.tubes.min_score)
 
+    @property
+    def window(self) -> tuple[int, int] | None:
+        """Windows in which a nanotube is whole; None for a classifier, whose own windows begin at the corner."""
+        return WINDOW if self.config.network.answer == LINE else None
+
+    def gatherer(self, shape: tuple[int, int]) -> Gatherer:
+        """Returns what joins lines across seams."""
+        return LineGatherer(self._seen, self.config.tubes, shape)
+
     def network_input(self, image: Image) -> Float32Array:
         """Returns the normalised image, grey: of a colour image each pixel's brightest colour."""
-        image = brightest_channel(image)
-        return normalize(image, grey_limits(image, self.config.normalize))
+        return self.scaled_by(image)(image)
+
+    def scaled_by(self, sample: Image) -> Callable[[Image], Float32Array]:
+        """Returns what normalises windows by the percentiles of a sample of the whole image."""
+        limits = grey_limits(brightest_channel(sample), self.config.normalize)
+        return lambda image: normalize(brightest_channel(image), limits)
+
+    def settled(self, network: Network, parts: Sequence[Float32Array]) -> NanotubeReader:
+        """Returns a reader to which the light of cells is what parts of an image tell together."""
+        reader = NanotubeReader(self.config)
+        reader.lights = lights_of([np.ascontiguousarray(part[..., 0]) for part in parts], self.config.tubes)
+        return reader
 
     def score_maps(self, network: Network, inputs: Iterable[Float32Array]) -> Iterator[Float32Array]:
         """Yields, per image, the score of the nearest window or of the pixel, and the grey value.
@@ -133,7 +171,7 @@ class NanotubeReader(Reader):
             nuclei: The channel of the nuclei, if there is one.
         """
         seeds = None if nuclei is None else self.network_input(nuclei)[..., 0]
-        return read_cells(score_map, self.config.tubes, nuclei=seeds)
+        return read_cells(score_map, self.config.tubes, nuclei=seeds, lights=self.lights)
 
     def candidates(
         self, score_map: Float32Array, cells: Int32Array, *, min_score: float | None = None
@@ -145,7 +183,7 @@ class NanotubeReader(Reader):
             cells: Labels of the cells.
             min_score: Instead of the config's.
         """
-        return read_candidates(score_map, self.config.tubes, cells=cells, min_score=min_score)
+        return read_candidates(score_map, self.config.tubes, cells=cells, min_score=min_score, lights=self.lights)
 
     def instances(self, score_map: Float32Array, shape: tuple[int, int]) -> Instances:
         """Returns the candidates as lines of pixels."""
@@ -194,6 +232,10 @@ class NanotubeReader(Reader):
     def look_threshold(self) -> float:
         """Score of a positive window."""
         return self.window_threshold
+
+    def _seen(self, score_map: Float32Array) -> tuple[Int32Array, list[Candidate]]:
+        cells = self.cells(score_map)
+        return cells, self.candidates(score_map, cells)
 
     def _marked(self, network: Network, image: Float32Array) -> Float32Array:
         """Returns the map of one image, seen in tiles that overlap by `OVERLAP` px."""

@@ -15,6 +15,7 @@ from nanonuclei.imaging.instances import Instances, to_run_lengths, without_sliv
 from nanonuclei.imaging.networks import Network, with_views
 from nanonuclei.imaging.normalize import grey_limits, normalize
 from nanonuclei.imaging.postprocess import foreground_of, read_instances
+from nanonuclei.imaging.seams.grid import MARGIN, SIDE
 from nanonuclei.imaging.sizing.diameters import OCTAVES, Sizing
 from nanonuclei.imaging.sizing.resizing import instances_to_shape, to_shape
 from nanonuclei.imaging.types import Float32Array, Image, UInt8Array
@@ -50,13 +51,17 @@ class NucleiReader(Reader):
     }
     open_settings = {"instances.tune": True}
     stains = NUCLEAR_STAINS
-    by_windows = True
     cautions = (
         "Trained on 2D light microscopy: fluorescence, stained tissue, a few brightfield images. Other modalities and "
         "3D stacks were never seen. A model that estimates sizes was shown nuclei of 6 to 120 px.",
         "Grey values are scaled by percentiles of the whole image: without any nucleus, noise has full contrast.",
         "Scores order objects by certainty; they are no probabilities. Not for diagnosis.",
     )
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Windows of `SIDE` px: nuclei are small beside their margins."""
+        return SIDE, MARGIN
 
     def network_input(self, image: Image) -> Float32Array:
         """Returns the normalised image."""
@@ -112,8 +117,9 @@ class NucleiReader(Reader):
         least = max(config.min_area, round(config.min_area / 2 * enlarged**2))
         config = config.model_copy(update={"min_area": least})
         found = read_instances(classes, config)
-        drawn = instances_to_shape(found, foreground_of(classes), threshold=config.threshold, shape=shape)
-        return without_slivers(drawn, thickness=SLIVER)
+        if classes.shape[:2] != shape:
+            found = instances_to_shape(found, foreground_of(classes), threshold=config.threshold, shape=shape)
+        return without_slivers(found, thickness=SLIVER)
 
     def objects(self, score_map: Float32Array, shape: tuple[int, int]) -> Objects:
         """Returns the nuclei of a score map with their rows, and their median diameter in px of the image."""

@@ -282,10 +282,6 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.decode() if done.returncode == 0 else None
 
 
-def _shown_in(commit: str, path: str) -> str | None:
-    return _git("show", f"{commit}:{path}")
-
-
 def describe(lineage: Lineage) -> str:
     """Returns the chain, the checks and the commands as plain text."""
     lines = []

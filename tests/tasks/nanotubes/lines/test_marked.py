@@ -3,7 +3,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from tests.tasks.nanotubes.lines.test_candidates import settings
+from tests.tasks.nanotubes.lines.test_candidates import CELLS, settings
+from tests.tasks.nanotubes.lines.test_candidates import drawn as drawn_image
 
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.tasks.nanotubes.config import TubesConfig
@@ -77,3 +78,12 @@ def test_both_readings_add_long_lines_that_only_the_map_shows() -> None:
     assert len(read_candidates(blank, config.model_copy(update={"alone": 20.0}), cells=cells)) == 2
     assert read_candidates(blank, config.model_copy(update={"lines": "image"}), cells=cells) == []
     assert read_candidates(blank, config, cells=cells, min_score=0.95) == []
+
+
+def test_line_that_joins_no_two_cells_must_be_long_in_both_readings() -> None:
+    free, bridge = ((30, 52), (30, 95)), ((100, 20), (100, 140))
+    score_map = np.stack([np.full(drawn_image(free, bridge).shape, 0.9, np.float32), drawn_image(free, bridge)], -1)
+    config = settings(lines="both", joins="slender", min_score=0.5, alone=80.0)
+    assert [one.joins for one in read_candidates(score_map, config, cells=CELLS)] == [True]
+    short = config.model_copy(update={"alone": 20.0})
+    assert {one.joins for one in read_candidates(score_map, short, cells=CELLS)} == {False, True}

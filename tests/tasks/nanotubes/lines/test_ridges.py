@@ -66,3 +66,15 @@ def test_image_without_noise_is_no_error() -> None:
     assert len(ridge_points(np.zeros((64, 64), np.float32), EVERYWHERE, **OPTIONS).places) == 0
     nowhere = np.zeros((64, 64), bool)
     assert len(ridge_points(image(), nowhere, **OPTIONS).places) == 0
+
+
+def test_points_that_are_not_asked_for_change_nothing_of_the_others() -> None:
+    grey = image(((10, 10), (54, 54)), ((54, 10), (10, 54)))
+    wanted = EVERYWHERE.copy()
+    wanted[:, 32:] = False
+    every, some = (ridge_points(grey, EVERYWHERE, **OPTIONS, wanted=asked) for asked in (None, wanted))
+    kept = wanted[tuple(every.places.T)]
+    assert 0 < kept.sum() < len(kept)
+    np.testing.assert_array_equal(every.places[kept], some.places)
+    np.testing.assert_array_equal(every.directions[kept], some.directions)
+    np.testing.assert_array_equal(every.strengths[kept], some.strengths)

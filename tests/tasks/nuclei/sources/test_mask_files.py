@@ -39,10 +39,18 @@ def test_masks_of_each_kind_give_their_nuclei(values: np.ndarray, kind: MaskKind
     np.testing.assert_array_equal(objects > 0, (values if values.ndim == 2 else values.any(axis=-1)) > 0)
 
 
-def test_one_of_several_masks_is_one_nucleus_whatever_its_values() -> None:
-    soft = np.where(LABELS == 1, 200, np.where(LABELS == 2, 100, 0))
-    assert objects_of(soft, "one_per_nucleus", alone=False).sum() == (soft > 0).sum()
-    assert objects_of(soft, "labels", alone=False).max() == 2
+def test_one_of_several_masks_is_one_nucleus_and_not_a_label_image() -> None:
+    one, both = LABELS == 1, (LABELS == 1) | (LABELS == 2)
+    soft = np.where(one, 200, 0)
+    soft[np.nonzero(one)[0][0], np.nonzero(one)[1][0]] = 90
+    assert objects_of(soft, "one_per_nucleus", alone=False).sum() == one.sum()
+    assert objects_of(np.where(both, 255, 0), "one_per_nucleus", alone=False).sum() == both.sum()
+    labels = np.where(one, 200, np.where(both, 100, 0))
+    with pytest.raises(DataError, match=r"2 separate parts where one nucleus .* data\.masks=labels if each value"):
+        objects_of(labels, "one_per_nucleus", alone=False)
+    with pytest.raises(DataError, match=r"3 separate parts where one nucleus"):
+        objects_of(np.where(both | (LABELS == 3), 255, 0), "one_per_nucleus", alone=False)
+    assert objects_of(labels, "labels", alone=False).max() == 2
 
 
 def test_a_speck_beside_a_nucleus_is_no_second_one() -> None:

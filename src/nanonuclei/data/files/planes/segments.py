@@ -10,8 +10,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from nanonuclei.data.files.scene import Box
 from nanonuclei.errors import DataError
+from nanonuclei.imaging.types import Box
 
 LARGEST = 2**28
 """Bytes of the largest tile or strip that is decoded for a window."""

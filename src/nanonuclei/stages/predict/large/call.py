@@ -9,8 +9,8 @@ from typing import Any
 
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.networks import Network
+from nanonuclei.imaging.seams.grid import MARGIN, SIDE, Grid
 from nanonuclei.stages.predict.large.finding import find_objects
-from nanonuclei.stages.predict.large.grid import MARGIN, SIDE, Grid
 from nanonuclei.stages.predict.large.windows import LargeImage
 from nanonuclei.stages.predict.large.writing_out import LargeResults
 from nanonuclei.stages.predict.results import Results
@@ -27,16 +27,14 @@ class LargeCall:
         image: The image.
         reader: Of the task.
         results: Where to.
-        side: Of a window, px.
-        margin: px that neighbouring windows share on each side.
+        window: Side of a window, and px that neighbouring windows share on each side; None: as the task has it.
     """
 
     name: str
     image: LargeImage
     reader: Reader
     results: Results
-    side: int = SIDE
-    margin: int = MARGIN
+    window: tuple[int, int] | None = None
 
     def run(self, network: Network) -> tuple[dict[str, Any], list[str]]:
         """Finds the objects of the image and writes its results.
@@ -49,20 +47,21 @@ class LargeCall:
         """
         if self.results.submission:
             raise DataError(f"{self.image.path}: submission.csv holds no image of this size. Leave the submission out")
-        grid = Grid(self.image.shape, self.side, self.margin)
+        grid = Grid(self.image.shape, *(self.window or self.reader.window or (SIDE, MARGIN)))
         self.results.folder.mkdir(parents=True, exist_ok=True)
         place = tempfile.TemporaryDirectory(dir=self.results.folder, prefix=PARTIAL)
         with place as folder, self.image.opened() as windows:
             file = Path(folder) / "labels"
-            found = find_objects(windows, self.reader, network, grid=grid, file=file)
-            written = LargeResults(self.name, windows, found, self.reader, self.image.pixel_size)
+            objects = find_objects(windows, self.reader, network, grid=grid, file=file)
+            written = LargeResults(self.name, windows, objects, self.reader, self.image.pixel_size)
             paths, areas = written.write(self.results)
         row = {
             "height": self.image.shape[0],
             "width": self.image.shape[1],
             "pixel_size_um": self.image.pixel_size,
-            "num_objects": len(found.boxes),
+            "num_objects": len(objects.found.boxes),
             "choice": self.image.sentence,
-            **self.reader.measures(areas, shown=found.shown),
+            **self.reader.measures(areas, shown=objects.shown),
+            **objects.found.measures,
         }
         return row, paths

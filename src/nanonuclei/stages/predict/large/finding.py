@@ -1,4 +1,4 @@
-"""The objects of a large image: its windows pass the network one by one and are stitched to one label image."""
+"""The objects of a large image: its windows pass the network one by one, and are put together across the seams."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nanonuclei.data.files.scene import Box
 from nanonuclei.imaging.networks import Network
-from nanonuclei.imaging.types import Float32Array, Int32Array
-from nanonuclei.stages.predict.large.grid import Grid
-from nanonuclei.stages.predict.large.stitching import Stitcher
+from nanonuclei.imaging.seams.grid import Grid, Tile
+from nanonuclei.imaging.seams.stitching import Stitcher
+from nanonuclei.imaging.types import Box, Float32Array, Int32Array
 from nanonuclei.stages.predict.large.windows import Windows
 from nanonuclei.tasks.base import Reader
+from nanonuclei.tasks.gathering import Gathered, Gatherer
 
 PARTS = 9
 """Windows by which the size of objects is estimated, at most."""
@@ -34,7 +33,7 @@ class LabelRows:
     def append(self, rows: Int32Array) -> None:
         """Adds rows at the end."""
         with self._path.open("ab") as file:
-            file.write(np.ascontiguousarray(rows, np.int32).tobytes())
+            np.ascontiguousarray(rows, np.int32).tofile(file)
 
     def translate(self, numbers: Int32Array) -> None:
         """Makes `read` return ``numbers[label]``."""
@@ -55,21 +54,47 @@ class LabelRows:
         return found if self._numbers is None else self._numbers[found]
 
 
+class PixelGatherer(Gatherer):
+    """Puts objects together that are sets of pixels; their label image grows on disk.
+
+    Args:
+        reader: Reads the objects of a window.
+        shape: Height and width of the image, px.
+        file: Path of a file for the label image, which does not exist.
+    """
+
+    def __init__(self, reader: Reader, shape: tuple[int, int], file: Path) -> None:
+        self._reader, self._shape = reader, shape
+        self._labels, self._stitcher = LabelRows(file, shape[1]), Stitcher(shape)
+
+    def advance(self, top: int, bottom: int) -> None:
+        """Writes the finished rows of the label image."""
+        self._labels.append(self._stitcher.advance(top, bottom))
+
+    def add(self, score_map: Float32Array, tile: Tile) -> None:
+        """Paints the objects of a window."""
+        y0, x0, y1, x1 = tile.box
+        self._stitcher.add(self._reader.instances(score_map, (y1 - y0, x1 - x0)), tile)
+
+    def gathered(self, step: int) -> Gathered:
+        """Returns the objects, and how their label image is read."""
+        self.advance(self._shape[0], self._shape[0])
+        numbers, boxes, scores = self._stitcher.numbers(step)
+        self._labels.translate(numbers)
+        return Gathered(boxes, scores, self._labels.read)
+
+
 @dataclass(frozen=True)
 class LargeObjects:
     """The objects of a large image.
 
     Attributes:
-        labels: Its label image, objects 1..n.
-        boxes: ``(n, 4)`` int64, y0, x0, y1, x1 in px, half open.
-        scores: ``(n,)`` float32.
-        grid: By whose cores the objects are numbered, row by row; an object belongs to the core of its box's corner.
+        found: The objects, in the order of the cores that they belong to.
+        grid: Its cores.
         shown: Height of the score map by that of the image.
     """
 
-    labels: LabelRows
-    boxes: NDArray[np.int64]
-    scores: NDArray[np.float32]
+    found: Gathered
     grid: Grid
     shown: float
 
@@ -77,12 +102,12 @@ class LargeObjects:
 def find_objects(windows: Windows, reader: Reader, network: Network, *, grid: Grid, file: Path) -> LargeObjects:
     """Finds the objects of a large image.
 
-    Grey values are scaled by a sample of the whole image, and the size of objects is estimated once, so that every
-    window is shown to the network alike.
+    Grey values are scaled by a sample of the whole image, and what else depends on all of it is told by some parts, so
+    that every window is read alike.
 
     Args:
         windows: The image.
-        reader: Of the task, with `by_windows`.
+        reader: Of the task, with a `window`.
         network: Its network.
         grid: The windows.
         file: Path of a file for the label image, which does not exist.
@@ -92,22 +117,18 @@ def find_objects(windows: Windows, reader: Reader, network: Network, *, grid: Gr
     """
     scaled = reader.scaled_by(windows.sample())
     settled = reader.settled(network, [scaled(windows.image(box)) for box in _parts(windows.shape)])
-    labels, stitcher = LabelRows(file, windows.shape[1]), Stitcher(windows.shape)
+    gatherer = settled.gatherer(windows.shape) or PixelGatherer(settled, windows.shape, file)
     shown = 1.0
     for row in grid.rows():
         top, _, bottom, _ = row[0].box
-        labels.append(stitcher.advance(top, bottom))
+        gatherer.advance(top, bottom)
         for tile in row:
-            y0, x0, y1, x1 = tile.box
             image = scaled(windows.image(tile.box))
             score_map: Float32Array = next(iter(settled.score_maps(network, [image])))
             del image
-            shown = score_map.shape[0] / (y1 - y0)
-            stitcher.add(settled.instances(score_map, (y1 - y0, x1 - x0)), tile)
-    labels.append(stitcher.advance(windows.shape[0], windows.shape[0]))
-    numbers, boxes, scores = stitcher.numbers(grid.step)
-    labels.translate(numbers)
-    return LargeObjects(labels, boxes, scores, grid, shown)
+            shown = score_map.shape[0] / (bottom - top)
+            gatherer.add(score_map, tile)
+    return LargeObjects(gatherer.gathered(grid.step), grid, shown)
 
 
 def _parts(shape: tuple[int, int]) -> Iterator[Box]:

@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 
 from nanonuclei.data.files.axes import Choice, Chosen, choose
 from nanonuclei.data.files.limits import IN_PARTS
-from nanonuclei.data.files.listing import ZARR
+from nanonuclei.data.files.listing import TIFF_SUFFIXES, ZARR
 from nanonuclei.data.files.numeric import Span, grey_if_equal, span_of
 from nanonuclei.data.files.planes.channels import GREY
 from nanonuclei.data.files.reading import scenes_of
-from nanonuclei.data.files.scene import Box, Scene
+from nanonuclei.data.files.scene import Scene
 from nanonuclei.errors import DataError
-from nanonuclei.imaging.types import Image
+from nanonuclei.imaging.types import Box, Image
 
 MOST_WHOLE = 2**25
 """px of the largest image that is read whole: reading objects off a map takes about 50 bytes for each."""
 
-SUFFIXES = (".tif", ".tiff", ZARR)
+SUFFIXES = (*TIFF_SUFFIXES, ZARR)
 """Files of which windows can be read end so."""
 
 LEAST_BYTES = 2**16
@@ -93,8 +93,9 @@ def large_images(path: Path, choice: Choice, *, most: int = MOST_WHOLE) -> list[
     Raises:
         DataError: The file is damaged, or holds several channels and none is chosen.
     """
-    name = path.name.lower()
-    if not name.endswith(SUFFIXES) or (path.is_file() and path.stat().st_size < LEAST_BYTES and most >= MOST_WHOLE):
+    if not (path.name.lower().endswith(SUFFIXES) or path.is_dir()):
+        return []
+    if path.is_file() and path.stat().st_size < LEAST_BYTES and most >= MOST_WHOLE:
         return []
     with _named(path), contextlib.closing(scenes_of(path, IN_PARTS)) as files:
         for scenes in files:

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nanonuclei.data.files.scene import Box
 from nanonuclei.imaging.instances import Instances
+from nanonuclei.imaging.types import Box
 from nanonuclei.report.exports.found import Found, Light, describe
 from nanonuclei.report.exports.geojson import features
 from nanonuclei.report.exports.imagej_roi import add_rois
@@ -104,7 +104,7 @@ class LargeResults:
 
     def _found(self) -> Iterator[Found]:
         """Yields the objects of each core, measured; one result without objects where there are none."""
-        boxes, step = self.objects.boxes, self.objects.grid.step
+        boxes, step = self.objects.found.boxes, self.objects.grid.step
         if not len(boxes):
             yield self._measured((0, 0, 1, 1), range(0))
             return
@@ -121,24 +121,26 @@ class LargeResults:
         """Measures objects, given by their places, all of which lie in a window."""
         y0, x0, y1, x1 = box
         here: Box = (y0, x0, y1, x1)
-        boxes = self.objects.boxes[part.start : part.stop] - np.array([y0, x0, y0, x0])
+        found = self.objects.found
+        boxes = found.boxes[part.start : part.stop] - np.array([y0, x0, y0, x0])
         labels = np.zeros((1, 1), np.int32)
         if len(part) and (y1 - y0) * (x1 - x0) <= MOST_PIXELS:
-            labels = self.objects.labels.read(here)
+            labels = found.read(here)
             labels = np.where((labels > part.start) & (labels <= part.stop), labels - part.start, 0).astype(np.int32)
         else:
             here = (y0, x0, y0 + 1, x0 + 1)
-        instances = Instances(boxes.astype(np.int32), self.objects.scores[part.start : part.stop], labels)
+        instances = Instances(boxes.astype(np.int32), found.scores[part.start : part.stop], labels)
         frame = Frame(y0, x0, self.windows.shape, part.start + 1)
         channels = self.windows.channels(here)
         light = Light(channels[0], channels, self.windows.channel_names, self.pixel_size)
-        return describe(self.name, Objects(instances, []), light, reader=self.reader, frame=frame)
+        objects = Objects(instances, found.rows[part.start : part.stop])
+        return describe(self.name, objects, light, reader=self.reader, frame=frame)
 
     def _write_labels(self, path: Path) -> None:
         width = self.windows.shape[1]
         write_large_labels(
             path,
-            lambda y0, y1: self.objects.labels.read((y0, 0, y1, width)),
+            lambda y0, y1: self.objects.found.read((y0, 0, y1, width)),
             shape=self.windows.shape,
             pixel_size=self.pixel_size,
         )
@@ -150,7 +152,7 @@ class LargeResults:
         for row in self.objects.grid.rows():
             cores = [tile.core for tile in row]
             images.append(np.concatenate([_thinned(self.windows.image(core), core, step) for core in cores], axis=1))
-            read = self.objects.labels.read
+            read = self.objects.found.read
             labels.append(np.concatenate([_thinned(read(core), core, step) for core in cores], axis=1))
         return overlay(np.concatenate(images), np.concatenate(labels))
 

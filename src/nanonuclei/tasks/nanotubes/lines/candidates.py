@@ -25,6 +25,7 @@ from nanonuclei.tasks.nanotubes.lines.rules import (
     STEADY,
     WOBBLE,
     is_bridge,
+    is_clear,
     is_even,
     is_slender,
     least_contrast,
@@ -143,9 +144,8 @@ def to_instances(candidates: Sequence[Candidate], shape: tuple[int, int]) -> Ins
 
 def _seeds(grey: Float32Array, free: _Mask, wanted: _Mask, config: TubesConfig) -> list[Float32Array]:
     """Returns short straight lines on the crests of the image, the strongest of those that are near each other."""
-    points = ridge_points(grey, free, narrow=config.narrow, broad=config.broad, least=config.ridge)
-    kept = wanted[tuple(points.places.T)]
-    places, directions, strengths = points.places[kept], points.directions[kept], points.strengths[kept]
+    points = ridge_points(grey, free, narrow=config.narrow, broad=config.broad, least=config.ridge, wanted=wanted)
+    places, directions, strengths = points.places, points.directions, points.strengths
     if not len(places):
         return []
     open_ = np.ones(len(places), bool)
@@ -191,17 +191,22 @@ def _followed(
     found = []
     for seed, before, after in zip(lines, back, ahead, strict=True):
         points = resample(np.concatenate([before[0][::-1], seed, after[0]]))
-        line, values = Line(points, 0.0), line_contrast(ground, points)
+        line = Line(points, 0.0)
         if line.straightness < config.min_straightness:
             continue
-        line = Line(points, width_across(grey, points))
+        values = line_contrast(ground, points)
         even = is_even(line, values, wobble=WOBBLE, steady=STEADY)
         if config.joins == "slender":
             least = least_contrast(line, values, ground, config)
-            joins = bridges and even and 0 < before[1] != after[1] > 0
-            if not (joins and is_bridge(line, values, least, config)) and not is_slender(line, values, least, config):
+            joins, clear = bridges and even and 0 < before[1] != after[1] > 0, is_clear(line, values, least)
+            if not joins and not clear:  # most lines: their width need not be measured
                 continue
-        elif not even:
+            line = Line(points, width_across(grey, points))
+            if not (joins and is_bridge(line, values, least, config)) and not (clear and is_slender(line, config)):
+                continue
+        elif even:
+            line = Line(points, width_across(grey, points))
+        else:
             continue
         inside = np.clip(np.rint(points).astype(int), 0, np.array(scores.shape) - 1)
         score, strength = float(scores[tuple(inside.T)].mean()), float(values.mean()) / noise
@@ -257,19 +262,24 @@ def apart(candidates: Sequence[Candidate], others: Sequence[Candidate] = (), *, 
         others: Candidates that stay whatever is beside them; they are no part of the result.
         near: Lines run together where they are this near to each other, px.
     """
-    trees = [KDTree(other.line.points) for other in others]
-    kept: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda found: -found.strength * found.line.length):
-        points = candidate.line.points
-        shared = [
-            float((tree.query(points, distance_upper_bound=near)[0] <= near).mean())
-            for tree in trees
-            if (points.max(axis=0) >= tree.mins - near).all() and (points.min(axis=0) <= tree.maxes + near).all()
-        ]
-        if max(shared, default=0.0) < SAME:
-            kept.append(candidate)
-            trees.append(KDTree(points))
-    return kept
+    in_order = sorted(candidates, key=lambda found: -found.strength * found.line.length)
+    lines = [one.line.points for one in (*others, *in_order)]
+    if not in_order:
+        return []
+    mins, maxes = np.array([each.min(axis=0) for each in lines]), np.array([each.max(axis=0) for each in lines])
+    trees = {place: KDTree(lines[place]) for place in range(len(others))}
+    stays = np.zeros(len(lines), bool)
+    stays[: len(others)] = True
+    for place in range(len(others), len(lines)):
+        reach = stays & (maxes[place] >= mins - near).all(axis=1) & (mins[place] <= maxes + near).all(axis=1)
+        shared = (
+            float((trees[other].query(lines[place], distance_upper_bound=near)[0] <= near).mean())
+            for other in np.flatnonzero(reach).tolist()
+        )
+        if all(share < SAME for share in shared):
+            stays[place] = True
+            trees[place] = KDTree(lines[place])
+    return [one for place, one in enumerate(in_order, start=len(others)) if stays[place]]
 
 
 def _is_wanted(candidate: Candidate, config: TubesConfig) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from nanonuclei.imaging.types import Float32Array, Int32Array
 from nanonuclei.tasks.nanotubes.config import Limit, TubesConfig
 from nanonuclei.tasks.nanotubes.lines.candidates import Candidate, apart
-from nanonuclei.tasks.nanotubes.lines.levels import candidates_at_levels, cells_at_level
+from nanonuclei.tasks.nanotubes.lines.levels import Lights, candidates_at_levels, cells_at_level
 from nanonuclei.tasks.nanotubes.lines.marked import marked_candidates
 
 UNDECIDED = 0.5
@@ -37,19 +37,27 @@ def decided(limit: Limit) -> float:
     return UNDECIDED if limit == "auto" else limit
 
 
-def read_cells(score_map: Float32Array, config: TubesConfig, *, nuclei: Float32Array | None = None) -> Int32Array:
+def read_cells(
+    score_map: Float32Array, config: TubesConfig, *, nuclei: Float32Array | None = None, lights: Lights | None = None
+) -> Int32Array:
     """Returns labels of the cells.
 
     Args:
         score_map: ``(height, width, 2)``: scores, image.
         config: The read-out.
         nuclei: ``(height, width)`` float32 in 0..1, the channel of the nuclei, if there is one.
+        lights: Of the cells in the whole image, where the map is that of a window.
     """
-    return cells_at_level(score_map[..., 1], nuclei, config)
+    return cells_at_level(score_map[..., 1], nuclei, config, lights=lights)
 
 
 def read_candidates(
-    score_map: Float32Array, config: TubesConfig, *, cells: Int32Array, min_score: float | None = None
+    score_map: Float32Array,
+    config: TubesConfig,
+    *,
+    cells: Int32Array,
+    min_score: float | None = None,
+    lights: Lights | None = None,
 ) -> list[Candidate]:
     """Returns the candidates of an image, the surest first.
 
@@ -58,17 +66,18 @@ def read_candidates(
         config: The read-out.
         cells: Labels of the cells.
         min_score: Instead of the config's.
+        lights: As in `read_cells`.
     """
     least = decided(config.min_score) if min_score is None else min_score
     threshold, found = decided(config.window_threshold), []
     scores, grey = score_map[..., 0], score_map[..., 1]
+    alone = config.alone if config.lines == "both" else 0.0
     if config.lines != "map":
-        followed = candidates_at_levels(scores, grey, config, cells=cells, threshold=threshold)
-        found = [candidate for candidate in followed if candidate.score >= least]
+        followed = candidates_at_levels(scores, grey, config, cells=cells, threshold=threshold, lights=lights)
+        found = [one for one in followed if one.score >= least and (one.joins or one.line.length >= alone)]
     if config.lines != "image":
         marked = marked_candidates(scores, grey, config, cells=cells, threshold=threshold)
-        shortest = config.alone if config.lines == "both" else 0.0
-        sure = [one for one in marked if one.score >= least and one.line.length >= shortest]
+        sure = [one for one in marked if one.score >= least and one.line.length >= alone]
         found = sorted([*found, *apart(sure, found, near=SAME_LINE)], key=lambda one: (-one.score, -one.strength))
     return found
 

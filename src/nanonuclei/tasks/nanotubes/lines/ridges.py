@@ -46,7 +46,13 @@ class RidgePoints:
 
 
 def ridge_points(
-    grey: Float32Array, mask: NDArray[np.bool_], *, narrow: float, broad: float, least: float
+    grey: Float32Array,
+    mask: NDArray[np.bool_],
+    *,
+    narrow: float,
+    broad: float,
+    least: float,
+    wanted: NDArray[np.bool_] | None = None,
 ) -> RidgePoints:
     """Finds the pixels on the crests of bright lines.
 
@@ -63,13 +69,22 @@ def ridge_points(
         narrow: Standard deviation of the narrowest lines, px.
         broad: Of the broadest; the stronger of both answers counts.
         least: Least strength, in standard deviations of the noise.
+        wanted: ``(height, width)``, the pixels of the mask that are asked for, which saves time; all where None.
     """
     even = filled(grey, mask)
-    answers = np.stack([_answer(even, mask, direction, (narrow, broad)) for direction in range(DIRECTIONS)])
-    best = np.maximum(np.roll(answers, 1, axis=0), np.roll(answers, -1, axis=0))
-    about = cv2.dilate(answers.max(axis=0), np.ones((_ABOUT, _ABOUT), np.uint8))
-    found = (answers >= least) & (answers >= best) & (answers >= _LIVELY * about) & mask
-    directions, rows, columns = np.nonzero(found)
+    inside = np.flatnonzero(mask) if mask.any() else np.arange(mask.size)
+    inside = inside[:: max(1, len(inside) // SAMPLES)]
+    answers = np.stack([_answer(even, inside, direction, (narrow, broad)) for direction in range(DIRECTIONS)])
+    strongest = answers.max(axis=0)
+    about = cv2.dilate(strongest, np.ones((_ABOUT, _ABOUT), np.uint8))
+    asked = mask & (strongest >= least) if wanted is None else mask & wanted & (strongest >= least)
+    rows, columns = np.nonzero(asked)
+    there = answers[:, rows, columns]
+    best = np.maximum(np.roll(there, 1, axis=0), np.roll(there, -1, axis=0))
+    directions, asked_places = np.nonzero(
+        (there >= least) & (there >= best) & (there >= _LIVELY * about[rows, columns])
+    )
+    rows, columns = rows[asked_places], columns[asked_places]
     angles = np.pi * directions / DIRECTIONS
     across = np.rint(np.stack([np.cos(angles), -np.sin(angles)], axis=1)).astype(np.int64)
     places = np.stack([rows, columns], axis=1)
@@ -96,10 +111,8 @@ def filled(grey: Float32Array, mask: NDArray[np.bool_]) -> Float32Array:
     return filled
 
 
-def _answer(grey: Float32Array, mask: NDArray[np.bool_], direction: int, widths: tuple[float, float]) -> Float32Array:
+def _answer(grey: Float32Array, inside: NDArray[np.int64], direction: int, widths: tuple[float, float]) -> Float32Array:
     strongest = np.zeros(grey.shape, np.float32)
-    inside = np.flatnonzero(mask) if mask.any() else np.arange(mask.size)
-    inside = inside[:: max(1, len(inside) // SAMPLES)]
     for width in dict.fromkeys(widths):
         answer = cv2.filter2D(grey, cv2.CV_32F, _kernel(direction, width), borderType=cv2.BORDER_REFLECT_101)
         some = answer.ravel()[inside]

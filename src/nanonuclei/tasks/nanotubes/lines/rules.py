@@ -50,11 +50,14 @@ def is_bridge(line: Line, values: NDArray[np.float64], least: float, config: Tub
     return line.length >= STUBBY * line.width and float(np.median(values)) >= share * least
 
 
-def is_slender(line: Line, values: NDArray[np.float64], least: float, config: TubesConfig) -> bool:
-    """Whether a line is so long and clear that it need not be seen to join two cells."""
-    if line.length < config.slender * line.width or float(np.median(values)) < least:
-        return False
-    return is_even(line, values, wobble=LONG_WOBBLE, steady=LONG_STEADY)
+def is_clear(line: Line, values: NDArray[np.float64], least: float) -> bool:
+    """Whether a line is so clear that, where it is slender too, it need not be seen to join two cells."""
+    return float(np.median(values)) >= least and is_even(line, values, wobble=LONG_WOBBLE, steady=LONG_STEADY)
+
+
+def is_slender(line: Line, config: TubesConfig) -> bool:
+    """Whether a line is so long for its width that, where it is clear too, it need not be seen to join two cells."""
+    return line.length >= config.slender * line.width
 
 
 def _wobble(points: Float32Array) -> float:

@@ -152,16 +152,16 @@ def parse_coco(tree: dict[str, Any], origin: str) -> Parsed:
         origin: Its name, for messages.
     """
     parsed = Parsed()
-    names = {entry["id"]: str(entry.get("name", "")) for entry in _entries(tree, "categories") if "id" in entry}
+    names = {_id(entry["id"]): str(entry.get("name", "")) for entry in _entries(tree, "categories") if "id" in entry}
     annotations = _entries(tree, "annotations")
-    wanted = _wanted([names.get(entry.get("category_id"), "") for entry in annotations], parsed, origin)
-    images = {entry.get("id"): entry for entry in _entries(tree, "images")}
+    wanted = _wanted([names.get(_id(entry.get("category_id")), "") for entry in annotations], parsed, origin)
+    images = {_id(entry.get("id")): entry for entry in _entries(tree, "images")}
     boxes: dict[Any, list[Box]] = defaultdict(list)
     for entry in annotations:
-        if names.get(entry.get("category_id"), "") not in wanted:
+        if names.get(_id(entry.get("category_id")), "") not in wanted:
             continue
         place = f"{origin} annotation {entry.get('id')}"
-        if entry.get("image_id") not in images:
+        if _id(entry.get("image_id")) not in images:
             parsed.bad(place, f"belongs to image {entry.get('image_id')!r}, which `images` lacks. Export it again")
             continue
         try:
@@ -174,7 +174,7 @@ def parse_coco(tree: dict[str, Any], origin: str) -> Parsed:
         if problem:
             parsed.bad(place, problem)
         else:
-            boxes[entry["image_id"]].append(box)
+            boxes[_id(entry["image_id"])].append(box)
     for key, entry in images.items():
         name = entry.get("file_name")
         if not isinstance(name, str):
@@ -254,7 +254,7 @@ def load_json(content: bytes) -> object:
     """Returns the tree of a JSON file; None where it is none."""
     try:
         tree: object = json.loads(content.decode("utf-8-sig"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return tree
 
@@ -275,6 +275,11 @@ def _wanted(names: Sequence[str], parsed: Parsed, origin: str) -> set[str]:
     elif others:
         parsed.notes.append(f"{origin}: passed over what is labelled {', '.join(others)}")
     return wanted
+
+
+def _id(value: object) -> object:
+    """Returns an id as a key; of what is no id, such as a list, its text."""
+    return value if isinstance(value, int | str | float) else repr(value)
 
 
 def _entries(tree: dict[str, Any], name: str) -> list[dict[str, Any]]:

@@ -157,7 +157,7 @@ def _polyline(value: object) -> Polyline:
     try:
         points = json.loads(value) if isinstance(value, str) else value
         found = tuple((float(x), float(y)) for x, y in points)  # type: ignore[union-attr]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         found = ()
     if len(set(found)) < 2 or not all(math.isfinite(number) for point in found for number in point):
         raise DataError(f"polyline must be [[x, y], ...], two points or more, got {str(value)[:40]!r}. Draw it again")

@@ -21,7 +21,7 @@ from nanonuclei.tasks.nanotubes.simulate.images import MEMBRANE, NUCLEI, Nanotub
 from nanonuclei.tasks.nanotubes.sources.annotations import Marks, Polyline
 from nanonuclei.tasks.nanotubes.sources.centre_lines import as_line, outside, paint_lines
 from nanonuclei.tasks.nanotubes.sources.layout import ImageEntry, Layout, find_layout
-from nanonuclei.tasks.nanotubes.sources.masks import as_labels
+from nanonuclei.tasks.nanotubes.sources.masks import MAX_LABEL, as_labels
 from nanonuclei.tasks.nanotubes.sources.samples import TubeSample, TubeTruth
 
 TNT_ARCHIVE = "tnt/tnt.zip"
@@ -140,7 +140,7 @@ def _read_entry(
 
     def labels_of(file: str, shape: tuple[int, ...] | None) -> UInt16Array | None:
         try:
-            labels = as_labels(read_values(content_of(files, file)))
+            labels = as_labels(read_values(content_of(files, file), exact=True))
         except DataError as error:
             found(file, str(error))
             return None
@@ -192,14 +192,27 @@ def _lines(
     entry: ImageEntry, drawn: tuple[Polyline, ...], shape: tuple[int, int], problems: list[BadSample]
 ) -> tuple[Line, ...]:
     """Returns the centre lines of an image, and tells which do not belong to it."""
+    if _too_many(entry, len(drawn), problems):
+        return ()
+    lines = []
     for polyline in drawn:
-        if outside(polyline, shape):
+        if not outside(polyline, shape):
+            lines.append(as_line(polyline))
+        else:
             (x0, y0), (x1, y1) = polyline[0], polyline[-1]
             ends = f"from {x0:g}, {y0:g} to {x1:g}, {y1:g} (x, y)"
             origin = entry.marks.origin if entry.marks is not None else "it"
             problem = f"polyline {ends} lies outside of the image, {_size(shape)} px. Correct {origin}"
             problems.append(BadSample(entry.sample_id, entry.file, problem))
-    return tuple(as_line(polyline) for polyline in drawn)
+    return tuple(lines)
+
+
+def _too_many(entry: ImageEntry, number: int, problems: list[BadSample]) -> bool:
+    """Tells where an image has more nanotubes than a label map can number."""
+    if number > MAX_LABEL:
+        problem = f"{number:,} nanotubes, more than the {MAX_LABEL:,} that fit. Cut the image into parts"
+        problems.append(BadSample(entry.sample_id, entry.file, problem))
+    return number > MAX_LABEL
 
 
 def _boxes(entry: ImageEntry, marks: Marks, shape: tuple[int, int], problems: list[BadSample]) -> Float32Array:
@@ -210,6 +223,8 @@ def _boxes(entry: ImageEntry, marks: Marks, shape: tuple[int, int], problems: li
             f"Put the image back that was marked"
         )
         problems.append(BadSample(entry.sample_id, entry.file, problem))
+    if _too_many(entry, len(marks.boxes), problems):
+        return np.zeros((0, 4), np.float32)
     boxes = np.array(marks.boxes, np.float64).reshape(-1, 4)
     limits = np.array([*shape, *shape], np.float64)
     outside = ((boxes < -SLACK) | (boxes > limits + SLACK)).any(axis=1)

@@ -86,7 +86,7 @@ def _assign(files: Files, name: str, images: Mapping[str, Corrected], problems: 
     if lower.endswith(_JSON):
         try:
             tree = json.loads(files.read(name).decode("utf-8-sig"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError("no JSON. Export it again") from error
         if is_label_studio(tree):
             for picture, drawn in read_label_studio(tree).items():
@@ -130,7 +130,7 @@ def paint(drawn: Drawn, size: tuple[int, int]) -> Labels:
 
 
 def _label_image(content: bytes, size: tuple[int, int]) -> Labels:
-    values = read_values(content, limits=LIMITS)
+    values = read_values(content, limits=LIMITS, exact=True)
     if values.shape[:2] != size:
         raise DataError(other_size((values.shape[0], values.shape[1]), size))
     return objects_of(values, "labels", alone=True).astype(np.uint16)

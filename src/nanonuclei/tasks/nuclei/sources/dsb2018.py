@@ -30,6 +30,9 @@ MAX_RATIO = 200
 RATIO_FLOOR = 256 * 2**20
 """Images and labels below this many bytes may have any ratio."""
 
+LONGEST_ID = 200
+"""Longest name of a sample, bytes; its files are called so, and file systems take 255."""
+
 _TRAIN_ZIP = f"{TRAIN}.zip"
 _NUM_THREADS = 4
 _LOOK_AHEAD = 2 * _NUM_THREADS
@@ -167,6 +170,8 @@ def _read_sample(files: Files, sample_id: str, parts: SampleFiles, masks: MaskKi
     def where(folder: str) -> str:
         return f"{parts.folder}/{folder}".lstrip("/")
 
+    if len(sample_id.encode()) > LONGEST_ID:
+        found(where(""), f"a name of {len(sample_id.encode())} bytes, more than {LONGEST_ID}. Shorten it")
     image: Image | None = None
     if len(parts.images) == 1:
         (name,) = parts.images
@@ -192,7 +197,8 @@ def _read_sample(files: Files, sample_id: str, parts: SampleFiles, masks: MaskKi
         if data is None:
             continue
         try:
-            objects = objects_of(read_values(data, limits=LIMITS), masks, alone=len(parts.masks) == 1)
+            values = read_values(data, limits=LIMITS, exact=True)
+            objects = objects_of(values, masks, alone=len(parts.masks) == 1)
         except DataError as error:
             found(name, str(error))
             continue

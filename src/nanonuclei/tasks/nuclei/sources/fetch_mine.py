@@ -68,12 +68,16 @@ def fetch_mine(source: str, data: Path, *, report: Callable[[str], None] = print
         images, lost = group(files)
         problems += [BadSample(name, name, text) for name, text in lost]
         untouched = sum(not _saved(one, files, manifest) for one in images.values())
+        taken: dict[str, str] = {}
         for one in images.values():
             for read in _read(one, files, manifest):
-                if isinstance(read, _Result):
+                if isinstance(read, BadSample):
+                    problems.append(read)
+                elif (other := taken.setdefault(read.sample.sample_id, one.image)) == one.image:
                     results.append(read)
                 else:
-                    problems.append(read)
+                    same = f"would be stored as {read.sample.sample_id}, as {other} is. Rename one of them"
+                    problems.append(BadSample(one.key, one.image, same))
     table = problems_table(problems) if problems else ""
     if not results:
         raise DataError(_nothing(path, images, untouched, manifest, table))
@@ -113,6 +117,9 @@ def _read(one: Corrected, files: Files, manifest: Manifest | None) -> Iterator[_
         labels = one.files[name]((image.shape[0], image.shape[1]))
     except DataError as error:
         yield from (BadSample(one.key, name, line) for line in str(error).split("\n"))
+        return
+    if not labels.any():
+        yield BadSample(one.key, name, "holds no object. Leave the image out, or draw what is in it")
         return
     sample = Sample(_UNSAFE.sub("_", one.key), image, labels)
     yield _Result(sample, _changes(one.key, files, labels))
@@ -155,7 +162,14 @@ def _nothing(path: Path, images: dict[str, Corrected], untouched: int, manifest:
 def _put(new: Sequence[Sample], target: Path, report: Callable[[str], None]) -> Path:
     before = read_splits(target) if target.is_file() else {}
     replaced = {sample.sample_id for sample in new}
-    old = [s for s in read_mine(target) if isinstance(s, Sample)] if target.is_file() else []
+    old: list[Sample] = []
+    for one in read_mine(target) if target.is_file() else ():
+        if isinstance(one, BadSample):
+            raise DataError(
+                f"{target} must hold the images of before whole, but {one.file}: {one.problem}. Bring it back from a "
+                "copy, or move it away to begin anew"
+            )
+        old.append(one)
     samples = sorted([*(s for s in old if s.sample_id not in replaced), *new], key=lambda sample: sample.sample_id)
     fields = find_fields([sample.image for sample in samples]).tolist()
     splits = deal(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +31,13 @@ _LARGE_PART = 0.1
 _PARTS_PER_LABEL = 3
 """Separate parts per value from which on values are taken for colours that several nuclei share."""
 
+_MOST_PARTS = 2
+"""Separate parts of one of several masks that may be one nucleus; those of the corrected set have one."""
+
+_SMALLEST = 20
+"""Area from which on a part of one of several masks is taken for a nucleus, px."""
+
+_NO_MASK = "a mask must hold whole numbers from 0. Save it with 8 or 16 bit"
 _CONNECTED = "Set data.masks=connected if each part is a nucleus"
 
 
@@ -39,7 +47,7 @@ def objects_of(values: NDArray[Any], kind: MaskKind, *, alone: bool) -> NDArray[
     Args:
         values: ``(height, width)`` or ``(height, width, 3)``, the numbers of the file.
         kind: What a mask file is. With ``one_per_nucleus`` a file with several values, the only one of its image, is
-            read as a label image.
+            read as a label image; one of several must be one nucleus.
         alone: Whether it is the only mask of its image.
 
     Returns:
@@ -53,8 +61,7 @@ def objects_of(values: NDArray[Any], kind: MaskKind, *, alone: bool) -> NDArray[
     from skimage.measure import label as connected_parts  # takes a quarter of a second
 
     if kind == "one_per_nucleus" and not alone:
-        inside = values != 0
-        return inside if inside.ndim == 2 else np.asarray(inside.any(axis=-1))
+        return _one_of_several(values)
     plane = _whole_numbers(values)
     found, counts = np.unique(plane[plane != 0], return_counts=True)
     if not len(found):
@@ -78,6 +85,25 @@ def objects_of(values: NDArray[Any], kind: MaskKind, *, alone: bool) -> NDArray[
             f"each value is one"
         )
     return _sequential(plane)
+
+
+def _one_of_several(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Returns the nucleus of a mask beside which there are others; another nucleus may part it in two."""
+    if values.dtype.kind not in "bu" and not _are_whole_numbers(values):
+        raise DataError(_NO_MASK)
+    inside = values != 0
+    if inside.ndim == 3:
+        inside, values = np.asarray(inside.any(axis=-1)), values.max(axis=-1)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(inside).view(np.uint8), connectivity=8)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    num_parts = int(np.count_nonzero(areas >= max(_LARGE_PART * areas.max(), _SMALLEST))) if len(areas) else 0
+    several = num_parts > 1 and bool((values[inside] != values.max()).any())
+    if several or num_parts > _MOST_PARTS:
+        raise DataError(
+            f"one of several masks, with {num_parts} separate parts where one nucleus is expected. {_CONNECTED}, or "
+            "data.masks=labels if each value is one"
+        )
+    return np.asarray(inside)
 
 
 class Painting:
@@ -142,12 +168,16 @@ def _whole_numbers(values: NDArray[Any]) -> NDArray[np.int64]:
         if rest.any() and not all(np.array_equal(red, rest[..., place]) for place in range(rest.shape[2])):
             raise DataError("a mask in colours. Save it in grey: one value per nucleus, 0 elsewhere")
         values = red
-    whole = values.dtype.kind in "bui" or (
-        values.dtype.kind == "f" and bool((np.isfinite(values) & (values == np.rint(values))).all())  # type: ignore
-    )
-    if not whole or float(values.min()) < 0 or float(values.max()) >= 2**53:
-        raise DataError("a mask must hold whole numbers from 0. Save it with 8 or 16 bit")
+    if not _are_whole_numbers(values):
+        raise DataError(_NO_MASK)
     return values.astype(np.int64)
+
+
+def _are_whole_numbers(values: NDArray[Any]) -> bool:
+    whole = values.dtype.kind in "bui" or (
+        values.dtype.kind == "f" and bool((np.isfinite(values) & (values == np.rint(values))).all())
+    )
+    return whole and float(values.min()) >= 0 and float(values.max()) < 2**53
 
 
 def _sequential(plane: NDArray[np.int64]) -> Int32Array:

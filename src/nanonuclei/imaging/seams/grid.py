@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nanonuclei.data.files.scene import Box
+import numpy as np
+from numpy.typing import NDArray
+
+from nanonuclei.imaging.types import Box
 
 SIDE = 3072
 """Of a window with its margins, px: reading objects off its map takes less than 1 GB."""
@@ -62,3 +65,13 @@ class Grid:
             min(width, x1 + self.margin),
         )
         return Tile((y0, x0, y1, x1), box)
+
+
+def place_order(boxes: NDArray[np.int64], step: int) -> NDArray[np.int64]:
+    """Returns the order of objects: row by row of squares of `step` px, and within one from the top.
+
+    Args:
+        boxes: ``(n, 4)`` y0, x0, y1, x1, px; an object belongs to the square of its box's first corner.
+        step: px.
+    """
+    return np.lexsort((boxes[:, 1], boxes[:, 0], boxes[:, 1] // step, boxes[:, 0] // step))

@@ -1,4 +1,4 @@
-"""What a command can know of its arguments from one look at files, before its slow imports; `commands` calls these."""
+"""What a command can know of its arguments from one look at files, before its slow imports."""
 
 from __future__ import annotations
 

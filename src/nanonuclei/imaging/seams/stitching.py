@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanonuclei.imaging.instances import Instances
+from nanonuclei.imaging.seams.grid import Tile, place_order
 from nanonuclei.imaging.types import Int32Array
-from nanonuclei.stages.predict.large.grid import Tile
 
 SAME = 0.5
 """Share of the smaller of two objects, as far as both are seen, from which on they are one."""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Painted:
     """An object of the whole image, as far as it is known."""
 
@@ -98,7 +98,7 @@ class Stitcher:
         """Numbers the objects of the whole image, once all windows were added.
 
         Args:
-            step: Side of the squares by which objects are ordered: row by row of squares, and within one from the top.
+            step: Side of the squares by which objects are ordered, see `place_order`.
 
         Returns:
             ``(n + 1,)`` new numbers by those in the rows of `advance`, 0 for the background; ``(m, 4)`` boxes and
@@ -106,7 +106,7 @@ class Stitcher:
         """
         alive = [number for number, root in enumerate(self._roots) if root == number > 0]
         boxes = np.array([self._painted[number - 1].box for number in alive], np.int64).reshape(-1, 4)
-        order = np.lexsort((boxes[:, 1], boxes[:, 0], boxes[:, 1] // step, boxes[:, 0] // step))
+        order = place_order(boxes, step)
         new = np.zeros(len(self._roots), np.int32)
         new[np.array(alive, np.int64)[order]] = np.arange(1, len(alive) + 1)
         scores = np.array([self._painted[number - 1].score for number in alive], np.float32)

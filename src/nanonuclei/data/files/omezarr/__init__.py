@@ -1,0 +1,1 @@
+"""OME-Zarr folders: which images one holds, and how an image is read."""

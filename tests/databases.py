@@ -1,0 +1,64 @@
+"""Tracking databases of tests: copies of an empty one, which is made once per version of MLflow as that takes seconds.
+
+`tests/test_project.py` has the program make its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+KEPT = ROOT / ".pytest_cache" / "mlflow"
+
+
+def empty_database() -> Path:
+    """Returns a database with all tables and no run."""
+    file = KEPT / f"{version('mlflow')}.db"
+    if not file.is_file():
+        from nanonuclei.tracking.new_database import _make_tables
+
+        KEPT.mkdir(parents=True, exist_ok=True)
+        partial = KEPT / f"{os.getpid()}.db"
+        _make_tables(partial)
+        partial.replace(file)
+    return file
+
+
+def put_database(folder: Path) -> None:
+    """Puts an empty database into a folder, for commands that run there in processes of their own."""
+    shutil.copyfile(empty_database(), folder / "mlflow.db")
+
+
+@contextlib.contextmanager
+def own_database(folder: Path) -> Iterator[Path]:
+    """Has MLflow keep runs in `mlflow.db` of a folder, a file that appears with the first use; ends runs afterwards."""
+    import mlflow
+    from mlflow.store.db import utils
+    from mlflow.store.model_registry import sqlalchemy_store
+
+    template, make = empty_database(), utils._initialize_tables
+
+    def copy(engine: Any) -> None:
+        if not utils._is_empty_database(engine):
+            return make(engine)
+        with contextlib.closing(sqlite3.connect(template)) as database, engine.connect() as connection:
+            return database.backup(connection.connection.driver_connection)
+
+    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (utils, sqlalchemy_store):
+            patch.setattr(module, "_initialize_tables", copy)
+        yield folder
+    while mlflow.active_run():
+        mlflow.end_run()
+    mlflow.set_tracking_uri(before)
