@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from nanonuclei.commands.checks import check_registered, check_settings
+from nanonuclei.commands.checks import check_settings
 from nanonuclei.commands.options import (
     DEFAULT_TASK,
     Stages,
@@ -122,7 +122,9 @@ def run_serve(options: argparse.Namespace) -> None:
     port = options.port or "5001"
     if not port.isdecimal() or not 1 <= int(port) <= 65535:
         raise NanonucleiError(f"port must be a whole number from 1 to 65535, got {options.port!r}. Correct it")
-    check_registered(options.model)
+    from nanonuclei.serving.live.followed import parse_followed
+
+    parse_followed(options.model)
     check_database()
     from nanonuclei.stages.serve.serve import Address, serve
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from nanonuclei.errors import NanonucleiError, TrackingError, nearest_name
-from nanonuclei.invocation import command
+from nanonuclei.errors import NanonucleiError, nearest_name
 from nanonuclei.tasks import dataset_type, task_names, task_package
 from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID, full_run_id
 
@@ -75,20 +74,6 @@ def check_trained_elsewhere(what: str, folder: str) -> None:
         lacks = f"has no {HISTORY}" if Path(folder).is_dir() else "is none"
         raise NanonucleiError(
             f"{what} a folder that benchmarks/train_here.py wrote, but {folder} {lacks}. Check the path"
-        )
-
-
-def check_registered(reference: str) -> None:
-    """Makes sure that a model is named as a registered one; a version or an alias is looked up where it is served.
-
-    Raises:
-        TrackingError: It is not.
-    """
-    if not reference.startswith("models:/"):
-        raise TrackingError(
-            f"serve takes a registered model, models:/NAME@ALIAS or models:/NAME/VERSION, got {reference!r}. Register "
-            f"one first: `{command('promote', task=task_names()[0], model=task_names()[0])}`, or "
-            f"`{command('promote', task=task_names()[0], run='RUN_ID')}`"
         )
 
 

@@ -17,7 +17,8 @@ from nanonuclei.imaging.instances import Instances
 from nanonuclei.serving.live import follow
 from nanonuclei.serving.live.app import HIDDEN, LiveApp
 from nanonuclei.serving.live.drift import Drift
-from nanonuclei.serving.live.follow import Followed, Follower, parse_followed
+from nanonuclei.serving.live.follow import Follower
+from nanonuclei.serving.live.followed import Followed, parse_followed
 from nanonuclei.serving.live.metrics import Metrics
 from nanonuclei.serving.live.notes import ImageNote, note_image, note_objects
 from nanonuclei.serving.live.totals import Totals

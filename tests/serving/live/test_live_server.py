@@ -24,7 +24,8 @@ from tests.databases import own_database
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.serving.live.app import LiveApp
 from nanonuclei.serving.live.days import Days
-from nanonuclei.serving.live.follow import Followed, Follower
+from nanonuclei.serving.live.follow import Follower
+from nanonuclei.serving.live.followed import Followed
 from nanonuclei.serving.live.metrics import Metrics
 from nanonuclei.serving.live.totals import Totals
 from nanonuclei.serving.probe import free_port

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from nanonuclei.errors import NanonucleiError, TrackingError
+from nanonuclei.serving.live.followed import Followed
 from nanonuclei.serving.live.metrics import Metrics
 from nanonuclei.serving.live.versions import Served, load_version
-from nanonuclei.tracking.registry import at_alias
 
 _logger = logging.getLogger(__name__)
 
@@ -20,58 +18,6 @@ LOOK_SECONDS = 0.5
 """Time between two looks at the alias."""
 RETRY_SECONDS = 60.0
 """After this time a version that could not serve is tried again: its files may not have been at hand."""
-_NAMED = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<number>\d+))")
-
-
-@dataclass(frozen=True)
-class Followed:
-    """What a server serves: a registered model, by an alias that is followed, or by a version that stays.
-
-    Attributes:
-        name: Of the registered model.
-        alias: Such as ``champion``; empty where a version is named.
-        number: Of the version; empty where an alias is named.
-    """
-
-    name: str
-    alias: str = ""
-    number: str = ""
-
-    def __str__(self) -> str:
-        return f"models:/{self.name}{f'@{self.alias}' if self.alias else f'/{self.number}'}"
-
-    def version(self) -> str:
-        """Returns the number of the version that is wanted now; empty where there is no such model or alias.
-
-        A server with accounts answers 403 for a model that does not exist.
-
-        Raises:
-            TrackingError: The tracking server does not answer.
-        """
-        if not self.alias:
-            return self.number
-        try:
-            found = at_alias(self.name, self.alias)
-        except TrackingError as error:
-            if "Permission denied" in str(error):
-                return ""
-            raise
-        return "" if found is None else str(found.version)
-
-
-def parse_followed(reference: str) -> Followed:
-    """Reads the URI of a registered model.
-
-    Raises:
-        TrackingError: It is none.
-    """
-    found = _NAMED.fullmatch(reference)
-    if found is None:
-        raise TrackingError(
-            f"serve takes a registered model, models:/NAME@ALIAS or models:/NAME/VERSION, got {reference!r}. Promote a "
-            "model first, or name one that is registered"
-        )
-    return Followed(found["name"], found["alias"] or "", found["number"] or "")
 
 
 class Follower:

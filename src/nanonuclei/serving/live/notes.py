@@ -44,7 +44,7 @@ class Notes:
     images: list[ImageNote] = field(default_factory=list)
     _waiting: list[tuple[Image, str]] = field(default_factory=list)
 
-    def add_image(self, image: Image, unlike: str) -> None:
+    def add_image(self, image: Image, unlike: str = "") -> None:
         """Keeps an image until its objects are known; `score_maps` may read ahead of them."""
         self._waiting.append((image, unlike))
 

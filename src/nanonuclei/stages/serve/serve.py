@@ -13,7 +13,8 @@ from nanonuclei.errors import NanonucleiError, TrackingError
 from nanonuclei.invocation import command
 from nanonuclei.serving.live.app import LiveApp
 from nanonuclei.serving.live.days import Days
-from nanonuclei.serving.live.follow import Follower, parse_followed
+from nanonuclei.serving.live.follow import Follower
+from nanonuclei.serving.live.followed import parse_followed
 from nanonuclei.serving.live.metrics import Metrics
 from nanonuclei.serving.live.totals import Totals
 
