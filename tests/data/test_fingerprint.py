@@ -118,3 +118,15 @@ def test_images_of_any_type_and_shape_are_measured(kind: type) -> None:
     found = image_measures(image, np.zeros((1, 700, 3), np.float32))
     assert found["background"] == found["detail"] == 0.0
     assert math.isnan(found["low"]) == (kind is np.float32)
+
+
+def test_looks_are_those_of_the_plain_formulas_to_the_last_digit() -> None:
+    shown = np.random.default_rng(0).random((80, 60, 3), np.float32)
+    found = image_measures((shown * 255).astype(np.uint8), shown)
+    grey = shown.mean(axis=2)
+    dark, middle, bright = np.percentile(grey, (0.1, 50, 99.9)).tolist()
+    spread = np.percentile(shown.max(axis=2) - shown.min(axis=2), 98)
+    steps = [float(np.abs(np.diff(grey, axis=axis)).mean()) for axis in (0, 1)]
+    assert found["background"] == (middle - dark) / (bright - dark)
+    assert found["colour"] == float(spread / float(np.ptp(shown)))
+    assert found["detail"] == sum(steps) / 2.0 / (bright - dark)
