@@ -68,3 +68,15 @@ def test_measures_are_those_computed_by_hand() -> None:
 
 def test_images_of_any_shape_are_measured() -> None:
     assert look_of(np.zeros((1, 700, 3), np.float32)) == (0.0, 0.0, 0.0)
+
+
+def test_looks_are_those_of_the_plain_formulas() -> None:
+    shown = np.random.default_rng(0).random((80, 60, 3), np.float32)
+    found = look_of(shown)
+    grey = shown.mean(axis=2)
+    dark, middle, bright = np.percentile(grey, (0.1, 50, 99.9)).tolist()
+    spread = np.percentile(shown.max(axis=2) - shown.min(axis=2), 98)
+    steps = [float(np.abs(np.diff(grey, axis=axis)).mean()) for axis in (0, 1)]
+    assert found.background == pytest.approx((middle - dark) / (bright - dark))
+    assert found.colour == pytest.approx(spread / np.ptp(shown))
+    assert found.detail == pytest.approx(sum(steps) / 2.0 / (bright - dark))

@@ -43,7 +43,7 @@ OVERLAP = 128
 
 WINDOW = (2048, 384)
 """Side of the windows of a large image, and what neighbours share on each side, px: a nanotube of 768 px is whole in
-one of them, and reading one takes some 0.5 GB."""
+one of them, and reading objects off the map of one takes 0.7 GB."""
 
 GEOMETRY = "geometry.json"
 """File beside a stored network: how its windows lie."""
