@@ -67,9 +67,8 @@ def read_candidates(
         followed = candidates_at_levels(scores, grey, config, cells=cells, threshold=threshold)
         found = [one for one in followed if one.score >= least and (one.joins or one.line.length >= alone)]
     if config.lines != "image":
-        long = config.model_copy(update={"min_length": max(config.min_length, alone)})
-        marked = marked_candidates(scores, grey, long, cells=cells, threshold=threshold)
-        sure = [one for one in marked if one.score >= least]
+        marked = marked_candidates(scores, grey, config, cells=cells, threshold=threshold)
+        sure = [one for one in marked if one.score >= least and one.line.length >= alone]
         found = sorted([*found, *apart(sure, found, near=SAME_LINE)], key=lambda one: (-one.score, -one.strength))
     return found
 
