@@ -19,7 +19,7 @@ from nanonuclei.imaging.types import Image
 from nanonuclei.serving.named import open_model
 from nanonuclei.serving.probe import post, served
 from nanonuclei.serving.shipped.checks import check_shipped
-from nanonuclei.serving.shipped.provenance import read_provenance
+from nanonuclei.serving.shipped.provenance import SCORED_IN, read_provenance
 from nanonuclei.stages.predict.predict import predict
 from nanonuclei.stages.predict.request import Request
 from nanonuclei.stages.shipped.register import promote_named
@@ -63,6 +63,9 @@ def test_it_is_small_and_tells_where_it_comes_from() -> None:
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
     for text in ("CC-BY", "CC0", "EfficientNet-Lite0", "ImageNet", "docs/nanotubes.md", made.training.run):
         assert text in card
+    assert f"in {made.training.hardware[SCORED_IN]}, with 95 %" in card
+    assert create_reader(open_model("nanotubes").config).choices in card
+    assert "chosen on the validation images" not in card
 
 
 def test_examples_are_found_again_through_predict(clone: Path) -> None:
