@@ -84,7 +84,7 @@ def test_a_damaged_table_of_one_image_is_told_and_done_again_once_it_is_removed(
         (["predict", "x" * 5000], "File name too long. Shorten the name"),
         (["predict", "in", "--output", "x" * 300], "File name too long. Shorten the name"),
         (["predict", "in", "--output", "loop"], "Symlink loop"),
-        (["predict", "a\nb"], "a name with control characters"),
+        (["predict", "a\nb"], r"'a\nb' does not exist"),
         (["label", "--images", "in", "--output", "x" * 300], "File name too long. Shorten the name"),
         (["predict", "in", "--model", "x" * 5000], "File name too long. Shorten the name"),
     ],

@@ -109,7 +109,8 @@ def check_place(images: str) -> None:
         DataError: It does not.
     """
     if not (is_url(images) or any(sign in images for sign in "*?[") or Path(images).exists()):
-        raise DataError(f"{images} does not exist. Name a folder of images, an image, or a pattern")
+        shown = images if images.isprintable() else ascii(images)
+        raise DataError(f"{shown} does not exist. Name a folder of images, an image, or a pattern")
 
 
 def output_beside(images: str, noun: str) -> Path:
