@@ -54,6 +54,7 @@ def own_database(folder: Path) -> Iterator[Path]:
             return database.backup(connection.connection.driver_connection)
 
     before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+    forget_experiment()
     mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
     with pytest.MonkeyPatch.context() as patch:
         for module in (utils, sqlalchemy_store):
@@ -62,3 +63,12 @@ def own_database(folder: Path) -> Iterator[Path]:
     while mlflow.active_run():
         mlflow.end_run()
     mlflow.set_tracking_uri(before)
+    forget_experiment()
+
+
+def forget_experiment() -> None:
+    """Lets MLflow forget the experiment that an earlier test of this process has set; another database lacks it."""
+    from mlflow.tracking import fluent
+
+    fluent._active_experiment_id = None
+    os.environ.pop("MLFLOW_EXPERIMENT_ID", None)

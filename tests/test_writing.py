@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -179,3 +180,21 @@ def test_a_name_of_all_bytes_that_a_file_system_takes_is_written(tmp_path: Path)
     with pytest.raises(WritingError, match="File name too long") as caught:
         write_text(tmp_path / f"a{name}x", "text")
     assert caught.value.is_of_name
+
+
+def test_a_folder_that_was_removed_before_its_lock_was_held_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, made = tempfile.mkdtemp, []
+
+    def make_and_lose(**words: object) -> str:
+        made.append(make(**words))
+        if len(made) == 1:
+            Path(made[0]).rmdir()
+        return made[-1]
+
+    monkeypatch.setattr("nanonuclei.writing.tempfile.mkdtemp", make_and_lose)
+    with being_made(tmp_path / "new") as partial:
+        assert partial.is_dir()
+        assert remove_leftovers(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []

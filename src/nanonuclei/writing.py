@@ -138,9 +138,7 @@ def being_made(path: Path) -> Iterator[Path]:
     """
     with _os_errors_explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        own = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{PARTIAL}{path.name}-"))
-    held = FileLock(own / HELD)
-    held.acquire()
+        own, held = _held_folder(path)
     try:
         partial = own / path.name
         partial.mkdir()  # with the usual access rights, which a temporary folder does not have
@@ -148,6 +146,21 @@ def being_made(path: Path) -> Iterator[Path]:
     finally:
         held.release()
         shutil.rmtree(own, ignore_errors=True)
+
+
+def _held_folder(path: Path) -> tuple[Path, FileLock]:
+    """Makes a temporary folder beside `path` and holds its lock.
+
+    Another process may find the folder before its lock is held, and remove it as abandoned; then there is a new one.
+    """
+    while True:
+        own = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{PARTIAL}{path.name}-"))
+        held = FileLock(own / HELD)
+        with contextlib.suppress(FileNotFoundError):
+            held.acquire()
+            if (own / HELD).exists():
+                return own, held
+            held.release()
 
 
 def remove_leftovers(folder: Path) -> list[Path]:
@@ -158,10 +171,28 @@ def remove_leftovers(folder: Path) -> list[Path]:
     """
     removed = []
     for own in sorted(folder.glob(f"{PARTIAL}*")):
-        if own.is_dir() and is_abandoned(own):
-            shutil.rmtree(own, ignore_errors=True)
+        if own.is_dir() and _remove_abandoned(own):
             removed.append(own)
     return removed
+
+
+def _remove_abandoned(own: Path) -> bool:
+    """Removes a temporary folder that is nobody's, holding its lock meanwhile; tells whether it was."""
+    if not (own / HELD).exists():
+        abandoned = is_abandoned(own)
+        if abandoned:
+            shutil.rmtree(own, ignore_errors=True)
+        return abandoned
+    lock = FileLock(own / HELD, blocking=False)
+    try:
+        lock.acquire()
+    except (Timeout, OSError):
+        return False
+    shutil.rmtree(own, ignore_errors=True)
+    lock.release()
+    if os.name == "nt":  # a file that is open stays there
+        shutil.rmtree(own, ignore_errors=True)
+    return True
 
 
 def is_abandoned(path: Path) -> bool:
