@@ -40,7 +40,10 @@ def put_database(folder: Path) -> None:
 
 @contextlib.contextmanager
 def own_database(folder: Path) -> Iterator[Path]:
-    """Has MLflow keep runs in `mlflow.db` of a folder, a file that appears with the first use; ends runs afterwards."""
+    """Has MLflow keep runs in `mlflow.db` of a folder, a file that appears with the first use; ends runs afterwards.
+
+    Whatever MLflow remembers in this process is as before afterwards; its server, too, sets the addresses.
+    """
     import mlflow
     from mlflow.store.db import utils
     from mlflow.store.model_registry import sqlalchemy_store
@@ -54,7 +57,8 @@ def own_database(folder: Path) -> Iterator[Path]:
             return database.backup(connection.connection.driver_connection)
 
     before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
-    forget_experiment()
+    registry = _registry()
+    _remember(None)
     mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
     with pytest.MonkeyPatch.context() as patch:
         for module in (utils, sqlalchemy_store):
@@ -63,12 +67,24 @@ def own_database(folder: Path) -> Iterator[Path]:
     while mlflow.active_run():
         mlflow.end_run()
     mlflow.set_tracking_uri(before)
-    forget_experiment()
+    _remember(registry)
 
 
-def forget_experiment() -> None:
-    """Lets MLflow forget the experiment that an earlier test of this process has set; another database lacks it."""
+def _registry() -> str | None:
+    """The address of the registry that this process has set, none where it is that of the runs."""
+    from mlflow.tracking._model_registry import utils
+
+    return utils._registry_uri
+
+
+def _remember(registry: str | None) -> None:
+    """Sets the address of the registry, and forgets the experiment that an earlier test has set."""
     from mlflow.tracking import fluent
+    from mlflow.tracking._model_registry import utils
 
     fluent._active_experiment_id = None
-    os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
+    utils._registry_uri = registry
+    for name in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_REGISTRY_URI"):
+        os.environ.pop(name, None)
+    if registry:
+        os.environ["MLFLOW_REGISTRY_URI"] = registry
