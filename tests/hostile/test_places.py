@@ -16,7 +16,7 @@ from tests.hostile.archives import MASKED, packed, parts
 
 from nanonuclei.config.params import load_experiment
 from nanonuclei.data.catalog import BadSample
-from nanonuclei.data.files.listing import is_sound, list_images
+from nanonuclei.data.files.listing import Refused, is_sound, list_images
 from nanonuclei.errors import DataError
 from nanonuclei.tasks.nanotubes.sources.fetch import fetch_tnt
 from nanonuclei.tasks.nuclei.sources.dsb2018 import read_dsb2018
@@ -96,8 +96,13 @@ def test_what_is_no_plain_file_in_a_source_is_refused(
 def test_images_to_work_on_are_listed_by_the_same_rules(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     folder = write(tmp_path / "new", parts())
     spoil(folder)
-    with pytest.raises(DataError, match=r"must be a file|leads back to itself|control characters"):
-        list_images(folder)
+    write(folder, {"good.png": opencv(NUCLEI, ".png")})
+    found = list_images(folder)
+    assert found.pop("good") == folder / "good.png"
+    refused = [place for place in found.values() if isinstance(place, Refused)]
+    assert len(refused) >= 1
+    assert all(re.search("must be a file|leads back to itself|control characters", place.why) for place in refused)
+    assert all(map(is_sound, found))
 
 
 def test_names_of_all_scripts_are_sound_and_those_that_break_lines_or_zips_are_not() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -121,15 +122,23 @@ def test_submission_holds_every_nucleus_once_and_names_images_without_any(images
 def test_broken_images_are_rows_with_their_error_and_the_others_are_done(images: Path, tmp_path: Path) -> None:
     (images / "broken.png").write_bytes(b"\x89PNG\r\n")
     tifffile.imwrite(images / "two.tif", np.zeros((4, 4, 2), np.uint8), photometric="minisblack", planarconfig="contig")
+    os.mkfifo(images / "pipe.png")
+    (images / "out.png").symlink_to("/etc/passwd")
+    for odd in ("two\nlines.png", os.fsdecode(b"no-\xff-utf8.png")):
+        (images / odd).write_bytes((images / "discs.png").read_bytes())
     said: list[str] = []
     summary = predict(Request(str(images), "run", output=tmp_path / "found"), say=said.append)
-    assert set(summary.failed) == {"broken.png", "two.tif"}
+    odd_ones = {"two\N{REPLACEMENT CHARACTER}lines.png", "no-\N{REPLACEMENT CHARACTER}-utf8.png"}
+    assert set(summary.failed) == {"broken.png", "two.tif", "pipe.png", "out.png", *odd_ones}
     assert (summary.num_images, summary.num_objects) == (3, 6)
     errors = pd.read_csv(tmp_path / "found" / "images.csv").set_index("image")["error"]
+    assert "pipe.png must be a file, but is a pipe" in errors["pipe"]
+    assert "out.png is a link that leads out of" in errors["out"]
+    assert "two\\nlines.png' is a name with control characters" in errors["two\N{REPLACEMENT CHARACTER}lines"]
     assert "two.tif: holds 2 channels, and none is chosen" in errors["two"]
     assert "broken.png" in errors["broken"]
     assert errors.isna().sum() == 3
-    assert any("3 images, 6 nuclei, 2 failed" in line for line in said)
+    assert any("3 images, 6 nuclei, 6 failed" in line for line in said)
     assert pd.read_csv(tmp_path / "found" / "objects.csv")["image"].nunique() == 2
 
 

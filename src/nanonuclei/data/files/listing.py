@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -40,6 +42,19 @@ _UNSOUND = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, ends of lines, and what Python puts in the place of bytes that are no UTF-8."""
 
 
+@dataclass(frozen=True)
+class Refused:
+    """A file that is listed and not read, so that it costs no other file its result.
+
+    Attributes:
+        path: Within the input, with ``/``; of a name that is not sound what can be shown of it.
+        why: A sentence.
+    """
+
+    path: str
+    why: str
+
+
 def is_sound(name: str) -> bool:
     """Returns whether a name can stand in tables, zips and messages: it is UTF-8 and holds no control character."""
     return not _UNSOUND.search(name)
@@ -69,10 +84,15 @@ def list_files(folder: Path) -> tuple[str, ...]:
     Raises:
         DataError: The folder cannot be listed, a link leads out of it, or a name is not sound.
     """
-    return tuple(sorted(name for name in _walk(folder) if not is_junk(name)))
+    names = sorted(name for name in _walk(folder) if not is_junk(name))
+    for name in names:
+        if not is_sound(name):
+            raise DataError(f"{folder} holds {name[:200]!a}, a name with control characters or not in UTF-8. Rename it")
+        check_inside(folder / name, folder)
+    return tuple(names)
 
 
-def list_images(place: Path | str) -> dict[str, Path]:
+def list_images(place: Path | str) -> dict[str, Path | Refused]:
     """Lists images to work on.
 
     Args:
@@ -83,25 +103,24 @@ def list_images(place: Path | str) -> dict[str, Path]:
         Paths by names, sorted; those of formats that are known and not read, such as CZI, are among them, so that they
         are told of. A name is the path within the folder without its suffix, ``A01/site1``, so that outputs can mirror
         the folder; with its suffix where two images would share a name. Of an OME-Zarr plate there is one path per
-        field, ``plate/A/1/0``.
+        field, ``plate/A/1/0``. What must not be read, such as a link that leads out of the folder, a pipe, or a file
+        whose name is not sound, and a folder that cannot be listed is a `Refused`.
 
     Raises:
-        DataError: There is no image, a folder cannot be listed, a link leads out of it, or a name is not sound.
+        DataError: There is no image, the place itself cannot be listed, or its name is not sound.
     """
     path = Path(place)
     if not is_sound(str(place)):
         raise DataError(f"{str(place)!a} is a name with control characters or not in UTF-8. Rename it")
     if path.is_file():
-        return {stem(path.name): path}
-    if _is_zarr(path):
-        found = zarr_images(path, stem(path.name))
+        found: dict[str, Path | Refused] = {path.name: path}
+    elif _is_zarr(path):
+        found = dict(zarr_images(path, stem(path.name)))
     elif path.is_dir():
         found = {}
-        for name in _walk(path, zarr=True):
-            if name.lower().endswith(ZARR) and (path / name).is_dir():
-                found |= zarr_images(path / name, name)
-            elif _is_known(name):
-                found[name] = path / name
+        for name in _walk(path, unlisted=found):
+            if _is_known(name) or (name.lower().endswith(ZARR) and _is_zarr(path / name)):
+                found |= _listed(name, path)
     else:
         found = _matching(str(place))
     if not found:
@@ -112,7 +131,7 @@ def list_images(place: Path | str) -> dict[str, Path]:
     return dict(sorted(unique_names(found).items()))
 
 
-def unique_names(found: Mapping[str, Place]) -> dict[str, Place]:
+def unique_names(found: Mapping[str, Place]) -> dict[str, Place | Refused]:
     """Returns files by the names of their results.
 
     Args:
@@ -120,17 +139,22 @@ def unique_names(found: Mapping[str, Place]) -> dict[str, Place]:
 
     Returns:
         The same without suffixes; with its suffix where two files would share a name, whatever the case of letters.
-
-    Raises:
-        DataError: A name is not sound, or leads out of the input, as the key of an object in a store may.
+        What has a name that is not sound, or that leads out of the input, as the key of an object in a store may, is a
+        `Refused`.
     """
-    for name in found:
-        _check_name(name, "the input")
-        if name.startswith("/") or ".." in name.split("/"):
-            raise DataError(f"the input holds {name[:200]!r}, a path that leads out of it. Rename it")
-    short = {name: (PurePosixPath(name).parent / stem(name)).as_posix() for name in found}
+    sound: dict[str, Place | Refused] = {}
+    for name, place in found.items():
+        if is_sound(name) and not name.startswith("/") and ".." not in name.split("/"):
+            sound[name] = place
+            continue
+        shown = "/".join(part for part in _UNSOUND.sub("\N{REPLACEMENT CHARACTER}", name).split("/") if part.strip("."))
+        others = (f"{number} {shown}".strip() for number in itertools.count(2))
+        free = next(one for one in itertools.chain([shown], others) if one and one not in found and one not in sound)
+        wrong = "with control characters or not in UTF-8" if not is_sound(name) else "that leads out of the input"
+        sound[free] = Refused(free, f"{name[:200]!a} is a name {wrong}. Rename it")
+    short = {name: (PurePosixPath(name).parent / stem(name)).as_posix() for name in sound}
     taken = Counter(name.lower() for name in short.values())
-    return {name if taken[short[name].lower()] > 1 else short[name]: place for name, place in found.items()}
+    return {name if taken[short[name].lower()] > 1 else short[name]: place for name, place in sound.items()}
 
 
 def check_inside(file: Path, folder: Path) -> None:
@@ -155,50 +179,50 @@ def check_inside(file: Path, folder: Path) -> None:
         raise DataError(f"{file} must be a file, but is a pipe, socket or device. Leave it out")
 
 
-def _check_name(name: str, place: Path | str) -> None:
-    if not is_sound(name):
-        raise DataError(f"{place} holds {name[:200]!a}, a name with control characters or not in UTF-8. Rename it")
+def _listed(name: str, folder: Path) -> dict[str, Path | Refused]:
+    """Returns the images of a file or OME-Zarr folder by their paths within a folder."""
+    path = folder / name
+    try:
+        check_inside(path, folder)
+    except DataError as error:
+        return {name: Refused(name, str(error))}
+    return dict(zarr_images(path, name)) if _is_zarr(path) else {name: path}
 
 
-def _walk(folder: Path, *, zarr: bool = False) -> Iterator[str]:
+def _walk(folder: Path, *, unlisted: dict[str, Path | Refused] | None = None) -> Iterator[str]:
+    """Yields paths within a folder; where `unlisted` is given, for folders without rights, OME-Zarr folders are too."""
+
     def refuse(error: OSError) -> None:
-        raise DataError(
-            f"cannot list {error.filename}: {error.strerror}. Give yourself the right to read it"
-        ) from error
+        why = f"cannot list {error.filename}: {error.strerror}. Give yourself the right to read it"
+        if unlisted is None or Path(error.filename) == folder:
+            raise DataError(why) from error
+        name = Path(error.filename).relative_to(folder).as_posix()
+        unlisted[name] = Refused(name, why)
 
     for parent, folders, names in os.walk(folder, onerror=refuse):
         base = Path(parent)
-        if zarr:
+        if unlisted is not None:
             for name in [name for name in folders if _is_zarr(base / name)]:
                 folders.remove(name)
                 names.append(name)
         folders[:] = [name for name in folders if name.lower() not in JUNK_FOLDERS]
-        for name in names:
-            relative = (base / name).relative_to(folder).as_posix()
-            if not is_junk(relative):
-                _check_name(relative, folder)
-                check_inside(base / name, folder)
-            yield relative
+        yield from ((base / name).relative_to(folder).as_posix() for name in names)
 
 
 def _is_zarr(path: Path) -> bool:
     return path.name.lower().endswith(ZARR) and path.is_dir()
 
 
-def _matching(pattern: str) -> dict[str, Path]:
+def _matching(pattern: str) -> dict[str, Path | Refused]:
     """Returns images that fit a pattern, by their paths below its part without wildcards."""
     parts = Path(pattern).parts
     fixed = next((place for place, part in enumerate(parts) if any(sign in part for sign in "*?[")), len(parts))
     if fixed == len(parts):
         raise DataError(f"{pattern} does not exist. Name a folder of images, an image, or a pattern")
     root = Path(*parts[:fixed])
-    found = {}
+    found: dict[str, Path | Refused] = {}
     for path in sorted(root.glob("/".join(parts[fixed:]))):
         name = path.relative_to(root).as_posix()
-        if path.is_file() and _is_known(name):
-            check_inside(path, root)
-            found[name] = path
-        elif _is_zarr(path):
-            check_inside(path, root)
-            found |= zarr_images(path, name)
+        if _is_zarr(path) or (_is_known(name) and not path.is_dir()):
+            found |= _listed(name, root)
     return found

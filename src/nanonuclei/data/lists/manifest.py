@@ -53,7 +53,8 @@ def read_manifest(place: str) -> dict[str, Source]:
     names = {"/".join(words[shared:]).replace(":", ""): text for words, text in zip(parts, texts, strict=True)}
     if len(names) < len(texts):
         raise DataError(f"{place} lists files that differ by '..' or ':' alone. Write their paths without these")
-    return unique_names({name: text if is_url(text) else Path(text) for name, text in names.items()})
+    places: dict[str, Path | str] = {name: text if is_url(text) else Path(text) for name, text in names.items()}
+    return unique_names(places)
 
 
 def _column(place: str) -> Iterable[str]:

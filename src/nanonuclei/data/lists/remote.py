@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nanonuclei.data.files.listing import ZARR, is_image, unique_names
+from nanonuclei.data.files.listing import ZARR, Refused, is_image, unique_names
 from nanonuclei.errors import DataError
 
-Source = Path | str
-"""Where an image file is: a path of this machine or a shared disk, or a URL."""
+Source = Path | str | Refused
+"""Where an image file is: a path of this machine or a shared disk, or a URL; or why it is not read."""
 
 
 def is_url(place: object) -> bool:
@@ -21,8 +21,10 @@ def content_at(source: Source) -> Path | bytes:
     """Returns a path as it is, and the bytes of the file at a URL.
 
     Raises:
-        DataError: The file cannot be had.
+        DataError: The file cannot be had, or is not read.
     """
+    if isinstance(source, Refused):
+        raise DataError(source.why)
     return source if isinstance(source, Path) else read_remote(source)
 
 
@@ -52,7 +54,7 @@ def list_remote(url: str) -> dict[str, Source]:
     fixed = path.split("*")[0].split("?")[0].split("[")[0]
     try:
         if fixed == path and files.isfile(path):
-            return unique_names({path.rsplit("/", 1)[-1]: url})
+            return dict(unique_names({path.rsplit("/", 1)[-1]: url}).items())
         root = path.rstrip("/") if fixed == path else fixed.rpartition("/")[0]
         paths = files.find(root) if fixed == path else files.glob(path)
     except Exception as error:  # as above
@@ -63,7 +65,7 @@ def list_remote(url: str) -> dict[str, Source]:
         raise DataError(
             f"{url} holds no image (folders of {ZARR} are read from disks alone). Name a folder or a pattern of images"
         )
-    return unique_names(dict(found))
+    return dict(unique_names(found).items())
 
 
 def file_system(url: str) -> tuple[Any, str]:
@@ -87,6 +89,8 @@ def file_system(url: str) -> tuple[Any, str]:
 
 def path_of(source: Source) -> str:
     """Returns a place as text with ``/``."""
+    if isinstance(source, Refused):
+        return source.path
     return source.as_posix() if isinstance(source, Path) else source
 
 

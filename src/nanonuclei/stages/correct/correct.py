@@ -162,7 +162,7 @@ def _planes(images: str, record: Mapping[str, Any], wanted: set[str], reader: Re
     """Reads the images of results, as `predict` read them."""
     choice = Choice(channel=record["channel"], z=record["z"], stains=reader.stains)
     for name, path in list_images(images).items():
-        if any(one == name or one.startswith(f"{name}_") for one in wanted):
+        if isinstance(path, Path) and any(one == name or one.startswith(f"{name}_") for one in wanted):
             for plane in iter_image_file(path, choice):
                 if f"{name}{plane.suffix}" in wanted:
                     yield f"{name}{plane.suffix}", plane

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nanonuclei.config.params import Scalar
-from nanonuclei.data.files.listing import list_images
+from nanonuclei.data.files.listing import Refused, list_images
 from nanonuclei.data.files.reading import stem
 from nanonuclei.data.lists.manifest import is_manifest, read_manifest
 from nanonuclei.data.lists.remote import Source, is_url, list_remote
@@ -149,6 +149,9 @@ def find_images(images: str, *, output: Path | str) -> dict[str, Source]:
     own, results = Path(output).resolve(), {}
     found: dict[str, Source] = {}
     for name, path in list_images(images).items():
+        if isinstance(path, Refused):
+            found[name] = path
+            continue
         parent = path.parent
         if parent not in results:
             around = [parent, *parent.parents]

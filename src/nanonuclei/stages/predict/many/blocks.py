@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nanonuclei.data.lists.remote import Source, is_url, path_of
+from nanonuclei.data.lists.remote import Source, path_of
 from nanonuclei.serving.folder import load_folder
 from nanonuclei.serving.named import NamedModel, OpenedModel
 from nanonuclei.stages.predict.call import Call, Summary
@@ -43,7 +43,7 @@ class Block:
     """
 
     shard: str
-    images: tuple[tuple[str, str], ...]
+    images: tuple[tuple[str, Source], ...]
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,12 @@ def cut_blocks(paths: Mapping[str, Source], *, size: int, fingerprint: str) -> l
         size: Of a block.
         fingerprint: Of model and settings, which the names of shards depend on.
     """
-    items = [(name, path_of(path if is_url(path) else Path(path).absolute())) for name, path in paths.items()]
+    items = [(name, path.absolute() if isinstance(path, Path) else path) for name, path in paths.items()]
     blocks = []
     for number, start in enumerate(range(0, len(items), size)):
         own = tuple(items[start : start + size])
-        digest = hashlib.sha256(repr((fingerprint, own)).encode()).hexdigest()[:10]
+        places = tuple((name, path_of(path)) for name, path in own)
+        digest = hashlib.sha256(repr((fingerprint, places)).encode()).hexdigest()[:10]
         blocks.append(Block(f"part-{number:05}-{digest}.parquet", own))
     return blocks
 
@@ -131,12 +132,11 @@ def predict_block(block: Block, job: Job, model: Mapping[str, bytes]) -> Answer:
         return before
     opened = _open(job, model)
     reader = create_reader(opened.config)
-    paths: dict[str, Source] = {name: place if is_url(place) else Path(place) for name, place in block.images}
     said: list[str] = []
     with tempfile.TemporaryDirectory(prefix="nanonuclei-") as folder:
         output = Path(folder)
         request = replace(job.request, output=output, formats=(*job.request.formats, "parquet"), resume=False)
-        summary = Call(request, opened, reader, output, job.made_with).run(paths, said.append)
+        summary = Call(request, opened, reader, output, job.made_with).run(dict(block.images), said.append)
         _publish(output, store, block.shard)
         rows = ImagesTable(output, fingerprint=job.made_with["fingerprint"]).rows()
         store.write(f"{IMAGES}/{block.shard}", _images_shard(rows))
