@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
-from tests.databases import own_database, put_database
+from tests.databases import own_database, put_database, remember
 from tests.drawn import disc_catalog, disc_labels, disc_sample, draw_sample, tube_catalog, tube_ref, tube_sample
 from tests.networks import bright_network, exported_once, spread_classifier, spread_scores
 
+from nanonuclei import tasks
 from nanonuclei.config.params import Scalar, load_experiment
 from nanonuclei.config.pixels import NetworkConfig
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
@@ -84,6 +87,22 @@ TINY_TUBES: dict[str, Scalar] = {
     "evaluate.num_panels": 1,
 }
 """The same for nanotubes."""
+
+
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _the_next_file_begins_anew() -> Iterator[None]:
+    """Which files share a process depends on how fast they are: what one leaves in libraries must not meet another."""
+    yield
+    tasks._added.clear()
+    if "mlflow.tracking" in sys.modules:
+        import mlflow
+
+        mlflow.set_tracking_uri(None)
+        remember()
 
 
 @pytest.fixture(autouse=True)

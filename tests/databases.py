@@ -58,7 +58,7 @@ def own_database(folder: Path) -> Iterator[Path]:
 
     before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
     registry = _registry()
-    _remember(None)
+    remember(None)
     mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
     with pytest.MonkeyPatch.context() as patch:
         for module in (utils, sqlalchemy_store):
@@ -67,7 +67,7 @@ def own_database(folder: Path) -> Iterator[Path]:
     while mlflow.active_run():
         mlflow.end_run()
     mlflow.set_tracking_uri(before)
-    _remember(registry)
+    remember(registry)
 
 
 def _registry() -> str | None:
@@ -77,7 +77,7 @@ def _registry() -> str | None:
     return utils._registry_uri
 
 
-def _remember(registry: str | None) -> None:
+def remember(registry: str | None = None) -> None:
     """Sets the address of the registry, and forgets the experiment that an earlier test has set."""
     from mlflow.tracking import fluent
     from mlflow.tracking._model_registry import utils

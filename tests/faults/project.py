@@ -74,13 +74,19 @@ class Project:
         return Project(folder)
 
     def run(
-        self, words: Sequence[str], *, kill_after: float | None = None, environment: Mapping[str, str] | None = None
+        self,
+        words: Sequence[str],
+        *,
+        kill_after: float | None = None,
+        terminate_after: float | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> Done:
         """Runs a command of the command line.
 
         Args:
             words: After the program's name.
             kill_after: Seconds after which it and its children are killed as by ``kill -9``.
+            terminate_after: Seconds after which it alone gets a SIGTERM, to end by itself.
             environment: Variables beside those of this process.
         """
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "NANONUCLEI_"))}
@@ -94,6 +100,10 @@ class Project:
             text=True,
             start_new_session=True,
         )
+        if terminate_after is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(terminate_after)
+            process.terminate()
         try:
             output, _ = process.communicate(timeout=PATIENCE_SECONDS if kill_after is None else kill_after)
         except subprocess.TimeoutExpired:

@@ -59,6 +59,7 @@ def discs(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (project / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
     monkeypatch.syspath_prepend(DISCS)
     monkeypatch.setenv("PYTHONPATH", f"{DISCS}:{ROOT / 'src'}")
+    monkeypatch.setattr(tasks, "_added", {})
     tasks._elsewhere.cache_clear()
     yield project
     tasks._elsewhere.cache_clear()

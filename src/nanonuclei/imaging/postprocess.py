@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from nanonuclei.config.pixels import InstancesConfig
 from nanonuclei.errors import DataError
+from nanonuclei.imaging.distances import distances
 from nanonuclei.imaging.instances import Instances, from_labels, selected
 from nanonuclei.imaging.types import Float32Array, Int32Array
 
@@ -190,9 +191,8 @@ def _fill_holes(labels: Int32Array, holes: Int32Array, count: int) -> None:
 
 
 def _distance(mask: _Mask, smooth: float) -> Float32Array:
-    """Returns the Euclidean distance to the nearest background pixel, px, smoothed; the image's border is none."""
-    distance = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    distance = np.minimum(distance, np.float32(sum(mask.shape)))  # a mask without background has no distance
+    """Returns the distance to the nearest background pixel, px, smoothed."""
+    distance = distances(mask)
     return np.asarray(cv2.GaussianBlur(distance, (0, 0), smooth) if smooth > 0 else distance, np.float32)
 
 

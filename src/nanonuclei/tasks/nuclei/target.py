@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanonuclei.data.augment.sizes import diameters
+from nanonuclei.imaging.distances import distances
 from nanonuclei.imaging.sizing.diameters import OCTAVE
 from nanonuclei.imaging.types import Labels, UInt8Array
 from nanonuclei.tasks.nuclei.config import TargetConfig
@@ -95,8 +96,7 @@ def cores(labels: Labels, *, share: float) -> NDArray[np.bool_]:
             image's border is not.
         share: Of the largest distance, above 0 and below 1.
     """
-    inside = ((labels > 0) & ~near_another(labels, reach=1)).view(np.uint8)
-    depth = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    depth = distances((labels > 0) & ~near_another(labels, reach=1))
     deepest = np.zeros(int(labels.max()) + 1, np.float32)
     np.maximum.at(deepest, labels.ravel(), depth.ravel())
     inner: NDArray[np.bool_] = (labels > 0) & (depth >= share * deepest[labels])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from skimage.filters import threshold_li
 from skimage.segmentation import watershed
 
+from nanonuclei.imaging.distances import distances
 from nanonuclei.imaging.instances import sequential
 from nanonuclei.imaging.types import Float32Array, Int32Array
 
@@ -82,7 +83,7 @@ def cell_bodies(
     seeded = np.unique(parts[seeds > 0])
     lonely = bodies & ~np.isin(parts, seeded)
     seeds = np.where(lonely, parts + seeds.max(), seeds)
-    away = cv2.distanceTransform((seeds == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    away = distances(seeds == 0)
     return sequential(watershed(away, seeds, mask=bodies).astype(np.int32))[0]
 
 
@@ -122,8 +123,7 @@ def _disc(radius: int) -> NDArray[np.uint8]:
 
 def _centres(mask: NDArray[np.bool_], reach: int) -> Int32Array:
     """Labels the deepest places of a mask, no two within `reach` px of each other."""
-    depth = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    depth = cv2.GaussianBlur(depth, (0, 0), GRAIN)
+    depth = cv2.GaussianBlur(distances(mask), (0, 0), GRAIN)
     peaks = (depth == cv2.dilate(depth, _disc(reach))) & mask
     _, labels = cv2.connectedComponents(peaks.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     return np.asarray(labels, np.int32)

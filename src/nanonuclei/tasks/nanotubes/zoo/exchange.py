@@ -21,6 +21,7 @@ READ_OUT = (
     "nanonuclei.errors",
     "nanonuclei.imaging.types",
     "nanonuclei.imaging.instances",
+    "nanonuclei.imaging.distances",
     *(
         f"nanonuclei.tasks.nanotubes.lines.{name}"
         for name in (

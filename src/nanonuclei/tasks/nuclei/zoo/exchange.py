@@ -17,6 +17,7 @@ READ_OUT = (
     "nanonuclei.errors",
     "nanonuclei.imaging.types",
     "nanonuclei.imaging.instances",
+    "nanonuclei.imaging.distances",
     "nanonuclei.imaging.postprocess",
 )
 """What the read-out imports, each after those that it imports."""
