@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -92,10 +93,9 @@ def serve(opened: OpenedModel, address: Address, *, browser: bool, say: Callable
             timeout_graceful_shutdown=LAST_SECONDS,
             ws="none",
         )
-        try:
+        with contextlib.suppress(KeyboardInterrupt):  # where a script's background job is deaf to it, uvicorn is not
             _Server(config, ready, workbench.close).run(sockets=[listening])
-        except KeyboardInterrupt:
-            say("The page is closed.")
+        say("The page is closed.")
 
 
 def decoded_limits() -> ImageLimits:

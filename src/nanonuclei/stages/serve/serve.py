@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable
@@ -74,9 +75,8 @@ def serve(reference: str, address: Address, *, wait: bool = False, say: Callable
     days.start()
     say(f"{reference} at http://{address.host}:{address.port}/invocations, its figures at /metrics. Ctrl-C ends it.")
     try:
-        server.run()
-    except KeyboardInterrupt:
-        say("Ended.")
+        with contextlib.suppress(KeyboardInterrupt):  # where a script's background job is deaf to it, uvicorn is not
+            server.run()
     finally:
         follower.stop()
         days.stop()
@@ -84,3 +84,4 @@ def serve(reference: str, address: Address, *, wait: bool = False, say: Callable
         raise NanonucleiError(
             f"{address.host}:{address.port} must be free to listen on, but is not. Give another --port"
         )
+    say("Ended.")
