@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import keras
 import numpy as np
 import onnx
+import onnxruntime
 import psutil
 import pytest
 from tests.conftest import network as settings
 
 from nanonuclei.engine import export
 from nanonuclei.engine.export import export_onnx, load_network, save_network
-from nanonuclei.engine.runtime import load_onnx
+from nanonuclei.engine.runtime import PROVIDERS, load_onnx
 from nanonuclei.errors import ExportError, TrackingError
 from nanonuclei.models.unet import unet
 
@@ -89,6 +92,20 @@ def test_file_that_is_no_network_is_told(tmp_path: Path) -> None:
     (tmp_path / "network.onnx").write_bytes(b"nothing")
     with pytest.raises(TrackingError, match=r"network\.onnx must be a network in ONNX"):
         load_onnx(tmp_path / "network.onnx")
+
+
+def test_a_network_runs_on_a_gpu_where_the_runtime_has_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def session(path: Path, options: object, *, providers: list[str]) -> Any:
+        asked.append(providers)
+        return SimpleNamespace(get_inputs=lambda: [SimpleNamespace(name="image")])
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    for available in (["CPUExecutionProvider"], ["TensorrtExecutionProvider", *PROVIDERS]):
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda found=available: found)
+        load_onnx(tmp_path / "network.onnx")
+    assert asked == [["CPUExecutionProvider"], ["CUDAExecutionProvider", "CPUExecutionProvider"]]
 
 
 def test_memory_of_a_large_image_goes_back_to_the_system(tmp_path: Path) -> None:

@@ -9,6 +9,9 @@ from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.invocation import command
 
+PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
+"""Where a network runs, best first; the first one comes with the package `onnxruntime-gpu`."""
+
 
 def load_onnx(path: Path, *, threads: int = 0, large: bool = False) -> Network:
     """Loads a network as a function that several threads may call at once.
@@ -32,7 +35,8 @@ def load_onnx(path: Path, *, threads: int = 0, large: bool = False) -> Network:
     # Threads that wait by spinning would take the cores from the other requests.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        loaded = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        kinds = [kind for kind in PROVIDERS if kind in onnxruntime.get_available_providers()]
+        loaded = onnxruntime.InferenceSession(path, options, providers=kinds)
     except Exception as error:  # the runtime has one class of errors per reason, without a common one
         raise TrackingError(
             f"{path.name} must be a network in ONNX, but it cannot be loaded ({type(error).__name__}). Log the model "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import functools
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nanonuclei.config.experiment import ExperimentConfig
@@ -51,11 +53,15 @@ class OpenedModel:
         named: Where it was found.
         config: Its experiment.
         network: On ONNX Runtime; see `Reader.score_maps`.
+        cores: That it uses.
+        load: Loads the network once more, for calls that use the given number of threads each.
     """
 
     named: NamedModel
     config: ExperimentConfig
     network: Network
+    cores: int = field(default_factory=lambda: os.cpu_count() or 1)
+    load: Callable[[int], Network] | None = None
 
     def trained_on(self) -> list[str]:
         """Returns lines that tell what the model was trained on, with a warning where no microscope took the images."""
@@ -79,8 +85,9 @@ def open_model(
         TrackingError: There is no such model.
     """
     named = find_model(reference)
-    config, network = load_folder(named.folder, name=reference, settings=settings, missing_from=missing_from)
-    return OpenedModel(named, config, network)
+    load = functools.partial(load_folder, named.folder, name=reference, settings=settings, missing_from=missing_from)
+    config, network = load()
+    return OpenedModel(named, config, network, load=lambda threads: load(threads=threads)[1])
 
 
 def find_model(reference: str) -> NamedModel:

@@ -29,6 +29,12 @@ from nanonuclei.stages.predict.shown import Images, Shown, sentence
 from nanonuclei.tasks.base import Reader
 from nanonuclei.writing import WritingError
 
+MOST_AT_ONCE = 4
+"""Images that are worked on at a time at most."""
+
+MOST_PIXELS = 2**24
+"""Pixels of these images together at most, since each needs memory; a larger one is worked on alone."""
+
 UNLIKE = "unlike_training"
 """Column of `IMAGES`: in what an image looks unlike each training image of a model that has a fingerprint of them."""
 
@@ -90,6 +96,11 @@ class Call:
     def network(self) -> Network:
         """The network of the model."""
         return self.opened.network
+
+    @property
+    def workers(self) -> int:
+        """Images that are worked on at a time."""
+        return max(1, min(self.opened.cores, MOST_AT_ONCE))
 
     @functools.cached_property
     def looks(self) -> Looks | None:
@@ -157,10 +168,17 @@ class Call:
             progress.log(f"{where}: {self.reader.noun.count(answer.row['num_objects'])}, {answer.seconds:.2f} s")
             progress.once(answer.choice, f"Of {file}, and others like it: {answer.choice}.")
 
+        network = self._network_beside_others() if len(paths) > 1 else self.network
         source = Images(self.request, self.reader, self.network)
         try:
             with ReadAhead(source.of(paths, files, done=table.done)) as images:
-                in_order(images, lambda image: self._seen(image, table), done=done)
+                in_order(
+                    images,
+                    lambda image: self._answered(image, network, table),
+                    workers=self.workers,
+                    share=lambda image: max(_pixels(image) / MOST_PIXELS, 0.25 / self.workers),
+                    done=done,
+                )
             for line in source.warnings():
                 progress.once(line, line)
         except (DataError, OSError) as error:
@@ -174,29 +192,36 @@ class Call:
             )
             raise
 
-    def _seen(self, image: Shown, table: ImagesTable) -> Callable[[], _Row]:
-        """Runs the network over an image; returns what remains to be done."""
+    def _network_beside_others(self) -> Network:
+        """Returns the network for several images at a time, which share the cores; so they are a fifth faster."""
+        if self.opened.load is None or self.workers == 1:
+            return self.network
+        return self.opened.load(self.opened.cores // self.workers)
+
+    def _answered(self, image: Shown, network: Network, table: ImagesTable) -> _Row:
+        """Does all that is to be done of an image that was read."""
         row = {"image": image.name, "file": image.file}
+        redone = image.name in table.known
         if image.ends:
-            return lambda: _Row(row, ends=True)
+            return _Row(row, ends=True)
         if image.large is not None:
-            return self._seen_large(row, image.large, redone=image.name in table.known)
+            return self._large(row, image.large, redone=redone)
         if image.plane is None or image.pixels is None:
-            return lambda: _Row({**row, "error": image.error})
+            return _Row({**row, "error": image.error})
         started = time.perf_counter()
         try:
-            score_map = next(iter(self.reader.score_maps(self.network, [image.pixels])))
-        except Exception as error:  # as above
-            failed = _Row({**row, "error": sentence(error)})
-            return lambda: failed
-        plane, pixels, redone = image.plane, image.pixels, image.name in table.known
-        return lambda: self._written(row | self._look(pixels), plane, score_map, redone=redone, started=started)
+            own = network if _pixels(image) * self.workers < MOST_PIXELS else self.network
+            score_map = next(iter(self.reader.score_maps(own, [image.pixels])))
+            row |= self._look(image.pixels)
+        except Exception as error:  # whatever is wrong with one image must not cost the others
+            return _Row({**row, "error": sentence(error)})
+        return self._written(row, image.plane, score_map, redone=redone, started=started)
 
     def _look(self, pixels: Float32Array) -> dict[str, str]:
         """Tells in what an image looks unlike the training images, where the model has their fingerprint."""
         return {} if self.looks is None else {UNLIKE: self.looks.unlike(look_of(pixels))}
 
-    def _seen_large(self, row: dict[str, Any], image: LargeImage, *, redone: bool) -> Callable[[], _Row]:
+    def _large(self, row: dict[str, Any], image: LargeImage, *, redone: bool) -> _Row:
         """Does all that is to be done of an image of which windows are read."""
         started = time.perf_counter()
         try:
@@ -205,13 +230,11 @@ class Call:
         except (WritingError, OSError):
             raise
         except Exception as error:  # as above
-            failed = _Row({**row, "error": sentence(error)})
-            return lambda: failed
+            return _Row({**row, "error": sentence(error)})
         if redone:
             self.results.remove_others(row["image"], paths)
         choice = _choice_of(image.sentence, scene=image.several[0], time=image.several[1], by_windows=True)
-        done = _Row({**row, **more}, time.perf_counter() - started, choice)
-        return lambda: done
+        return _Row({**row, **more}, time.perf_counter() - started, choice)
 
     def _written(
         self, row: dict[str, Any], plane: Plane, score_map: Float32Array, *, redone: bool, started: float
@@ -261,6 +284,13 @@ def _relative(name: str, path: Source) -> str:
     """Returns the path of a file within the input; its name is that path, with or without suffix."""
     depth = name.count("/") + 1
     return "/".join(path_of(path).split("/")[-depth:])
+
+
+def _pixels(image: Shown) -> float:
+    """Returns how many pixels of an image are in memory; of one that is read window by window, as many as there may."""
+    if image.large is not None:
+        return MOST_PIXELS
+    return 0 if image.pixels is None else image.pixels.shape[0] * image.pixels.shape[1]
 
 
 def _unlike(number: int, *, of: int) -> str:

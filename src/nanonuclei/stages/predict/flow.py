@@ -1,4 +1,4 @@
-"""Images pass three stations at once: a thread reads ahead, the caller runs the network, threads measure and write.
+"""A thread reads images ahead, others run the network, measure and write, each an image at a time.
 
 At any time a few images are in memory, however many there are. Answers come in the order of the images.
 """
@@ -13,14 +13,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-AHEAD = 2
+AHEAD = 4
 """Images that are read before the network asks for them."""
-
-WRITERS = 2
-"""Threads that measure and write."""
-
-BEHIND = 4
-"""Images that the network has seen and that are not written yet, at most."""
 
 _WAIT = 0.1
 """Seconds after which a waiting thread looks whether it should stop."""
@@ -82,27 +76,38 @@ class ReadAhead(Generic[Read]):
 
 
 def in_order(
-    items: Iterator[Read], seen: Callable[[Read], Callable[[], Answer]], *, done: Callable[[Answer], None]
+    items: Iterator[Read],
+    work: Callable[[Read], Answer],
+    *,
+    workers: int,
+    share: Callable[[Read], float],
+    done: Callable[[Answer], None],
 ) -> None:
-    """Takes items through the last two stations.
+    """Works on items, several at a time.
 
     Args:
         items: Of `ReadAhead`.
-        seen: Called here, one item at a time, as the network is; returns what remains to be done, for another thread.
+        work: Called in another thread.
+        workers: Items that are worked on at a time.
+        share: Of the memory that an item needs; one of 1 or more is worked on alone.
         done: Called here with the answers, in order. If anything is raised, it still gets the answers that are there.
     """
-    waiting: deque[Future[Answer]] = deque()
-    with ThreadPoolExecutor(WRITERS, thread_name_prefix="writing") as pool:
+    waiting: deque[tuple[float, Future[Answer]]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="working") as pool:
         try:
             for item in items:
-                waiting.append(pool.submit(seen(item)))
-                while waiting and (waiting[0].done() or len(waiting) > BEHIND):
-                    done(waiting.popleft().result())
+                own = share(item)
+                while waiting and (waiting[0][1].done() or own + sum(shares for shares, _ in waiting) > 1.0):
+                    done(waiting.popleft()[1].result())
+                waiting.append((own, pool.submit(work, item)))
             while waiting:
-                done(waiting.popleft().result())
+                done(waiting.popleft()[1].result())
         except BaseException:
-            while waiting and waiting[0].exception() is None:
-                done(waiting.popleft().result())
-            for future in waiting:
+            futures = [future for _, future in waiting]
+            for future in futures:
                 future.cancel()
+            for future in futures:
+                if future.cancelled() or future.exception() is not None:
+                    break
+                done(future.result())
             raise

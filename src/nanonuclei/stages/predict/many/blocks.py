@@ -155,7 +155,7 @@ def _open(job: Job, model: Mapping[str, bytes]) -> OpenedModel:
                 (folder / file).write_bytes(content)
             config, network = load_folder(folder, name=job.request.model, threads=job.threads)
         _opened.clear()
-        _opened[key] = OpenedModel(NamedModel(job.request.model, folder), config, network)
+        _opened[key] = OpenedModel(NamedModel(job.request.model, folder), config, network, cores=job.threads)
     return _opened[key]
 
 
