@@ -25,6 +25,8 @@ _FILE = re.compile(rf"{PARTIAL}\d+-.")
 """Temporary names of files begin so, with the number of their process."""
 _LONG = 200
 """Bytes of a name from which on its temporary name is made of its digest: file systems take 255."""
+OF_NAME = frozenset({errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST})
+"""Errors of the operating system that a name alone brings about."""
 ABANDONED_SECONDS = 86_400.0
 """Time after which a temporary folder without a lock is nobody's."""
 
@@ -34,8 +36,11 @@ class WritingError(DataError):
 
     @property
     def is_of_name(self) -> bool:
-        """Whether the name alone is at fault, which is too long, so that other files can be written."""
-        return isinstance(self.__cause__, OSError) and self.__cause__.errno == errno.ENAMETOOLONG
+        """Whether the name alone is at fault, so that other files can be written: too long, or a file's and a folder's.
+
+        A folder ``a.csv`` and a file ``a.csv`` cannot lie in one place.
+        """
+        return isinstance(self.__cause__, OSError) and self.__cause__.errno in OF_NAME
 
 
 def write_text(path: Path, text: str) -> None:

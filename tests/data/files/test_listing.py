@@ -50,6 +50,12 @@ def test_two_files_that_would_share_a_name_keep_their_suffixes(tmp_path: Path) -
     assert list(list_images(tmp_path)) == ["A.tif", "a.png", "b"]
 
 
+def test_no_file_takes_the_name_that_another_keeps_or_gives_to_one_of_its_planes() -> None:
+    files = ["a.tif", "a.png", "a.tif.png", "b.tif", "B_t000.png", "c.tif", "c_s1.tif", "c_s1_t003.tif", "d_t000.tif"]
+    whole = {file: file for file in files if file != "d_t000.tif"}
+    assert unique_names(dict(zip(files, files, strict=True))) == {**whole, "d_t000": "d_t000.tif"}
+
+
 def test_a_file_and_a_pattern_are_places_too(tmp_path: Path) -> None:
     put(tmp_path, "plates/p1/A01/x.ome.tif", "plates/p1/A01/y.png", "plates/p2/x.ome.tif")
     assert list(list_images(tmp_path / "plates/p1/A01/y.png")) == ["y"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image as Pillow
 from tests.data.files.synthetic import NUCLEI, OTHER, opencv, pillow, tiff
 
 from nanonuclei.data.files.axes import Choice
@@ -170,3 +172,50 @@ def test_jpeg_of_more_than_8_bit_is_read(encode: Callable[..., bytes]) -> None:
     options = {"bitspersample": 12, "level": 100} if encode is imagecodecs.jpeg8_encode else {}
     (plane,) = read_image_file(encode(deep, **options))
     assert np.abs(plane.image.astype(int) - deep).max() <= (20 if options else 0)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 10, 12, 14, 16])
+def test_white_is_the_largest_value_of_the_bits_that_are_used(bits: int) -> None:
+    values = (NUCLEI.astype(np.uint16) * 257 >> (16 - bits)).astype(np.uint8 if bits < 8 else np.uint16)
+    content = tiff(2**bits - 1 - values, photometric="miniswhite", bitspersample=bits)
+    np.testing.assert_array_equal(read_image_file(content)[0].image, values)
+
+
+COLOURED = np.dstack([NUCLEI, OTHER, NUCLEI])
+TURNED = {
+    "CIELab": (8, COLOURED),
+    "ICCLab": (9, COLOURED),
+    "LogLuv": (32845, COLOURED),
+    "a colour filter": (32803, NUCLEI),
+}
+
+
+@pytest.mark.parametrize("kind", TURNED)
+def test_numbers_that_are_no_light_are_not_taken_for_it(kind: str) -> None:
+    code, values = TURNED[kind]
+    content = bytearray(tiff(values, photometric="rgb" if values.ndim == 3 else "minisblack"))
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        place = file.pages.first.tags["PhotometricInterpretation"].valueoffset
+    content[place : place + 2] = code.to_bytes(2, "little")
+    with pytest.raises(
+        DataError, match=f"x: holds its colours as {kind}, which is not read. Save it in grey or as RGB"
+    ):
+        read_image_file(bytes(content), name="x")
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_ycbcr_that_no_decoder_converts_is_not_taken_for_rgb(compression: str | None) -> None:
+    content = pillow(COLOURED, "TIFF", "YCbCr", compression=compression)
+    with pytest.raises(DataError, match="holds its colours as YCbCr without JPEG"):
+        read_image_file(content)
+    jpeg = pillow(COLOURED, "TIFF", compression="jpeg", quality=100)
+    assert np.abs(read_image_file(jpeg)[0].image.astype(int) - COLOURED).mean() < 20
+
+
+def test_an_animated_png_is_not_read_as_its_first_image() -> None:
+    with io.BytesIO() as stream:
+        more = [Pillow.fromarray(OTHER)]
+        Pillow.fromarray(NUCLEI).save(stream, "PNG", save_all=True, append_images=more)
+        content = stream.getvalue()
+    with pytest.raises(DataError, match=r"holds 2 images as an animation, .* Save them as TIFF"):
+        read_image_file(content)

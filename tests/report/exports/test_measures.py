@@ -88,7 +88,13 @@ def test_no_objects_and_objects_without_pixels_have_no_figures() -> None:
 
 @pytest.mark.parametrize(
     ("names", "columns"),
-    [(("DAPI", "Actin 2"), ["DAPI", "Actin 2"]), (("", ""), ["0", "1"]), (("a", "a", "b"), ["0", "1", "b"])],
+    [
+        (("DAPI", "Actin 2"), ["DAPI", "Actin 2"]),
+        (("", ""), ["0", "1"]),
+        (("a", "a", "b"), ["0", "1", "b"]),
+        (("405", ""), ["405", "1"]),
+        (("1", ""), ["0", "1"]),
+    ],
 )
 def test_channels_without_a_name_of_their_own_are_numbers(names: tuple[str, ...], columns: list[str]) -> None:
     assert channel_columns(names) == columns

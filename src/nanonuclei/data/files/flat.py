@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from nanonuclei.data.files.headers import Header, is_cut_short
+from nanonuclei.data.files.headers import Header, is_cut_short, num_png_images
 from nanonuclei.data.files.limits import ImageLimits
 from nanonuclei.data.files.scene import COLOURS, DAMAGED, Scene, decoding
 from nanonuclei.errors import DataError
@@ -49,6 +49,8 @@ def read_flat(content: bytes, header: Header, limits: ImageLimits) -> Scene:
         return replace(_frames(content, header), lossy=content[12:16] == b"VP8 ")
     if is_cut_short(content):
         raise DataError(f"{DAMAGED}. Save it again as PNG or TIFF")
+    if header.format == "PNG" and (num := num_png_images(content)) > 1:
+        raise DataError(f"holds {num} images as an animation, of which one would be read. Save them as TIFF")
     with decoding():
         image = _DECODERS[header.format](content)
     if image.shape[:2] != (header.height, header.width):

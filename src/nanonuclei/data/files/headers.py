@@ -114,6 +114,19 @@ def is_cut_short(content: bytes) -> bool:
     return content.startswith(JPEG) and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
 
 
+def num_png_images(content: bytes) -> int:
+    """Returns how many images a PNG holds: more than one where it is animated (PNG, 3rd edition, chunk acTL)."""
+    place = len(PNG)
+    while place + 12 <= len(content):
+        size, kind = struct.unpack(">I4s", content[place : place + 8])
+        if kind == b"IDAT":
+            break
+        if kind == b"acTL" and size == 8:
+            return int.from_bytes(content[place + 8 : place + 12])
+        place += 12 + size
+    return 1
+
+
 def _header(head: bytes) -> Header:
     if head.startswith(TIFF):
         return Header("TIFF")

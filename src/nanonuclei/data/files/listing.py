@@ -41,6 +41,9 @@ JUNK_FILES = frozenset({".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", 
 _UNSOUND = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, ends of lines, and what Python puts in the place of bytes that are no UTF-8."""
 
+_TIME, _SCENE = re.compile(r"_t\d{3,}$"), re.compile(r"_s\d+$")
+"""What the results of one plane of a file have at the end of their name, see `axes.Plane.suffix`."""
+
 
 @dataclass(frozen=True)
 class Refused:
@@ -138,7 +141,7 @@ def unique_names(found: Mapping[str, Place]) -> dict[str, Place | Refused]:
         found: Files by their paths within the input, with ``/`` and suffix.
 
     Returns:
-        The same without suffixes; with its suffix where two files would share a name, whatever the case of letters.
+        The same without suffixes; with its suffix where two files could share a name, whatever the case of letters.
         What has a name that is not sound, or that leads out of the input, as the key of an object in a store may, is a
         `Refused`.
     """
@@ -152,9 +155,31 @@ def unique_names(found: Mapping[str, Place]) -> dict[str, Place | Refused]:
         free = next(one for one in itertools.chain([shown], others) if one and one not in found and one not in sound)
         wrong = "with control characters or not in UTF-8" if not is_sound(name) else "that leads out of the input"
         sound[free] = Refused(free, f"{name[:200]!a} is a name {wrong}. Rename it")
-    short = {name: (PurePosixPath(name).parent / stem(name)).as_posix() for name in sound}
-    taken = Counter(name.lower() for name in short.values())
-    return {name if taken[short[name].lower()] > 1 else short[name]: place for name, place in sound.items()}
+    return {given: sound[name] for name, given in _given(list(sound)).items()}
+
+
+def _given(files: list[str]) -> dict[str, str]:
+    """Returns the name of each file's results: its path without suffix, or with it where that could be another's.
+
+    One file with several planes gives results that end like ``_s1_t003``, so these ends are looked at too.
+    """
+    given = {file: (PurePosixPath(file).parent / stem(file)).as_posix() for file in files}
+    while True:
+        taken = Counter(name.lower() for name in given.values())
+        clashing = {name for name, number in taken.items() if number > 1}
+        for name in taken:
+            if bases := [base for base in _bases(name) if base in taken]:
+                clashing |= {name, *bases}
+        longer = {file: file for file, name in given.items() if name != file and name.lower() in clashing}
+        if not longer:
+            return given
+        given |= longer
+
+
+def _bases(name: str) -> set[str]:
+    """Returns the names of files of which a result could have this name as that of one plane."""
+    whole = _TIME.sub("", name)
+    return {whole, _SCENE.sub("", whole)} - {name}
 
 
 def check_inside(file: Path, folder: Path) -> None:

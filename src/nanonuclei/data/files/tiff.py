@@ -22,9 +22,13 @@ from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Box
 
 _MINISWHITE, _MINISBLACK, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
+_OTHER_COLOURS = {8: "CIELab", 9: "ICCLab", 10: "ITULab", 32803: "a colour filter", 32844: "LogL", 32845: "LogLuv"}
+"""Photometric interpretations of which the numbers are neither grey values nor red, green and blue."""
 _WITH_HEADERS = frozenset({6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 34927, 34933, 50001})
 """Compressions whose segments are image files of their own: JPEG, JPEG 2000, PNG and WebP."""
 _JPEG = frozenset({6, 7, 33007, 34892})
+_YCBCR_2000 = 33003
+"""JPEG 2000 of YCbCr, as slides of Aperio may have."""
 _ALPHA = frozenset({1, 2})
 _SIDE_IMAGES = frozenset({"thumbnail", "label", "macro", "overview", "map"})
 _SEGMENT_SLACK = 4
@@ -102,6 +106,7 @@ def _scene(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int
         raise DataError(f"holds no plane of pixels, but axes {series.axes}. Save the image alone")
     if page.imagedepth != 1:
         raise DataError(f"holds {page.imagedepth} planes in one page. Save them as pages")
+    _check_colours(page)
     samples = extents.get("S", 1)
     per_pixel, packed = samples * series.dtype.itemsize, tiff.filehandle.size
     in_parts = limits.parts and readable_in_parts(series)
@@ -141,6 +146,15 @@ def _scene(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int
     )
 
 
+def _check_colours(page: Any) -> None:
+    """Refuses a page of which the numbers would be taken for other colours than they are."""
+    kind = _OTHER_COLOURS.get(int(page.photometric), "")
+    if page.compression == _YCBCR_2000 or (page.photometric == _YCBCR and page.compression not in _JPEG):
+        kind = "YCbCr without JPEG"
+    if kind:
+        raise DataError(f"holds its colours as {kind}, which is not read. Save it in grey or as RGB")
+
+
 def _readers(
     tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, palette: NDArray[Any] | None, *, limits: ImageLimits
 ) -> tuple[Callable[[Mapping[str, int]], NDArray[Any]], Callable[[Mapping[str, int], Box], NDArray[Any]]]:
@@ -154,7 +168,8 @@ def _readers(
         outer, separate, per_page = [*outer, "S"], False, True
     page = series.keyframe
     # Programs write true and false as "white is zero" without inverting them, and ImageJ any image as it is shown.
-    white = page.photometric == _MINISWHITE and not tiff.is_imagej and series.dtype.kind == "u"
+    inverted = page.photometric == _MINISWHITE and not tiff.is_imagej and series.dtype.kind == "u"
+    white = 2 ** min(int(page.bitspersample), 8 * series.dtype.itemsize) - 1 if inverted else 0
     alone: list[NDArray[Any]] = []
 
     def stored(index: Mapping[str, int]) -> NDArray[Any]:
@@ -206,11 +221,16 @@ def _readers(
     return read, window
 
 
-def _upright(values: NDArray[Any], *, white: bool) -> NDArray[Any]:
-    """Turns values of which 0 is white into values of which 0 is black."""
+def _upright(values: NDArray[Any], *, white: int) -> NDArray[Any]:
+    """Turns values of which 0 is white into values of which 0 is black.
+
+    Args:
+        values: Of unsigned integers.
+        white: The largest value that they may have; 0 where 0 is black already.
+    """
     if not white:
         return values
-    return np.asarray(np.iinfo(values.dtype).max - values)
+    return np.asarray(values.dtype.type(white) - values)
 
 
 def _coloured(values: NDArray[Any], page: Any, palette: NDArray[Any] | None) -> NDArray[Any]:

@@ -94,5 +94,23 @@ def path_of(source: Source) -> str:
     return source.as_posix() if isinstance(source, Path) else source
 
 
+def state_of(source: Source) -> str:
+    """Returns what tells a file of this machine from another at the same place: its bytes and its last change.
+
+    Of an OME-Zarr folder the files, their bytes and the last change of any. Empty where the file is not there or not
+    of this machine.
+    """
+    if not isinstance(source, Path):
+        return ""
+    try:
+        found = [source, *source.rglob("*")] if source.is_dir() else [source]
+        stats = [path.lstat() if path != source else path.stat() for path in found]
+    except OSError:
+        return ""
+    number = f"{len(stats)} files, " if len(stats) > 1 else ""
+    size, changed = sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)
+    return f"{number}{size} bytes, changed {changed}"
+
+
 def _sentence(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:200]

@@ -137,9 +137,13 @@ def intensities(labels: Int32Array, channels: NDArray[Any], names: Sequence[str]
 
 
 def channel_columns(names: Sequence[str]) -> list[str]:
-    """Returns what stands for each channel in the names of columns: its name, or its number if need be."""
+    """Returns what stands for each channel in the names of columns: its name, or its number if need be.
+
+    Where the name of one is the number that stands for another, as "1" may be, numbers stand for all.
+    """
     known = [" ".join(name.split()) for name in names]
-    return [name if name and known.count(name) == 1 else str(place) for place, name in enumerate(known)]
+    columns = [name if name and known.count(name) == 1 else str(place) for place, name in enumerate(known)]
+    return columns if len(set(columns)) == len(columns) else [str(place) for place in range(len(known))]
 
 
 def _ordered(owner: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float64]:

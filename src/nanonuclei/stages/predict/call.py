@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import time
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ from typing import Any
 
 from nanonuclei.data.files.axes import Plane
 from nanonuclei.data.fingerprint.look import Looks, look_of
-from nanonuclei.data.lists.remote import Source, path_of
+from nanonuclei.data.lists.remote import Source, path_of, state_of
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.types import Float32Array
@@ -21,22 +22,14 @@ from nanonuclei.serving.named import OpenedModel
 from nanonuclei.stages.predict.flow import ReadAhead, in_order
 from nanonuclei.stages.predict.large.call import LargeCall
 from nanonuclei.stages.predict.large.windows import LargeImage
-from nanonuclei.stages.predict.progress import LOG, Progress, shown_progress
-from nanonuclei.stages.predict.record import IMAGES, ImagesTable
+from nanonuclei.stages.predict.progress import LOG, Progress, shown_progress, told_unlike
+from nanonuclei.stages.predict.record import IMAGES, STATE, UNLIKE, ImagesTable
 from nanonuclei.stages.predict.request import Request
 from nanonuclei.stages.predict.results import Results
 from nanonuclei.stages.predict.shown import Images, Shown, sentence
+from nanonuclei.stages.predict.together import Together
 from nanonuclei.tasks.base import Reader
 from nanonuclei.writing import WritingError
-
-MOST_AT_ONCE = 4
-"""Images that are worked on at a time at most."""
-
-MOST_PIXELS = 2**24
-"""Pixels of these images together at most, since each needs memory; a larger one is worked on alone."""
-
-UNLIKE = "unlike_training"
-"""Column of `IMAGES`: in what an image looks unlike each training image of a model that has a fingerprint of them."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +61,11 @@ class _Row:
 
 @dataclass
 class _Files:
-    """Files of a call: those that gave no result, or not all, in order, and those without an error."""
+    """Files of a call: those that gave no result, or not all, in order; those without an error; names of the images."""
 
     failed: dict[str, None] = field(default_factory=dict)
     whole: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -97,11 +91,6 @@ class Call:
         """The network of the model."""
         return self.opened.network
 
-    @property
-    def workers(self) -> int:
-        """Images that are worked on at a time."""
-        return max(1, min(self.opened.cores, MOST_AT_ONCE))
-
     @functools.cached_property
     def looks(self) -> Looks | None:
         """What the training images look like, where the model tells."""
@@ -123,23 +112,28 @@ class Call:
             DataError: The disk is full or the folder cannot be written.
         """
         table = ImagesTable(self.output, fingerprint=self.made_with["fingerprint"])
+        files = {name: _relative(name, path) for name, path in paths.items()}
         table.do_again(self.results.lacking(table.done))
-        waiting = {name: path for name, path in paths.items() if name not in table.done}
+        if table.done and (outdated := table.outdated({files[name]: state_of(path) for name, path in paths.items()})):
+            say(f"The files of {len(outdated):,} images were changed since: these images are done over.")
+            table.do_again(outdated)
+        waiting = {name: path for name, path in paths.items() if table.done.get(name) != files[name]}
         if table.done:
             say(f"{len(paths) - len(waiting)} of {len(paths)} images are done; going on with the others.")
-        files = {name: _relative(name, path) for name, path in paths.items()}
         outcome = _Files()
         if waiting:
             self.results.remove_joined()
         with shown_progress(len(waiting), log=self.output / LOG, say=say) as progress:
             self._work(waiting, files, table=table, outcome=outcome, progress=progress)
-        rows = table.finish(list(files.values()), whole=outcome.whole)
+        rows = table.finish(list(files.values()), whole=outcome.whole, names=outcome.names)
+        for name in table.known - {row["image"] for row in table.rows()}:
+            self.results.remove_others(name, ())
         self._join([row["image"] for row in rows])
         num_objects = sum(int(row["num_objects"]) for row in rows)
         summary = Summary(self.output, len(rows), num_objects, tuple(outcome.failed))
         self._close(summary, say)
         if unlike := sum(bool(row.get(UNLIKE)) for row in rows):
-            say(_unlike(unlike, of=len(rows)))
+            say(told_unlike(unlike, of=len(rows), table=IMAGES))
         return summary
 
     def _work(
@@ -168,17 +162,18 @@ class Call:
             progress.log(f"{where}: {self.reader.noun.count(answer.row['num_objects'])}, {answer.seconds:.2f} s")
             progress.once(answer.choice, f"Of {file}, and others like it: {answer.choice}.")
 
-        network = self._network_beside_others() if len(paths) > 1 else self.network
+        together = Together(self.opened, several=len(paths) > 1)
         source = Images(self.request, self.reader, self.network)
         try:
             with ReadAhead(source.of(paths, files, done=table.done)) as images:
                 in_order(
                     images,
-                    lambda image: self._answered(image, network, table),
-                    workers=self.workers,
-                    share=lambda image: max(_pixels(image) / MOST_PIXELS, 0.25 / self.workers),
+                    lambda image: self._answered(image, together.network(image), table),
+                    workers=together.workers,
+                    share=together.share,
                     done=done,
                 )
+            outcome.names |= source.names
             for line in source.warnings():
                 progress.once(line, line)
         except (DataError, OSError) as error:
@@ -192,15 +187,9 @@ class Call:
             )
             raise
 
-    def _network_beside_others(self) -> Network:
-        """Returns the network for several images at a time, which share the cores; so they are a fifth faster."""
-        if self.opened.load is None or self.workers == 1:
-            return self.network
-        return self.opened.load(self.opened.cores // self.workers)
-
     def _answered(self, image: Shown, network: Network, table: ImagesTable) -> _Row:
         """Does all that is to be done of an image that was read."""
-        row = {"image": image.name, "file": image.file}
+        row = {"image": image.name, "file": image.file, STATE: image.state}
         redone = image.name in table.known
         if image.ends:
             return _Row(row, ends=True)
@@ -210,12 +199,10 @@ class Call:
             return _Row({**row, "error": image.error})
         started = time.perf_counter()
         try:
-            own = network if _pixels(image) * self.workers < MOST_PIXELS else self.network
-            score_map = next(iter(self.reader.score_maps(own, [image.pixels])))
-            row |= self._look(image.pixels)
+            score_map = next(iter(self.reader.score_maps(network, [image.pixels])))
         except Exception as error:  # whatever is wrong with one image must not cost the others
             return _Row({**row, "error": sentence(error)})
-        return self._written(row, image.plane, score_map, redone=redone, started=started)
+        return self._written(row | self._look(image.pixels), image.plane, score_map, redone=redone, started=started)
 
     def _look(self, pixels: Float32Array) -> dict[str, str]:
         """Tells in what an image looks unlike the training images, where the model has their fingerprint."""
@@ -227,7 +214,9 @@ class Call:
         try:
             large = LargeCall(row["image"], image, self.reader, self.results)
             more, paths = large.run(self.network)
-        except (WritingError, OSError):
+        except WritingError as error:
+            return self._unwritten(row, error)
+        except OSError:
             raise
         except Exception as error:  # as above
             return _Row({**row, "error": sentence(error)})
@@ -250,15 +239,24 @@ class Call:
         try:
             self.results.write(row["image"], files, redone=redone)
         except WritingError as error:
-            if not error.is_of_name:
-                raise
-            return _Row({**row, "error": "its results would have too long names. Shorten the name of the image"})
+            return self._unwritten(row, error)
         row |= {"height": height, "width": width, "pixel_size_um": plane.pixel_size}
         row |= {"num_objects": len(objects.instances), "choice": plane.choice, **objects.measures}
         return _Row(
             row,
             time.perf_counter() - started,
             _choice_of(plane.choice, scene=plane.scene is not None, time=plane.time is not None),
+        )
+
+    def _unwritten(self, row: dict[str, Any], error: WritingError) -> _Row:
+        """Returns the row of an image whose name alone is at fault; any other error is raised."""
+        if not error.is_of_name:
+            raise error
+        self.results.remove_others(row["image"], ())
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENAMETOOLONG:
+            return _Row({**row, "error": "its results would have too long names. Shorten the name of the image"})
+        return _Row(
+            {**row, "error": "a result would be called as a folder of other results is. Rename image or folder"}
         )
 
     def _join(self, names: list[str]) -> None:
@@ -284,21 +282,6 @@ def _relative(name: str, path: Source) -> str:
     """Returns the path of a file within the input; its name is that path, with or without suffix."""
     depth = name.count("/") + 1
     return "/".join(path_of(path).split("/")[-depth:])
-
-
-def _pixels(image: Shown) -> float:
-    """Returns how many pixels of an image are in memory; of one that is read window by window, as many as there may."""
-    if image.large is not None:
-        return MOST_PIXELS
-    return 0 if image.pixels is None else image.pixels.shape[0] * image.pixels.shape[1]
-
-
-def _unlike(number: int, *, of: int) -> str:
-    images = "1 image looks" if number == 1 else f"{number:,} images look"
-    return (
-        f"Warning: {images} unlike those that the model was trained on (of {of:,}; column {UNLIKE} of {IMAGES} says in "
-        "what). Check their outlines before you believe their counts."
-    )
 
 
 def _choice_of(sentence: str, *, scene: bool, time: bool, by_windows: bool = False) -> str:

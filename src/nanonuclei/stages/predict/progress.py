@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nanonuclei.stages.predict.record import UNLIKE
 from nanonuclei.writing import append_text
 
 LOG = "predict.log"
@@ -97,3 +98,12 @@ def shown_progress(num_files: int, *, log: Path | None, say: Callable[[str], Non
             yield bar
         return
     yield Progress(num_files, log=log, say=say)
+
+
+def told_unlike(number: int, *, of: int, table: str) -> str:
+    """Returns the warning of images that look unlike the training images; `table` is that which says in what."""
+    images = "1 image looks" if number == 1 else f"{number:,} images look"
+    return (
+        f"Warning: {images} unlike those that the model was trained on (of {of:,}; column {UNLIKE} of {table} says in "
+        "what). Check their outlines before you believe their counts."
+    )

@@ -24,6 +24,10 @@ FORMAT = 1
 """Version of the files in a folder of results; a change of their content raises it."""
 
 IMAGES = "images.csv"
+STATE = "file_state"
+"""Column that tells a file from another of the same name."""
+UNLIKE = "unlike_training"
+"""Column of `IMAGES`: in what an image looks unlike each training image of a model that has a fingerprint of them."""
 _FIRST = ("image", "file", "height", "width", "pixel_size_um", "num_objects")
 _LAST = ("choice", "error", "fingerprint")
 _REMEDY = "Remove it: the images are done again"
@@ -94,12 +98,16 @@ def _read(record: Path) -> dict[str, Any]:
     return tree if isinstance(tree, dict) else {}
 
 
+def _still(row: Mapping[str, str], names: Set[str]) -> bool:
+    return not row["error"] and row["image"] in names
+
+
 class ImagesTable:
     """`images.csv`: a row per image, added when all else of the image is written. Rows of earlier calls are kept.
 
     Attributes:
         known: Names of the images that had a row before this call.
-        done: Names of the images whose results are as this call would write them.
+        done: Files of the images whose results are as this call would write them, by the names of the images.
     """
 
     def __init__(self, folder: Path, *, fingerprint: str) -> None:
@@ -107,11 +115,24 @@ class ImagesTable:
         self._columns: list[str] = [*_FIRST, *_LAST]
         rows = self._rows()
         self.known = {row["image"] for row in rows}
-        self.done = {row["image"] for row in self._latest(rows) if self._is_done(row)}
+        done = [row for row in self._latest(rows) if self._is_done(row)]
+        self.done = {row["image"]: row["file"] for row in done}
+        self._states = {row["image"]: row.get(STATE) or "" for row in done}
 
     def do_again(self, names: Set[str]) -> None:
         """Takes images for not done, as results of theirs are gone."""
-        self.done -= names
+        for name in names:
+            self.done.pop(name, None)
+
+    def outdated(self, states: Mapping[str, str]) -> set[str]:
+        """Returns the images that are done and whose files are others now.
+
+        Args:
+            states: Of files of this call, see `data.lists.remote.state_of`.
+        """
+        return {
+            name for name, file in self.done.items() if file in states and states[file] != self._states.get(name, "")
+        }
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Adds the row of an image, as text in one piece.
@@ -129,12 +150,14 @@ class ImagesTable:
             self._write(before)
         append_text(self._path, self._text([{**row, "fingerprint": self._fingerprint}]))
 
-    def finish(self, order: Sequence[str], *, whole: Set[str]) -> list[dict[str, str]]:
+    def finish(self, order: Sequence[str], *, whole: Set[str], names: Set[str]) -> list[dict[str, str]]:
         """Leaves one row per image, in the order of their files, once all images are done.
 
         Args:
             order: Files of this call, as `add` got them.
-            whole: Files of which this call read every image without an error: errors of earlier calls are dropped.
+            whole: Files of which this call read every image without an error: errors of earlier calls are dropped, and
+                images that are not in them any more.
+            names: Of the images in these files.
 
         Returns:
             The rows of the images that have results of this call's model and settings.
@@ -144,7 +167,7 @@ class ImagesTable:
         """
         rows = self._rows()
         place = {file: number for number, file in enumerate(order)}
-        kept = [row for row in self._latest(rows) if not (row["error"] and row["file"] in whole)]
+        kept = [row for row in self._latest(rows) if row["file"] not in whole or _still(row, names)]
         kept.sort(key=lambda row: (place.get(row["file"], len(place)), len(row["image"]), row["image"]))
         if kept != rows:
             self._write(kept)

@@ -21,7 +21,7 @@ from nanonuclei.report.exports.tables import (
     union_of_columns,
 )
 from nanonuclei.tasks.base import Reader
-from nanonuclei.writing import write_bytes, write_text
+from nanonuclei.writing import OF_NAME, write_bytes, write_text
 
 OBJECTS, SUBMISSION = "objects", "submission"
 """Folders with a table per image; the joined tables have the same names."""
@@ -76,7 +76,7 @@ class Results:
         for folder, suffixes in FOLDERS.items():
             for suffix in suffixes:
                 if f"{folder}/{name}{suffix}" not in kept:
-                    (self.folder / folder / f"{name}{suffix}").unlink(missing_ok=True)
+                    _remove(self.folder / folder / f"{name}{suffix}")
 
     def lacking(self, names: Collection[str]) -> set[str]:
         """Returns those of some images whose own tables are gone, so that they cannot be joined any more."""
@@ -137,3 +137,12 @@ class Results:
             yield f"labels/{name}{suffix}", content
         if "overlay" in self.formats:
             yield f"overlay/{name}.png", overlay(found.image, labels)
+
+
+def _remove(path: Path) -> None:
+    """Removes a file that may be there, or may not as its name is too long or a folder's."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno not in OF_NAME:
+            raise

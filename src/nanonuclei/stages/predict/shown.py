@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nanonuclei.data.files.axes import Choice, Plane
 from nanonuclei.data.files.planes.channels import UnchosenChannelError
 from nanonuclei.data.files.reading import iter_image_file
-from nanonuclei.data.lists.remote import Source, content_at
+from nanonuclei.data.lists.remote import Source, content_at, state_of
 from nanonuclei.errors import NanonucleiError
 from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.types import Float32Array
@@ -27,39 +27,49 @@ FEWEST = 2.0
 
 @dataclass(frozen=True)
 class Shown:
-    """An image as the network takes it, or why there is none; `ends` alone says that its file has no further image."""
+    """An image as the network takes it, or why there is none; `ends` alone says that its file has no further image.
+
+    `state` is that of the file before it was read, see `state_of`.
+    """
 
     name: str
     file: str
     plane: Plane | None = None
     pixels: Float32Array | None = None
     large: LargeImage | None = None
+    state: str = ""
     error: str = ""
     ends: bool = False
 
 
 class Images:
-    """Reads the images of a call."""
+    """Reads the images of a call.
+
+    Attributes:
+        names: Of the images that were found so far, those that are left out too.
+    """
 
     def __init__(self, request: Request, reader: Reader, network: Network) -> None:
         self._reader, self._network = reader, network
         channel = reader.channel if request.channel is None else request.channel
         self._choice = Choice(channel=channel, z=request.z, stains=reader.stains)
         self._taken: Counter[int] = Counter()
+        self.names: set[str] = set()
 
-    def of(self, paths: Mapping[str, Source], files: Mapping[str, str], *, done: Set[str]) -> Iterator[Shown]:
+    def of(self, paths: Mapping[str, Source], files: Mapping[str, str], *, done: Mapping[str, str]) -> Iterator[Shown]:
         """Yields images, one after the other; a file that cannot be read is one without pixels.
 
         Args:
             paths: Files by the names of their results.
             files: What rows call them.
-            done: Names of images that are left out.
+            done: Files of images that are left out, by their names.
         """
         for name, path in paths.items():
-            shown = Shown(name, files[name])
+            shown = Shown(name, files[name], state=state_of(path))
             try:
                 for one in self._read(path, shown):
-                    if one.name not in done:
+                    self.names.add(one.name)
+                    if done.get(one.name) != one.file:
                         yield one
             except Exception as error:  # whatever is wrong with one file must not cost the others
                 yield replace(shown, error=sentence(error))

@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nanonuclei.data.lists.remote import Source, path_of
+from nanonuclei.data.fingerprint.look import Looks
+from nanonuclei.data.lists.remote import Source, path_of, state_of
 from nanonuclei.serving.folder import load_folder
 from nanonuclei.serving.named import NamedModel, OpenedModel
 from nanonuclei.stages.predict.call import Call, Summary
 from nanonuclei.stages.predict.many.store import Store, open_store
-from nanonuclei.stages.predict.record import ImagesTable
+from nanonuclei.stages.predict.record import STATE, UNLIKE, ImagesTable
 from nanonuclei.stages.predict.request import Request
 from nanonuclei.stages.predict.results import FOLDERS, OBJECTS
 from nanonuclei.tasks import create_reader
@@ -28,7 +29,7 @@ IMAGES = "images"
 """Folder of the shards with a row per image; `OBJECTS` is that with a row per object."""
 
 KINDS = {"height": "long", "width": "long", "num_objects": "long"} | dict.fromkeys(
-    ("image", "file", "choice", "error", "fingerprint"), "string"
+    ("image", "file", STATE, "choice", UNLIKE, "error", "fingerprint"), "string"
 )
 """Types of columns of `IMAGES`; any other holds floats."""
 
@@ -71,12 +72,14 @@ class Answer:
         num_images: Images with results.
         num_objects: Objects in them.
         failed: Files without a result, or not all, with the reason.
+        num_unlike: Images that look unlike those that the model was trained on.
         lines: What the user should know of the choices made.
     """
 
     num_images: int
     num_objects: int
     failed: tuple[tuple[str, str], ...] = ()
+    num_unlike: int = 0
     lines: tuple[str, ...] = ()
 
 
@@ -92,7 +95,7 @@ def cut_blocks(paths: Mapping[str, Source], *, size: int, fingerprint: str) -> l
     blocks = []
     for number, start in enumerate(range(0, len(items), size)):
         own = tuple(items[start : start + size])
-        places = tuple((name, path_of(path)) for name, path in own)
+        places = tuple((name, path_of(path), state_of(path)) for name, path in own)
         digest = hashlib.sha256(repr((fingerprint, places)).encode()).hexdigest()[:10]
         blocks.append(Block(f"part-{number:05}-{digest}.parquet", own))
     return blocks
@@ -105,10 +108,15 @@ def finished(store: Store, shard: str) -> Answer | None:
     content = store.read(f"{IMAGES}/{shard}")
     if content is None:
         return None
-    rows = parquet.read_table(io.BytesIO(content), columns=["file", "num_objects", "error"]).to_pylist()
+    rows = parquet.read_table(io.BytesIO(content)).to_pylist()
     good = [row for row in rows if not row["error"]]
     failed = {row["file"]: row["error"] for row in rows if row["error"]}
-    return Answer(len(good), sum(row["num_objects"] for row in good), tuple(failed.items()))
+    num_objects = sum(row["num_objects"] for row in good)
+    return Answer(len(good), num_objects, tuple(failed.items()), _num_unlike(good))
+
+
+def _num_unlike(rows: Sequence[Mapping[str, Any]]) -> int:
+    return sum(bool(row.get(UNLIKE)) for row in rows)
 
 
 _opened: dict[tuple[str, int], OpenedModel] = {}
@@ -143,6 +151,17 @@ def predict_block(block: Block, job: Job, model: Mapping[str, bytes]) -> Answer:
     return _answer(summary, rows, said)
 
 
+@dataclass(frozen=True)
+class _Pinned(NamedModel):
+    """A model whose folder is gone once it is loaded."""
+
+    known: Looks | None = None
+
+    def looks(self) -> Looks | None:
+        """Returns what its training images look like; None where it does not tell."""
+        return self.known
+
+
 def _open(job: Job, model: Mapping[str, bytes]) -> OpenedModel:
     key = (job.made_with["fingerprint"], job.threads)
     if key not in _opened:
@@ -154,8 +173,9 @@ def _open(job: Job, model: Mapping[str, bytes]) -> OpenedModel:
             for file, content in model.items():
                 (folder / file).write_bytes(content)
             config, network = load_folder(folder, name=job.request.model, threads=job.threads)
+            named = _Pinned(job.request.model, folder, known=NamedModel(job.request.model, folder).looks())
         _opened.clear()
-        _opened[key] = OpenedModel(NamedModel(job.request.model, folder), config, network, cores=job.threads)
+        _opened[key] = OpenedModel(named, config, network, cores=job.threads)
     return _opened[key]
 
 
@@ -189,4 +209,4 @@ def _images_shard(rows: Sequence[Mapping[str, str]]) -> bytes:
 def _answer(summary: Summary, rows: Sequence[Mapping[str, str]], said: Sequence[str]) -> Answer:
     failed = {row["file"]: row["error"] for row in rows if row["error"]}
     lines = tuple(line for line in said if line.startswith("Of "))
-    return Answer(summary.num_images, summary.num_objects, tuple(failed.items()), lines)
+    return Answer(summary.num_images, summary.num_objects, tuple(failed.items()), _num_unlike(rows), lines)

@@ -22,7 +22,7 @@ from nanonuclei.stages.predict.call import Summary
 from nanonuclei.stages.predict.many.blocks import IMAGES, Answer, Block, Job, cut_blocks, finished, predict_block
 from nanonuclei.stages.predict.many.store import Store, open_store
 from nanonuclei.stages.predict.predict import Begun, begin
-from nanonuclei.stages.predict.progress import Progress, shown_progress
+from nanonuclei.stages.predict.progress import Progress, shown_progress, told_unlike
 from nanonuclei.stages.predict.request import RECORD, Request, find_images, output_beside
 from nanonuclei.stages.predict.results import OBJECTS
 
@@ -253,6 +253,8 @@ def _close(
     if failed:
         say(f"Why files failed stands in the column error of {output}/{IMAGES}/.")
     say(f"{output}/README.txt explains each column.")
+    if num_unlike := sum(answer.num_unlike for answer in answers):
+        say(told_unlike(num_unlike, of=num_images, table=f"{IMAGES}/"))
     return Summary(Path(output), num_images, num_objects, failed)
 
 
