@@ -15,12 +15,14 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import boto3
 import psycopg
-from botocore.exceptions import ClientError
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
 
 DATABASES, BUCKET = ("mlflow", "accounts"), "mlflow"
 MANIFEST, OBJECTS = "manifest.json", "objects"
@@ -41,22 +43,29 @@ def save(folder: Path) -> str:
     """
     if folder.exists():
         raise BackupError(f"a backup needs a new folder, but {folder} exists. Name another")
-    partial = folder.with_name(f".{folder.name}-{os.getpid()}.partial")
-    partial.mkdir(parents=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own: in a container every save has the same number of a process.
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", suffix=".partial", dir=folder.parent) as name:
+        partial = Path(name) / folder.name
+        partial.mkdir(mode=0o700)
+        num_files = _save_into(partial)
+        partial.rename(folder)
+    return f"{folder}: {len(DATABASES)} databases and {num_files} files saved"
+
+
+def _save_into(folder: Path) -> int:
+    """Writes databases, files and the manifest into an empty folder; returns how many files the store has."""
     for name in DATABASES:
-        _run("pg_dump", "--format=custom", f"--file={partial / name}.dump", name)
+        _run("pg_dump", "--format=custom", f"--file={folder / name}.dump", name)
     store = _store()
     keys = _keys(store)
     for key in keys:
-        target = partial / OBJECTS / _inside(key)
+        target = folder / OBJECTS / _inside(key)
         target.parent.mkdir(parents=True, exist_ok=True)
         store.download_file(BUCKET, key, str(target))
-    files = {
-        path.relative_to(partial).as_posix(): _sha256(path) for path in sorted(partial.rglob("*")) if path.is_file()
-    }
-    (partial / MANIFEST).write_text(json.dumps(files, indent=1) + "\n", encoding="utf-8")
-    partial.rename(folder)
-    return f"{folder}: {len(DATABASES)} databases and {len(keys)} files saved"
+    files = {path.relative_to(folder).as_posix(): _sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    (folder / MANIFEST).write_text(json.dumps(files, indent=1) + "\n", encoding="utf-8")
+    return len(keys)
 
 
 def check(folder: Path) -> str:
@@ -180,6 +189,14 @@ def main() -> int:
         print({"save": save, "check": check, "restore": restore}[options.action](options.folder))
     except BackupError as error:
         print(f"Error: {error}", file=sys.stderr)
+        return 2
+    except (Boto3Error, BotoCoreError, ClientError, psycopg.Error, OSError, KeyError) as error:
+        told = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+        print(
+            f"Error: {options.action} needs the database, the store and a folder that it may write to, but: {told}. "
+            "Start database and objects, and look who may write to the folder",
+            file=sys.stderr,
+        )
         return 2
     return 0
 

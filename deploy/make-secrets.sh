@@ -11,7 +11,7 @@ cd "$folder"
 for name in database-password object-key object-secret admin-password server-password session-key door-password; do
   [ -s "$name" ] || openssl rand -hex 20 > "$name"
 done
-[ -s door-accounts ] || echo "lab:$(openssl passwd -apr1 "$(cat door-password)")" > door-accounts
+[ -s door-accounts ] || echo "lab:$(openssl passwd -apr1 -stdin < door-password)" > door-accounts
 [ -s certificate ] || openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj "/CN=$host" \
   -addext "subjectAltName=DNS:$host,DNS:page.$host" -keyout certificate-key -out certificate 2>/dev/null
 # Containers run as other users than yours; the folder itself keeps others on this machine out.

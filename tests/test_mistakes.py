@@ -51,6 +51,10 @@ MISTAKES = {
         "study 'old' exists with another space",
     ),
     "password": ("tune nuclei --storage postgresql://u:SECRET@h/d", "without a password, got postgresql://u:***@h/d"),
+    "password in the query": (
+        "tune nuclei --storage postgresql://h/d?user=u&password=SECRET",
+        "without a password, got postgresql://h/d?user=u&password=***",
+    ),
     "dataset": ("fetch dsb2017", "unknown dataset 'dsb2017'. Did you mean dsb2018"),
     "existing output": (
         "label --images pictures --output pictures",

@@ -7,7 +7,13 @@ import errno
 import re
 from collections.abc import Iterable
 
-_PASSWORD = re.compile(r"(://[^:/@\s]*):[^@/\s]+@")
+_PASSWORD = re.compile(r"(://[^:/@\s\[]*):(?!\d{1,5}[/?#])[^\s@]+@(?:[^\s@/]*@)*")
+"""The password may hold ``/`` and ``@``, as databases take it so; a port with a path behind it is none."""
+_SECRET = re.compile(
+    r"([?&][\w.-]*(?:password|passwd|passphrase|pwd|secret|token|signature|access_?key|api_?key|\bsig)[\w.-]*=)[^&#\s'\"]+",
+    re.IGNORECASE,
+)
+"""A value of the query of an address, by a name that says that it is secret."""
 _TOKEN = re.compile(r"(https?://)[^:/@\s]+@")
 """A name without a password in an address of the web is a token: git hosts take one so."""
 
@@ -77,5 +83,5 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
 
 
 def without_password(text: str) -> str:
-    """Returns a text whose URLs show ``***`` in place of a password or token."""
-    return _TOKEN.sub(r"\1***@", _PASSWORD.sub(r"\1:***@", text))
+    """Returns a text whose URLs show ``***`` in place of a password or token, also in their query."""
+    return _SECRET.sub(r"\1***", _TOKEN.sub(r"\1***@", _PASSWORD.sub(r"\1:***@", text)))

@@ -93,7 +93,7 @@ class Stack:
             "0.0.0.0": "127.0.0.1",
             "--port=5000": f"--port={self.ports['tracking']}",
         }
-        own["5001"] = str(self.ports["models"])
+        own |= {"5001": str(self.ports["models"]), "7860": str(self.ports["page"])}
         return [own.get(word, word) for word in words]
 
     def start(self, name: str, words: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -183,6 +183,7 @@ class Stack:
             "/run/secrets": str(self.folder / "secrets"),
             "/deploy": str(DEPLOY),
             "${LAB_ADDRESS:?}": f"{HOST}:{self.ports['https']}",
+            "${LAB_HOST:?}": HOST,
             "tracking:5000": f"127.0.0.1:{self.ports['tracking']}",
             "objects:7070": f"127.0.0.1:{self.ports['objects']}",
             "$$": "$",

@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-LASTING = ("database", "tracking", "models", "page", "proxy")
+LASTING = ("database", "objects", "tracking", "models", "page", "proxy")
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +125,40 @@ def test_backup_that_leads_out_of_its_folder_is_refused(backup: ModuleType, tmp_
 def test_backup_does_not_overwrite_another(backup: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(backup.BackupError, match="needs a new folder"):
         backup.save(tmp_path)
+
+
+def test_save_that_fails_leaves_nothing_and_hinders_no_other(
+    backup: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*words: str) -> None:
+        raise backup.BackupError("pg_dump failed")
+
+    monkeypatch.setattr(backup, "_run", fail)
+    for _ in range(2):  # in a container both have the same number of a process
+        with pytest.raises(backup.BackupError, match="pg_dump failed"):
+            backup.save(tmp_path / "backups" / "b")
+        assert list((tmp_path / "backups").iterdir()) == []
+
+
+def test_backup_is_for_its_owner_alone(backup: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backup, "_save_into", lambda folder: 0)
+    backup.save(tmp_path / "b")
+    assert (tmp_path / "b").stat().st_mode & 0o077 == 0
+
+
+def test_store_that_does_not_answer_is_told_in_one_line(
+    backup: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(backup, "_run", lambda *words: None)
+    monkeypatch.setattr("sys.argv", ["backup.py", "save", str(tmp_path / "b")])
+    monkeypatch.delenv("MLFLOW_S3_ENDPOINT_URL", raising=False)
+    assert backup.main() == 2
+    told = capsys.readouterr().err
+    assert told.startswith("Error: save needs the database, the store and a folder")
+    assert told.count("\n") == 1
+
+
+def test_no_secret_is_a_word_of_a_command() -> None:
+    for script in ("make-secrets.sh", "with-secrets.sh"):
+        lines = (DEPLOY / script).read_text(encoding="utf-8").splitlines()
+        assert [line for line in lines if "openssl" in line and "$(cat" in line] == [], script

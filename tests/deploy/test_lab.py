@@ -15,8 +15,9 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from tests.conftest import ROOT
-from tests.deploy.stack import DEPLOY, PATIENCE_SECONDS, MissingProgramError, Stack, make_databases, stack
+from tests.deploy.stack import DEPLOY, HOST, PATIENCE_SECONDS, MissingProgramError, Stack, make_databases, stack
 
+from nanonuclei.page.door import ASKER, PAGE
 from nanonuclei.stages.shipped import register
 from nanonuclei.tracking.origin.lineage import trace
 
@@ -57,6 +58,7 @@ def test_lab_is_ready_soon_and_small(lab: Stack) -> None:
 
 SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
 PING = "/models/nuclei/ping"
+SET_TAG = "/api/2.0/mlflow/runs/set-tag"
 
 
 @pytest.mark.parametrize(
@@ -99,6 +101,44 @@ def test_door_bounds_bodies_and_rates(lab: Stack) -> None:
         while 429 not in statuses:  # a slow machine needs more than one round to ask more often than may be
             statuses |= set(threads.map(lambda _: lab.ask(PING, account="lab").status_code, range(80)))
     assert statuses <= {429, 503}
+
+
+WRITES = [
+    ("POST", "/api/2.0/mlflow/runs/create", {"experiment_id": "0"}),
+    ("POST", "/api/2.0/mlflow/experiments/create", {"name": "theirs"}),
+    ("POST", "/api/2.0/mlflow/registered-models/create", {"name": "theirs"}),
+    ("POST", "/ajax-api/2.0/mlflow/runs/create", {"experiment_id": "0"}),
+    ("PUT", "/api/2.0/mlflow-artifacts/artifacts/theirs.txt", {}),
+    ("POST", "/models/nuclei/invocations", {}),
+]
+"""Method, path and body of requests that write, or make the lab work."""
+
+
+@pytest.mark.parametrize(("method", "path", "body"), WRITES)
+def test_nobody_writes_without_a_name(lab: Stack, method: str, path: str, body: dict[str, str]) -> None:
+    assert lab.ask(path, method=method, json=body).status_code == 401
+
+
+def test_account_that_may_read_writes_to_no_run_of_another(lab: Stack) -> None:
+    run = lab.ask("/api/2.0/mlflow/runs/create", method="POST", account="admin", json={"experiment_id": "0"}).json()
+    tag = {"run_id": run["run"]["info"]["run_id"], "key": "a", "value": "b"}
+    asked = [lab.ask(SET_TAG, method="POST", account=name, json=tag).status_code for name in ("server", "admin")]
+    assert asked == [403, 200]
+
+
+def test_page_is_behind_the_door_by_its_own_name(lab: Stack) -> None:
+    lab.start_service("page")
+    lab.wait(f"http://127.0.0.1:{lab.ports['page']}/")
+    host = f"page.{HOST}:{lab.ports['https']}"
+    assert lab.ask("/", headers={"Host": host}).status_code == 401
+    assert lab.ask("/", account="lab", headers={"Host": host}).status_code == 200
+    page = {"Host": host, "Origin": f"https://{host}", ASKER: PAGE, "X-File-Name": "example.png"}
+    taken = lab.ask("/api/images", method="POST", account="lab", data=EXAMPLE.read_bytes(), headers=page)
+    assert taken.status_code == 200, taken.text
+    stranger = {**page, "Origin": "https://elsewhere.example"}
+    taken = lab.ask("/api/images", method="POST", account="lab", data=EXAMPLE.read_bytes(), headers=stranger)
+    assert taken.status_code == 403
+    lab.stop("page")
 
 
 @pytest.mark.usefixtures("_as_admin")

@@ -76,6 +76,12 @@ def legacy(tensors: object, storages: Mapping[str, np.ndarray], **header: object
     return stream.getvalue()
 
 
+def of_size(size: int) -> bytes:
+    """A file that says of its storage that it has so many elements."""
+    whole = legacy({"a": tensor("1", KERNEL, size=size)}, {"1": KERNEL})
+    return whole[: -KERNEL.nbytes - 8] + struct.pack("<q", size) + KERNEL.tobytes()
+
+
 def test_tensors_are_read_with_their_names_shapes_and_types(tmp_path: Path) -> None:
     path = tmp_path / "small.pth"
     state = collections.OrderedDict({"kernel": tensor("1", KERNEL), "count": tensor("2", COUNT)})
@@ -102,6 +108,9 @@ def test_strides_say_where_the_elements_of_a_tensor_lie(tmp_path: Path) -> None:
         (lambda: legacy({}, {}, magic=3), "magic number"),
         (lambda: legacy({}, {}, version=3), "version 3"),
         (lambda: legacy({}, {}, sizes={"little_endian": False}), "big endian"),
+        (lambda: legacy({}, {}, sizes={}), "little_endian"),
+        (lambda: of_size(2**62), "ends within the storage 1"),
+        (lambda: of_size(2**40), "ends within the storage 1"),
         (lambda: legacy([1], {}), "holds a list"),
         (lambda: legacy({"a": 1}, {}), "not a dictionary of tensors"),
         (lambda: legacy({"a": Path("x")}, {}), "the class pathlib.PosixPath is not allowed"),

@@ -89,6 +89,15 @@ def test_other_machines_may_come_only_where_that_was_asked_for(tmp_path: Path) -
     assert [everywhere._is_own(host) for host in hosts] == [True, True, True, False]  # type: ignore[attr-defined]
 
 
+def test_page_may_be_opened_by_the_name_of_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load_experiment("nuclei", path=ROOT / "params.yaml")
+    opened = OpenedModel(NamedModel("none", tmp_path), config, lambda batch: batch)
+    monkeypatch.setenv(server.NAMES, "Page.lab.example, other.example")
+    door = application(Workbench(opened, limits=decoded_limits()), Address("0.0.0.0"), folder=tmp_path)
+    hosts = ["page.lab.example", "page.lab.example:8443", "other.example", "lab.example", ""]
+    assert [door._is_own(host) for host in hosts] == [True, True, True, False, False]  # type: ignore[attr-defined]
+
+
 def test_warning_where_other_machines_may_come(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     told: list[str] = []
     config = load_experiment("nuclei", path=ROOT / "params.yaml")

@@ -7,6 +7,7 @@ every storage: its number of elements as 8 bytes, little endian, and its element
 from __future__ import annotations
 
 import collections
+import os
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +31,12 @@ DTYPES: dict[str, np.dtype[Any]] = {
 }
 """Type of the elements of each class of storage."""
 
+_DAMAGED = (
+    *(OSError, EOFError, ValueError, pickle.UnpicklingError, AttributeError, TypeError, LookupError),
+    *(ArithmeticError, MemoryError, RecursionError),
+)
+"""What a broken file raises."""
+
 
 def read_torch_file(path: Path) -> dict[str, NDArray[Any]]:
     """Reads a stored dictionary of tensors.
@@ -46,9 +53,10 @@ def read_torch_file(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with path.open("rb") as stream:
             return _read(stream)
-    except (OSError, EOFError, ValueError, pickle.UnpicklingError, AttributeError, TypeError, IndexError) as error:
+    except _DAMAGED as error:
+        told = " ".join(str(error).split())[:200] or type(error).__name__
         raise ConfigError(
-            f"{path} must be a file of weights in PyTorch's legacy format, but: {' '.join(str(error).split())[:200]}. "
+            f"{path} must be a file of weights in PyTorch's legacy format, but: {told}. "
             "Fetch it again, or take another file"
         ) from error
 
@@ -139,7 +147,7 @@ def _elements(stream: IO[bytes], storage: _Storage) -> NDArray[Any]:
     size = int.from_bytes(stream.read(8), "little")
     if size != storage.size:
         raise ValueError(f"the storage {storage.key} has {size} elements, not {storage.size}")
-    content = stream.read(size * storage.dtype.itemsize)
-    if len(content) < size * storage.dtype.itemsize:
+    num_bytes = size * storage.dtype.itemsize
+    if num_bytes > os.fstat(stream.fileno()).st_size - stream.tell():
         raise EOFError(f"the file ends within the storage {storage.key}")
-    return np.frombuffer(content, storage.dtype)
+    return np.frombuffer(stream.read(num_bytes), storage.dtype)

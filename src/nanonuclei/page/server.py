@@ -32,6 +32,9 @@ EVERYWHERE = ("0.0.0.0", "::")
 MOST_DECODED = 2**30
 """Bytes of an image with all its channels, decoded."""
 
+NAMES = "NANONUCLEI_PAGE_NAMES"
+"""Environment variable: further names that the page is opened by, separated by commas, as a proxy before it has one."""
+
 LAST_SECONDS = 10
 """Time for requests that are being answered when the page is closed."""
 
@@ -113,7 +116,8 @@ def application(workbench: Workbench, address: Address, *, folder: Path) -> ASGI
     """
     max_bytes = limits({})["max_bytes"]
     page = Page(workbench, Uploads(folder, limits=decoded_limits()), max_bytes=max_bytes)
-    names = {*LOOPBACK, address.host.lower()}
+    given = (name.strip().lower() for name in os.environ.get(NAMES, "").split(","))
+    names = {*LOOPBACK, address.host.lower(), *filter(None, given)}
     if not address.is_loopback:
         names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
     return Door(page.application(), names=sorted(names), addresses=not address.is_loopback, max_bytes=max_bytes)

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mlflow.exceptions import MlflowException
 from prometheus_client.parser import text_string_to_metric_families
 from tests.serving.live.asgi import ask
 
 from nanonuclei.errors import TrackingError
 from nanonuclei.imaging.instances import Instances
-from nanonuclei.serving.live import follow
+from nanonuclei.serving.live import days, follow
 from nanonuclei.serving.live.app import HIDDEN, LiveApp
 from nanonuclei.serving.live.drift import Drift
 from nanonuclei.serving.live.follow import Follower
@@ -195,6 +196,27 @@ def test_totals_are_taken_once() -> None:
     requests = {"requests": 2, "refused": 0, "failed": 1, "seconds": 0.75}
     assert totals.taken() == {**requests, "images": 2, "unlike_training": 1, "objects": 6}
     assert totals.taken() == {}
+
+
+def test_sums_that_could_not_be_written_are_written_with_the_next_call(
+    follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Away:
+        def get_experiment_by_name(self, name: str) -> None:
+            raise MlflowException("no answer")
+
+    monkeypatch.setattr(days, "MlflowClient", Away)
+    follower.look()
+    totals = Totals()
+    totals.add([], status=200, seconds=0.5)
+    with pytest.raises(MlflowException, match="no answer"):
+        days.Days(follower, totals).write()
+    totals.add([], status=200, seconds=0.25)
+    assert totals.taken() == {
+        **dict.fromkeys(("refused", "failed", "images", "unlike_training", "objects"), 0),
+        "requests": 2,
+        "seconds": 0.75,
+    }
 
 
 def test_notes_and_metrics_cost_less_than_a_millisecond_per_request(app: LiveApp, follower: Follower) -> None:

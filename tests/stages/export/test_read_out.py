@@ -128,6 +128,7 @@ def test_scripts_close_their_brackets_and_quotes_and_hold_the_thresholds(opened:
     assert re.search(r"(least_area|leastArea) = 23\b", code)
     assert re.search(r"(least_score|leastScore) = 0\.75\b", code)
     assert not re.search(r"@\w+@", text)
+    assert "black edm=Overwrite" in code  # ImageJ keeps what others chose: black on white, or results elsewhere
 
 
 def test_script_for_qupath_is_groovy(opened: OpenedModel) -> None:

@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from mlflow.entities import Metric, Param, RunTag
@@ -15,6 +15,7 @@ from mlflow.tracking import MlflowClient
 
 from nanonuclei.serving.live.follow import Follower
 from nanonuclei.serving.live.totals import Totals
+from nanonuclei.serving.live.versions import Served
 
 _logger = logging.getLogger(__name__)
 
@@ -61,7 +62,18 @@ class Days:
         served, sums = self._follower.current, self._totals.taken()
         if served is None or not sums.get("requests"):
             return ""
-        client, state = MlflowClient(), served.drift.state()
+        client = MlflowClient()
+        try:
+            run_id = self._add(client, served, sums)
+        except Exception:
+            self._totals.put_back(sums)  # the next call writes them
+            raise
+        client.set_terminated(run_id)  # complete after every write, so that a killed server leaves no open run
+        return run_id
+
+    def _add(self, client: MlflowClient, served: Served, sums: Mapping[str, float]) -> str:
+        """Adds sums to the run of the day; returns its id."""
+        state = served.drift.state()
         run_id = self._run(client, served.name)
         logged = client.get_run(run_id).data.metrics
         now, step = int(time.time() * 1000), int(logged.get("serve/writes", 0)) + 1
@@ -77,7 +89,6 @@ class Days:
             metrics=[Metric(f"serve/{name}", float(value), now, step) for name, value in values.items()],
             tags=[RunTag("serve.version", served.number), RunTag("serve.drift", state.sentence)],
         )
-        client.set_terminated(run_id)  # complete after every write, so that a killed server leaves no open run
         return run_id
 
     def _run(self, client: MlflowClient, name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nanonuclei.serving.live.notes import ImageNote
 
@@ -32,3 +32,9 @@ class Totals:
         with self._lock:
             sums, self._sums = self._sums, Counter()
         return dict(sums)
+
+    def put_back(self, sums: Mapping[str, float]) -> None:
+        """Adds sums that were taken but could not be written down."""
+        with self._lock:
+            for name, value in sums.items():
+                self._sums[name] += value  # type: ignore[assignment]

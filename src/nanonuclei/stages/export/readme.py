@@ -45,7 +45,7 @@ def readme(
         f"A network that finds {' and '.join(described.structures) or config.task} in images of 2D microscopy, written "
         "by `nanonuclei export`.",
         "## Use",
-        "```\npip install 'bioimageio.core[onnx]'\nbioimageio test PACKAGE.zip\n```",
+        f"```\npip install {_packages(described)}\nbioimageio test PACKAGE.zip\n```",
         _images(described),
         _scaling(config.normalize),  # type: ignore[attr-defined]
         "\n".join(f"* {line}" for line in described.advice),
@@ -70,6 +70,13 @@ def readme(
         "```\n" + "\n".join(f"{path}={value}" for path, value in shown.items()) + "\n```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _packages(described: Described) -> str:
+    """Returns what `bioimageio test` needs: its own program, and what the read-out imports."""
+    operator = described.output.operator
+    own = ("'bioimageio.core[onnx]==0.11.0'", "'pydantic<2.14'")
+    return " ".join([*own, *(operator.packages if operator else ())])
 
 
 def _images(described: Described) -> str:

@@ -47,8 +47,8 @@ least_score = @SCORE@;   // mean score of the foreground, less sure nuclei are d
 if (nImages == 0) exit("Open the maps first: a stack of two slices, foreground and core.");
 if (nSlices < 2) exit("The maps must be a stack of two slices or more, foreground and core, got " + nSlices + ".");
 setBatchMode(true);
-setOption("BlackBackground", true);
 maps = getImageID();
+run("Options...", "iterations=1 count=1 black edm=Overwrite do=Nothing");   // white on black, results in place
 
 // The foreground, its scores and its mask.
 setSlice(1);

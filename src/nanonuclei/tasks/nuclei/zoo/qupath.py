@@ -21,7 +21,6 @@ _SCRIPT = """\
 // It is simpler than the model's own read-out: cores part touching nuclei by the lines halfway between them.
 import ij.IJ
 import ij.ImagePlus
-import ij.Prefs
 import ij.measure.Measurements
 import ij.measure.ResultsTable
 import ij.plugin.filter.ParticleAnalyzer
@@ -44,7 +43,7 @@ def maps = IJ.openImage(path)
 if (maps == null || maps.getStackSize() < 2) {
     throw new IllegalArgumentException('the maps must be a stack of two slices or more, foreground and core: ' + path)
 }
-Prefs.blackBackground = true
+IJ.run('Options...', 'iterations=1 count=1 black edm=Overwrite do=Nothing')   // white on black, results in place
 def foreground = maps.getStack().getProcessor(1)
 def core = maps.getStack().getProcessor(2)
 
