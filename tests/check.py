@@ -33,7 +33,7 @@ def main(options: list[str]) -> int:
     tests = {"tests": [*pytest, *options]}
     if not options:
         # The tests of a file share fixtures; files with slow tests come first, see tests/conftest.py.
-        parallel = ["--numprocesses", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
+        parallel = ["--numprocesses", "auto", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "25"]
         tests = {"tests": [*pytest, "-m", "not alone", *parallel]}
         files = [path for path in sorted(ROOT.glob("tests/**/test_*.py")) if "mark.alone" in path.read_text("utf-8")]
         tests["tests that run alone"] = [*pytest, "-m", "alone", *map(str, files)]
