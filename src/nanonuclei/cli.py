@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 
@@ -27,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     interrupts.listen()
     quieten()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that a terminal or log cannot show must not end the work
+        sys.stdout.reconfigure(errors="backslashreplace")
     invocation.remember()
     try:
         options = _parser().parse_args(arguments)

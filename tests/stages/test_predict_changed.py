@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -9,10 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from filelock import FileLock
+from tests.conftest import ROOT
 from tests.stages.bright_model import bright_model, disc_image, write_images
 
 from nanonuclei.cli import main
 from nanonuclei.stages.predict.large import windows
+from nanonuclei.stages.predict.record import LOCK
 
 EMPTY = np.full((80, 70), 10, np.uint8)
 ONE = np.where(np.arange(80)[:, None] < 9, disc_image(), 10).astype(np.uint8)
@@ -33,7 +39,8 @@ def found(images: Path, model: str, *more: str) -> dict[str, tuple[str, int]]:
     told = {image: (file, int(number)) for image, file, number in rows[["image", "file", "num_objects"]].values}
     objects = pd.read_csv(output / "objects.csv", dtype={"image": str})["image"].value_counts().to_dict()
     assert objects == {image: number for image, (_, number) in told.items() if number}
-    labels = {path.relative_to(output / "labels").with_suffix("").as_posix() for path in output.rglob("labels/**/*.*")}
+    files = [path.relative_to(output / "labels") for path in output.rglob("labels/**/*.*") if path.is_file()]
+    labels = {path.with_suffix("").as_posix() for path in files}
     assert labels == set(told)
     return told
 
@@ -106,3 +113,58 @@ def test_a_large_image_with_too_long_a_name_costs_no_other_image(
     assert "Of c.tif, and others like it: read window by window." in capsys.readouterr().out
     error = pd.read_csv(tmp_path / "out" / "images.csv").set_index("image")["error"]["x" * 251]
     assert error.endswith("Shorten the name of the image")
+
+
+def test_two_calls_do_not_write_to_one_folder_at_once(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = write_images(tmp_path / "in", ["a.png"])
+    found(images, model)
+    before = (tmp_path / "out" / "nanonuclei.json").read_bytes()
+    words = ["predict", str(images), "--model", model, "--output", str(tmp_path / "out"), "--resume"]
+    with FileLock(tmp_path / "out" / LOCK):
+        assert main([*words, "--z", "mean"]) == 2
+    assert "but another is at work in" in capsys.readouterr().err
+    assert (tmp_path / "out" / "nanonuclei.json").read_bytes() == before
+    assert found(images, model) == {"a": ("a.png", 3)}
+    assert not (tmp_path / "out" / LOCK).exists()
+
+
+def test_a_pipe_in_a_list_of_images_costs_no_other_image(tmp_path: Path, model: str) -> None:
+    images = write_images(tmp_path / "in", ["a.png"])
+    os.mkfifo(images / "b.png")
+    (tmp_path / "list.csv").write_text("path\nin/b.png\nin/a.png\n")
+    assert found(tmp_path / "list.csv", model) == {"a": ("a.png", 3)}
+    rows = pd.read_csv(tmp_path / "out" / "images.csv").set_index("image")
+    assert "must be a file, but is a folder, pipe" in rows["error"]["b"]
+
+
+def test_what_a_file_calls_its_channels_breaks_neither_tables_nor_terminals(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = tmp_path / "in"
+    images.mkdir()
+    both = np.stack([disc_image(), EMPTY])
+    for name, channel in (("a", "DAPI" + "x" * 200_000), ("b", "DAPI\x1b[31m\u202e")):
+        options = {"ome": True} if name == "a" else {"imagej": True}
+        names = {"Channel": {"Name": [channel, ""]}} if name == "a" else {"Labels": [channel, "c"]}
+        tifffile.imwrite(
+            images / f"{name}.tif", both, **options, photometric="minisblack", metadata={"axes": "CYX", **names}
+        )
+    assert {name: number for name, (_, number) in found(images, model).items()} == {"a": 3, "b": 3}
+    assert found(images, model)
+    assert all(letter.isprintable() or letter == "\n" for letter in capsys.readouterr().out)
+    assert max(map(len, (tmp_path / "out" / "images.csv").read_text().splitlines())) < 400
+
+
+def test_a_name_that_the_terminal_cannot_show_ends_no_call(tmp_path: Path, model: str) -> None:
+    images = write_images(tmp_path / "in", ["a.png", "b.png"])
+    (images / "\u753b.png").write_bytes(b"broken")
+    words = ["predict", str(images), "--model", model, "--output", str(tmp_path / "\u00e9")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [sys.executable, "-m", "nanonuclei", *words], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (3, "")
+    assert "\\u753b.png: not a readable image" in done.stdout
+    assert "2 images, 6 nuclei, 1 failed." in done.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +72,8 @@ def handle(content: Content) -> io.BytesIO | tifffile.FileHandle:
 def _read(content: Path | Place, most: int) -> bytes:
     place = Place(content, 0, most) if isinstance(content, Path) else content
     try:
+        if not stat.S_ISREG(place.path.stat().st_mode):  # to open a pipe would wait for ever
+            raise DataError("must be a file, but is a folder, pipe, socket or device. Leave it out")
         with place.path.open("rb") as stream:
             stream.seek(place.offset)
             return stream.read(min(most, place.size))

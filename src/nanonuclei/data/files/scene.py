@@ -20,6 +20,16 @@ COLOURS = ("red", "green", "blue")
 DAMAGED = "not a readable image: damaged, cut short or of another format"
 
 
+LONGEST_NAME = 100
+"""Characters of the name of a channel that are kept."""
+
+
+def clean_name(name: str) -> str:
+    """Returns the name of a channel as tables and terminals can show it: one line, no control characters, not long."""
+    shown = "".join(letter if letter.isprintable() else " " for letter in name)
+    return " ".join(shown.split())[:LONGEST_NAME]
+
+
 @dataclass(frozen=True)
 class Scene:
     """One recording: a stack of planes, all of one size and type.

@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 
 import tifffile
 
+from nanonuclei.data.files.scene import clean_name
+
 MICROMETRES = {
     "nm": 1e-3,
     "um": 1.0,
@@ -54,7 +56,7 @@ def channel_names(tiff: tifffile.TiffFile, num: int, *, number: int = 0) -> tupl
         names = [str(label) for label in labels] if isinstance(labels, list) else []
         if len(names) > num and all(_PLANE.match(label) for label in names[:num]):
             names = [_PLANE.sub("", label) for label in names[:num]]
-    return tuple(names) if len(names) == num else ("",) * num
+    return tuple(map(clean_name, names)) if len(names) == num else ("",) * num
 
 
 def planes_elsewhere(tiff: tifffile.TiffFile, *, number: int = 0) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -82,7 +84,7 @@ def planes_elsewhere(tiff: tifffile.TiffFile, *, number: int = 0) -> tuple[tuple
     if pixels is None or not own or not others:
         return (), {}
     known = pixels.findall("{*}Channel")
-    names = [one.get("Name") or one.get("Fluor") or "" for one in known]
+    names = [clean_name(one.get("Name") or one.get("Fluor") or "") for one in known]
     called = {place: names[place] if place < len(names) else "" for place in {*own, *others}}
     return tuple(called[place] for place in own), {
         called[place]: name for place, name in others.items() if place not in own

@@ -126,7 +126,8 @@ def intensities(labels: Int32Array, channels: NDArray[Any], names: Sequence[str]
         light = values.astype(np.float64)
         total = np.bincount(owner, weights=light, minlength=number)
         mean = total / known
-        variance = np.bincount(owner, weights=(light - mean[owner]) ** 2, minlength=number) / known
+        with np.errstate(over="ignore", invalid="ignore"):  # numbers near the largest that there are
+            variance = np.bincount(owner, weights=(light - mean[owner]) ** 2, minlength=number) / known
         ordered = _ordered(owner, values)
         low = ordered[np.maximum(ends - area + (area - 1) // 2, 0)] if len(ordered) else np.zeros(number)
         high = ordered[np.maximum(ends - area + area // 2, 0).clip(max=len(ordered) - 1)] if len(ordered) else low

@@ -49,7 +49,7 @@ def predict(request: Request, *, say: Callable[[str], None] = print) -> Summary:
 
     Raises:
         ConfigError: A setting is not one of those that may be changed, or the output holds something else, or results
-            and `resume` was not asked for.
+            and `resume` was not asked for, or another call is at work in it.
         DataError: There are no images; the disk is full; or a model that comes along was changed.
         TrackingError: There is no such model.
     """
@@ -58,9 +58,10 @@ def predict(request: Request, *, say: Callable[[str], None] = print) -> Summary:
     begun = begin(request, say=say)
     output = request.output or output_beside(request.images, begun.reader.noun.many)
     paths = find_images(request.images, output=output)
-    for line in open_folder(output, begun.made_with, resume=request.resume):
-        say(line)
-    return Call(request, begun.opened, begun.reader, output, begun.made_with).run(paths, say)
+    with open_folder(output, begun.made_with, resume=request.resume) as lines:
+        for line in lines:
+            say(line)
+        return Call(request, begun.opened, begun.reader, output, begun.made_with).run(paths, say)
 
 
 def begin(request: Request, *, say: Callable[[str], None]) -> Begun:

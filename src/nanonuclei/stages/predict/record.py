@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from nanonuclei.config.params import flatten
 from nanonuclei.errors import ConfigError, DataError
@@ -18,12 +21,14 @@ from nanonuclei.serving.folder import CONFIG, NETWORK
 from nanonuclei.serving.named import OpenedModel
 from nanonuclei.serving.shipped.provenance import NO_ANSWER_NEEDS, PROVENANCE, file_sha256, starts_with
 from nanonuclei.stages.predict.request import RECORD, Request
-from nanonuclei.writing import append_text, remove_partial, write_text
+from nanonuclei.writing import HELD, PARTIAL, WritingError, append_text, remove_partial, write_text
 
 FORMAT = 1
 """Version of the files in a folder of results; a change of their content raises it."""
 
 IMAGES = "images.csv"
+LOCK = f"{PARTIAL}{HELD}"
+"""File that is locked, and there, while a call is at work."""
 STATE = "file_state"
 """Column that tells a file from another of the same name."""
 UNLIKE = "unlike_training"
@@ -54,23 +59,26 @@ def fingerprint(opened: OpenedModel, request: Request) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def open_folder(output: Path, made_with: Mapping[str, Any], *, resume: bool) -> list[str]:
-    """Makes a folder of results, or takes up one that is there.
+@contextlib.contextmanager
+def open_folder(output: Path, made_with: Mapping[str, Any], *, resume: bool) -> Iterator[list[str]]:
+    """Makes a folder of results, or takes up one that is there; no other call writes to it meanwhile.
 
     Args:
         output: The folder.
         made_with: What it is made with; at least ``fingerprint``.
         resume: Whether to go on in a folder that holds results.
 
-    Returns:
+    Yields:
         What the user should know, a line each.
 
     Raises:
-        ConfigError: The folder holds something else, or results, and `resume` was not asked for.
+        ConfigError: The folder holds something else, or results, and `resume` was not asked for; or another call is at
+            work in it.
         DataError: The disk is full or the folder cannot be written.
     """
     record, lines = output / RECORD, []
-    if record.is_file():
+    again = record.is_file()
+    if again:
         same = _read(record).get("fingerprint") == made_with["fingerprint"]
         if not resume:
             how = "to go on with it" if same else "to do its images over, as model or settings were others"
@@ -80,14 +88,40 @@ def open_folder(output: Path, made_with: Mapping[str, Any], *, resume: bool) -> 
             )
         if not same:
             lines.append(f"{output} was made with another model or other settings: its images are done over.")
-        remove_partial(output)
     elif output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ConfigError(
             f"results are written to a new folder, but {output} exists. Name another with "
             f"`{option('output', 'FOLDER')}`, or remove it"
         )
-    write_text(record, json.dumps(dict(made_with), indent=2, ensure_ascii=False) + "\n")
-    return lines
+    with _alone(output):
+        if again:
+            remove_partial(output)
+        write_text(record, json.dumps(dict(made_with), indent=2, ensure_ascii=False) + "\n")
+        yield lines
+
+
+@contextlib.contextmanager
+def _alone(output: Path) -> Iterator[None]:
+    """Holds a folder of results, as two calls at once would drop each other's rows."""
+    lock = FileLock(output / LOCK, blocking=False)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise ConfigError(
+            f"one call at a time writes to a folder, but another is at work in {output}. Wait for its end, or name "
+            f"another folder with `{option('output', 'FOLDER')}`"
+        ) from error
+    except OSError as error:
+        raise WritingError(
+            f"cannot write {output / LOCK}: {error.strerror or error}. Free space or rights in {output}"
+        ) from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            (output / LOCK).unlink()
+        lock.release()
 
 
 def _read(record: Path) -> dict[str, Any]:

@@ -24,6 +24,9 @@ CLEAR = 3.0
 FEWEST = 2.0
 """Sure objects that it must show at least."""
 
+MOST_LETTERS = 2000
+"""Of an error that names what stands in a file; readers of tables refuse cells of 131,072."""
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -125,6 +128,7 @@ class Images:
 
 
 def sentence(error: Exception) -> str:
-    """Returns an error as a row of the table of images holds it."""
-    text = " ".join(str(error).split())
+    """Returns an error as a row of the table of images holds it: one line of what can be shown, not too long a one."""
+    text = "".join(letter if letter.isprintable() else " " for letter in str(error))
+    text = " ".join(text.split())[:MOST_LETTERS]
     return text if isinstance(error, NanonucleiError) else f"{type(error).__name__}: {text}"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nanonuclei.data.files.limits import ImageLimits
 from nanonuclei.data.files.listing import check_inside
 from nanonuclei.data.files.omezarr.layout import is_array
-from nanonuclei.data.files.scene import Scene, decoding
+from nanonuclei.data.files.scene import Scene, clean_name, decoding
 from nanonuclei.data.files.tiff_metadata import PLAUSIBLE, SQUARE
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Box
@@ -76,7 +76,7 @@ def _scene(
     limits.check(*array.chunks[-2:], bytes_per_pixel=int(np.prod(array.chunks[:-2])) * array.dtype.itemsize)
     chunks = _Chunks(array, files)
     num = extents.get("C", 1)
-    labels = [str(channel.get("label") or "") for channel in omero.get("channels", [])]
+    labels = [clean_name(str(channel.get("label") or "")) for channel in omero.get("channels", [])]
 
     def read(index: Mapping[str, int]) -> NDArray[Any]:
         return window(index, (0, 0, extents["Y"], extents["X"]))
