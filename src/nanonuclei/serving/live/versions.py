@@ -15,6 +15,7 @@ import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel, scoring_server
 from mlflow.pyfunc.scoring_server import InvocationsResponse
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from nanonuclei.data.fingerprint.stored import read_fingerprint
 from nanonuclei.errors import NanonucleiError, TrackingError
@@ -37,8 +38,8 @@ App = Callable[
 EXAMPLE = "serving_input_example.json"
 """The example of a request that MLflow stores with a model."""
 
-ARTIFACTS = "artifacts"
-"""Folder of a stored model in which MLflow keeps its files."""
+ARTIFACTS, CODE = "artifacts", "code"
+"""Folders of a stored model in which MLflow keeps its files and its code."""
 
 _behind = scoring_server.invocations
 _DOOR = "nanonuclei_door"
@@ -85,7 +86,7 @@ def load_version(name: str, number: str) -> Served:
     uri = f"models:/{name}/{number}"
     paths = list(sys.path)
     try:
-        path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
+        path = _downloaded(uri, folder)
         model = _with_door(path)
         _check_example(model, path / EXAMPLE)
         app: App = scoring_server.init(model)
@@ -101,6 +102,19 @@ def load_version(name: str, number: str) -> Served:
     finally:
         sys.path[:] = paths  # MLflow puts the folder of the model's code in front
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _downloaded(uri: str, folder: Path) -> Path:
+    """Downloads a version without its copy of this package, which is not run here.
+
+    The copy is nearly all of a model's files, and a tracking server takes seconds to hand them out one by one.
+    """
+    store, own = get_artifact_repository(uri), f"{CODE}/{__name__.partition('.')[0]}"
+    for entry in store.list_artifacts(None):
+        for part in store.list_artifacts(CODE) if entry.path == CODE else [entry]:
+            if part.path != own:
+                store.download_artifacts(part.path, str(folder))
+    return folder
 
 
 def _with_door(path: Path) -> PyFuncModel:
