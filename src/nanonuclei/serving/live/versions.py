@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,10 +111,11 @@ def _downloaded(uri: str, folder: Path) -> Path:
     The copy is nearly all of a model's files, and a tracking server takes seconds to hand them out one by one.
     """
     store, own = get_artifact_repository(uri), f"{CODE}/{__name__.partition('.')[0]}"
-    for entry in store.list_artifacts(None):
-        for part in store.list_artifacts(CODE) if entry.path == CODE else [entry]:
-            if part.path != own:
-                store.download_artifacts(part.path, str(folder))
+    top = store.list_artifacts(None)
+    code = store.list_artifacts(CODE) if any(entry.path == CODE for entry in top) else []
+    wanted = [entry.path for entry in (*top, *code) if entry.path not in (CODE, own)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda path: store.download_artifacts(path, str(folder)), wanted))
     return folder
 
 
