@@ -135,6 +135,7 @@ def test_page_is_behind_the_door_by_its_own_name(lab: Stack) -> None:
     page = {"Host": host, "Origin": f"https://{host}", ASKER: PAGE, "X-File-Name": "example.png"}
     taken = lab.ask("/api/images", method="POST", account="lab", data=EXAMPLE.read_bytes(), headers=page)
     assert taken.status_code == 200, taken.text
+    assert lab.memory() < MOST_MEMORY
     stranger = {**page, "Origin": "https://elsewhere.example"}
     taken = lab.ask("/api/images", method="POST", account="lab", data=EXAMPLE.read_bytes(), headers=stranger)
     assert taken.status_code == 403

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from mlflow.entities import FileInfo
 from mlflow.exceptions import MlflowException
 from prometheus_client.parser import text_string_to_metric_families
 from tests.serving.live.asgi import ask
 
 from nanonuclei.errors import TrackingError
 from nanonuclei.imaging.instances import Instances
-from nanonuclei.serving.live import days, follow
+from nanonuclei.serving.live import days, follow, versions
 from nanonuclei.serving.live.app import HIDDEN, LiveApp
 from nanonuclei.serving.live.drift import Drift
 from nanonuclei.serving.live.follow import Follower
@@ -123,6 +125,25 @@ def test_broken_version_leaves_the_old_one_and_says_so(
     registry.alias = "3"
     assert follower.look()
     assert json.loads(ask(app, "/health").body)["trouble"] == ""
+
+
+def test_version_is_fetched_without_its_copy_of_this_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = {
+        None: [("MLmodel", False), ("artifacts", True), ("code", True)],
+        "code": [("code/nanonuclei", True), ("code/cells_task", True)],
+    }
+    fetched = []
+
+    class Store:
+        def list_artifacts(self, path: str | None) -> list[FileInfo]:
+            return [FileInfo(name, is_folder, 1) for name, is_folder in folders[path]]
+
+        def download_artifacts(self, path: str, folder: str) -> None:
+            fetched.append((path, folder))
+
+    monkeypatch.setattr(versions, "get_artifact_repository", lambda uri: Store())
+    assert versions._downloaded("models:/cells/1", tmp_path) == tmp_path
+    assert sorted(fetched) == [(name, str(tmp_path)) for name in ("MLmodel", "artifacts", "code/cells_task")]
 
 
 def test_broken_version_is_tried_again_later(

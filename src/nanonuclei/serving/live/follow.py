@@ -14,7 +14,7 @@ from nanonuclei.serving.live.versions import Served, load_version
 
 _logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 0.25
 """Time between two looks at the alias."""
 RETRY_SECONDS = 60.0
 """After this time a version that could not serve is tried again: its files may not have been at hand."""

@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel, scoring_server
 from mlflow.pyfunc.scoring_server import InvocationsResponse
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from nanonuclei.data.fingerprint.stored import read_fingerprint
 from nanonuclei.errors import NanonucleiError, TrackingError
@@ -37,8 +39,8 @@ App = Callable[
 EXAMPLE = "serving_input_example.json"
 """The example of a request that MLflow stores with a model."""
 
-ARTIFACTS = "artifacts"
-"""Folder of a stored model in which MLflow keeps its files."""
+ARTIFACTS, CODE = "artifacts", "code"
+"""Folders of a stored model in which MLflow keeps its files and its code."""
 
 _behind = scoring_server.invocations
 _DOOR = "nanonuclei_door"
@@ -85,7 +87,7 @@ def load_version(name: str, number: str) -> Served:
     uri = f"models:/{name}/{number}"
     paths = list(sys.path)
     try:
-        path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
+        path = _downloaded(uri, folder)
         model = _with_door(path)
         _check_example(model, path / EXAMPLE)
         app: App = scoring_server.init(model)
@@ -101,6 +103,20 @@ def load_version(name: str, number: str) -> Served:
     finally:
         sys.path[:] = paths  # MLflow puts the folder of the model's code in front
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _downloaded(uri: str, folder: Path) -> Path:
+    """Downloads a version without its copy of this package, which is not run here.
+
+    The copy is nearly all of a model's files, and a tracking server takes seconds to hand them out one by one.
+    """
+    store, own = get_artifact_repository(uri), f"{CODE}/{__name__.partition('.')[0]}"
+    top = store.list_artifacts(None)
+    code = store.list_artifacts(CODE) if any(entry.path == CODE for entry in top) else []
+    wanted = [entry.path for entry in (*top, *code) if entry.path not in (CODE, own)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda path: store.download_artifacts(path, str(folder)), wanted))
+    return folder
 
 
 def _with_door(path: Path) -> PyFuncModel:
