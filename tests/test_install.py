@@ -90,9 +90,9 @@ def test_core_alone_predicts_and_holds_neither_keras_nor_mlflow(light: Path, tmp
     )
     assert run(light / "python", "-c", check, cwd=tmp_path).strip() == "[]"
     told = run(light / "nanonuclei", "page", cwd=tmp_path, code=2)
-    assert 'pip install "nanonuclei[page]"' in told
+    assert 'pip install "nanonuclei[page] @ file://' in told  # from where it came: no index holds it
     told = run(light / "nanonuclei", "train", cwd=tmp_path, code=2)
-    assert 'pip install "nanonuclei[train,platform]"' in told
+    assert 'pip install "nanonuclei[train,platform] @ file://' in told
 
 
 def test_files_of_the_page_come_with_the_package(wheel: Path) -> None:

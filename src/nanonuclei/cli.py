@@ -6,9 +6,11 @@ import argparse
 import io
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from nanonuclei import __version__, commands, interrupts, invocation
 from nanonuclei.errors import NanonucleiError, nearest_name, unusable, without_password
+from nanonuclei.packaged import how_to_install
 from nanonuclei.quiet import quieten
 from nanonuclei.tracking.database import unanswered
 
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             extras = "zoo" if missing in ZOO else "train,platform"
             print(
                 f"Error: this command needs the package {missing}, which is not installed. Install all parts: "
-                f'pip install "nanonuclei[{extras}]"',
+                f"{how_to_install(extras)}",
                 file=sys.stderr,
             )
             return 2
@@ -79,6 +81,22 @@ class _Parser(argparse.ArgumentParser):
                     f"{nearest_name(name.removeprefix('--'), shown)}"
                 )
         return super().parse_known_args(words, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Tells a mistake as all others are told.
+
+        Raises:
+            NanonucleiError: Always.
+        """
+        if self._stages() is not None:
+            raise NanonucleiError(f"a stage is needed.\n{self.format_help()}")
+        name, lacks = self.prog.split()[-1], "the following arguments are required: "
+        if message.startswith(lacks):
+            message = f"needs {message.removeprefix(lacks)}"
+        message = message.replace("one of the arguments --run --build is required", "needs --run RUN_ID")
+        raise NanonucleiError(
+            f"{name}: {message.removeprefix('argument ')}. `{invocation.program()} {name} --help` tells more"
+        )
 
     def _stages(self) -> list[str] | None:
         """Returns the names of the stages, of the parser that has them."""

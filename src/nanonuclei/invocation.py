@@ -66,6 +66,11 @@ def command(stage: str, **parameters: object) -> str:
     return " ".join([words or FOLDER, stage, *first, *named])
 
 
+def program() -> str:
+    """Returns the words that start the command line, as it was called; those of a clone under `mlflow run`."""
+    return os.environ.get(VARIABLE, "") or FOLDER
+
+
 def option(name: str, value: str) -> str:
     """Returns one parameter as it is added to the command that was called.
 

@@ -1,9 +1,14 @@
-"""The copies of `params.yaml` and `recipes/` that come with the package, for working directories without their own."""
+"""Where the package comes from: its copies of `params.yaml` and `recipes/`, and what installs more of its parts."""
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
+import shlex
+import sys
 from pathlib import Path
 
+NAME = "nanonuclei"
 PACKAGED = Path(__file__).parent / "defaults"
 """Where `setup.py` puts the copies in a wheel."""
 CLONE = Path(__file__).parents[2]
@@ -21,3 +26,34 @@ def with_shipped(path: Path) -> Path:
     if path.is_absolute() or path.exists() or not (path.name == "params.yaml" or path.parts[0] == "recipes"):
         return path
     return next((folder / path for folder in (PACKAGED, CLONE) if (folder / path).exists()), path)
+
+
+def how_to_install(extras: str) -> str:
+    """Returns the command that installs further parts of the package where it is installed, from where it came.
+
+    Args:
+        extras: Names of extras of `pyproject.toml`, separated by commas.
+    """
+    if (CLONE / "pyproject.toml").is_file():
+        return f"uv pip install -r {shlex.quote(str(CLONE / 'requirements.txt'))}"
+    source = _source()
+    if (Path(sys.prefix) / "uv-receipt.toml").is_file():  # `uv tool install` made the environment
+        what = f"{source.removeprefix('file://')}[{extras}]" if source.startswith("file://") else _named(extras, source)
+        return f'uv tool install --force "{what}"'
+    return f'pip install "{_named(extras, source)}"'
+
+
+def _named(extras: str, source: str) -> str:
+    return f"{NAME}[{extras}] @ {source}" if source else f"{NAME}[{extras}]"
+
+
+def _source() -> str:
+    """Returns the URL from which the package was installed; empty where it came from a package index."""
+    try:
+        text = importlib.metadata.distribution(NAME).read_text("direct_url.json")
+        found = json.loads(text or "{}")
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return ""
+    url = str(found.get("url", ""))
+    version = found.get("vcs_info", {})
+    return f"{version['vcs']}+{url}" if version.get("vcs") else url

@@ -17,6 +17,7 @@ from tests.stages.bright_model import bright_model, disc_image
 
 from nanonuclei.cli import main
 from nanonuclei.config.params import load_experiment
+from nanonuclei.packaged import how_to_install
 from nanonuclei.page import server
 from nanonuclei.page.controls import shown_controls
 from nanonuclei.page.server import Address, application, decoded_limits
@@ -56,7 +57,7 @@ def test_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.delitem(sys.modules, "nanonuclei.page.server")
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert main(["page"]) == 2
-    assert 'pip install "nanonuclei[page]"' in capsys.readouterr().err
+    assert how_to_install("page") in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("task", ["nuclei", "nanotubes"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from nanonuclei.commands.checks import check_settings
+from nanonuclei.commands.checks import check_model, check_settings
 from nanonuclei.commands.options import (
     DEFAULT_TASK,
     Stages,
@@ -16,6 +16,7 @@ from nanonuclei.commands.options import (
 )
 from nanonuclei.errors import NanonucleiError, nearest_name
 from nanonuclei.tracking.database import check_database
+from nanonuclei.tracking.registered import check_registered
 
 ENGINES = ("plain", "ray")
 """What runs `predict`: one process, or the workers of a Ray cluster."""
@@ -55,7 +56,8 @@ def add_to(stages: Stages) -> None:
     page.set_defaults(run=run_page)
 
     serve = stages.add_parser("serve", help="answer over HTTP, with the newest version that an alias stands for")
-    serve.add_argument("--model", required=True, metavar="models:/NAME@ALIAS")
+    champion = f"models:/{DEFAULT_TASK}@champion"
+    serve.add_argument("--model", default=champion, metavar="models:/NAME@ALIAS", help="(%(default)s)")
     serve.add_argument("--host", default="", help="where to listen (127.0.0.1)")
     serve.add_argument("--port", default="", help="where to listen (5001)")
     switch(serve, "--wait", "for a model to be promoted")
@@ -96,6 +98,7 @@ def run_predict(options: argparse.Namespace) -> int:
         block=parse_block(options.block),
     )
     check_place(images)
+    check_model(options.model)
     if engine == "ray":
         from nanonuclei.stages.predict.many.engine import predict_on_many
 
@@ -112,6 +115,7 @@ def run_page(options: argparse.Namespace) -> None:
             f"port must be a whole number from 0 to 65535, got {options.port!r}. Leave it out for 7860"
         )
     check_settings(options.settings)
+    check_model(options.model)
     from nanonuclei.page.opening import open_page
 
     open_page(options.model, options.host, int(options.port), settings=options.settings, browser=not options.no_browser)
@@ -125,7 +129,7 @@ def run_serve(options: argparse.Namespace) -> None:
     from nanonuclei.serving.live.followed import parse_followed
 
     parse_followed(options.model)
-    check_database()
+    check_database() if options.wait else check_registered(options.model)
     from nanonuclei.stages.serve.serve import Address, serve
 
     serve(options.model, Address(options.host or "127.0.0.1", int(port)), wait=options.wait)

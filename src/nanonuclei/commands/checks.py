@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from nanonuclei.errors import NanonucleiError, nearest_name
+from nanonuclei.errors import DataError, NanonucleiError, TrackingError, nearest_name
 from nanonuclei.tasks import dataset_type, task_names, task_package
 from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID, full_run_id
 
 HISTORY = "history.json"
 """As `stages.shipped.adopt.HISTORY`."""
+DATA = "data"
+"""As `stages.places.DATA`."""
+PUBLIC = "public"
+"""The source that `fetch` takes where none is given."""
 SIMULATED = "simulated"
 """As `tasks.dataset.SIMULATED`."""
 
@@ -32,8 +36,48 @@ def check_dataset(name: str, others: Sequence[str], *, source: str | None = None
     if name not in known:
         raise NanonucleiError(f"unknown dataset {name!r}. {nearest_name(name, known)}")
     for dataset in datasets:
-        if source is not None and name in dataset.locations:
-            dataset.check_source(name, source)
+        if source is None or name not in dataset.locations:
+            continue
+        if source in ("", PUBLIC) and name not in dataset.public:
+            raise NanonucleiError(
+                f"{name} needs a source, since it is not public: a folder or zip of images with their annotations. "
+                f"`{dataset.fetch_command(name)}`"
+            )
+        dataset.check_source(name, source)
+
+
+def check_fetched(name: str) -> None:
+    """Makes sure that a real dataset has been fetched.
+
+    Args:
+        name: Of a dataset; one that no task has, such as the simulated one, needs nothing.
+
+    Raises:
+        DataError: It has not.
+    """
+    for dataset in (dataset_type(task) for task in task_names()):
+        if name in dataset.locations and dataset.locate(name, Path(DATA)) is None:
+            raise DataError(
+                f"this needs the images of {name}, but {DATA}/{dataset.locations[name]} is missing. Get them with "
+                f"`{dataset.fetch_command(name)}`"
+            )
+
+
+def check_task(reference: str, task: str) -> None:
+    """Makes sure that a model that comes along, or a folder of one, is of a task; others are left to MLflow.
+
+    Raises:
+        TrackingError: It is of another task.
+    """
+    from nanonuclei.serving.named import is_run, is_uri
+    from nanonuclei.serving.shipped.places import shipped_folder
+    from nanonuclei.serving.shipped.provenance import PROVENANCE, read_provenance
+
+    folder = None if is_uri(reference) or is_run(reference) else shipped_folder(reference) or Path(reference)
+    if folder is None or not (folder / PROVENANCE).is_file():
+        return
+    if (made := read_provenance(folder).task) != task:
+        raise TrackingError(f"{reference} is a model for {made}, not for {task}. Promote it as {made}")
 
 
 def check_settings(settings: Sequence[str]) -> None:

@@ -53,7 +53,7 @@ def switch(parser: argparse.ArgumentParser, name: str, meaning: str) -> None:
 def _yes_or_no(text: str) -> bool:
     """A yes or no of MLproject, which knows no options without a value."""
     if text.lower() not in ("", "true", "false"):
-        raise argparse.ArgumentTypeError(f"true or false expected, got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be true or false, got {text!r}")
     return text.lower() == "true"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from nanonuclei.commands.checks import check_model, check_settings, check_trained_elsewhere
+from nanonuclei.commands.checks import check_model, check_settings, check_task, check_trained_elsewhere
 from nanonuclei.commands.options import (
     DEFAULT_TASK,
     Stages,
@@ -20,6 +20,7 @@ from nanonuclei.invocation import option
 from nanonuclei.quiet import native_messages_hidden
 from nanonuclei.tasks import task_names, task_package
 from nanonuclei.tracking.database import check_database, full_run_id
+from nanonuclei.tracking.registered import check_champion
 
 
 def add_to(stages: Stages) -> None:
@@ -104,8 +105,10 @@ def run_promote(options: argparse.Namespace) -> int:
         options.run_id = full_run_id(options.run_id)
     elif options.model:
         check_model(options.model)
+        check_task(options.model, options.task)
     else:
         check_database()
+        check_champion(options.task)
     with native_messages_hidden():
         from nanonuclei.stages.promote import promote, rollback
         from nanonuclei.stages.shipped.register import promote_named

@@ -8,6 +8,7 @@ from pathlib import Path
 from nanonuclei.commands.checks import (
     SIMULATED,
     check_dataset,
+    check_fetched,
     check_model,
     check_prepared_task,
     check_settings,
@@ -119,6 +120,7 @@ def run_finetune(options: argparse.Namespace) -> None:
     check_settings(options.settings)
     check_model(options.model)
     check_dataset(options.dataset, (SIMULATED,))
+    check_fetched(options.dataset)
     with native_messages_hidden():
         from nanonuclei.stages.finetune.finetune import finetune
     finetune(options.dataset, model=options.model, settings=settings_of(options))

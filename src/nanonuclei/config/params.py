@@ -23,6 +23,9 @@ _logger = logging.getLogger(__name__)
 SETTING = "setting"
 """What messages call a setting of the command line."""
 
+LONGEST_HINT = 400
+"""Characters up to which the valid settings are listed; of more the sections are named."""
+
 WHOLE = ("tune.space",)
 """Settings whose value is a mapping with keys of its own, replaced as a whole."""
 
@@ -229,7 +232,12 @@ def nearest_path(path: str, known: Mapping[str, Scalar]) -> str:
         inside = ", ".join(name for name in known if name.startswith(f"{path}."))
         return f"It is a group; set one of {inside}."
     by_leaf = [name for name in known if name.rsplit(".", 1)[-1] == path.rsplit(".", 1)[-1]]
-    return f"Did you mean {' or '.join(by_leaf)}?" if by_leaf else nearest_name(path, known)
+    if by_leaf:
+        return f"Did you mean {' or '.join(by_leaf)}?"
+    hint = nearest_name(path, known)
+    if len(hint) <= LONGEST_HINT:
+        return hint
+    return f"params.yaml holds them all, in {', '.join(dict.fromkeys(name.partition('.')[0] for name in known))}."
 
 
 def _validate(
@@ -248,10 +256,27 @@ def _is_branch(part: int | str) -> bool:
     return part in ("constrained-int", "float", "int", "choice") or str(part).startswith("literal[")
 
 
+def _origin(path: str, message: str, origins: Mapping[str, str]) -> str | None:
+    """Returns where the setting at fault was changed; None where nothing that could be at fault was.
+
+    Args:
+        path: Where the problem is: a setting, or a section whose settings do not fit together; empty for all.
+        message: What is wrong, which names the settings of a section that do not fit.
+        origins: See `load_experiment`.
+    """
+    for name, origin in origins.items():
+        if starts_with(path, [name]):
+            return origin
+    inside = [name for name in origins if not path or starts_with(name, [path])]
+    inside.sort(key=lambda name: origins[name] != SETTING)
+    named = [name for name in inside if name.rsplit(".", 1)[-1] in message]
+    return origins[(named or inside)[0]] if named or (path and inside) else None
+
+
 def _describe(problem: Any, source: str, origins: Mapping[str, str]) -> str:
     path = ".".join(str(part) for part in problem["loc"] if not _is_branch(part))
-    source = next((origin for name, origin in origins.items() if starts_with(path, [name])), source)
     message = problem["msg"].removeprefix("Value error, ")
+    source = _origin(path, message, origins) or source
     if problem["type"] == "missing":
         return f"{source}: setting {path!r} is missing; params.yaml must be complete"
     if problem["type"] == "extra_forbidden":

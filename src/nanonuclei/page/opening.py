@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from nanonuclei.config.params import parse_settings
 from nanonuclei.config.section import Role
 from nanonuclei.errors import NanonucleiError
+from nanonuclei.packaged import how_to_install
 from nanonuclei.serving.named import open_model
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.settings import check_changeable
@@ -43,7 +44,7 @@ def open_page(
         if (error.name or "").startswith("nanonuclei"):
             raise
         raise NanonucleiError(
-            f'the page needs the package {error.name}, which is not installed: pip install "nanonuclei[page]"'
+            f"the page needs the package {error.name}, which is not installed: {how_to_install('page')}"
         ) from error
     changed = parse_settings([text for text in settings if text])
     opened = open_model(model, settings=changed, missing_from=PARAMS)

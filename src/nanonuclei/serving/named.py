@@ -18,7 +18,8 @@ from nanonuclei.serving.folder import ONNX, load_folder
 from nanonuclei.serving.origin import trained_on
 from nanonuclei.serving.shipped.places import shipped_folder, shipped_names
 from nanonuclei.serving.shipped.provenance import PROVENANCE, Provenance, check_predicting_files, read_provenance
-from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID, check_database
+from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID
+from nanonuclei.tracking.registered import check_registered
 
 
 @dataclass(frozen=True)
@@ -125,13 +126,13 @@ def find_model(reference: str) -> NamedModel:
 
 
 def check_name(reference: str) -> None:
-    """Makes sure that a folder or a model that comes along exists; a run or a URI is left to MLflow.
+    """Makes sure that a folder or a model exists that comes along or is registered; a run is left to MLflow.
 
     Raises:
         TrackingError: It does not, or there is no database that could hold the model of a URI.
     """
     if reference.startswith("models:/"):
-        check_database()
+        check_registered(reference)
     elif not (is_uri(reference) or is_run(reference) or shipped_folder(reference) or Path(reference).is_dir()):
         raise _no_model(reference)
 

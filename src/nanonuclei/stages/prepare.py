@@ -27,7 +27,6 @@ from nanonuclei.data.catalog import (
 )
 from nanonuclei.data.problems import problems_table
 from nanonuclei.errors import DataError
-from nanonuclei.invocation import command
 from nanonuclei.stages.new_folder import is_whole, put
 from nanonuclei.stages.places import DATA, prepared_folder
 from nanonuclei.tasks import create_dataset
@@ -62,7 +61,7 @@ def prepared_dataset(config: ExperimentConfig, *, say: Callable[[str], None] = p
     if source is None and name != SIMULATED:
         raise DataError(
             f"this needs the images of {name}, but {DATA}/{dataset.locations[name]} is missing. Get them with "
-            f"`{command('fetch', dataset=name)}`"
+            f"`{dataset.fetch_command(name)}`"
         )
     folder = prepared_folder(f"{config.task}-{name}", _key(dataset, source))
     if is_whole(folder):

@@ -12,7 +12,7 @@ from nanonuclei.config.recipes import DEFAULT, read_recipe, recipe_name, recipe_
 from nanonuclei.config.roles import paths_of, sections_of
 from nanonuclei.config.section import Role
 from nanonuclei.errors import ConfigError, DataError, nearest_name
-from nanonuclei.invocation import command, option
+from nanonuclei.invocation import option
 from nanonuclei.stages.places import DATA, PARAMS, RECIPES
 from nanonuclei.tasks import dataset_type
 from nanonuclei.tasks.dataset import SIMULATED
@@ -99,7 +99,7 @@ def _present_dataset(task: str, asked: str) -> str:
         return SIMULATED
     raise DataError(
         f"dataset {asked!r} must lie in {DATA}/{asked}, but is not there. Get it with "
-        f"`{command('fetch', dataset=asked)}`, or take simulated images with `{option('dataset', SIMULATED)}`"
+        f"`{dataset.fetch_command(asked)}`, or take simulated images with `{option('dataset', SIMULATED)}`"
     )
 
 
@@ -114,7 +114,7 @@ def _chosen(task: str, name: str, *, asked: str, small: Path | None) -> str:
         return f"Using simulated {task}{network}."
     return (
         f"No dataset in {DATA}/: using simulated {task}{network}. "
-        + " or ".join(f"`{command('fetch', dataset=name)}`" for name in public)
+        + " or ".join(f"`{dataset_type(task).fetch_command(name)}`" for name in public)
         + " gets the real images."
     )
 

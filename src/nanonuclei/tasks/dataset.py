@@ -18,6 +18,7 @@ from nanonuclei.data.modality import guess_modality
 from nanonuclei.data.splits import split_by_field
 from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.imaging.types import Image
+from nanonuclei.invocation import command
 from nanonuclei.tasks.values import Looking, Noun
 
 SIMULATED = "simulated"
@@ -69,6 +70,7 @@ class Dataset(ABC):
         config: The experiment.
         noun: What an object is called.
         locations: Real datasets: name, and file or folder below `data/`.
+        public: Those of `locations` that `fetch` gets without being told where from.
         by_name: Those of `locations` that are used where they are named alone: ``auto`` passes over them.
         licences: Origin and licence of each dataset.
         size_name: What `object_sizes` measures, px.
@@ -82,6 +84,7 @@ class Dataset(ABC):
 
     noun: ClassVar[Noun]
     locations: ClassVar[Mapping[str, str]] = {}
+    public: ClassVar[frozenset[str]] = frozenset()
     by_name: ClassVar[frozenset[str]] = frozenset()
     licences: ClassVar[Mapping[str, str]] = {}
     size_name: ClassVar[str] = "area"
@@ -105,6 +108,15 @@ class Dataset(ABC):
             raise DataError(f"no real dataset is called {name!r}. {nearest_name(name, cls.locations)}")
         path = data / cls.locations[name]
         return path if path.exists() else None
+
+    @classmethod
+    def fetch_command(cls, name: str) -> str:
+        """Returns the command that gets a real dataset, to be printed; with a source to fill in where it needs one.
+
+        Args:
+            name: One of `locations`.
+        """
+        return command("fetch", dataset=name, source="" if name in cls.public else "FOLDER_OR_ZIP")
 
     @classmethod  # noqa: B027 - a task may take no paths
     def check_source(cls, name: str, source: str) -> None:

@@ -24,6 +24,14 @@ RUNNING, WAITING, DIED = "running", "waiting", "died"
 """A trial that has not ended; one whose worker died."""
 
 
+def wrong_storage(url: str) -> ConfigError:
+    """Returns the error that tells that a search cannot be kept at a URL, of which only the kind is shown."""
+    return ConfigError(
+        "storage must read postgresql://USER@HOST/DATABASE (workers on many machines) or sqlite:///FILE (this "
+        f"machine), got one that begins with {url.partition(':')[0]!r}"
+    )
+
+
 @dataclass(frozen=True)
 class Search:
     """What is asked for.

@@ -20,8 +20,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 
 from nanonuclei.config.tune import TuneConfig
-from nanonuclei.errors import ConfigError
-from nanonuclei.tune.base import UnreachableError
+from nanonuclei.tune.base import UnreachableError, wrong_storage
 
 _logger = logging.getLogger(__name__)
 
@@ -135,11 +134,7 @@ def open_storage(url: str | None, *, folder: Path, config: TuneConfig) -> Storag
             raise ArgumentError("another kind of database")
         parsed.get_dialect()
     except (ArgumentError, NoSuchModuleError, ValueError):
-        kind = (url or "").partition(":")[0]
-        raise ConfigError(
-            "storage must read postgresql://USER@HOST/DATABASE (workers on many machines) or sqlite:///FILE (this "
-            f"machine), got one that begins with {kind!r}"
-        ) from None
+        raise wrong_storage(url or "") from None
     try:
         return Storage(parsed, config)
     except OperationalError as error:

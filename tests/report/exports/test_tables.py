@@ -116,7 +116,14 @@ def test_overlays_colour_the_border_pixels_of_objects_alone(colour: bool, dtype:
 
 def test_readme_tells_every_column_with_its_unit_and_how_to_open_the_files() -> None:
     columns = ["image", *found(pixel_size=0.5).columns]
-    text = readme(head=["first"], formats=["csv", "roi"], columns=columns, texts={"length": ("of the tube", "px")})
+    text = readme(
+        head=["first"],
+        formats=["csv", "roi"],
+        columns=columns,
+        texts={"length": ("of the tube", "px")},
+        measures={"diameter": "Median diameter (px)"},
+    )
+    assert "\n  diameter: Median diameter (px)\n" in text
     for column in columns:
         assert f"\n  {column}: " in text
     assert "a figure of the task" not in text

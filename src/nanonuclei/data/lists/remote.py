@@ -7,6 +7,7 @@ from typing import Any
 
 from nanonuclei.data.files.listing import ZARR, Refused, is_image, unique_names
 from nanonuclei.errors import DataError
+from nanonuclei.packaged import how_to_install
 
 Source = Path | str | Refused
 """Where an image file is: a path of this machine or a shared disk, or a URL; or why it is not read."""
@@ -80,7 +81,7 @@ def file_system(url: str) -> tuple[Any, str]:
         files, path = url_to_fs(url, use_listings_cache=False)
     except ImportError as error:
         raise DataError(
-            f'{url} needs packages that are not installed ({error}). Install them: pip install "nanonuclei[ray]"'
+            f"{url} needs packages that are not installed ({error}). Install them: {how_to_install('ray')}"
         ) from error
     except ValueError as error:
         raise DataError(f"{url}: {error}. Name a path, or a URL such as s3://bucket/folder") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from nanonuclei.report.exports.measures import STATISTICS
 from nanonuclei.report.exports.tables import IMAGE
@@ -66,6 +67,7 @@ def readme(
     formats: Sequence[str],
     columns: Sequence[str],
     texts: Mapping[str, tuple[str, str]],
+    measures: Mapping[str, str] = MappingProxyType({}),
     shards: bool = False,
 ) -> str:
     """Lays out the text.
@@ -75,6 +77,7 @@ def readme(
         formats: Of `FORMATS`, those in the folder.
         columns: Of the table of objects.
         texts: Meaning and unit of the columns of the task.
+        measures: Columns of the table of images that are the task's own, and what people call them.
         shards: Whether tables are folders of Parquet files, one per block of images.
     """
     table = "images" if shards else "images.csv"
@@ -84,7 +87,8 @@ def readme(
     else:
         lines += ["  images.csv: one row per image", "  predict.log: one line per image, with its time"]
     lines += [f"  {FORMATS[name]}" for name in FORMATS if name in formats and not (shards and name == "parquet")]
-    lines += ["", f"COLUMNS OF {table}", *(f"  {name}: {text}" for name, text in OF_IMAGES.items())]
+    of_images = {**OF_IMAGES, **measures}
+    lines += ["", f"COLUMNS OF {table}", *(f"  {name}: {text}" for name, text in of_images.items())]
     if columns:
         lines += ["", "COLUMNS OF THE TABLE OF OBJECTS", *(f"  {name}: {meaning(name, texts)}" for name in columns)]
     lines += ["", "HOW TO OPEN"]

@@ -8,7 +8,6 @@ import yaml
 
 from nanonuclei.data.versions import cache_folder, content_md5, lost_from_cache, pinned_md5
 from nanonuclei.errors import DataError, NanonucleiError, nearest_name
-from nanonuclei.invocation import command
 from nanonuclei.stages.places import DATA, DATA_POINTER, DVC_LOCK, PIPELINE, Build
 from nanonuclei.tasks import dataset_type
 
@@ -55,7 +54,7 @@ def check_sources(tasks: Sequence[str]) -> None:
         if name in dataset.locations and not (DATA / name).exists():
             raise DataError(
                 f"the pipeline needs {DATA}/{name}, which is missing. Get it with "
-                f"`{command('fetch', dataset=name)}`, or with `dvc pull` where a remote holds it"
+                f"`{dataset.fetch_command(name)}`, or with `dvc pull` where a remote holds it"
             )
 
 

@@ -18,7 +18,7 @@ from nanonuclei.config.roles import paths_of
 from nanonuclei.config.section import Role
 from nanonuclei.errors import ConfigError, without_password
 from nanonuclei.stages.places import study_folder
-from nanonuclei.tune.base import Search, check_identity, check_tuner
+from nanonuclei.tune.base import Search, check_identity, check_tuner, wrong_storage
 from nanonuclei.tune.notes import NOTES
 
 NOT_SHARED = (Role.SEARCH, Role.SCORING, Role.MACHINE)
@@ -50,6 +50,7 @@ def plan(config: ExperimentConfig, options: TuneOptions) -> Search:
     """Returns a search whose parts have been checked, before anything is read or stored."""
     check_tuner(options.tuner)
     check_no_password(options.storage)
+    check_kind(options.storage)
     if options.trials < 1:
         raise ConfigError(f"a search must have at least one trial, got trials={options.trials}")
     study = options.study or f"{config.task}-{config.data.dataset}-{options.tuner}"
@@ -103,6 +104,16 @@ def check_no_password(storage: str | None) -> None:
             "give it by PGPASSWORD, or in a file that PGPASSFILE names. Where `mlflow run` was given it, its run has "
             "stored it: delete that run, and change the password"
         )
+
+
+def check_kind(storage: str | None) -> None:
+    """Refuses a URL that is none of a database which a search can be kept in; `tune.storage` reads it whole.
+
+    Raises:
+        ConfigError: The URL is of another kind.
+    """
+    if storage and not re.fullmatch(r"(postgresql(\+\w+)?://[^/]*/|sqlite:///)[^/?].*|sqlite:////.+", storage):
+        raise wrong_storage(storage)
 
 
 def _of_database(search: Search) -> Mapping[str, Any] | None:

@@ -23,6 +23,7 @@ class NucleiDataset(Dataset):
     config: NucleiExperiment
     noun = NOUN
     locations = {DSB2018: DSB2018_ARCHIVE, MINE: MINE_ARCHIVE}
+    public = frozenset({DSB2018})
     by_name = frozenset({MINE})
     licences = {
         DSB2018: "Data Science Bowl 2018, stage 1 (Broad Bioimage Benchmark Collection BBBC038v1), CC0 1.0; labels as "

@@ -15,6 +15,7 @@ from typing import Any
 
 from nanonuclei.config.params import to_yaml
 from nanonuclei.errors import ConfigError, DataError, NanonucleiError
+from nanonuclei.packaged import how_to_install
 from nanonuclei.report.exports.readme import readme
 from nanonuclei.serving.folder import CONFIG, NETWORK
 from nanonuclei.serving.named import OpenedModel
@@ -25,6 +26,7 @@ from nanonuclei.stages.predict.predict import Begun, begin
 from nanonuclei.stages.predict.progress import Progress, shown_progress, told_unlike
 from nanonuclei.stages.predict.request import RECORD, Request, find_images, output_beside
 from nanonuclei.stages.predict.results import OBJECTS
+from nanonuclei.tasks import measure_texts_of
 
 RETRIES = 5
 """Times that a block is done again after its worker died."""
@@ -245,6 +247,7 @@ def _close(
         formats=begun.made_with["formats"],
         columns=_columns(store),
         texts=begun.reader.column_texts,
+        measures=measure_texts_of(begun.reader.config.task),
         shards=True,
     )
     store.write("README.txt", text.encode())
@@ -274,5 +277,5 @@ def _ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise ConfigError('engine ray needs the package ray. Install it: pip install "nanonuclei[ray]"') from error
+        raise ConfigError(f"engine ray needs the package ray. Install it: {how_to_install('ray')}") from error
     return ray

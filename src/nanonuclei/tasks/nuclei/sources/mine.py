@@ -69,7 +69,8 @@ def read_splits(path: Path) -> dict[str, tuple[int, str]]:
     """
     with open_files(path) as files:
         if SPLITS not in files.names:
-            raise DataError(f"{path} must hold {SPLITS}. Make it again with `{command('fetch', dataset='mine')}`")
+            again = command("fetch", dataset="mine", source="FOLDER_OR_ZIP")
+            raise DataError(f"{path} must hold {SPLITS}. Make it again with `{again}`")
         rows = csv.DictReader(io.StringIO(files.read(SPLITS).decode("utf-8")))
         return {row["sample_id"]: (int(row["field"]), row["split"]) for row in rows}
 
