@@ -275,6 +275,11 @@ def test_held_out_images_stay_held_out_when_more_come() -> None:
             DataError,
             "Name their folder with images",
         ),
+        (
+            lambda folder: cv2.imwrite(str(folder.parent / "in" / "A01" / "site1.png"), np.zeros(SHAPE, np.uint8)),
+            DataError,
+            "site1.png was changed since its result was written",
+        ),
     ],
 )
 def test_results_that_lack_something_say_what(

@@ -18,6 +18,7 @@ from nanonuclei.data.corrected.manifest import MANIFEST, Manifest, digest
 from nanonuclei.data.files.axes import Choice, Plane
 from nanonuclei.data.files.listing import list_images
 from nanonuclei.data.files.reading import iter_image_file, read_values
+from nanonuclei.data.lists.remote import state_of
 from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.imaging.instances import from_labels
 from nanonuclei.invocation import command
@@ -26,6 +27,7 @@ from nanonuclei.report.exports.labels import MOST
 from nanonuclei.stages.correct.programs import HOW, IMAGES, PROGRAMS, labelling_interface
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.predict.record import IMAGES as TABLE
+from nanonuclei.stages.predict.record import STATE
 from nanonuclei.stages.predict.request import RECORD
 from nanonuclei.stages.predict.results import OBJECTS
 from nanonuclei.tasks import create_reader
@@ -43,10 +45,12 @@ class Predicted:
     Attributes:
         name: Of the image.
         scores: One per object, in the order of the labels.
+        state: Of its file when it was read, see `state_of`; empty where it is not known.
     """
 
     name: str
     scores: tuple[float, ...]
+    state: str = ""
 
     @property
     def uncertainty(self) -> float:
@@ -86,7 +90,9 @@ def correct(
     tasks: dict[int, dict[str, Any]] = {}
     written: dict[str, str] = {}
     with whole_folder(output) as partial:
-        for name, plane in _planes(images or record["images"], record, set(place), reader):
+        states = {} if images else {one.name: one.state for one in ordered}  # a copy has another time of change
+        wanted = dict.fromkeys(place, "") | states
+        for name, plane in _planes(images or record["images"], record, wanted, reader):
             found = _found(results, ordered[place[name] - 1], plane, reader)
             given = PROGRAMS[to](found)
             for path, content in given.files.items():
@@ -142,10 +148,10 @@ def _record(results: Path) -> Mapping[str, Any]:
 def _predicted(results: Path) -> list[Predicted]:
     try:
         rows = csv.DictReader(io.StringIO((results / TABLE).read_text(encoding="utf-8")))
-        names = [row["image"] for row in rows if not row["error"]]
+        states = {row["image"]: row.get(STATE) or "" for row in rows if not row["error"]}
     except (OSError, KeyError) as error:
         raise DataError(f"{results / TABLE} cannot be read ({error}). Name a folder that predict wrote") from error
-    return [Predicted(name, _scores(results / OBJECTS / f"{name}.csv")) for name in dict.fromkeys(names)]
+    return [Predicted(name, _scores(results / OBJECTS / f"{name}.csv"), state) for name, state in states.items()]
 
 
 def _scores(path: Path) -> tuple[float, ...]:
@@ -158,14 +164,18 @@ def _scores(path: Path) -> tuple[float, ...]:
         raise DataError(f"the scores of the objects must be in {path}, but cannot be read. {_AGAIN}") from error
 
 
-def _planes(images: str, record: Mapping[str, Any], wanted: set[str], reader: Reader) -> Iterator[tuple[str, Plane]]:
-    """Reads the images of results, as `predict` read them."""
+def _planes(
+    images: str, record: Mapping[str, Any], wanted: Mapping[str, str], reader: Reader
+) -> Iterator[tuple[str, Plane]]:
+    """Reads images of results as `predict` read them; `wanted` tells their files' states, where these must be."""
     choice = Choice(channel=record["channel"], z=record["z"], stains=reader.stains)
     for name, path in list_images(images).items():
         if isinstance(path, Path) and any(one == name or one.startswith(f"{name}_") for one in wanted):
             for plane in iter_image_file(path, choice):
-                if f"{name}{plane.suffix}" in wanted:
-                    yield f"{name}{plane.suffix}", plane
+                if (one := f"{name}{plane.suffix}") in wanted:
+                    if wanted[one] not in ("", state_of(path)):
+                        raise DataError(f"{path} was changed since its result was written. Predict again with resume")
+                    yield one, plane
 
 
 def _found(results: Path, predicted: Predicted, plane: Plane, reader: Reader) -> Found:
