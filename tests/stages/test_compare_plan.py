@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 
 from nanonuclei.config.params import flatten, load_experiment
 from nanonuclei.config.recipes import recipe_path
-from nanonuclei.stages.compare.plan import named_runs, recipe_names
+from nanonuclei.stages.compare.plan import CompareOptions, named_runs, plan, recipe_names
 from nanonuclei.stages.compare.report import unequal
 from nanonuclei.stages.compare.runs import decisive
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.settings import Choices, resolve
+from nanonuclei.stages.tune.plan import comparison
 
 pytestmark = pytest.mark.usefixtures("project")
 
@@ -86,3 +88,15 @@ def test_older_runs_without_a_seed_of_the_data_are_recognised() -> None:
     now = flatten(config)
     then = {path: str(value) for path, value in now.items() if path != "data.seed" and not path.startswith("tune")}
     assert decisive(now, config) == decisive(then, config)
+
+
+def test_what_a_search_prints_compares_its_best_with_what_it_began_with_for_as_long() -> None:
+    best = Path("best.yaml")
+    best.write_text("train.epochs: 8\ntrain.steps_per_epoch: 3\n")
+    words = shlex.split(comparison("nuclei", "simulated", ("simulated", str(best))))
+    assert words[-1].endswith("train.epochs=8 train.steps_per_epoch=3")
+    settings = tuple(words[-1].removeprefix("set=").split())
+    wanted = CompareOptions(f"simulated {best}", 1, "", False)
+    plan(Choices("nuclei", "simulated", None, settings), wanted, say=quiet)
+    best.write_text("train.learning_rate: 0.01\ntrain.epochs: 8\ntrain.steps_per_epoch: 25\n")
+    assert "steps_per_epoch" not in comparison("nuclei", "simulated", ("simulated", str(best)))

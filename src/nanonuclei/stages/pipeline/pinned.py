@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import yaml
 
@@ -18,6 +19,10 @@ def pipeline_tasks() -> tuple[str, ...]:
     Raises:
         DataError: The file of the pipeline is not there or holds no such stage.
     """
+    if not PIPELINE.is_file():
+        raise DataError(
+            f"the pipeline is what {PIPELINE} tells, but there is none in {Path.cwd()}. Change to the folder of a clone"
+        )
     try:
         stages = yaml.safe_load(PIPELINE.read_text("utf-8"))["stages"]
         return tuple(stages[Build.STAGES[0]]["foreach"])

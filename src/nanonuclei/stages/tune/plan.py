@@ -17,7 +17,9 @@ from nanonuclei.config.params import flatten
 from nanonuclei.config.roles import paths_of
 from nanonuclei.config.section import Role
 from nanonuclei.errors import ConfigError, without_password
+from nanonuclei.invocation import command
 from nanonuclei.stages.places import study_folder
+from nanonuclei.stages.settings import Choices, resolve
 from nanonuclei.tune.base import Search, check_identity, check_tuner, wrong_storage
 from nanonuclei.tune.notes import NOTES
 
@@ -77,6 +79,20 @@ def plan(config: ExperimentConfig, options: TuneOptions) -> Search:
 def _of_objects(config: ExperimentConfig) -> tuple[str, ...]:
     """Returns the settings by which objects are read: a trial is measured without them, but not without windows."""
     return tuple(path for path in paths_of(config, (Role.READING,)) if not path.startswith("windows."))
+
+
+def comparison(task: str, dataset: str, recipes: tuple[str, str]) -> str:
+    """Returns the command that compares two recipes, to be printed: with the second one's budget where they differ.
+
+    Args:
+        task: Name of the task.
+        dataset: Its name.
+        recipes: What the search began with, and what it found; `compare` asks that both train equally long.
+    """
+    configs = [resolve(Choices(task, dataset, recipe), say=lambda _: None) for recipe in recipes]
+    before, found = ((config.train.epochs, config.train.steps_per_epoch) for config in configs)
+    budget = f"train.epochs={found[0]} train.steps_per_epoch={found[1]}" if found != before else ""
+    return command("compare", task=task, dataset=dataset, recipes=" ".join(recipes), set=budget)
 
 
 def check_study(search: Search, tuner: str) -> None:

@@ -19,7 +19,7 @@ from nanonuclei.errors import TrackingError
 from nanonuclei.invocation import command, option
 from nanonuclei.stages.places import DATA, SCRATCH
 from nanonuclei.stages.prepare import prepared_dataset
-from nanonuclei.stages.tune.plan import TuneOptions, plan
+from nanonuclei.stages.tune.plan import TuneOptions, comparison, plan
 from nanonuclei.stages.tune.report import best_recipe, log_search, search_table, trials_view
 from nanonuclei.stages.tune.trial import TrackedObjective
 from nanonuclei.tracking.database import ui_link
@@ -86,9 +86,8 @@ def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str],
             overhead = statistics.median(objective.overheads)
             mlflow.log_metric("trial_overhead_seconds", overhead)
             say(f"\nA trial took {overhead:.2f} s beside its training (median of {len(objective.overheads)} here).")
-        same = {"task": config.task, "dataset": config.data.dataset}
-        say(f"Train it: {command('train', **same, recipe=path)}")
-        say(f"Compare:  {command('compare', **same, recipes=f'{options.recipe or DEFAULT} {path}')}")
+        say(f"Train it: {command('train', task=config.task, dataset=config.data.dataset, recipe=path)}")
+        say(f"Compare:  {comparison(config.task, config.data.dataset, (options.recipe or DEFAULT, str(path)))}")
         say(f"Trials:   {ui_link(share_view(parent, trials_view(search, parent, shares)))}")
     return parent
 
