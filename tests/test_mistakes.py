@@ -42,6 +42,22 @@ MISTAKES = {
         "train nuclei --set tubes.joins=all",
         "Error: unknown setting 'tubes.joins'. params.yaml holds them all, in ",
     ),
+    "weights that are missing": (
+        "train nuclei --dataset simulated --set network.kind=mobilenetv2 --set network.weights=nix.h5",
+        "network.weights must be imagenet, none or a file that exists, got 'nix.h5'",
+    ),
+    "weights of nanotubes that are missing": (
+        "train nanotubes --dataset simulated --set network.weights=nix.h5",
+        "network.weights must be imagenet, none or a file that exists, got 'nix.h5'",
+    ),
+    "weights that the network does not take": (
+        "train nuclei --dataset simulated --set network.weights=pictures/a.png",
+        "Leave it out, or set another network.kind, such as mobilenetv2",
+    ),
+    "weights of a search": (
+        "tune nuclei --dataset simulated --set network.weights=edges",
+        "network.weights must be imagenet, none or a file that exists, got 'edges'",
+    ),
     "parameter that is lacking": ("correct pictures", "correct: needs --to, --output. `python -m nanonuclei correct"),
     "run that is lacking": ("evaluate", "evaluate: needs --run RUN_ID"),
     "truth": ("promote nuclei --rollback perhaps", "promote: --rollback: must be true or false, got 'perhaps'"),

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from tests.conftest import network
 
+from nanonuclei.config.shared import FURTHER_WEIGHTS, IMAGENET
 from nanonuclei.errors import ConfigError
 from nanonuclei.models import weights
 from nanonuclei.models.encoders import weights_path
@@ -165,3 +166,8 @@ def test_convolutions_of_the_network_for_edges_become_those_of_vgg16(tmp_path: P
         kernel, bias = vgg.get_layer(f"block{block}_conv{number}").get_weights()
         assert np.unique(kernel).tolist() == [10 * block + number - 1]
         assert np.unique(bias).tolist() == [-(10 * block + number - 1)]
+
+
+def test_words_of_commands_are_those_that_are_published() -> None:
+    further = [(kind, word) for kind, words in FURTHER_WEIGHTS.items() for word in words]
+    assert sorted(further) == sorted(key for key in PUBLISHED if key[1] != IMAGENET)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nanonuclei.errors import DataError, NanonucleiError, TrackingError, nearest_name
+from nanonuclei.errors import ConfigError, DataError, NanonucleiError, TrackingError, nearest_name
 from nanonuclei.tasks import dataset_type, task_names, task_package
 from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID, full_run_id
+
+if TYPE_CHECKING:
+    from nanonuclei.config.experiment import ExperimentConfig
 
 HISTORY = "history.json"
 """As `stages.shipped.adopt.HISTORY`."""
@@ -89,6 +93,42 @@ def check_settings(settings: Sequence[str]) -> None:
     from nanonuclei.config.params import parse_settings
 
     parse_settings([text for text in settings if text])
+
+
+def check_weights(config: ExperimentConfig, *, kinds: Sequence[object] = (), models: bool = True) -> None:
+    """Makes sure that the pretrained weights that an experiment names exist, and that its network takes them.
+
+    Args:
+        config: Of the experiment.
+        kinds: Kinds of network that are tried; the experiment's own where there are none.
+        models: Whether the weights may name a model to begin with, whose network is taken with them.
+
+    Raises:
+        ConfigError: They do not exist, or no network that is tried takes them.
+        TrackingError: They name a run or registered model that does not exist.
+    """
+    from nanonuclei.config.shared import FROM_SCRATCH, FURTHER_WEIGHTS, IMAGENET, NO_WEIGHTS
+
+    weights = str(getattr(config.network, "weights", NO_WEIGHTS))
+    if weights in (IMAGENET, NO_WEIGHTS):
+        return
+    from nanonuclei.serving.named import names_model
+
+    if models and names_model(weights):
+        check_model(weights)
+        return
+    tried = [str(kind) for kind in kinds or [getattr(config.network, "kind", "")]]
+    words = {IMAGENET, NO_WEIGHTS, *(word for kind in tried for word in FURTHER_WEIGHTS.get(kind, ()))}
+    if weights not in words and not Path(weights).is_file():
+        raise ConfigError(
+            f"network.weights must be {', '.join(sorted(words))} or a file that exists, got {weights!r}. Check the path"
+        )
+    if set(tried) == {FROM_SCRATCH}:
+        raise ConfigError(
+            f"network.weights are for an image network, but network.kind is {FROM_SCRATCH}, which begins with random "
+            f"ones: it must be imagenet or none then, got {weights!r}. Leave it out, or set another network.kind, such "
+            "as mobilenetv2"
+        )
 
 
 def check_prepared_task(task: str) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 
+from nanonuclei.commands.checks import check_weights
 from nanonuclei.commands.options import DEFAULT_TASK, Stages, choices_of, experiment_options, given, settings_option
 from nanonuclei.errors import NanonucleiError
 from nanonuclei.quiet import native_messages_hidden
 from nanonuclei.tasks import task_names
+
+KIND = "network.kind"
+"""Setting that a search may choose, and which weights are for."""
 
 
 def add_to(stages: Stages) -> None:
@@ -51,6 +55,8 @@ def run_tune(options: argparse.Namespace) -> None:
     check_tuner(options.tuner)
     choices = choices_of(options)
     config = resolve(choices)
+    space = config.tune.space
+    check_weights(config, kinds=space[KIND].ends() if KIND in space else (), models=False)
     wanted = TuneOptions(
         options.tuner,
         int(options.trials),
@@ -75,7 +81,9 @@ def run_compare(options: argparse.Namespace) -> None:
 
     choices = Choices(options.task, options.dataset, None, tuple(text for text in options.settings if text))
     wanted = CompareOptions(options.recipes, int(options.seeds), options.runs, options.allow_different_splits == "true")
-    plan(choices, wanted, say=lambda _: None)  # before the slow imports: a wrong name is told at once
+    planned = plan(choices, wanted, say=lambda _: None)  # before the slow imports: a wrong name is told at once
+    for config in planned.configs.values():
+        check_weights(config)
     with native_messages_hidden():
         from nanonuclei.stages.compare.compare import compare
     compare(choices, wanted)

@@ -13,6 +13,7 @@ from nanonuclei.commands.checks import (
     check_prepared_task,
     check_settings,
     check_trained_elsewhere,
+    check_weights,
 )
 from nanonuclei.commands.options import (
     Stages,
@@ -84,6 +85,7 @@ def run_train(options: argparse.Namespace) -> None:
 
     choices = choices_of(options)
     config = resolve(choices)  # before the slow imports: a wrong setting is told at once
+    check_weights(config)
     with native_messages_hidden():
         from nanonuclei.stages.train import train
     train(config, recipe=recipe_of(choices, config))

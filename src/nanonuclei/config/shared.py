@@ -12,6 +12,12 @@ from nanonuclei.config.section import Count, Fraction, Role, Section, Seed
 IMAGENET_ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 """Widths of MobileNetV2 for which Keras offers ImageNet weights."""
 
+IMAGENET, NO_WEIGHTS = "imagenet", "none"
+FURTHER_WEIGHTS: Mapping[str, tuple[str, ...]] = {"vgg16": ("edges",)}
+"""Words that `network.weights` may be beside these, per `network.kind`; as in `models.weights.PUBLISHED`."""
+FROM_SCRATCH = "unet"
+"""The `network.kind` that has no pretrained weights."""
+
 
 class SplitConfig(Section):
     """Shares of the images per split; fields of view are never cut."""

@@ -14,7 +14,7 @@ from nanonuclei.data.fingerprint.look import Looks
 from nanonuclei.data.fingerprint.stored import read_fingerprint
 from nanonuclei.errors import TrackingError, nearest_name
 from nanonuclei.imaging.networks import Network
-from nanonuclei.serving.folder import ONNX, load_folder
+from nanonuclei.serving.folder import CONFIG, ONNX, load_folder
 from nanonuclei.serving.origin import trained_on
 from nanonuclei.serving.shipped.places import shipped_folder, shipped_names
 from nanonuclei.serving.shipped.provenance import PROVENANCE, Provenance, check_predicting_files, read_provenance
@@ -158,6 +158,13 @@ def is_run(reference: str) -> bool:
         return True
     other = shipped_folder(reference) is not None or Path(reference).exists()
     return SHORT_RUN_ID.fullmatch(reference) is not None and not other
+
+
+def names_model(weights: str) -> bool:
+    """Tells whether weights that a training shall begin with are a model: a URI, a run, or a folder with its files."""
+    path = Path(weights)
+    folder = path.is_dir() and any((place / CONFIG).is_file() for place in (path, path / "artifacts"))
+    return is_uri(weights) or is_run(weights) or folder
 
 
 def _shipped(reference: str, folder: Path) -> NamedModel:

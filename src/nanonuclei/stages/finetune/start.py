@@ -18,7 +18,7 @@ from nanonuclei.data.catalog import Catalog, SampleRef
 from nanonuclei.data.versions import file_md5
 from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.serving.folder import CONFIG, NETWORK, ONNX, stored_task
-from nanonuclei.serving.named import find_model, is_run, is_uri
+from nanonuclei.serving.named import find_model, is_run, is_uri, names_model
 from nanonuclei.serving.shipped.places import shipped_folder
 from nanonuclei.stages.places import DATA, PARAMS
 from nanonuclei.stages.prepare import prepared_dataset
@@ -185,7 +185,7 @@ def started(config: ExperimentConfig) -> tuple[ExperimentConfig, Start | None]:
         TrackingError: There is no such model.
     """
     weights = getattr(config.network, "weights", None)
-    if not isinstance(weights, str) or not _names_model(weights):
+    if not isinstance(weights, str) or not names_model(weights):
         return config, None
     start = begin_with(weights)
     if start.config.task != config.task:
@@ -193,12 +193,6 @@ def started(config: ExperimentConfig) -> tuple[ExperimentConfig, Start | None]:
             f"network.weights must name a model of {config.task}, but {weights} is one of {start.config.task}"
         )
     return with_settings(config, start.structure()), start
-
-
-def _names_model(weights: str) -> bool:
-    path = Path(weights)
-    folder = path.is_dir() and any((place / CONFIG).is_file() for place in (path, path / "artifacts"))
-    return is_uri(weights) or is_run(weights) or folder
 
 
 def _for_good(reference: str, folder: Path) -> str:
