@@ -251,7 +251,7 @@ def test_lineage_holds_until_a_file_is_changed(place: Path, capsys: pytest.Captu
 
 
 def test_shipped_model_becomes_the_first_champion_and_later_ones_pass_the_gate(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    made: Made, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(register, "problem", lambda uri: "")
     with pytest.raises(ConfigError, match=r"simulated images\. Promote another, or give -P allow_simulated=true"):
@@ -272,6 +272,16 @@ def test_shipped_model_becomes_the_first_champion_and_later_ones_pass_the_gate(
     assert len(loaded.predict(pd.DataFrame({"image": [image]}, dtype=object))) == 3
     checks = {check.subject: check.verdict for check in trace("models:/nuclei@champion").checks}
     assert checks["model"] == "holds"
+    capsys.readouterr()
+    code, text = told(capsys, "lineage", "models:/nuclei@champion")
+    assert code == 0, text
+    for line in ("holds    model", "holds    came along", "holds    answers", "The lineage holds."):
+        assert line in text
+    (place / "models" / "nuclei" / "README.md").write_text("mine")
+    code, text = told(capsys, "lineage", champion.run_id)
+    assert code == 1
+    assert "broken   files        README.md was changed" in text
+    shutil.copy(made.folder / "README.md", place / "models" / "nuclei")
     with pytest.raises(TrackingError, match="is champion already"):
         promote_named("nuclei", "nuclei", allow_simulated=True, say=quiet)
 

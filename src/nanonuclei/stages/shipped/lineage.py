@@ -19,7 +19,8 @@ def lineage(reference: str, *, say: Callable[[str], None] = print) -> bool:
         say: Told what the user should read.
 
     Returns:
-        Whether nothing contradicts what was recorded; of a run, whether everything could be confirmed too.
+        Whether nothing contradicts what was recorded; of a run, whether everything could be confirmed too. A run or
+        registered version that holds a model that came along is verified as that model is.
 
     Raises:
         DataError: A model that comes along tells nothing of itself, or is of a newer format.
@@ -27,18 +28,27 @@ def lineage(reference: str, *, say: Callable[[str], None] = print) -> bool:
     """
     folder = shipped_folder(reference) or Path(reference)
     if shipped_folder(reference) or (folder / PROVENANCE).is_file():
-        made, checks = check_shipped(folder, data=DATA, lock=LOCK, params=PARAMS)
-        say(_made(folder, made))
-        say("\n".join(f"  {check.verdict:8} {check.subject:12} {check.detail}" for check in checks))
-        holds = all(check.verdict != "broken" for check in checks)
+        holds = _verified(folder, say=say)
     else:
+        from nanonuclei.stages.shipped.came_along import came_along, check_stored
         from nanonuclei.tracking.origin.lineage import describe, trace
 
         traced = trace(reference)
-        say(describe(traced))
-        holds = traced.holds
+        if came_along(traced):
+            origin = check_stored(traced, say=say)
+            holds = origin is not None and _verified(origin, say=say)
+        else:
+            say(describe(traced))
+            holds = traced.holds
     say("\nThe lineage holds." if holds else "\nThe lineage does not hold.")
     return holds
+
+
+def _verified(folder: Path, *, say: Callable[[str], None]) -> bool:
+    made, checks = check_shipped(folder, data=DATA, lock=LOCK, params=PARAMS)
+    say(_made(folder, made))
+    say("\n".join(f"  {check.verdict:8} {check.subject:12} {check.detail}" for check in checks))
+    return all(check.verdict != "broken" for check in checks)
 
 
 def _made(folder: Path, made: Provenance) -> str:
