@@ -152,6 +152,13 @@ def test_what_cannot_be_compared_is_refused(arms: list[Arm], message: str) -> No
         ),
         (
             "iou",
+            -0.0002,
+            -0.0004,
+            -0.0001,
+            "tuned is no better than unet in foreground IoU: they are equal to three decimals",
+        ),
+        (
+            "iou",
             0.003,
             -0.01,
             0.016,

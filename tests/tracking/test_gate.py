@@ -119,6 +119,12 @@ def test_reasons_tell_bound_and_value() -> None:
     assert reason == "test iou must be at least 0.8, got 0.5000"
 
 
+def test_a_model_that_is_equal_is_told_to_be() -> None:
+    parent = Parent("nuclei", [Gain("all", 0.0, -0.00002, 0.0, 24)])
+    (reason,) = decide(GOOD, None, GATE, parent=parent).reasons
+    assert reason.endswith("which the training began with, got one that is equal (24 images)")
+
+
 @pytest.mark.parametrize("task", task_names())
 def test_project_has_a_gate_of_every_task_in_metrics_that_are_known(task: str) -> None:
     gate = load_gate(task, path=ROOT / "params.yaml")

@@ -18,8 +18,9 @@ from nanonuclei.tasks.values import IDENTITY
 Score = Callable[[Mapping[str, NDArray[np.float64]]], Mapping[str, NDArray[np.float64]]]
 """Statistics summed over images, arrays with one entry per resampling, to metrics; `Task.score`."""
 
-"""Columns of a table per image that are no statistics."""
 MIN_FIELDS = 2
+SHOWN = 0.001
+"""Step of the numbers that people are told."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ def verdict(
     if not np.isfinite([difference, low, high]).all() or low <= 0.0 <= high:
         interval = f", 95 % interval {low:.3f} to {high:.3f}" if np.isfinite([low, high]).all() else ", no interval"
         return f"no difference shown in {name}: {arm} minus {baseline} is {difference:.3f}{interval}"
+    if max(map(abs, (difference, low, high))) < SHOWN / 2:
+        return f"{arm} is no better than {baseline} in {name}: they are equal to three decimals"
     better = (difference > 0) != (metric in lower_is_better)
     ends = sorted((abs(low), abs(high)))
     word = "better" if better else "worse"

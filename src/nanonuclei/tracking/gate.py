@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from nanonuclei.config.gate import GateConfig
 from nanonuclei.invocation import option
 
+SHOWN = 0.0001
+"""Step of the numbers that people are told."""
+
 
 @dataclass(frozen=True)
 class Gain:
@@ -227,4 +230,6 @@ def _worth_the_training(parent: Parent, gate: GateConfig) -> Iterator[Criterion]
 
 
 def _interval(gain: Gain) -> str:
+    if all(abs(number) < SHOWN / 2 for number in (gain.value, gain.low, gain.high)):
+        return f"one that is equal ({gain.num_images} images)"
     return f"{gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f}, {gain.num_images} images)"
