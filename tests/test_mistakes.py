@@ -83,6 +83,10 @@ MISTAKES = {
         "study 'old' exists with another space",
     ),
     "storage": ("tune nuclei --storage folder/study", "storage must read postgresql://USER@HOST/DATABASE"),
+    "storage that does not answer": (
+        "tune nuclei --dataset simulated --storage postgresql://x@127.0.0.1:1/y",
+        "the storage postgresql://x@127.0.0.1:1/y cannot be reached: connection failed",
+    ),
     "password": ("tune nuclei --storage postgresql://u:SECRET@h/d", "without a password, got postgresql://u:***@h/d"),
     "password in the query": (
         "tune nuclei --storage postgresql://h/d?user=u&password=SECRET",

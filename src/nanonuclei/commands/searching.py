@@ -10,6 +10,7 @@ from nanonuclei.errors import NanonucleiError
 from nanonuclei.quiet import native_messages_hidden
 from nanonuclei.tasks import task_names
 
+DEFAULT_TUNER = "optuna"
 KIND = "network.kind"
 """Setting that a search may choose, and which weights are for."""
 
@@ -18,7 +19,7 @@ def add_to(stages: Stages) -> None:
     """Tells the parser their options."""
     tune = stages.add_parser("tune", help="search for better settings, on one machine or many")
     experiment_options(tune)
-    tune.add_argument("--tuner", default="optuna", help="optuna | keras-tuner (%(default)s)")
+    tune.add_argument("--tuner", default=DEFAULT_TUNER, help="optuna | keras-tuner (%(default)s)")
     tune.add_argument("--trials", default="30", metavar="N", help="trials of the whole search (%(default)s)")
     tune.add_argument("--storage", type=given, metavar="URL", help="postgresql://..., shared by workers (a file)")
     tune.add_argument("--study", type=given, metavar="NAME", help="same name: same search (TASK-DATASET-TUNER)")
@@ -49,6 +50,7 @@ def run_tune(options: argparse.Namespace) -> None:
     from nanonuclei.stages.settings import recipe_of, resolve
     from nanonuclei.stages.tune.plan import TuneOptions, check_study, plan
     from nanonuclei.tune.base import check_tuner
+    from nanonuclei.tune.reaching import check_reachable
 
     if not options.trials.isdecimal():
         raise NanonucleiError(f"trials must be a whole number from 1, got {options.trials!r}")
@@ -65,6 +67,8 @@ def run_tune(options: argparse.Namespace) -> None:
         recipe=recipe_of(choices, config),
     )
     check_study(plan(config, wanted), options.tuner)
+    if options.tuner == DEFAULT_TUNER:  # the others keep nothing in a database
+        check_reachable(options.storage)
     with native_messages_hidden():
         from nanonuclei.stages.tune.tune import tune
     tune(config, options=wanted)

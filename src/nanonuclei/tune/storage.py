@@ -20,7 +20,8 @@ from optuna.storages import RDBStorage
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 
 from nanonuclei.config.tune import TuneConfig
-from nanonuclei.tune.base import UnreachableError, wrong_storage
+from nanonuclei.tune.base import wrong_storage
+from nanonuclei.tune.reaching import one_line, unreachable
 
 _logger = logging.getLogger(__name__)
 
@@ -139,20 +140,6 @@ def open_storage(url: str | None, *, folder: Path, config: TuneConfig) -> Storag
         return Storage(parsed, config)
     except OperationalError as error:
         raise unreachable(parsed.render_as_string(hide_password=True), error) from None
-
-
-def unreachable(shown: str, error: BaseException) -> UnreachableError:
-    """Returns the one line that a user is told of a storage that does not answer."""
-    return UnreachableError(
-        f"the storage {shown} cannot be reached: {one_line(error)}. Check that its server runs, and host, port, user "
-        "and database; a password comes from PGPASSFILE or PGPASSWORD. The search goes on with the same command"
-    )
-
-
-def one_line(error: BaseException) -> str:
-    """Returns the first lines of a database's message as one, without SQL."""
-    told = str(getattr(error, "orig", None) or error.__cause__ or error)
-    return " ".join(told.partition("\n[SQL")[0].split()).rstrip(".?")[:300]
 
 
 def _close(storage: RDBStorage) -> None:

@@ -9,7 +9,8 @@ from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from sqlalchemy.exc import OperationalError
 
 from nanonuclei.tune.base import Objective, Proposal, PrunedError, Search, TakenOverError, TrialRecord, UnreachableError
-from nanonuclei.tune.storage import open_storage, patiently, unreachable
+from nanonuclei.tune.reaching import unreachable
+from nanonuclei.tune.storage import open_storage, patiently
 from nanonuclei.tune.study import SharedStudy
 
 STORAGE_ERRORS = (StorageInternalError, OperationalError)
