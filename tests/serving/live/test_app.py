@@ -26,6 +26,7 @@ from nanonuclei.serving.live.metrics import Metrics
 from nanonuclei.serving.live.notes import ImageNote, note_image, note_objects
 from nanonuclei.serving.live.totals import Totals
 from nanonuclei.serving.live.versions import Served
+from nanonuclei.stages.serve.serve import NO_PICKLE, Address, serve
 
 FOUND = Instances(np.array([[0, 0, 8, 8], [0, 0, 4, 16]], np.int32), np.array([0.5, 0.75], np.float32), None)
 
@@ -107,6 +108,19 @@ def test_version_moves_with_the_alias_and_stands_in_the_answer(
     assert found["nanonuclei_serving", "1"] == 0
     assert found["nanonuclei_serving", "2"] == 1
     assert found["nanonuclei_requests_total", "1"] == found["nanonuclei_requests_total", "2"] == 1
+
+
+def test_a_model_that_is_missing_is_told_once(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(NO_PICKLE, "false")  # as `serve` sets it, and taken back
+    caplog.set_level("INFO", "nanonuclei")
+    registry.alias = TrackingError("no model 'models:/cells@champion' there")
+    with pytest.raises(TrackingError, match=r"no model 'models:/cells@champion' there\. Promote a model: "):
+        serve("models:/cells@champion", Address("127.0.0.1", 1))
+    assert caplog.text == ""
+    Follower(Followed("cells", "champion"), Metrics(), load=registry.load).look()
+    assert caplog.text.count("no model 'models:/cells@champion' there") == 1
 
 
 def test_broken_version_leaves_the_old_one_and_says_so(

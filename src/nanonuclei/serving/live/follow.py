@@ -40,26 +40,36 @@ class Follower:
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="alias", daemon=True)
 
-    def look(self) -> bool:
+    def look(self, *, warn: bool = True) -> bool:
         """Looks at the alias once; loads and switches to another version if it has moved.
 
         The old version goes on answering while the new one is loaded and checked, and keeps the requests that it has
         begun. A version that cannot serve changes nothing but `trouble`.
 
+        Args:
+            warn: Whether new trouble is logged; else the caller tells it.
+
         Returns:
             Whether another version answers now.
         """
+        before = self.trouble
+        moved = self._look()
+        if warn and self.trouble and self.trouble != before:
+            _logger.warning("%s", self.trouble)
+        return moved
+
+    def _look(self) -> bool:
         try:
             wanted = self.followed.version()
         except NanonucleiError as error:
-            self._say(str(error))
+            self.trouble = str(error)
             return False
         if not wanted:
-            self._say(f"{self.followed} does not exist, or this account may not read it")
+            self.trouble = f"{self.followed} does not exist, or this account may not read it"
             return False
         before = self.current
         if before is not None and before.number == wanted:
-            self._say("")
+            self.trouble = ""
             return False
         if self._refused[0] == wanted and time.monotonic() < self._refused[1]:
             return False
@@ -69,11 +79,11 @@ class Follower:
         except TrackingError as error:
             self._refused = (wanted, time.monotonic() + RETRY_SECONDS)
             self._metrics.refused()
-            self._say(f"{error}. {f'Version {before.number} goes on answering' if before else 'Nothing answers'}")
+            self.trouble = f"{error}. {f'Version {before.number} goes on answering' if before else 'Nothing answers'}"
             return False
         self.current = new  # the switch: a request takes the version that it finds here, and keeps it
         self._metrics.switched(new.key, before=before.key if before else None)
-        self._say("")
+        self.trouble = ""
         _logger.warning("Version %s of %s answers, loaded in %.1f s", wanted, new.name, time.monotonic() - started)
         return True
 
@@ -94,8 +104,3 @@ class Follower:
                 self.look()
             except Exception:
                 _logger.exception("a look at %s failed", self.followed)
-
-    def _say(self, trouble: str) -> None:
-        if trouble and trouble != self.trouble:
-            _logger.warning("%s", trouble)
-        self.trouble = trouble

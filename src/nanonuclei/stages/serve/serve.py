@@ -54,7 +54,7 @@ def serve(reference: str, address: Address, *, wait: bool = False, say: Callable
     followed, metrics, totals = parse_followed(reference), Metrics(), Totals()
     follower = Follower(followed, metrics)
     logging.getLogger("nanonuclei").setLevel(logging.INFO)
-    if not follower.look() and not wait:
+    if not follower.look(warn=False) and not wait:
         raise TrackingError(
             f"{follower.trouble}. Promote a model: {command('promote', task=followed.name, model=followed.name)}"
         )
