@@ -25,6 +25,10 @@ MISTAKES = {
     "parameter of another stage": ("explore nuclei --resume x", "explore has no parameter 'resume'. Known: "),
     "task": ("train nuclie", "Did you mean nuclei?"),
     "recipe": ("train nuclei --recipe unte", "no recipe at recipes/unte.yaml. Did you mean recipes/unet.yaml"),
+    "recipe that is no file of YAML": (
+        "train nuclei --recipe pictures/a.png",
+        "Error: recipe pictures/a.png must be a YAML mapping of settings",
+    ),
     "recipe of another task": (
         "train nuclei --recipe vgg16-frozen",
         "recipe recipes/vgg16-frozen.yaml is for nanotubes, not for nuclei",

@@ -62,6 +62,14 @@ def test_named_dataset_that_is_missing_tells_how_to_get_it() -> None:
         resolve(Choices("nuclei", dataset="dsb2018"))
 
 
+def test_a_file_that_is_no_recipe_is_told_to_be_none() -> None:
+    Path("NOTES.md").write_text("# Notes\n")
+    with pytest.raises(ConfigError, match=r"whose name ends in \.yaml, but NOTES\.md is none\. Name another file"):
+        resolve(Choices("nuclei", recipe="NOTES.md"))
+    Path("unet").write_text("a file that is called as a recipe")
+    assert resolve(Choices("nuclei", recipe="unet"), say=lambda _: None).network.kind == "unet"
+
+
 @pytest.mark.parametrize(
     ("choices", "message"),
     [

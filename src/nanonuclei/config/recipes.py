@@ -49,6 +49,10 @@ def read_recipe(name: str, *, task: str, params: Path) -> Mapping[str, Scalar]:
     path = recipe_path(name)
     if path is None:
         return {}
+    if path != Path(name) and Path(name).is_file() and not with_shipped(path).is_file():
+        raise ConfigError(
+            f"a recipe must be a YAML file, whose name ends in .yaml, but {name} is none. Name another file"
+        )
     settings = load_recipe(path)
     known = flatten(load_experiment(task, path=params))
     if wrong := [setting for setting in settings if setting not in known]:
