@@ -146,3 +146,24 @@ def test_what_a_library_cannot_write_is_one_message_and_other_errors_are_not_hid
         run(OSError(errno.EPIPE, os.strerror(errno.EPIPE)))
     with pytest.raises(RuntimeError, match="a fault of ours"):
         run(RuntimeError("a fault of ours"))
+
+
+@pytest.mark.parametrize("stage", ["train", "tune", "explore"])
+def test_a_package_that_is_missing_is_told_before_anything_is_said_of_data(stage: str, tmp_path: Path) -> None:
+    light = (
+        "import sys; sys.modules.update(dict.fromkeys(['keras', 'matplotlib', 'mlflow', 'tensorflow'])); "
+        f"from nanonuclei.cli import main; sys.exit(main(['{stage}', 'nuclei']))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", light],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert "this command needs the package" in done.stderr

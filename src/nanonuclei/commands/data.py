@@ -77,9 +77,11 @@ def run_explore(options: argparse.Namespace) -> None:
     """Draws figures and tables of a dataset."""
     from nanonuclei.stages.settings import resolve
 
-    config = resolve(choices_of(options))
+    said: list[str] = []
+    config = resolve(choices_of(options), say=said.append)
     from nanonuclei.stages.explore import explore
 
+    print(*said, sep="\n", end="\n" if said else "")  # after the imports, of which a package may be missing
     explore(config)
 
 

@@ -56,7 +56,8 @@ def run_tune(options: argparse.Namespace) -> None:
         raise NanonucleiError(f"trials must be a whole number from 1, got {options.trials!r}")
     check_tuner(options.tuner)
     choices = choices_of(options)
-    config = resolve(choices)
+    said: list[str] = []
+    config = resolve(choices, say=said.append)
     space = config.tune.space
     check_weights(config, kinds=space[KIND].ends() if KIND in space else (), models=False)
     wanted = TuneOptions(
@@ -71,6 +72,7 @@ def run_tune(options: argparse.Namespace) -> None:
         check_reachable(options.storage)
     with native_messages_hidden():
         from nanonuclei.stages.tune.tune import tune
+    print(*said, sep="\n", end="\n" if said else "")  # after the imports, of which a package may be missing
     tune(config, options=wanted)
 
 

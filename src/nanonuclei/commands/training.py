@@ -84,10 +84,12 @@ def run_train(options: argparse.Namespace) -> None:
     from nanonuclei.stages.settings import recipe_of, resolve
 
     choices = choices_of(options)
-    config = resolve(choices)  # before the slow imports: a wrong setting is told at once
+    said: list[str] = []
+    config = resolve(choices, say=said.append)  # before the slow imports: a wrong setting is told at once
     check_weights(config)
     with native_messages_hidden():
         from nanonuclei.stages.train import train
+    print(*said, sep="\n", end="\n" if said else "")  # after the imports, of which a package may be missing
     train(config, recipe=recipe_of(choices, config))
 
 
