@@ -8,6 +8,7 @@ from pathlib import Path
 from nanonuclei.errors import DataError, NanonucleiError, TrackingError, nearest_name
 from nanonuclei.tasks import dataset_type, task_names, task_package
 from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID, full_run_id
+from nanonuclei.tracking.early.runs import check_holds_model
 
 HISTORY = "history.json"
 """As `stages.shipped.adopt.HISTORY`."""
@@ -128,7 +129,7 @@ def check_model(reference: str) -> None:
         TrackingError: There is none of that name.
     """
     if RUN_ID.fullmatch(reference) or (SHORT_RUN_ID.fullmatch(reference) and not Path(reference).exists()):
-        full_run_id(reference)
+        check_holds_model(full_run_id(reference))
         return
     from nanonuclei.serving.named import check_name
 
