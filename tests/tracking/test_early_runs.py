@@ -62,7 +62,7 @@ def test_the_run_of_an_entry_point_that_does_nothing_is_named(
     assert main(["train", "--resume", finished]) == 0
     assert "is finished: nothing was changed" in capsys.readouterr().out
     monkeypatch.setenv("MLFLOW_RUN_ID", other)
-    assert main(["compare", "nuclei", "--recipes", "unte"]) == 2
+    assert main(["compare", "nuclei", "--recipes", "unte default"]) == 2
     names = [mlflow.get_run(each).info.run_name for each in (own, other)]
     assert names == [f"resume of {finished[:8]}", "compare that could not begin"]
     assert mlflow.get_run(other).data.tags["error"].startswith("no recipe at recipes/unte.yaml")
