@@ -13,6 +13,7 @@ from nanonuclei.errors import NanonucleiError, nearest_name, unusable, without_p
 from nanonuclei.packaged import how_to_install
 from nanonuclei.quiet import quieten
 from nanonuclei.tracking.database import unanswered
+from nanonuclei.tracking.early.own_run import name_own_run
 
 ZOO = ("bioimageio", "onnx")
 """Packages of the extra that writes packages for other tools."""
@@ -43,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told = error if isinstance(error, NanonucleiError) else unanswered(error) or unusable(error)
         if told is not None:
             print(f"Error: {without_password(str(told))}", file=sys.stderr)
+            stage = next(iter(sys.argv[1:] if arguments is None else arguments), "")
+            name_own_run(f"{stage} that could not begin", stage=stage, error=str(told))
             return 2
         if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("nanonuclei"):
             missing = (error.name or "").partition(".")[0]

@@ -16,7 +16,7 @@ from nanonuclei.commands.options import (
 )
 from nanonuclei.errors import NanonucleiError, nearest_name
 from nanonuclei.tracking.database import check_database
-from nanonuclei.tracking.registered import check_registered
+from nanonuclei.tracking.early.registered import check_registered
 
 ENGINES = ("plain", "ray")
 """What runs `predict`: one process, or the workers of a Ray cluster."""

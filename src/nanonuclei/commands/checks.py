@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nanonuclei.errors import ConfigError, DataError, NanonucleiError, TrackingError, nearest_name
 from nanonuclei.tasks import dataset_type, task_names, task_package
 from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID, full_run_id
+from nanonuclei.tracking.early.runs import check_holds_model
 
 if TYPE_CHECKING:
     from nanonuclei.config.experiment import ExperimentConfig
@@ -168,7 +169,7 @@ def check_model(reference: str) -> None:
         TrackingError: There is none of that name.
     """
     if RUN_ID.fullmatch(reference) or (SHORT_RUN_ID.fullmatch(reference) and not Path(reference).exists()):
-        full_run_id(reference)
+        check_holds_model(full_run_id(reference))
         return
     from nanonuclei.serving.named import check_name
 

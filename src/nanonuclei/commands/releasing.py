@@ -20,7 +20,8 @@ from nanonuclei.invocation import option
 from nanonuclei.quiet import native_messages_hidden
 from nanonuclei.tasks import task_names, task_package
 from nanonuclei.tracking.database import check_database, full_run_id
-from nanonuclei.tracking.registered import check_champion
+from nanonuclei.tracking.early.registered import check_champion
+from nanonuclei.tracking.early.runs import check_holds_model
 
 
 def add_to(stages: Stages) -> None:
@@ -67,6 +68,7 @@ def run_ship(options: argparse.Namespace) -> None:
     check_settings(options.settings)
     if options.run_id:
         options.run_id = sources[0] = full_run_id(options.run_id)
+        check_holds_model(options.run_id)
     elif options.model:
         check_model(options.model)
     else:
@@ -103,6 +105,7 @@ def run_promote(options: argparse.Namespace) -> int:
     task_package(options.task)
     if options.run_id:
         options.run_id = full_run_id(options.run_id)
+        check_holds_model(options.run_id, task=options.task)
     elif options.model:
         check_model(options.model)
         check_task(options.model, options.task)

@@ -16,6 +16,7 @@ from nanonuclei.commands.checks import (
     check_weights,
 )
 from nanonuclei.commands.options import (
+    DEFAULT_TASK,
     Stages,
     choices_of,
     experiment_options,
@@ -27,6 +28,8 @@ from nanonuclei.commands.options import (
 from nanonuclei.errors import NanonucleiError, nearest_name
 from nanonuclei.quiet import native_messages_hidden
 from nanonuclei.tracking.database import full_run_id
+from nanonuclei.tracking.early.own_run import name_own_run
+from nanonuclei.tracking.early.runs import check_holds_model, finished_training
 
 SPLITS = ("train", "val", "test")
 """As `data.catalog.SPLITS`, whose import takes long."""
@@ -77,6 +80,10 @@ def run_train(options: argparse.Namespace) -> None:
                 "or start a new run without resume"
             )
         run = full_run_id(options.resume)
+        if told := finished_training(run, task=options.task if options.task != DEFAULT_TASK else ""):
+            print(told)
+            name_own_run(f"resume of {run[:8]}", stage="train")
+            return
         with native_messages_hidden():
             from nanonuclei.stages.train import train
         train(None, resume=run)
@@ -114,6 +121,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
         raise NanonucleiError(f"unknown split {options.split!r}. {nearest_name(options.split, SPLITS)}")
     check_settings(options.settings)
     run = full_run_id(options.run_id)
+    check_holds_model(run)
     with native_messages_hidden():
         from nanonuclei.stages.evaluate import evaluate_run
     evaluate_run(run, split=options.split, settings=settings_of(options))

@@ -19,7 +19,7 @@ from nanonuclei.serving.origin import trained_on
 from nanonuclei.serving.shipped.places import shipped_folder, shipped_names
 from nanonuclei.serving.shipped.provenance import PROVENANCE, Provenance, check_predicting_files, read_provenance
 from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID
-from nanonuclei.tracking.registered import check_registered
+from nanonuclei.tracking.early.registered import check_registered
 
 
 @dataclass(frozen=True)

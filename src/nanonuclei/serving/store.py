@@ -21,12 +21,12 @@ from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import Scalar, load_experiment, to_yaml
 from nanonuclei.errors import TrackingError
 from nanonuclei.imaging.networks import Network
-from nanonuclei.invocation import command
 from nanonuclei.serving.folder import CONFIG, NETWORK, ONNX, load_folder, stored_task
 from nanonuclei.serving.limits import REQUEST_LIMITS
 from nanonuclei.serving.model import TASK, signature
 from nanonuclei.tasks import create_reader, create_task, task_package
 from nanonuclei.tracking.database import FAILING, not_answering, shown_uri
+from nanonuclei.tracking.early.runs import no_model
 
 if TYPE_CHECKING:
     import keras
@@ -175,11 +175,7 @@ def model_uri(run: mlflow.entities.Run) -> str:
     """
     uri = run.data.tags.get("model.uri")
     if uri is None:
-        raise TrackingError(
-            f"run {run.info.run_id} holds no model: its training did not end, it is none, or one of the pipeline, "
-            "whose evaluation holds it. Name that run, or go on with "
-            f"`{command('train', resume=run.info.run_id)}`"
-        )
+        raise no_model(run.info.run_id, run.data.tags)
     return str(uri)
 
 

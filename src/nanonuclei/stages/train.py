@@ -32,7 +32,8 @@ from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.samples import keep_look, training_samples, validation_samples
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.base import Task
-from nanonuclei.tracking.database import ui_command, ui_link
+from nanonuclei.tracking.database import ui_link
+from nanonuclei.tracking.early.runs import told_finished
 from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.metrics import MetricSender, steps_logged
 from nanonuclei.tracking.runs import (
@@ -88,7 +89,7 @@ def train(
         run = existing_run(resume)
         resume = str(run.info.run_id)
         if run.data.tags.get(FINISHED) == "true":
-            say(_finished(run))
+            say(told_finished(resume))
             return resume
     if config is None:
         config = _config_of(resume)
@@ -254,14 +255,6 @@ def run_fit(
     mlflow.set_tags({f"hardware.{key}": str(value) for key, value in hardware.items()})
     mlflow.log_metrics({"best_epoch": result.best_epoch, "train_seconds": result.seconds})
     return result
-
-
-def _finished(run: mlflow.entities.Run) -> str:
-    return (
-        f"Run {run.info.run_id} is finished: nothing was changed. Start a new run for another training.\n"
-        f"See it:      {ui_command()}\n"
-        f"Score again: {command('evaluate', run=run.info.run_id)}"
-    )
 
 
 def _trainings(task: Task, run_id: str) -> str:

@@ -13,6 +13,7 @@ from nanonuclei.errors import ConfigError
 from nanonuclei.invocation import option
 from nanonuclei.stages.settings import Choices, resolve
 from nanonuclei.tracking.database import full_run_id
+from nanonuclei.tracking.early.runs import check_compared
 
 MAX_SEEDS = 100
 
@@ -74,6 +75,8 @@ def plan(choices: Choices, options: CompareOptions, *, say: Callable[[str], None
     if not 1 <= options.seeds <= MAX_SEEDS:
         raise ConfigError(f"seeds must be a number of trainings from 1 to {MAX_SEEDS}, got {options.seeds}")
     runs = {name: [full_run_id(run) for run in ids] for name, ids in named.items()}
+    for run_id in (run_id for ids in runs.values() for run_id in ids):
+        check_compared(run_id, task=choices.task)
     wanted = {name: replace(choices, recipe=word) for name, word in names.items() if name not in named}
     configs = {name: resolve(one, say=say) for name, one in wanted.items()}
     check_budgets(configs)

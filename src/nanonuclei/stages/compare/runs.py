@@ -23,6 +23,7 @@ from nanonuclei.stages.places import PARAMS, run_folder
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.dataset import SIMULATED
 from nanonuclei.tasks.values import IDENTITY
+from nanonuclei.tracking.early.runs import check_compared
 from nanonuclei.tracking.runs import existing_run
 
 PER_IMAGE = "evaluation/test_per_image.csv"
@@ -87,9 +88,7 @@ def read_run(run_id: str, *, task: str) -> ComparedRun:
     """
     run = existing_run(run_id)
     tags, metrics = run.data.tags, run.data.metrics
-    if (tags.get("stage"), tags.get("finished"), tags.get("task")) != ("train", "true", task):
-        told = f"stage {tags.get('stage')}, task {tags.get('task')}, status {run.info.status}"
-        raise TrackingError(f"a comparison takes finished trainings of {task}, but run {run_id} is of {told}")
+    check_compared(run_id, task=task, tags=tags)
     client = MlflowClient()
     if PER_IMAGE.rsplit("/", 1)[-1] not in {Path(e.path).name for e in client.list_artifacts(run_id, "evaluation")}:
         raise TrackingError(

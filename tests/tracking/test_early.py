@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nanonuclei.errors import TrackingError
-from nanonuclei.tracking.registered import check_champion, check_registered
+from nanonuclei.tracking.early.registered import check_champion, check_registered
 
 
 @pytest.fixture

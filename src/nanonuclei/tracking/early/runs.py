@@ -1,0 +1,112 @@
+"""One look at the tags of a run in a database in a file: a run of another stage or task is told at once."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+
+from nanonuclei.errors import TrackingError
+from nanonuclei.invocation import command
+from nanonuclei.tracking.database import PATIENCE_SECONDS, database_file, ui_command
+
+TRAIN = "train"
+"""Stage of the runs that train."""
+FINISHED = "finished"
+"""Tag of a training that is done with everything."""
+MODEL = "model.uri"
+"""Tag of a run that logged a model."""
+
+
+def tags_of(run_id: str) -> dict[str, str] | None:
+    """Returns the tags of a run; None where only MLflow can tell, as of a server.
+
+    Args:
+        run_id: A whole id of a run that is there.
+    """
+    file = database_file()
+    if file is None or not file.is_file():
+        return None
+    try:
+        database = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=PATIENCE_SECONDS)
+        try:
+            return dict(database.execute("select key, value from tags where run_uuid = ?", (run_id,)).fetchall())
+        finally:
+            database.close()
+    except sqlite3.Error:  # locked, or made by another version: MLflow tells
+        return None
+
+
+def check_holds_model(run_id: str, *, task: str = "") -> None:
+    """Makes sure that a run logged a model, of a task where one is given.
+
+    Raises:
+        TrackingError: It did not, or the model is of another task.
+    """
+    tags = tags_of(run_id)
+    if tags is None:
+        return
+    if MODEL not in tags:
+        raise no_model(run_id, tags)
+    if task and (made := tags.get("task", task)) != task:
+        raise TrackingError(f"run {run_id} holds a model for {made}, not for {task}. Promote it as {made}")
+
+
+def no_model(run_id: str, tags: Mapping[str, str]) -> TrackingError:
+    """Returns the error that tells that a run with these tags holds no model."""
+    stage = tags.get("stage", TRAIN)
+    if stage != TRAIN:
+        return TrackingError(f"run {run_id} holds no model: it is one of {stage}. Name a run of {TRAIN}")
+    return TrackingError(
+        f"run {run_id} holds no model: its training did not end, or is one of the pipeline, whose evaluation holds "
+        f"it. Name that run, or go on with `{command(TRAIN, resume=run_id)}`"
+    )
+
+
+def check_compared(run_id: str, *, task: str, tags: Mapping[str, str] | None = None) -> None:
+    """Makes sure that a run is a finished training of a task.
+
+    Args:
+        run_id: The run.
+        task: The task.
+        tags: Of the run, where they are known; else it is looked at.
+
+    Raises:
+        TrackingError: It is not.
+    """
+    known = tags_of(run_id) if tags is None else tags
+    if known is not None and (known.get("stage"), known.get(FINISHED), known.get("task")) != (TRAIN, "true", task):
+        ended = "finished" if known.get(FINISHED) == "true" else "not finished"
+        told = f"stage {known.get('stage')}, task {known.get('task')}, {ended}"
+        raise TrackingError(f"a comparison takes finished trainings of {task}, but run {run_id} is of {told}")
+
+
+def finished_training(run_id: str, *, task: str = "") -> str:
+    """Returns what is told where a training that shall be gone on with is finished; empty where it is not.
+
+    Args:
+        run_id: Of the training.
+        task: That it must be of; empty: any.
+
+    Raises:
+        TrackingError: The run is no training, or one of another task.
+    """
+    tags = tags_of(run_id)
+    if not tags:
+        return ""
+    stage, made = tags.get("stage", TRAIN), tags.get("task", task)
+    if stage != TRAIN:
+        raise TrackingError(
+            f"a training can be gone on with, but run {run_id} is one of {stage}. Name a run of {TRAIN}"
+        )
+    if task and made != task:
+        raise TrackingError(f"run {run_id} is a training of {made}, not of {task}. Name it as {made}")
+    return told_finished(run_id) if tags.get(FINISHED) == "true" else ""
+
+
+def told_finished(run_id: str) -> str:
+    """Returns what is told of a finished training."""
+    return (
+        f"Run {run_id} is finished: nothing was changed. Start a new run for another training.\n"
+        f"See it:      {ui_command()}\n"
+        f"Score again: {command('evaluate', run=run_id)}"
+    )
