@@ -1,4 +1,4 @@
-"""Images pass reading, network and writing at once: few are in memory, the order stays, failures come through."""
+"""Several images are worked on at once: few are in memory, the order stays, failures come through."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from tests.conftest import ROOT
 from tests.stages.bright_model import bright_model, write_images
 
 from nanonuclei.cli import main
-from nanonuclei.stages.predict.flow import AHEAD, BEHIND, WRITERS, ReadAhead, in_order
+from nanonuclei.stages.predict.flow import AHEAD, ReadAhead, in_order
 from nanonuclei.stages.predict.progress import shown_progress
+
+WAIT = 60.0
+"""Seconds after which a thread that should have come has not."""
 
 
 def test_answers_come_in_the_order_of_the_images_and_few_are_in_memory() -> None:
@@ -33,12 +36,9 @@ def test_answers_come_in_the_order_of_the_images_and_few_are_in_memory() -> None
                 most[0] = max(most[0], started[0] - finished[0])
             yield number
 
-    def seen(number: int) -> Callable[[], int]:
-        def write() -> int:
-            time.sleep(0.003 if number % 3 else 0.008)
-            return number
-
-        return write
+    def work(number: int) -> int:
+        time.sleep(0.003 if number % 3 else 0.008)
+        return number
 
     def done(number: int) -> None:
         answers.append(number)
@@ -46,37 +46,69 @@ def test_answers_come_in_the_order_of_the_images_and_few_are_in_memory() -> None
             finished[0] += 1
 
     with ReadAhead(images()) as ahead:
-        in_order(ahead, seen, done=done)
+        in_order(ahead, work, workers=2, share=lambda number: 0.25, done=done)
     assert answers == list(range(60))
-    assert most[0] <= AHEAD + BEHIND + WRITERS + 3
+    assert most[0] <= AHEAD + 4 + 3
 
 
-@pytest.mark.parametrize("station", ["reading", "network", "writing"])
+@pytest.mark.parametrize("station", ["reading", "working"])
 def test_an_error_ends_the_flow_after_the_answers_before_it(station: str) -> None:
     answers: list[int] = []
+    begun: list[int] = []
 
     def images() -> Iterator[int]:
-        for number in range(100):
+        for number in range(1000):
             if number == 5 and station == "reading":
                 raise OSError("reading")
             yield number
 
-    def seen(number: int) -> Callable[[], int]:
-        if number == 5 and station == "network":
-            raise OSError("network")
-
-        def write() -> int:
-            if number == 5 and station == "writing":
-                raise OSError("writing")
-            return number
-
-        return write
+    def work(number: int) -> int:
+        begun.append(number)
+        if number == 5 and station == "working":
+            raise OSError("working")
+        return number
 
     with pytest.raises(OSError, match=station), ReadAhead(images()) as ahead:
-        in_order(ahead, seen, done=answers.append)
-    assert answers[:5] == [0, 1, 2, 3, 4]
-    assert 5 not in answers
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("reading", "writing"))]
+        in_order(ahead, work, workers=2, share=lambda number: 0.2, done=answers.append)
+    assert answers == sorted(set(begun) - {5})  # whatever was begun is kept, and nothing more is begun
+    assert station == "reading" or answers[:5] == [0, 1, 2, 3, 4]
+    assert max(begun) < 25
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("reading", "working"))]
+
+
+def flow(work: Callable[[int], int], *, share: Callable[[int], float] = lambda item: 0.2) -> list[int]:
+    found: list[int] = []
+    with ReadAhead(range(10)) as items:
+        in_order(items, work, workers=2, share=share, done=found.append)
+    return found
+
+
+def test_two_are_worked_on_at_a_time() -> None:
+    both = threading.Barrier(2, timeout=WAIT)
+
+    def work(item: int) -> int:
+        both.wait()  # passes only where another item is worked on meanwhile
+        return item
+
+    assert flow(work) == list(range(10))
+
+
+def test_a_large_item_is_worked_on_alone() -> None:
+    at_work: set[int] = set()
+    seen: list[set[int]] = []
+    lock = threading.Lock()
+
+    def work(item: int) -> int:
+        with lock:
+            at_work.add(item)
+            seen.append(set(at_work))
+        time.sleep(0.002)
+        with lock:
+            at_work.remove(item)
+        return item
+
+    assert flow(work, share=lambda item: 1.0 if item % 3 == 0 else 0.2) == list(range(10))
+    assert all(len(together) == 1 for together in seen if any(item % 3 == 0 for item in together))
 
 
 def test_sentences_are_told_once_and_the_log_holds_every_line(tmp_path: Path) -> None:
