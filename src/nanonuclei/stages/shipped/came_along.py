@@ -35,12 +35,12 @@ def check_stored(traced: Lineage, *, say: Callable[[str], None]) -> Path | None:
         The folder of the model that came along; None where something is wrong, or that folder is not here.
 
     Raises:
-        DataError: The stored model does not tell what made it.
+        DataError: The stored model does not tell in a valid form what made it.
         TrackingError: It is not there.
     """
     recorded = traced.chain[0]
     stored = files_at(recorded["model_uri"])
-    digest = file_sha256(stored / PROVENANCE)
+    digest = file_sha256(stored / PROVENANCE) if (stored / PROVENANCE).is_file() else ""
     folders = [folder for folder in map(shipped_folder, shipped_names()) if folder is not None]
     same = [one for one in folders if (one / PROVENANCE).is_file() and file_sha256(one / PROVENANCE) == digest]
     origin = same[0] if same else None
