@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,6 +112,7 @@ def test_the_real_images_are_prepared_whole(experiment: Experiment, shared_data:
     catalog = prepare(experiment(), source=shared_data / "data" / "stage1_train.zip", output=tmp_path / "out")
     assert len(catalog.samples) == 664
     assert sum(ref.num_objects for ref in catalog.samples) == 28_986
+    assert Counter(ref.modality for ref in catalog.samples) == {"fluorescence": 541, "brightfield": 16, "stained": 107}
     splits: dict[int, set[str]] = {}
     for ref in catalog.samples:
         splits.setdefault(ref.field, set()).add(ref.split)

@@ -132,15 +132,3 @@ def test_the_first_real_samples_are_sound(shared_data: Path) -> None:
     assert isinstance(first, Sample)
     assert (first.image.shape, first.labels.shape, int(first.labels.max())) == ((256, 256), (256, 256), 27)
     assert all(isinstance(sample, Sample) and sample.image.dtype == np.uint8 for sample in samples)
-
-
-@pytest.mark.slow
-def test_the_whole_real_set_is_sound(shared_data: Path) -> None:
-    path = shared_data / "data" / "stage1_train.zip"
-    num_samples = num_objects = num_grey = 0
-    for sample in read_dsb2018(path):
-        assert isinstance(sample, Sample), sample
-        num_samples += 1
-        num_objects += int(sample.labels.max())
-        num_grey += sample.image.ndim == 2
-    assert (num_samples, num_objects, num_grey) == (664, 28_986, 557)  # 541 fluorescence + 16 brightfield are grey
