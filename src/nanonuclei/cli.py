@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from nanonuclei import __version__, commands, interrupts, invocation
-from nanonuclei.errors import NanonucleiError, nearest_name, unusable, without_password
+from nanonuclei.errors import DoneAlreadyError, NanonucleiError, nearest_name, unusable, without_password
 from nanonuclei.packaged import how_to_install
 from nanonuclei.quiet import quieten
 from nanonuclei.tracking.database import unanswered
@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("\nInterrupted.", file=sys.stderr)
             return 130
         told = error if isinstance(error, NanonucleiError) else unanswered(error) or unusable(error)
+        if isinstance(told, DoneAlreadyError):
+            print(told)
+            return 0
         if told is not None:
             print(f"Error: {without_password(str(told))}", file=sys.stderr)
             stage = next(iter(sys.argv[1:] if arguments is None else arguments), "")

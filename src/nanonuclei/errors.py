@@ -34,6 +34,10 @@ class TrackingError(NanonucleiError):
     """A run, a model or the tracking server is not there or not in the state that is needed."""
 
 
+class DoneAlreadyError(TrackingError):
+    """What was asked for is so already, as after a command that was killed at its very end: told, and no failure."""
+
+
 class ExportError(NanonucleiError):
     """A network cannot be given the form that serving needs."""
 

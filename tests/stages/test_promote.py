@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 from tests.conftest import ROOT
 
 from nanonuclei.cli import main
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import load_experiment, with_settings
-from nanonuclei.errors import ConfigError, TrackingError
+from nanonuclei.errors import ConfigError, DoneAlreadyError, TrackingError
 from nanonuclei.serving.store import log_model, model_uri
 from nanonuclei.stages import promote as stage
 from nanonuclei.stages.promote import Promotion, promote, rollback
@@ -177,7 +178,7 @@ def test_challenger_is_refused_then_promoted_then_beaten_and_rolled_back(
     for text in ("champion", "Limits", "Licence", "mlflow models serve", good, *TOLD[task]):
         assert text.lower() in version.description.lower(), text
 
-    with pytest.raises(TrackingError, match="is champion already"):
+    with pytest.raises(DoneAlreadyError, match="is champion already: nothing was changed"):
         allowed(good, task)
     worse = allowed(trained(task, good=False), task)
     assert any(reason.startswith(f"{compared} must gain") for reason in worse.decision.reasons)
@@ -247,6 +248,24 @@ def test_promotion_that_another_one_overtakes_does_not_win(
     with pytest.raises(TrackingError, match="another promotion was faster"):
         allowed(slow)
     assert at_alias("nuclei", CHAMPION).run_id == fast
+    (lost,) = [one for one in MlflowClient().search_model_versions("name = 'nuclei'") if one.run_id == slow]
+    assert MlflowClient().get_model_version("nuclei", lost.version).tags["gate"] == "overtaken"
+
+
+def test_champion_is_described_before_it_is_one(trained: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(version: ModelVersion, *, expected: str) -> None:
+        raise KeyboardInterrupt
+
+    run = trained(good=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "move_champion", killed)
+        with pytest.raises(KeyboardInterrupt):
+            allowed(run)
+    (version,) = MlflowClient().search_model_versions("name = 'nuclei'")
+    told = MlflowClient().get_model_version("nuclei", version.version)
+    assert (told.tags["gate"], "Limits" in told.description) == ("promoted", True)
+    assert at_alias("nuclei", CHAMPION) is None
+    assert allowed(run).version == str(version.version)  # the documented way on: the same command
 
 
 @pytest.mark.usefixtures("lab")

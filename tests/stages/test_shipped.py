@@ -284,6 +284,9 @@ def test_shipped_model_becomes_the_first_champion_and_later_ones_pass_the_gate(
     shutil.copy(made.folder / "README.md", place / "models" / "nuclei")
     with pytest.raises(TrackingError, match="is champion already"):
         promote_named("nuclei", "nuclei", allow_simulated=True, say=quiet)
+    code, text = told(capsys, "promote", "nuclei", "--model", "nuclei")
+    assert code == 0
+    assert "is champion already: nothing was changed" in text
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from nanonuclei.config.roles import paths_of
 from nanonuclei.config.section import Role
 from nanonuclei.data.catalog import SPLITS, Catalog
 from nanonuclei.engine.evaluate import evaluate_network
-from nanonuclei.errors import ConfigError, DataError, TrackingError, nearest_name
+from nanonuclei.errors import ConfigError, DataError, DoneAlreadyError, TrackingError, nearest_name
 from nanonuclei.imaging.networks import Network
 from nanonuclei.report.card import Card, model_card
 from nanonuclei.report.compare import Arm, Bootstrap, compare_arms
@@ -81,8 +81,8 @@ def promote(task: str, run: str, *, allow_simulated: bool = False, say: Callable
 
     Raises:
         ConfigError: There is no such task, or its gate is not valid.
-        TrackingError: The run is unknown, holds no model, is of another task or champion already; or another
-            promotion was faster.
+        DoneAlreadyError: The model is champion already.
+        TrackingError: The run is unknown, holds no model, or is of another task; or another promotion was faster.
     """
     gate = load_gate(_known(task), path=PARAMS)
     trained = existing_run(run)
@@ -92,10 +92,9 @@ def promote(task: str, run: str, *, allow_simulated: bool = False, say: Callable
         raise TrackingError(f"run {run} holds a model for {config.task}, not for {task}. Promote it as {config.task}")
     recipe = trained.data.tags.get("recipe", "")
     tags = {PARENT: run, "promotes": run, **identity_tags(config, recipe=recipe)}
+    check_not_champion(task, run)
     with stage_run("promote", name=f"promote {trained.info.run_name}, {run[:8]}", tags=tags) as run_id:
         champion = at_alias(task, CHAMPION)
-        if champion is not None and champion.run_id == run:
-            raise TrackingError(f"version {champion.version} of {task}, the model of run {run}, is champion already")
         catalog, _ = prepared_dataset(config, say=say)
         report = _score(config, network, catalog)
         mlflow.log_text(report.per_image.to_csv(index=False), SCORES)
@@ -121,14 +120,32 @@ def promote(task: str, run: str, *, allow_simulated: bool = False, say: Callable
         set_challenger(version)
         _record(version, decision, candidate, before)
         scored = {SCORES_RUN: run_id, SCORES_SPLIT: catalog.split_fingerprint()}
-        if decision.promoted:
-            move_champion(version, expected="" if champion is None else str(champion.version))
         card = _card(version, config, catalog, report, decision)
         mlflow.log_text(card, "promotion/card.md")
         verdict = {"gate": "promoted" if decision.promoted else "refused", "gate.reasons": "; ".join(decision.reasons)}
+        # Not after: what is killed in between would leave a champion of which nothing is told.
         describe_version(version, description=card, tags={**scored, **verdict, "gate.run": run_id})
+        if decision.promoted:
+            try:
+                move_champion(version, expected="" if champion is None else str(champion.version))
+            except TrackingError as error:
+                describe_version(version, description=card, tags={"gate": "overtaken", "gate.reasons": str(error)})
+                raise
     say(_told(task, version, decision, before))
     return Promotion(run_id, str(version.version), decision)
+
+
+def check_not_champion(task: str, run: str) -> None:
+    """Makes sure that the model of a run is not champion yet.
+
+    Raises:
+        DoneAlreadyError: It is.
+    """
+    champion = at_alias(task, CHAMPION)
+    if champion is not None and champion.run_id == run:
+        raise DoneAlreadyError(
+            f"version {champion.version} of {task}, the model of run {run}, is champion already: nothing was changed"
+        )
 
 
 def rollback(task: str, *, say: Callable[[str], None] = print) -> str:

@@ -48,7 +48,8 @@ def promote_named(
     Raises:
         ConfigError: It was trained on simulated images, and that is not allowed.
         DataError: The model that comes along was changed, or images to compare it with the champion are missing.
-        TrackingError: There is no such model, it is of another task or champion already, or it does not serve.
+        DoneAlreadyError: The model is champion already.
+        TrackingError: There is no such model, it is of another task, or it does not serve.
     """
     if is_uri(reference) or is_run(reference):
         return promote(task, run_of(reference), allow_simulated=allow_simulated, say=say).decision.promoted
@@ -70,9 +71,10 @@ def promote_named(
     version = register_once(task, uri, run_id=run_id)
     if trouble := problem(uri):
         raise TrackingError(f"{reference} must serve to become champion, but {trouble}. Install the locked versions")
-    move_champion(version, expected="")
     text = (named.folder / CARD).read_text(encoding="utf-8")
+    # Not after: what is killed in between would leave a champion of which nothing is told.
     describe_version(version, description=text, tags={"gate": "came along", "gate.run": run_id})
+    move_champion(version, expected="")
     say(
         f"Version {version.version} of {task}, the model {reference} that comes along, is champion, the first one.\n"
         f"Serve it: mlflow models serve -m models:/{task}@{CHAMPION} --env-manager local -p 5001"
