@@ -255,7 +255,7 @@ def test_wrong_options_are_refused_before_anything_is_made(
     ("tags", "message"),
     [
         ({"stage": "trial"}, "takes finished trainings of nuclei, but run .* is of stage trial"),
-        ({"finished": ""}, "status KILLED"),
+        ({"finished": ""}, "task nuclei, not finished"),
         ({"task": "nanotubes"}, "task nanotubes"),
     ],
 )
