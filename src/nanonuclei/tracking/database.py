@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -168,13 +169,15 @@ def _missing(file: Path) -> str:
     )
 
 
+def read_only(file: Path) -> contextlib.closing[sqlite3.Connection]:
+    """Opens a database in a file to look at it; nothing is made or changed."""
+    return contextlib.closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=PATIENCE_SECONDS))
+
+
 def _run_ids(file: Path, beginning: str) -> list[str]:
     try:
-        database = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=PATIENCE_SECONDS)
-        try:
+        with read_only(file) as database:
             rows = database.execute("select run_uuid from runs where run_uuid like ?", (f"{beginning}%",)).fetchall()
-        finally:
-            database.close()
     except sqlite3.Error as error:
         if "no such table" in str(error):
             return []

@@ -22,7 +22,7 @@ class Together:
     Args:
         opened: The model.
         several: Whether there is more than one file. Images that share the cores, instead of each taking all in turn,
-            are done a fifth faster; a single one would take longer.
+            are done faster; a single one would take longer.
     """
 
     def __init__(self, opened: OpenedModel, *, several: bool) -> None:

@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 
 from nanonuclei.errors import TrackingError, nearest_name
-from nanonuclei.tracking.database import PATIENCE_SECONDS, check_database, database_file, shown_uri
+from nanonuclei.tracking.database import check_database, database_file, read_only, shown_uri
 
 _REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<number>\d+))")
 CHAMPION = "champion"
@@ -60,14 +60,11 @@ def _known() -> dict[str, set[str]] | None:
 
 
 def _read(file: Path) -> dict[str, set[str]]:
-    database = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=PATIENCE_SECONDS)
-    try:
+    with read_only(file) as database:
         known: dict[str, set[str]] = {name: set() for (name,) in database.execute("select name from registered_models")}
         for name, alias in database.execute("select name, alias from registered_model_aliases"):
             known[name].add(f"@{alias}")
         for name, version, stage in database.execute("select name, version, current_stage from model_versions"):
             if stage != "Deleted_Internal":
                 known[name].add(f"/{version}")
-    finally:
-        database.close()
     return known

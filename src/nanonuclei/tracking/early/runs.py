@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from nanonuclei.errors import TrackingError
 from nanonuclei.invocation import command
-from nanonuclei.tracking.database import PATIENCE_SECONDS, database_file, ui_command
+from nanonuclei.tracking.database import database_file, read_only, ui_command
 
 TRAIN = "train"
 """Stage of the runs that train."""
@@ -27,11 +27,8 @@ def tags_of(run_id: str) -> dict[str, str] | None:
     if file is None or not file.is_file():
         return None
     try:
-        database = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=PATIENCE_SECONDS)
-        try:
+        with read_only(file) as database:
             return dict(database.execute("select key, value from tags where run_uuid = ?", (run_id,)).fetchall())
-        finally:
-            database.close()
     except sqlite3.Error:  # locked, or made by another version: MLflow tells
         return None
 
