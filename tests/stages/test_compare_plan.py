@@ -90,11 +90,16 @@ def test_older_runs_without_a_seed_of_the_data_are_recognised() -> None:
     assert decisive(now, config) == decisive(then, config)
 
 
-def test_what_a_search_prints_compares_its_best_with_what_it_began_with_for_as_long() -> None:
+def test_what_a_search_prints_compares_its_best_with_what_it_began_with_for_as_long_on_the_same_images() -> None:
     best = Path("best.yaml")
-    best.write_text("train.epochs: 8\ntrain.steps_per_epoch: 3\n")
+    best.write_text("data.simulated.num_images: 30\ndata.on_bad_sample: skip\ntrain.epochs: 6\ntrain.steps_per_epoch: 3\n")
     words = shlex.split(comparison("nuclei", "simulated", ("simulated", str(best))))
-    assert words[-1].endswith("train.epochs=8 train.steps_per_epoch=3")
+    assert words[-1].removeprefix("set=").split() == [
+        "data.on_bad_sample=skip",
+        "data.simulated.num_images=30",
+        "train.epochs=6",
+        "train.steps_per_epoch=3",
+    ]
     settings = tuple(words[-1].removeprefix("set=").split())
     wanted = CompareOptions(f"simulated {best}", 1, "", False)
     plan(Choices("nuclei", "simulated", None, settings), wanted, say=quiet)

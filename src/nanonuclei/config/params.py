@@ -122,6 +122,11 @@ def parse_settings(items: Iterable[str]) -> dict[str, Scalar]:
     return settings
 
 
+def told(settings: Mapping[str, Scalar]) -> str:
+    """Returns settings as they are written on a command line, which `parse_settings` reads."""
+    return " ".join(f"{path}={value}" for path, value in sorted(settings.items()))
+
+
 def load_recipe(path: Path) -> dict[str, Scalar]:
     """Reads a recipe: a YAML mapping of settings, nested or with dotted paths.
 

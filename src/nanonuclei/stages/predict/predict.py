@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from nanonuclei import __version__
-from nanonuclei.config.params import parse_settings
+from nanonuclei.config.params import parse_settings, told
 from nanonuclei.config.section import Role
 from nanonuclei.errors import ConfigError
 from nanonuclei.serving.named import OpenedModel, open_model
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.predict.call import Call, Summary
 from nanonuclei.stages.predict.record import fingerprint, open_folder
-from nanonuclei.stages.predict.request import Request, find_images, output_beside, told
+from nanonuclei.stages.predict.request import Request, find_images, output_beside
 from nanonuclei.stages.settings import check_changeable
 from nanonuclei.tasks import create_reader
 from nanonuclei.tasks.base import Reader

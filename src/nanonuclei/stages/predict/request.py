@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nanonuclei.config.params import Scalar
 from nanonuclei.data.files.listing import Refused, list_images
 from nanonuclei.data.files.reading import stem
 from nanonuclei.data.lists.manifest import is_manifest, read_manifest
@@ -163,8 +162,3 @@ def find_images(images: str, *, output: Path | str) -> dict[str, Source]:
     if not found:
         raise DataError(f"{images} holds results of earlier calls and no other image. Name the folder of the images")
     return found
-
-
-def told(settings: dict[str, Scalar]) -> str:
-    """Returns settings as they are written on a command line."""
-    return " ".join(f"{path}={value}" for path, value in sorted(settings.items()))

@@ -13,7 +13,7 @@ from typing import Any
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.legal import check_space
-from nanonuclei.config.params import flatten
+from nanonuclei.config.params import flatten, told
 from nanonuclei.config.roles import paths_of
 from nanonuclei.config.section import Role
 from nanonuclei.errors import ConfigError, without_password
@@ -27,6 +27,8 @@ NOT_SHARED = (Role.SEARCH, Role.SCORING, Role.MACHINE)
 """Roles of the settings that workers of one search may have otherwise, or that decide no trial."""
 OF_A_WORKER = ("train.epochs", "train.keep", "train.precision")
 """Single settings of that kind."""
+OF_A_COMPARISON = ("train.epochs", "train.steps_per_epoch")
+"""Settings beside those of the data that recipes must share to be compared."""
 
 
 @dataclass(frozen=True)
@@ -82,17 +84,19 @@ def _of_objects(config: ExperimentConfig) -> tuple[str, ...]:
 
 
 def comparison(task: str, dataset: str, recipes: tuple[str, str]) -> str:
-    """Returns the command that compares two recipes, to be printed: with the second one's budget where they differ.
+    """Returns the command that compares two recipes, to be printed: with the second one's budget and data where they differ.
 
     Args:
         task: Name of the task.
         dataset: Its name.
-        recipes: What the search began with, and what it found; `compare` asks that both train equally long.
+        recipes: What the search began with, and what it found; `compare` asks that both train equally long, on one
+            split.
     """
     configs = [resolve(Choices(task, dataset, recipe), say=lambda _: None) for recipe in recipes]
-    before, found = ((config.train.epochs, config.train.steps_per_epoch) for config in configs)
-    budget = f"train.epochs={found[0]} train.steps_per_epoch={found[1]}" if found != before else ""
-    return command("compare", task=task, dataset=dataset, recipes=" ".join(recipes), set=budget)
+    before, found = (flatten(config) for config in configs)
+    alike = {*OF_A_COMPARISON, *paths_of(configs[1], (Role.DATA,))}
+    changed = {path: value for path, value in found.items() if path in alike and value != before[path]}
+    return command("compare", task=task, dataset=dataset, recipes=" ".join(recipes), set=told(changed))
 
 
 def check_study(search: Search, tuner: str) -> None:
