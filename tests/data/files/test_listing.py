@@ -32,6 +32,12 @@ def test_leftovers_of_operating_systems_are_passed_over(tmp_path: Path, name: st
     assert list_files(tmp_path) == ("a.png",)
 
 
+def test_folders_of_results_below_a_folder_are_no_files_of_it(tmp_path: Path) -> None:
+    put(tmp_path, "a.png", "a-nuclei/nanonuclei.json", "a-nuclei/labels/a.png", "a-nuclei2/b.png")
+    assert list_files(tmp_path) == ("a-nuclei2/b.png", "a.png")
+    assert list_files(tmp_path / "a-nuclei") == ("labels/a.png", "nanonuclei.json")
+
+
 def test_names_that_begin_with_a_dot_are_no_junk(tmp_path: Path) -> None:
     put(tmp_path, ".s00/images/.s00.png")
     assert list(list_images(tmp_path)) == [".s00/images/.s00"]

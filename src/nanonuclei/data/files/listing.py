@@ -37,6 +37,8 @@ JUNK_FOLDERS = frozenset(
 JUNK_FILES = frozenset({".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", ".directory", "icon\r"})
 """What operating systems and programs leave in folders, in small letters."""
 
+RECORD = "nanonuclei.json"
+"""File that makes a folder one of results of `predict`: what it was made with. Images in it are passed over."""
 
 _UNSOUND = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, ends of lines, and what Python puts in the place of bytes that are no UTF-8."""
@@ -82,12 +84,14 @@ def list_files(folder: Path) -> tuple[str, ...]:
     """Lists the files below a folder; links to folders are not followed.
 
     Returns:
-        Paths within it with ``/``, sorted, without junk.
+        Paths within it with ``/``, sorted, without junk and without folders of results in it.
 
     Raises:
         DataError: The folder cannot be listed, a link leads out of it, or a name is not sound.
     """
     names = sorted(name for name in _walk(folder) if not is_junk(name))
+    results = tuple(name.removesuffix(RECORD) for name in names if name.endswith(f"/{RECORD}"))
+    names = [name for name in names if not name.startswith(results)]
     for name in names:
         if not is_sound(name):
             raise DataError(f"{folder} holds {name[:200]!a}, a name with control characters or not in UTF-8. Rename it")

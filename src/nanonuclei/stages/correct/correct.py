@@ -16,9 +16,9 @@ import numpy as np
 from nanonuclei.config.params import load_experiment
 from nanonuclei.data.corrected.manifest import MANIFEST, Manifest, digest
 from nanonuclei.data.files.axes import Choice, Plane
-from nanonuclei.data.files.listing import list_images
+from nanonuclei.data.files.listing import RECORD
 from nanonuclei.data.files.reading import iter_image_file, read_values
-from nanonuclei.data.lists.remote import state_of
+from nanonuclei.data.lists.remote import Source, state_of
 from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.imaging.instances import from_labels
 from nanonuclei.invocation import command
@@ -28,7 +28,7 @@ from nanonuclei.stages.correct.programs import HOW, IMAGES, PROGRAMS, labelling_
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.predict.record import IMAGES as TABLE
 from nanonuclei.stages.predict.record import STATE
-from nanonuclei.stages.predict.request import RECORD
+from nanonuclei.stages.predict.request import find_images
 from nanonuclei.stages.predict.results import OBJECTS
 from nanonuclei.tasks import create_reader
 from nanonuclei.tasks.base import Reader
@@ -92,7 +92,7 @@ def correct(
     with whole_folder(output) as partial:
         states = {} if images else {one.name: one.state for one in ordered}  # a copy has another time of change
         wanted = dict.fromkeys(place, "") | states
-        for name, plane in _planes(images or record["images"], record, wanted, reader):
+        for name, plane in _planes(find_images(images or record["images"], output=results), record, wanted, reader):
             found = _found(results, ordered[place[name] - 1], plane, reader)
             given = PROGRAMS[to](found)
             for path, content in given.files.items():
@@ -165,11 +165,11 @@ def _scores(path: Path) -> tuple[float, ...]:
 
 
 def _planes(
-    images: str, record: Mapping[str, Any], wanted: Mapping[str, str], reader: Reader
+    sources: Mapping[str, Source], record: Mapping[str, Any], wanted: Mapping[str, str], reader: Reader
 ) -> Iterator[tuple[str, Plane]]:
     """Reads images of results as `predict` read them; `wanted` tells their files' states, where these must be."""
     choice = Choice(channel=record["channel"], z=record["z"], stains=reader.stains)
-    for name, path in list_images(images).items():
+    for name, path in sources.items():
         if isinstance(path, Path) and any(one == name or one.startswith(f"{name}_") for one in wanted):
             for plane in iter_image_file(path, choice):
                 if (one := f"{name}{plane.suffix}") in wanted:

@@ -14,13 +14,14 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from nanonuclei.config.params import flatten
+from nanonuclei.data.files.listing import RECORD
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.invocation import option
 from nanonuclei.report.exports.tables import cell
 from nanonuclei.serving.folder import CONFIG, NETWORK
 from nanonuclei.serving.named import OpenedModel
 from nanonuclei.serving.shipped.provenance import NO_ANSWER_NEEDS, PROVENANCE, file_sha256, starts_with
-from nanonuclei.stages.predict.request import RECORD, Request
+from nanonuclei.stages.predict.request import Request
 from nanonuclei.writing import HELD, PARTIAL, WritingError, append_text, remove_partial, write_text
 
 FORMAT = 1

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nanonuclei.data.files.listing import Refused, list_images
+from nanonuclei.data.files.listing import RECORD, Refused, list_images
 from nanonuclei.data.files.reading import stem
 from nanonuclei.data.lists.manifest import is_manifest, read_manifest
 from nanonuclei.data.lists.remote import Source, is_url, list_remote
@@ -14,9 +14,6 @@ from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.report.exports.readme import FORMATS
 
 DEFAULT_FORMATS = ("csv", "labels", "overlay")
-
-RECORD = "nanonuclei.json"
-"""File that makes a folder one of results: what it was made with. Images below such a folder are passed over."""
 
 
 @dataclass(frozen=True)

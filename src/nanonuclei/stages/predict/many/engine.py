@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nanonuclei.config.params import to_yaml
+from nanonuclei.data.files.listing import RECORD
 from nanonuclei.errors import ConfigError, DataError, NanonucleiError
 from nanonuclei.packaged import how_to_install
 from nanonuclei.report.exports.readme import readme
@@ -24,7 +25,7 @@ from nanonuclei.stages.predict.many.blocks import IMAGES, Answer, Block, Job, cu
 from nanonuclei.stages.predict.many.store import Store, open_store
 from nanonuclei.stages.predict.predict import Begun, begin
 from nanonuclei.stages.predict.progress import Progress, shown_progress, told_unlike
-from nanonuclei.stages.predict.request import RECORD, Request, find_images, output_beside
+from nanonuclei.stages.predict.request import Request, find_images, output_beside
 from nanonuclei.stages.predict.results import OBJECTS
 from nanonuclei.tasks import measure_texts_of
 
