@@ -23,6 +23,14 @@ MISTAKES = {
     "stage": ("trian nuclei", "there is no stage 'trian'. Did you mean train?"),
     "parameter": ("train nuclei --recipee unet", "train has no parameter 'recipee'. Did you mean recipe?"),
     "parameter of another stage": ("explore nuclei --resume x", "explore has no parameter 'resume'. Known: "),
+    "pattern without quotes": (
+        "predict pictures/a.png pictures/b.png",
+        "predict has no place for 'pictures/b.png'. Put what holds spaces, or a pattern such as 'plates/*.tif', in quotes",
+    ),
+    "settings without quotes": (
+        "train nuclei --set train.epochs=2 seed=3",
+        "train has no place for 'seed=3'. Put what holds spaces",
+    ),
     "task": ("train nuclie", "Did you mean nuclei?"),
     "recipe": ("train nuclei --recipe unte", "no recipe at recipes/unte.yaml. Did you mean recipes/unet.yaml"),
     "recipe that is no file of YAML": (

@@ -66,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class _Parser(argparse.ArgumentParser):
     """A parser that names the nearest stage or parameter where there is none of a name, instead of its usage."""
 
+    _stage = ""
+
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
@@ -76,6 +78,7 @@ class _Parser(argparse.ArgumentParser):
         """
         words = list(sys.argv[1:] if args is None else args)
         self._check_stage(words)
+        self._stage = next(iter(words), "")
         known = {name.removeprefix("--"): name for action in self._actions for name in action.option_strings}
         known |= {action.dest: action.dest for action in self._actions if not action.option_strings}
         for word in words if self._stages() is None else []:
@@ -94,6 +97,12 @@ class _Parser(argparse.ArgumentParser):
         Raises:
             NanonucleiError: Always.
         """
+        surplus = "unrecognized arguments: "
+        if message.startswith(surplus):
+            raise NanonucleiError(
+                f"{self._stage} has no place for {message.removeprefix(surplus)!r}. Put what holds spaces, or a pattern "
+                f"such as 'plates/*.tif', in quotes. `{invocation.program()} {self._stage} --help` tells more"
+            )
         if self._stages() is not None:
             raise NanonucleiError(f"a stage is needed.\n{self.format_help()}")
         name, lacks = self.prog.split()[-1], "the following arguments are required: "
