@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,3 +113,16 @@ def test_score_of_nothing_found_is_no_error(task: Task, catalog: Catalog) -> Non
     row = task.assess(sample, nothing).statistics
     score = task.score({name: np.array([value]) for name, value in row.items()})
     assert [values[0] for name, values in score.items() if name.endswith("f1")] == [0.0]
+
+
+def test_what_libraries_write_when_a_task_is_loaded_is_hidden(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def loaded(*_: str) -> Any:
+        os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n")
+        return lambda config: config
+
+    config = load_experiment("nuclei", path=ROOT / "params.yaml")
+    monkeypatch.setattr("nanonuclei.tasks._part", loaded)
+    create_task(config)
+    assert not capfd.readouterr().err

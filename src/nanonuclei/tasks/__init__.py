@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from nanonuclei.errors import ConfigError, nearest_name
+from nanonuclei.quiet import native_messages_hidden
 
 if TYPE_CHECKING:
     from nanonuclei.config.experiment import ExperimentConfig
@@ -91,8 +92,10 @@ def measure_texts_of(task: str) -> Mapping[str, str]:
 
 
 def create_task(config: ExperimentConfig) -> Task:
-    """Returns the task that a config is for; imports Keras."""
-    task: Task = _part(config.task, "TASK")(config)
+    """Returns the task that a config is for; imports Keras, with the messages of its libraries hidden."""
+    with native_messages_hidden():
+        kind = _part(config.task, "TASK")
+    task: Task = kind(config)
     return task
 
 
