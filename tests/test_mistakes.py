@@ -25,7 +25,7 @@ MISTAKES = {
     "parameter of another stage": ("explore nuclei --resume x", "explore has no parameter 'resume'. Known: "),
     "pattern without quotes": (
         "predict pictures/a.png pictures/b.png",
-        "predict has no place for 'pictures/b.png'. Put what holds spaces, or a pattern such as 'plates/*.tif', in quotes",
+        "predict has no place for 'pictures/b.png'. Put what holds spaces, or a pattern such as 'plates/*.tif', in ",
     ),
     "settings without quotes": (
         "train nuclei --set train.epochs=2 seed=3",

@@ -100,8 +100,8 @@ class _Parser(argparse.ArgumentParser):
         surplus = "unrecognized arguments: "
         if message.startswith(surplus):
             raise NanonucleiError(
-                f"{self._stage} has no place for {message.removeprefix(surplus)!r}. Put what holds spaces, or a pattern "
-                f"such as 'plates/*.tif', in quotes. `{invocation.program()} {self._stage} --help` tells more"
+                f"{self._stage} has no place for {message.removeprefix(surplus)!r}. Put what holds spaces, or a "
+                f"pattern such as 'plates/*.tif', in quotes. `{invocation.program()} {self._stage} --help` tells more"
             )
         if self._stages() is not None:
             raise NanonucleiError(f"a stage is needed.\n{self.format_help()}")

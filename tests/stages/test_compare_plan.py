@@ -92,7 +92,9 @@ def test_older_runs_without_a_seed_of_the_data_are_recognised() -> None:
 
 def test_what_a_search_prints_compares_its_best_with_what_it_began_with_for_as_long_on_the_same_images() -> None:
     best = Path("best.yaml")
-    best.write_text("data.simulated.num_images: 30\ndata.on_bad_sample: skip\ntrain.epochs: 6\ntrain.steps_per_epoch: 3\n")
+    best.write_text(
+        "data.simulated.num_images: 30\ndata.on_bad_sample: skip\ntrain.epochs: 6\ntrain.steps_per_epoch: 3\n"
+    )
     words = shlex.split(comparison("nuclei", "simulated", ("simulated", str(best))))
     assert words[-1].removeprefix("set=").split() == [
         "data.on_bad_sample=skip",

@@ -84,7 +84,7 @@ def _of_objects(config: ExperimentConfig) -> tuple[str, ...]:
 
 
 def comparison(task: str, dataset: str, recipes: tuple[str, str]) -> str:
-    """Returns the command that compares two recipes, to be printed: with the second one's budget and data where they differ.
+    """Returns the command that compares two recipes, to be printed: with the second one's budget and data if others.
 
     Args:
         task: Name of the task.
