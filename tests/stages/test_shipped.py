@@ -30,8 +30,8 @@ from nanonuclei.stages.shipped.register import promote_named
 from nanonuclei.stages.shipped.ship import ship
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tracking.origin.lineage import trace
-from nanonuclei.tracking.registry import CHAMPION, at_alias
-from nanonuclei.tracking.runs import existing_run
+from nanonuclei.tracking.registry import CHAMPION, at_alias, register_once
+from nanonuclei.tracking.runs import existing_run, stage_run
 
 
 @dataclass(frozen=True)
@@ -186,9 +186,14 @@ def test_shipped_model_becomes_the_first_champion_and_later_ones_pass_the_gate(
         promote_named("nuclei", "nuclei", say=quiet)
     with pytest.raises(TrackingError, match="is a model for nuclei, not for nanotubes"):
         promote_named("nanotubes", "nuclei", say=quiet)
+    monkeypatch.setattr(register, "problem", lambda uri: "it does not")
+    with pytest.raises(TrackingError, match="must serve to become champion, but it does not"):
+        promote_named("nuclei", "nuclei", allow_simulated=True, say=quiet)
+    monkeypatch.setattr(register, "problem", lambda uri: "")
+    assert not MlflowClient().search_model_versions("name = 'nuclei'")
     code, text = told(capsys, "promote", "nuclei", "--model", "nuclei", "--allow-simulated")
     assert code == 0
-    assert "Version 1 of nuclei" in text
+    assert "Version 1 of nuclei, the model nuclei that comes along, is champion, the first one.\nServe it" in text
     champion = at_alias("nuclei", CHAMPION)
     assert str(champion.version) == "1"
     assert "# The model `nuclei`" in MlflowClient().get_model_version("nuclei", "1").description
@@ -215,6 +220,21 @@ def test_shipped_model_becomes_the_first_champion_and_later_ones_pass_the_gate(
     code, text = told(capsys, "promote", "nuclei", "--model", "nuclei")
     assert code == 0
     assert "is champion already: nothing was changed" in text
+
+
+def test_a_challenger_that_was_refused_has_the_number_before_the_first_champion(
+    made: Made, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(register, "problem", lambda uri: "")
+    with stage_run("train", name="refused", tags={}) as refused:
+        pass
+    register_once("nuclei", (place / "models" / "nuclei").as_uri(), run_id=refused)
+    said: list[str] = []
+    assert promote_named("nuclei", "nuclei", allow_simulated=True, say=said.append)
+    champion = at_alias("nuclei", CHAMPION)
+    assert str(champion.version) == "2"
+    assert "Version 2 of nuclei" in said[-1]
+    assert "Version numbers count refused challengers too." in said[-1]
 
 
 # bioimageio.spec 0.5.12 leaves the files that it reads to the garbage collector.
