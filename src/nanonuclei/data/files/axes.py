@@ -54,6 +54,7 @@ class Plane:
         axes: Axes of the file, such as ``TZCYX``.
         time: Number of the time; None where the file holds one.
         scene: Number of the recording; None where the file holds one.
+        num_images: Images of its file, one per recording and time; 0 where that cannot be told.
     """
 
     image: Image
@@ -64,6 +65,7 @@ class Plane:
     axes: str
     time: int | None = None
     scene: int | None = None
+    num_images: int = 1
 
     @property
     def suffix(self) -> str:
@@ -153,6 +155,21 @@ def _check_file(names: Sequence[str], elsewhere: Mapping[str, str], stains: Sequ
             f"holds the channel {names[0] or 'without a name'} of an image in several files; {meant[0]} is in "
             f"{elsewhere[meant[0]]}. Leave this file out, or name its channel"
         )
+
+
+def planes_of(scenes: Sequence[Scene], choice: Choice, *, limits: ImageLimits) -> Iterator[Plane]:
+    """Reads the recordings of a file, one after the other; see `planes`."""
+    num_images = _num_images(scenes, choice)
+    for number, scene in enumerate(scenes):
+        for plane in planes(scene, choice, limits=limits, number=number if len(scenes) > 1 else None):
+            yield replace(plane, num_images=num_images)
+
+
+def _num_images(scenes: Sequence[Scene], choice: Choice) -> int:
+    try:
+        return sum(with_known_axes(scene, choice.axes).extents.get("T", 1) for scene in scenes)
+    except DataError:  # told when that recording is read, after those before it
+        return 0
 
 
 def planes(scene: Scene, choice: Choice, *, limits: ImageLimits, number: int | None = None) -> Iterator[Plane]:

@@ -182,6 +182,11 @@ def _bases(name: str) -> set[str]:
     return {whole, _SCENE.sub("", whole)} - {name}
 
 
+def is_of_file(image: str, name: str) -> bool:
+    """Returns whether an image has the name of a file, or of one plane of it; see `axes.Plane.suffix`."""
+    return image == name or name in _bases(image)
+
+
 def check_inside(file: Path, folder: Path) -> None:
     """Refuses a link that leads out of a folder or in a circle, and what is no file, such as a pipe.
 

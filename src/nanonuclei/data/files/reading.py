@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanonuclei.data.files.axes import Choice, Plane, planes, with_known_axes
+from nanonuclei.data.files.axes import Choice, Plane, planes, planes_of, with_known_axes
 from nanonuclei.data.files.content import Content, Place, head, whole
 from nanonuclei.data.files.flat import read_flat
 from nanonuclei.data.files.headers import SHELLS, Header, foreign, read_header
@@ -123,8 +123,7 @@ def iter_image_file(
     called = name or str(content.path if isinstance(content, Place) else content if isinstance(content, Path) else "")
     try:
         for scenes in scenes_of(content, limits):
-            for number, scene in enumerate(scenes):
-                yield from planes(scene, choice or Choice(), limits=limits, number=number if len(scenes) > 1 else None)
+            yield from planes_of(scenes, choice or Choice(), limits=limits)
     except DataError as error:
         error.args = (f"{called or 'the image'}: {error}",)
         raise

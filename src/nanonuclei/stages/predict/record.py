@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from nanonuclei.config.params import flatten
+from nanonuclei.data.files.listing import is_of_file
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.invocation import option
 from nanonuclei.report.exports.tables import cell
@@ -31,6 +33,8 @@ LOCK = f"{PARTIAL}{HELD}"
 """File that is locked, and there, while a call is at work."""
 STATE = "file_state"
 """Column that tells a file from another of the same name."""
+IN_FILE = "images_in_file"
+"""Column that tells how many images the file of an image holds, so that a film is done when all of its times are."""
 UNLIKE = "unlike_training"
 """Column of `IMAGES`: in what an image looks unlike each training image of a model that has a fingerprint of them."""
 _FIRST = ("image", "file", "height", "width", "pixel_size_um", "num_objects")
@@ -152,6 +156,7 @@ class ImagesTable:
         done = [row for row in self._latest(rows) if self._is_done(row)]
         self.done = {row["image"]: row["file"] for row in done}
         self._states = {row["image"]: row.get(STATE) or "" for row in done}
+        self._in_file = {row["file"]: int(row.get(IN_FILE) or 0) for row in done}
 
     def do_again(self, names: Set[str]) -> None:
         """Takes images for not done, as results of theirs are gone."""
@@ -166,6 +171,20 @@ class ImagesTable:
         """
         return {
             name for name, file in self.done.items() if file in states and states[file] != self._states.get(name, "")
+        }
+
+    def finished(self, files: Mapping[str, str]) -> dict[str, int]:
+        """Returns the files of which all images are done, with the numbers of these images.
+
+        Args:
+            files: Of this call, by the names of their results.
+        """
+        names = {file: name for name, file in files.items()}
+        found = Counter(file for image, file in self.done.items() if is_of_file(image, names.get(file, "")))
+        return {
+            name: found[file]
+            for name, file in files.items()
+            if self.done.get(name) == file or found[file] >= self._in_file.get(file, 0) > 0
         }
 
     def add(self, row: Mapping[str, Any]) -> None:
