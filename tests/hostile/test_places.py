@@ -16,7 +16,8 @@ from tests.hostile.archives import MASKED, packed, parts
 
 from nanonuclei.config.params import load_experiment
 from nanonuclei.data.catalog import BadSample
-from nanonuclei.data.files.listing import Refused, is_sound, list_images
+from nanonuclei.data.files.content import is_sound
+from nanonuclei.data.files.listing import Refused, list_images
 from nanonuclei.errors import DataError
 from nanonuclei.tasks.nanotubes.sources.fetch import fetch_tnt
 from nanonuclei.tasks.nuclei.sources.dsb2018 import read_dsb2018

@@ -14,6 +14,7 @@ import pytest
 import tifffile
 from filelock import FileLock
 from tests.conftest import ROOT
+from tests.data.files.ome_sets import full, put
 from tests.stages.bright_model import bright_model, disc_image, write_images
 
 from nanonuclei.cli import main
@@ -82,6 +83,24 @@ def test_files_and_images_of_a_film_are_counted_alike_in_every_line(
     assert found(images, model) == whole
     told = capsys.readouterr().out
     assert "1 file: 1 done, 0 failed. 4 images (3 of earlier files, not in the input), 12 nuclei." in told
+
+
+def test_files_of_one_image_are_one_row_and_a_change_of_any_is_seen(tmp_path: Path, model: str) -> None:
+    images, table = write_images(tmp_path / "in", ["a.png"]), tmp_path / "out" / "images.csv"
+    names = ("b.ome.tif", "b_1.ome.tif")
+    stack = np.stack([np.stack([EMPTY, disc_image()])[None]] * 2)
+    for number, name in enumerate(names):
+        put(images / name, stack[number, 0], full(f"urn:uuid:{number}", names, stack))
+    whole = {"a": ("a.png", 3), "b_t000": ("b.ome.tif", 3), "b_t001": ("b.ome.tif", 3)}
+    assert found(images, model) == whole
+    told = pd.read_csv(table, index_col="image", keep_default_na=False)["choice"]
+    assert told["b_t001"] == "channel 1 (DAPI) of 2, planes of 2 files"
+    put(images / names[1], np.stack([EMPTY, EMPTY]), full("urn:uuid:1", names, stack))
+    assert found(images, model) == {**whole, "b_t001": ("b.ome.tif", 0)}
+    (images / names[1]).unlink()
+    assert found(images, model) == {"a": ("a.png", 3)}
+    (error,) = pd.read_csv(table, index_col="image")["error"].dropna()
+    assert "b.ome.tif: it is an image in 2 files, of which b_1.ome.tif is missing. Put all files" in error
 
 
 def test_an_image_under_the_name_of_another_file_is_not_taken_for_done(tmp_path: Path, model: str) -> None:

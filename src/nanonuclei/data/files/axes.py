@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -138,23 +137,11 @@ def choose(scene: Scene, choice: Choice) -> Chosen:
     if scene.colour and num_channels > 1:
         raise DataError(f"holds {num_channels} colour images as channels, axes {scene.axes}. Save one of them alone")
     names = COLOURS if scene.colour else scene.channel_names
-    if choice.channel is None:
-        _check_file(names, scene.elsewhere, choice.stains)
     index = channel_index(names, choice.channel, stains=choice.stains, colour=scene.colour)
     num_planes = extents.get("Z", 1)
     check_z(choice.z, num_planes)
     said = ", ".join(filter(None, (_sentence(names, index, choice, num_planes=num_planes), scene.note)))
     return Chosen(scene, choice, index, names, 3 if scene.colour else num_channels, said)
-
-
-def _check_file(names: Sequence[str], elsewhere: Mapping[str, str], stains: Sequence[str]) -> None:
-    """Refuses the file of one channel where another file of the same image holds the one that is meant."""
-    meant = [name for name in elsewhere if any(re.search(stain, name, re.IGNORECASE) for stain in stains)]
-    if meant and not any(re.search(stain, name, re.IGNORECASE) for name in names for stain in stains):
-        raise DataError(
-            f"holds the channel {names[0] or 'without a name'} of an image in several files; {meant[0]} is in "
-            f"{elsewhere[meant[0]]}. Leave this file out, or name its channel"
-        )
 
 
 def planes_of(scenes: Sequence[Scene], choice: Choice, *, limits: ImageLimits) -> Iterator[Plane]:

@@ -156,6 +156,7 @@ class ImagesTable:
         done = [row for row in self._latest(rows) if self._is_done(row)]
         self.done = {row["image"]: row["file"] for row in done}
         self._states = {row["image"]: row.get(STATE) or "" for row in done}
+        self._stale: set[str] = set()
         self._in_file = {row["file"]: int(row.get(IN_FILE) or 0) for row in done}
 
     def do_again(self, names: Set[str]) -> None:
@@ -169,9 +170,10 @@ class ImagesTable:
         Args:
             states: Of files of this call, see `data.lists.remote.state_of`.
         """
-        return {
+        self._stale = {
             name for name, file in self.done.items() if file in states and states[file] != self._states.get(name, "")
         }
+        return set(self._stale)
 
     def finished(self, files: Mapping[str, str]) -> dict[str, int]:
         """Returns the files of which all images are done, with the numbers of these images.
@@ -196,6 +198,7 @@ class ImagesTable:
         Raises:
             DataError: The disk is full or the folder cannot be written.
         """
+        self._stale.discard(row["image"])
         new = [column for column in row if column not in self._columns]
         if new or not self._path.is_file():
             before = self._rows()
@@ -205,6 +208,8 @@ class ImagesTable:
 
     def finish(self, order: Sequence[str], *, whole: Set[str], names: Set[str]) -> list[dict[str, str]]:
         """Leaves one row per image, in the order of their files, once all images are done.
+
+        Rows of images whose files were changed are dropped, where this call has not done them over.
 
         Args:
             order: Files of this call, as `add` got them.
@@ -221,6 +226,7 @@ class ImagesTable:
         rows = self._rows()
         place = {file: number for number, file in enumerate(order)}
         kept = [row for row in self._latest(rows) if row["file"] not in whole or _still(row, names)]
+        kept = [row for row in kept if row["image"] not in self._stale]
         kept.sort(key=lambda row: (place.get(row["file"], len(place)), len(row["image"]), row["image"]))
         if kept != rows:
             self._write(kept)

@@ -13,8 +13,7 @@ import tifffile
 
 from nanonuclei.data.archives import Files, content_of, file_sha256, open_files, write_zip
 from nanonuclei.data.corrected.label_studio import file_of
-from nanonuclei.data.files.content import Place
-from nanonuclei.data.files.listing import check_inside
+from nanonuclei.data.files.content import Place, check_inside
 from nanonuclei.data.files.reading import read_values
 from nanonuclei.data.problems import problems_table
 from nanonuclei.errors import DataError
