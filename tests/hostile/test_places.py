@@ -29,13 +29,13 @@ Fetch = Callable[[str, Path], Path]
 
 def fetch_tubes(source: str, data: Path) -> Path:
     config = load_experiment("nanotubes", path=ROOT / "params.yaml")
-    return fetch_tnt(source, data, simulated=config.data.simulated, seed=1, report=lambda _: None)  # type: ignore
+    return fetch_tnt(source, data, simulated=config.data.simulated, seed=1, report=lambda _: None).path  # type: ignore
 
 
 FETCHES: dict[str, Fetch] = {
-    "nuclei": lambda source, data: fetch_dsb2018(source, data, report=lambda _: None),
+    "nuclei": lambda source, data: fetch_dsb2018(source, data, report=lambda _: None).path,
     "nanotubes": fetch_tubes,
-    "mine": lambda source, data: fetch_mine(source, data, report=lambda _: None),
+    "mine": lambda source, data: fetch_mine(source, data, report=lambda _: None).path,
 }
 
 

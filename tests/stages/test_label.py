@@ -33,7 +33,7 @@ def stitched(path: Path, seed: int = 0) -> np.ndarray:
 
 
 def simulated(data: NanotubeDataConfig, source: Path, folder: Path) -> Path:
-    return fetch_tnt(str(source), folder, simulated=data.simulated, seed=1, report=lambda _: None)
+    return fetch_tnt(str(source), folder, simulated=data.simulated, seed=1, report=lambda _: None).path
 
 
 def test_pictures_show_all_of_an_image_but_its_black_margin(tmp_path):

@@ -48,8 +48,8 @@ def add_to(stages: Stages) -> None:
     correct.set_defaults(run=run_correct)
 
 
-def run_fetch(options: argparse.Namespace) -> None:
-    """Puts a real dataset below data/, or pretrained weights in place."""
+def run_fetch(options: argparse.Namespace) -> int:
+    """Puts a real dataset below data/, or pretrained weights in place; 3 where samples of it cannot be used."""
     check_dataset(options.dataset, (WEIGHTS,), source=options.source)
     from nanonuclei.stages.fetch import fetch
 
@@ -57,7 +57,7 @@ def run_fetch(options: argparse.Namespace) -> None:
         with native_messages_hidden():
             import nanonuclei.models.weights  # noqa: F401
 
-    fetch(options.dataset, source=options.source)
+    return 0 if fetch(options.dataset, source=options.source) else 3
 
 
 def run_label(options: argparse.Namespace) -> None:
