@@ -58,6 +58,16 @@ def test_a_set_is_listed_once(tmp_path: Path, way: str) -> None:
     assert read_manifest(str(tmp_path / "all.csv")) == found
 
 
+def test_files_without_ome_in_their_names_are_a_set_too(tmp_path: Path) -> None:
+    names, planes = ("f0.tif", "f1.tif"), STACK.reshape(2, -1, 128, 128)
+    for number, name in enumerate(names):
+        put(tmp_path / name, planes[number], only(f"urn:uuid:{number}", "w.companion.ome"))
+    (tmp_path / "w.companion.ome").write_text(full("urn:uuid:9", names))
+    put(tmp_path / "alone.tif", planes[0], "no metadata of OME")
+    assert list_images(tmp_path) == {"alone": tmp_path / "alone.tif", "w": tmp_path / "w.companion.ome"}
+    assert [plane.choice for plane in read_image_file(tmp_path / "f1.tif")] == [TOLD, TOLD]
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_missing_file_is_told_by_its_name_in_one_row(tmp_path: Path, way: str) -> None:
     WAYS[way](tmp_path)
@@ -132,6 +142,31 @@ def test_a_copy_that_holds_all_planes_is_whole_whatever_it_names(tmp_path: Path)
     assert contents(tmp_path / "copy.ome.tif", name="copy")[0].height == 128
 
 
+def test_positions_of_one_recording_are_images_of_one_set(tmp_path: Path) -> None:
+    names = ("p0.ome.tif", "p1.ome.tif")
+    one = full("urn:uuid:0", (names[0],) * 2)
+    start, end = one.index("<Image"), one.index("</OME>")
+    other = one[start:end].replace(names[0], names[1]).replace("urn:uuid:1", "urn:uuid:0").replace("Image:0", "Image:1")
+    text = one[:end].replace("urn:uuid:1", "urn:uuid:0") + other.replace("urn:uuid:0", "urn:uuid:1") + "</OME>"
+    for number, name in enumerate(names):
+        planes = (STACK + np.uint8(20 * number)).reshape(-1, 128, 128)
+        # A file holds both times: the pages of the second follow those of the first.
+        put(tmp_path / name, planes, only("urn:uuid:1", names[0]) if number else _paged(text))
+    ((_, path),) = list_images(tmp_path).items()
+    planes = read_image_file(path)
+    assert [(plane.scene, plane.time, plane.num_images) for plane in planes] == [
+        (scene, time, 4) for scene in range(2) for time in range(2)
+    ]
+    np.testing.assert_array_equal(planes[3].image, NUCLEI + 25)
+
+
+def _paged(text: str) -> str:
+    """Numbers the pages of times after each other, where both are in one file."""
+    for page in range(4):
+        text = text.replace(f'IFD="{page}" PlaneCount="1" FirstT="1"', f'IFD="{page + 4}" PlaneCount="1" FirstT="1"')
+    return text
+
+
 def test_files_of_other_sizes_do_not_make_one_image(tmp_path: Path) -> None:
     in_the_first(tmp_path)
     put(tmp_path / NAMES[1], STACK[1].reshape(-1, 128, 128)[:, :64], only("urn:uuid:1", NAMES[0]))
@@ -146,7 +181,10 @@ def test_a_second_file_that_is_cut_short_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="a page of the image is missing"):
         read_image_file(tmp_path / NAMES[0])
     (tmp_path / NAMES[1]).write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match=r"cut short|is missing"):
+        read_image_file(tmp_path / NAMES[0])
+    (tmp_path / NAMES[1]).write_bytes(b"no TIFF")
+    with pytest.raises(DataError, match=r"of which img_MMStack_Pos0_1\.ome\.tif is no readable TIFF\. Copy it again"):
         read_image_file(tmp_path / NAMES[0])
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from nanonuclei.data.files.content import Content
 from nanonuclei.data.files.limits import ImageLimits
-from nanonuclei.data.files.omesets.opening import alone, check_set, opened_set
+from nanonuclei.data.files.omesets.opening import alone, check_set, count_pages, opened_set
 from nanonuclei.data.files.omesets.sets import find_set
 from nanonuclei.data.files.planes.pages import LOSSY, check_segments, opened, page_at, read_page
 from nanonuclei.data.files.planes.segments import page_window, readable_in_parts
@@ -58,7 +58,7 @@ def open_tiff(content: Content, limits: ImageLimits) -> Iterator[list[Scene]]:
     with contextlib.ExitStack() as stack:
         with decoding("TIFF"):
             tiff = stack.enter_context(opened_set(content, several))
-            _check_number(max(len(tiff.pages), ome_planes(tiff)), limits)
+            _check_number(max(len(tiff.pages), ome_planes(tiff), count_pages(several)), limits)
             _check_chain(tiff)
             series = list(enumerate(tiff.series))
             if several is not None:

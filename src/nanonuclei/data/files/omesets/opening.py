@@ -39,6 +39,24 @@ def opened_set(content: Content, several: OmeSet | None) -> Iterator[tifffile.Ti
         yield tiff
 
 
+def count_pages(several: OmeSet | None) -> int:
+    """Returns how many pages the files of a set hold, before tifffile loads them; 0 where there is no set.
+
+    Raises:
+        DataError: One of them is no readable TIFF.
+    """
+    total = 0
+    for file in () if several is None else several.tiffs:
+        try:
+            with tifffile.TiffFile(file, _multifile=False) as tiff:
+                total += len(tiff.pages)
+        except Exception as error:  # damaged files make it raise nearly anything
+            raise DataError(
+                f"is an image in several files, of which {file.name} is no readable TIFF. Copy it again"
+            ) from error
+    return total
+
+
 def check_set(tiff: tifffile.TiffFile, several: OmeSet, *, check: Callable[[tifffile.TiffFile], None]) -> None:
     """Makes sure that the files that were opened make the image, and no others do.
 

@@ -21,7 +21,7 @@ from nanonuclei.errors import DataError
 COMPANION = ".companion.ome"
 """Names of files that hold OME's metadata alone end so."""
 
-SUFFIXES = (".ome.tif", ".ome.tiff", ".ome.btf", ".ome.tf2", ".ome.tf8", COMPANION)
+SUFFIXES = (".tif", ".tiff", ".btf", ".tf2", ".tf8", COMPANION)
 """Names of files that may belong to a set end so, in small or capital letters."""
 
 MOST_BYTES = 2**26
@@ -130,7 +130,7 @@ def without_parts(found: Mapping[str, Place]) -> dict[str, Place]:
 
 def _follows(file: Path, led: OmeSet, sets: Mapping[Path, OmeSet]) -> bool:
     """Returns whether a file says, too, that it belongs to a set, or says nothing."""
-    own = sets.get(file)
+    own = sets[file] if file in sets else find_set(file)
     return own.lead == led.lead if own is not None else _parsed(_text_of(file)) is None
 
 
