@@ -110,7 +110,8 @@ def test_images_that_cannot_be_read_are_told_and_the_others_cut(tmp_path):
     stitched(tmp_path / "images/a.tif")
     (tmp_path / "images/b.tif").write_bytes(b"broken")
     said: list[str] = []
-    label(tmp_path / "images", tmp_path / "out", size=128, say=said.append)
+    assert not label(tmp_path / "images", tmp_path / "out", size=128, say=said.append)
+    assert said[-1] == "Warning: 1 of 2 images cannot be used, see above."
     assert "b.tif  | not a readable image" in said[0]
     assert "1 images" in said[1]
 

@@ -60,8 +60,8 @@ def run_fetch(options: argparse.Namespace) -> int:
     return 0 if fetch(options.dataset, source=options.source) else 3
 
 
-def run_label(options: argparse.Namespace) -> None:
-    """Cuts images into pictures and tasks for Label Studio."""
+def run_label(options: argparse.Namespace) -> int:
+    """Cuts images into pictures and tasks for Label Studio; 3 where images cannot be read."""
     if not options.size.isdecimal():
         raise NanonucleiError(f"size must be a whole number of px, got {options.size!r}")
     check_new_folder(Path(options.output))
@@ -70,7 +70,8 @@ def run_label(options: argparse.Namespace) -> None:
     with native_messages_hidden():
         from nanonuclei.stages.label import label
     channel = int(options.channel) if options.channel.isdecimal() else options.channel
-    label(Path(options.images), Path(options.output), channel=channel, size=int(options.size), model=options.model)
+    images, output = Path(options.images), Path(options.output)
+    return 0 if label(images, output, channel=channel, size=int(options.size), model=options.model) else 3
 
 
 def run_explore(options: argparse.Namespace) -> None:

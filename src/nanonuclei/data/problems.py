@@ -36,10 +36,10 @@ def bad_ids(problems: Sequence[BadSample]) -> frozenset[str]:
     return frozenset(problem.sample_id for problem in problems)
 
 
-def left_out(num_good: int, problems: Sequence[BadSample]) -> str:
+def left_out(num_good: int, problems: Sequence[BadSample], *, noun: str = "sample") -> str:
     """Returns how many samples cannot be used, such as ``20 of 21 samples cannot be used``; empty where all can."""
     num_bad = len(bad_ids(problems))
-    return f"{num_bad:,} of {_count(num_good + num_bad, 'sample')} cannot be used" if num_bad else ""
+    return f"{num_bad:,} of {_count(num_good + num_bad, noun)} cannot be used" if num_bad else ""
 
 
 def problems_csv(problems: Sequence[BadSample]) -> str:
