@@ -13,6 +13,7 @@ from nanonuclei.config.channels import Channel
 from nanonuclei.data.catalog import BadSample, SampleRef, sample_digest
 from nanonuclei.data.fields import find_fields
 from nanonuclei.data.modality import guess_modality
+from nanonuclei.data.problems import Fetched
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
 from nanonuclei.tasks.dataset import SIMULATED, Dataset, Dealt, Facts
@@ -49,7 +50,7 @@ class NanotubeDataset(Dataset):
         if source != SIMULATED:
             tnt_source(source)
 
-    def fetch(self, name: str, source: str, *, data: Path, report: Callable[[str], None]) -> Path:
+    def fetch(self, name: str, source: str, *, data: Path, report: Callable[[str], None]) -> Fetched:
         """Packs images and annotations, or simulated ones; see `tasks.nanotubes.sources.fetch.fetch_tnt`."""
         from nanonuclei.tasks.nanotubes.sources.fetch import fetch_tnt
 
