@@ -126,7 +126,7 @@ def test_a_model_learns_from_corrections_and_becomes_champion(lab: Path, parent:
     said: list[str] = []
     run_id, verdict = finetune("mine", model="models:/nuclei@champion", settings=SHORT, say=said.append)
     text = "\n".join(said)
-    assert "Fine-tuning models:/nuclei@champion on 5 images; 1 decide whether it is kept, 2 are held out" in text
+    assert "Fine-tuning models:/nuclei@champion. Images to learn from: 5; to decide whether the result is kept: 1;" in text
     assert "images of simulated are shown again beside them" in text
     assert verdict.sentence in text
     assert "On the held-out images of mine (2): " in verdict.sentence

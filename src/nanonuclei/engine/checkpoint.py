@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Checkpoint(keras.callbacks.Callback):
         config: `keep` says which epoch's weights are kept, `monitor` what is best.
         state: What `load_state` returned, of a training that goes on.
         stateful: Callbacks whose memory is part of the state.
+        seconds: Returns how long the training has taken until now, all its parts.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Checkpoint(keras.callbacks.Callback):
         config: TrainConfig,
         state: Mapping[str, Any] | None,
         stateful: Sequence[keras.callbacks.Callback],
+        seconds: Callable[[], float],
     ) -> None:
         super().__init__()
         self._folder = folder
@@ -56,6 +58,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._monitor = config.monitor
         self._keep_last = config.keep == "last"
         self._stateful = stateful
+        self._seconds = seconds
         self._restored = state
         self._epoch = state["epochs"] if state else 0
         self.history: dict[str, list[float]] = {k: list(v) for k, v in state["history"].items()} if state else {}
@@ -91,6 +94,7 @@ class Checkpoint(keras.callbacks.Callback):
             "history": self.history,
             "best": self.best,
             "best_epoch": self.best_epoch,
+            "seconds": self._seconds(),
             "callbacks": [{k: vars(c)[k] for k in KEPT if k in vars(c)} for c in self._stateful],
             "random": [keras.ops.convert_to_numpy(state).tolist() for state in _random_states(self.model)],
         }

@@ -37,7 +37,7 @@ class FitResult:
         model: The kept epoch's network in float32, not compiled.
         history: Metric to one value per epoch, over all parts of an interrupted training.
         best_epoch: The epoch that was kept, from 1.
-        seconds: Wall time of this part.
+        seconds: Wall time, over all parts of an interrupted training; what came after its last stored epoch is lost.
         hardware: What it ran on.
     """
 
@@ -81,7 +81,7 @@ def fit(
     config: TrainConfig = task.config.train
     workdir.mkdir(parents=True, exist_ok=True)
     hardware = detect(config)
-    started = time.perf_counter()
+    seconds = _clock(workdir)
     portable = task.build_network()  # before the precision is set: what is kept runs well on any machine
     with seeded_devices(hardware, seed=task.config.seed, deterministic=config.deterministic):
         batches, validation = task.batches(train, training=True), task.batches(val, training=False)
@@ -95,7 +95,9 @@ def fit(
                 if isinstance(batches, TrainBatches):
                     batches.start_at(initial * config.steps_per_epoch)
                 stateful = _stateful_callbacks(config, stopping=phase.last == config.epochs)
-                checkpoint = Checkpoint(workdir, portable, config=config, state=state, stateful=stateful)
+                checkpoint = Checkpoint(
+                    workdir, portable, config=config, state=state, stateful=stateful, seconds=seconds
+                )
                 feeds += [Feed(batches), Feed(validation)]
                 model.fit(
                     feeds[-2].data,
@@ -111,7 +113,7 @@ def fit(
             for feed in feeds:
                 feed.close()
     best = keras.saving.load_model(workdir / BEST)  # with the precision put back, which layers without one take
-    return FitResult(best, checkpoint.history, checkpoint.best_epoch, time.perf_counter() - started, hardware)
+    return FitResult(best, checkpoint.history, checkpoint.best_epoch, seconds(), hardware)
 
 
 class StopOnNaN(keras.callbacks.Callback):
@@ -162,6 +164,12 @@ class _LogLearningRate(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None:
             logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
+
+def _clock(workdir: Path) -> Callable[[], float]:
+    """Returns a function that tells how long a training has taken, with its earlier parts."""
+    started, before = time.perf_counter(), float((load_state(workdir) or {}).get("seconds", 0.0))
+    return lambda: before + time.perf_counter() - started
 
 
 def _first_epoch(state: Mapping[str, Any] | None, config: TrainConfig) -> int:

@@ -45,7 +45,7 @@ class ComparedRun:
         commit: Of the code.
         per_image: One row per test image.
         curves: Metric to one value per epoch.
-        train_seconds: Wall time of the training; of its last part, where it was resumed.
+        train_seconds: Wall time of the training, all parts where it was resumed.
         inference_ms: Time within the network for a megapixel of test images, ms.
     """
 

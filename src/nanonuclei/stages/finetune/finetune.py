@@ -88,8 +88,8 @@ def finetune(
 
 def _begins(start: Start, model: str, counts: tuple[int, int, int], old: str) -> str:
     text = (
-        f"Fine-tuning {model} on {counts[0]} images; {counts[1]} decide whether it is kept, {counts[2]} are held out "
-        "for the comparison."
+        f"Fine-tuning {model}. Images to learn from: {counts[0]}; to decide whether the result is kept: {counts[1]}; "
+        f"held out for the comparison: {counts[2]}."
     )
     if start.replayed:
         return f"{text} {len(start.replayed)} images of {start.replayed_name} are shown again beside them."

@@ -127,4 +127,7 @@ def data_state() -> str:
         return f"{DATA}/ is not versioned yet: `dvc add {DATA}` pins it."
     if pinned == found:
         return f"{DATA}/ is what {DATA_POINTER} pins ({pinned})."
-    return f"{DATA}/ is not what {DATA_POINTER} pins ({found}, pinned {pinned}): `dvc add {DATA}` adopts it."
+    return (
+        f"{DATA}/ is not as {DATA_POINTER} pins it: images were fetched, changed or removed since. "
+        f"`dvc add {DATA}` pins {DATA}/ as it is now."
+    )
