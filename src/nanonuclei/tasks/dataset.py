@@ -77,6 +77,7 @@ class Dataset(ABC):
         pipeline: The dataset of the task's pipeline.
         simulated_recipe: Recipe for a first look at simulated images; empty where `params.yaml` is made for them.
         finetune_recipe: Recipe of a fine-tuning; empty where the task's models are not fine-tuned by that command.
+        corrected: The dataset of `locations` that corrected predictions become; empty where none can.
         code: Modules and folders, beside the class's own module, that decide what is prepared, as the file system
             has them below the task's folder.
         is_labelled_in_pictures: Whether `pictures` are made of images, for people to annotate.
@@ -91,6 +92,7 @@ class Dataset(ABC):
     pipeline: ClassVar[str] = SIMULATED
     simulated_recipe: ClassVar[str] = ""
     finetune_recipe: ClassVar[str] = ""
+    corrected: ClassVar[str] = ""
     code: ClassVar[Sequence[str]] = ()
     is_labelled_in_pictures: ClassVar[bool] = False
 
@@ -148,6 +150,14 @@ class Dataset(ABC):
         """Returns the settings that decide what is prepared, by their dotted paths."""
         data = self.config.data
         return {"data.seed": data.seed, "data.split": data.split.model_dump(), "data.on_bad_sample": data.on_bad_sample}
+
+    def also_learned(self) -> str:
+        """Returns the dataset that models of this config learn from beside `data.dataset`; empty for none."""
+        return ""
+
+    def can_teach(self, sample: SampleRef) -> bool:
+        """Returns whether models of this config can learn from a prepared sample, by the kind of its truth."""
+        return True
 
     def object_sizes(self, samples: Sequence[SampleRef]) -> Mapping[str, NDArray[np.float64]]:
         """Returns the sizes of all objects per modality, in the unit of `size_name`; here areas in px."""

@@ -15,8 +15,8 @@ from nanonuclei.data.archives import open_files, write_zip
 from nanonuclei.data.catalog import BadSample
 from nanonuclei.errors import DataError
 from nanonuclei.tasks.nanotubes.data_config import ChannelsConfig, SimulatedNanotubesConfig
+from nanonuclei.tasks.nanotubes.sources.fetch import describe
 from nanonuclei.tasks.nanotubes.sources.images import open_tnt, read_tnt, simulated_tubes
-from nanonuclei.tasks.nanotubes.sources.layout import describe
 from nanonuclei.tasks.nanotubes.sources.samples import TubeSample
 
 SHAPE = (60, 80)
