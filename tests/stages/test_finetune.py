@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 
-import cv2
+import keras
 import mlflow
 import numpy as np
 import pytest
 import yaml
-from tests.conftest import disc_labels
 from tests.stages.bright_model import bright_model
+from tests.stages.loops import LOOPS, NUM_IMAGES, Loop
 
 from nanonuclei.config.gate import load_gate
-from nanonuclei.config.params import with_settings
+from nanonuclei.config.params import load_experiment, with_settings
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.engine.devices import Hardware
 from nanonuclei.engine.evaluate import evaluate_network
 from nanonuclei.engine.stored.warm_start import StartedFrom
 from nanonuclei.engine.train import FitResult
 from nanonuclei.errors import ConfigError, TrackingError
-from nanonuclei.imaging.instances import from_labels
-from nanonuclei.report.exports.outlines import outlines
 from nanonuclei.serving.named import open_model
 from nanonuclei.serving.store import log_model
 from nanonuclei.stages import promote as promote_stage
@@ -45,15 +42,8 @@ from nanonuclei.tracking.registry import CHAMPION, at_alias
 from nanonuclei.tracking.runs import existing_run
 
 SIMULATED = {"data.dataset": "simulated", "data.simulated.num_images": 12, "data.simulated.size": 64}
-SHORT = [
-    "train.epochs=3",
-    "train.steps_per_epoch=30",
-    "train.batch_size=4",
-    "train.patch_size=32",
-    "train.warmup_epochs=0",
-    "train.learning_rate=0.01",
-]
-NUM_IMAGES = 8
+HEADLINE = {"nuclei": "ap50_pooled", "nanotubes": "object_f1"}
+SHORT = ["train.epochs=3", "train.steps_per_epoch=30", "train.batch_size=4", "train.warmup_epochs=0"]
 
 
 def quiet(_: str) -> None:
@@ -64,74 +54,66 @@ def quiet(_: str) -> None:
 def lab(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose gate small networks can pass, and models that are said to serve; another test starts them."""
     tree = yaml.safe_load((project / "params.yaml").read_text())
-    loose = {"least": {"iou": 0.0}, "most": {}, "compared": "iou", "min_images": 1, "bootstrap": 100}
-    tree["gate"]["nuclei"] |= {**loose, "min_gain": -1.0, "min_gain_low": -1.0, "max_loss": 1.0}
+    for task, loop in LOOPS.items():
+        loose = {"least": {}, "most": {}, "compared": loop.compared, "min_images": 1, "bootstrap": 100}
+        tree["gate"][task] |= {**loose, "min_gain": -1.0, "min_gain_low": -1.0, "max_loss": 1.0}
     (project / "params.yaml").unlink()
     (project / "params.yaml").write_text(yaml.safe_dump(tree))
     monkeypatch.setattr(promote_stage, "problem", lambda uri: "")
     return project
 
 
+@pytest.fixture(params=LOOPS)
+def task(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def parent(lab: Path, bright_network: object, served_config: NucleiExperiment) -> str:
-    """A run with a model that takes bright pixels for nuclei."""
-    config = with_settings(served_config, SIMULATED)
-    with mlflow.start_run(tags={"task": "nuclei", "stage": "train"}) as run:
-        log_model(bright_network, config, folder=lab / "work")
+def parent(lab: Path, task: str, bright_network: object, served_config: NucleiExperiment) -> str:
+    """A run with a model that takes bright pixels for nuclei, or one whose scores are too low for any nanotube."""
+    if task == "nuclei":
+        config, model = with_settings(served_config, LOOPS[task].settings), bright_network
+    else:
+        config = load_experiment(task, path=PARAMS, settings=LOOPS[task].settings)
+        keras.utils.set_random_seed(3)
+        model = create_task(config).build_network()
+        score = model.get_layer("score")
+        kernel, bias = score.get_weights()
+        score.set_weights([kernel * 0.1, bias - 1.0])
+    with mlflow.start_run(tags={"task": task, "stage": "train"}) as run:
+        log_model(model, with_settings(config, {"data.dataset": "simulated"}), folder=lab / "work")
     return str(run.info.run_id)
 
 
-def truth(number: int) -> np.ndarray:
-    return disc_labels((64, 64), [(14.0, 10.0 + 3 * number, 6.0), (40.0, 44.0 - 3 * number, 8.0), (54.0, 54.0, 5.0)])
-
-
-def mend(folder: Path) -> None:
-    """Saves the true objects over what was predicted, as a person does in QuPath."""
-    for number in range(NUM_IMAGES):
-        features = [
-            {
-                "type": "Feature",
-                "geometry": {"type": "Polygon", "coordinates": [list(map(list, outline.exterior.coords))]},
-                "properties": {"objectType": "annotation"},
-            }
-            for outline in outlines(from_labels(truth(number)))
-        ]
-        path = folder / "images" / f"field{number}.geojson"
-        path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
-
-
-def corrected_images(lab: Path, model: str) -> list[str]:
-    """Predicts, corrects and fetches images whose third nucleus is dim; returns what was said."""
-    (lab / "in").mkdir()
-    for number in range(NUM_IMAGES):
-        labels = truth(number)
-        image = np.select([labels == 3, labels > 0], [90, 230], 5 + number)
-        cv2.imwrite(str(lab / "in" / f"field{number}.png"), image.astype(np.uint8))
+def corrected_images(lab: Path, loop: Loop, model: str) -> list[str]:
+    """Predicts, corrects and fetches images; returns what was said."""
+    loop.write_images(lab / "in")
     predict(Request("in", model, output=lab / "results"), say=quiet)
     correct(lab / "results", lab / "to_correct", to="qupath", say=quiet)
-    mend(lab / "to_correct")
+    loop.mend(lab / "to_correct")
     said: list[str] = []
-    fetch("mine", source="to_correct", say=said.append)
+    fetch(loop.dataset, source="to_correct", say=said.append)
     return said
 
 
 @pytest.mark.slow
-def test_a_model_learns_from_corrections_and_becomes_champion(lab: Path, parent: str) -> None:
-    before = promote("nuclei", parent, allow_simulated=True, say=quiet)
+def test_a_model_learns_from_corrections_and_becomes_champion(lab: Path, task: str, parent: str) -> None:
+    loop, champion = LOOPS[task], f"models:/{task}@champion"
+    before = promote(task, parent, allow_simulated=True, say=quiet)
     assert before.decision.promoted, before.decision.reasons
-    told = "\n".join(corrected_images(lab, "models:/nuclei@champion"))
+    told = "\n".join(corrected_images(lab, loop, champion))
     assert f"{NUM_IMAGES} corrected images" in told
-    assert f"{NUM_IMAGES} images ({NUM_IMAGES} new or corrected again), 24 nuclei" in told
+    assert loop.counted in told
 
     said: list[str] = []
-    run_id, verdict = finetune("mine", model="models:/nuclei@champion", settings=SHORT, say=said.append)
+    run_id, verdict = finetune(loop.dataset, model=champion, settings=[*SHORT, *loop.short], say=said.append)
     text = "\n".join(said)
-    assert "Fine-tuning models:/nuclei@champion on 5 images; 1 decide whether it is kept, 2 are held out" in text
+    assert f"Fine-tuning {champion} on 5 images; 1 decide whether it is kept, 2 are held out" in text
     assert "images of simulated are shown again beside them" in text
     assert verdict.sentence in text
-    assert "On the held-out images of mine (2): " in verdict.sentence
+    assert f"On the held-out images of {loop.dataset} (2): " in verdict.sentence
     assert "On the test images of simulated (" in verdict.sentence
-    assert set(verdict.rows["images"]) == {"the held-out images of mine", "the test images of simulated"}
+    assert set(verdict.rows["images"]) == {f"the held-out images of {loop.dataset}", "the test images of simulated"}
     run = existing_run(run_id)
     assert run.data.tags["parent.model"].startswith("models:/m-")
     assert run.data.tags["replayed.dataset"] == "simulated"
@@ -139,22 +121,24 @@ def test_a_model_learns_from_corrections_and_becomes_champion(lab: Path, parent:
     assert run.data.metrics["start/val_loss"] > 0
     assert verdict.better, verdict.table
     assert run.data.tags["finetune.better"] == "true"
-    assert {"finetune/new/ap50_pooled_difference", "finetune/old/ap50_pooled_difference"} <= set(run.data.metrics)
-    assert run.data.params["network.depth"] == "1"  # that of the model, not of params.yaml
+    assert {f"finetune/{place}/{HEADLINE[task]}_difference" for place in ("new", "old")} <= set(run.data.metrics)
+    assert run.data.params["network.depth"] == str(
+        loop.settings.get("network.depth", 1)
+    )  # that of the model, not of params.yaml
 
     checks = {check.subject: check for check in trace(run_id).checks}
     assert checks["parent"].verdict == "holds"
     assert "the training began with models:/m-" in checks["parent"].detail
 
-    after = promote("nuclei", run_id, say=quiet)
+    after = promote(task, run_id, say=quiet)
     assert after.decision.promoted, after.decision.reasons
     assert {"parent.gain", "loss.old images of simulated"} <= {criterion.name for criterion in after.decision.criteria}
-    assert at_alias("nuclei", CHAMPION).run_id == run_id
+    assert at_alias(task, CHAMPION).run_id == run_id
 
     again = begin_with(run_id)  # a second round knows whose images the model must not forget
-    assert old_dataset(again, "mine") == "simulated"
+    assert old_dataset(again, loop.dataset) == "simulated"
     with pytest.raises(ConfigError, match=r"a trained model keeps its network\.depth; finetune can change"):
-        finetune("mine", model=run_id, settings=["network.depth=2"], say=quiet)
+        finetune(loop.dataset, model=run_id, settings=["network.depth=3"], say=quiet)
 
 
 def test_a_training_takes_the_network_of_the_model_that_its_weights_name(

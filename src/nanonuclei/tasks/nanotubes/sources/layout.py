@@ -255,12 +255,13 @@ def _read_text(files: Files, name: str, found: _Found) -> None:
 def _marks_by_image(found: _Found, problems: list[BadSample]) -> dict[str, Marks]:
     marks: dict[str, Marks] = {}
     names = by_base_name(found.images)
-    for mark in [*joined(found.parsed.marks), *found.drawn]:
+    tables = joined(found.parsed.marks)
+    for place, mark in enumerate([*tables, *found.drawn]):
         files = match_image(mark.image, names)
         if len(files) != 1:
             what = f"could be {' or '.join(files)}. Write the path" if files else "is not among the files. Add it"
             problems.append(BadSample(mark.image, mark.origin, f"image {file_of(mark.image)!r} {what}"))
-        elif files[0] in marks and _tells(marks[files[0]]):
+        elif files[0] in marks and (place < len(tables) or _tells(marks[files[0]])):
             problems.append(
                 BadSample(mark.image, files[0], f"marked in {marks[files[0]].origin} and in {mark.origin}. Keep one")
             )
