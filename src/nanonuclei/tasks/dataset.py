@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanonuclei.config.channels import Channel
+from nanonuclei.config.params import Scalar
 from nanonuclei.data.catalog import BadSample, SampleRef, sample_digest, write_sample
 from nanonuclei.data.fields import find_fields
 from nanonuclei.data.modality import guess_modality
@@ -154,6 +155,10 @@ class Dataset(ABC):
     def also_learned(self) -> str:
         """Returns the dataset that models of this config learn from beside `data.dataset`; empty for none."""
         return ""
+
+    def on_other_images(self) -> Mapping[str, Scalar]:
+        """Returns settings with which a model of this config reads images of another dataset as it reads its own."""
+        return {}
 
     def can_teach(self, sample: SampleRef) -> bool:
         """Returns whether models of this config can learn from a prepared sample, by the kind of its truth."""

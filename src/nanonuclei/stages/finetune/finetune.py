@@ -21,7 +21,7 @@ from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.samples import training_samples, validation_samples
 from nanonuclei.stages.settings import check_changeable
 from nanonuclei.stages.train import train
-from nanonuclei.tasks import dataset_type
+from nanonuclei.tasks import create_dataset, dataset_type
 from nanonuclei.tasks.dataset import SIMULATED
 
 CHANGEABLE = (Role.DATA, Role.TRAINING, Role.MACHINE, Role.READING, Role.SCORING)
@@ -67,7 +67,7 @@ def finetune(
         )
     gate, given = load_gate(task, path=PARAMS), parse_settings(settings)
     check_changeable(start.config, given, roles=CHANGEABLE, stage="finetune")
-    changed = read_recipe(recipe, task=task, params=PARAMS)
+    changed = {**read_recipe(recipe, task=task, params=PARAMS), **create_dataset(start.config).on_other_images()}
     config = with_settings(start.config, {**changed, "data.dataset": dataset, **given})
     catalog, _ = prepared_dataset(config, say=say)
     new, val = training_samples(catalog, config), validation_samples(catalog, config)

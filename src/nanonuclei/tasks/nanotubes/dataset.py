@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanonuclei.config.channels import Channel
+from nanonuclei.config.params import Scalar
 from nanonuclei.data.archives import existing_source
 from nanonuclei.data.catalog import BadSample, SampleRef, sample_digest
 from nanonuclei.data.fields import find_fields
+from nanonuclei.data.files.planes.channels import BRIGHTEST
 from nanonuclei.data.modality import guess_modality
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
@@ -179,6 +181,10 @@ class NanotubeDataset(Dataset):
     def also_learned(self) -> str:
         """Returns the simulated images, which a network that marks lines is shown in any training."""
         return SIMULATED if self._marks_lines and self.config.marking.simulated > 0.0 else ""
+
+    def on_other_images(self) -> Mapping[str, Scalar]:
+        """Returns the channel that stands for an image as it is, for models of simulated images, see `channel`."""
+        return {"data.channels.tubes": BRIGHTEST} if self.config.data.dataset == SIMULATED else {}
 
     def can_teach(self, sample: SampleRef) -> bool:
         """Returns whether the truth is known to the line, where lines are to be marked."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from shapely.geometry import LineString
 
@@ -20,7 +21,6 @@ from nanonuclei.data.corrected.manifest import MANIFEST, PREDICTED, read_manifes
 from nanonuclei.data.files.reading import stem
 from nanonuclei.data.problems import problems_table
 from nanonuclei.errors import DataError
-from nanonuclei.report.exports.png import grey_png
 from nanonuclei.tasks.nanotubes.data_config import ChannelsConfig
 from nanonuclei.tasks.nanotubes.lines.line import Line
 from nanonuclei.tasks.nanotubes.sources.annotations import Polyline
@@ -139,7 +139,7 @@ def _read(files: Files, entry: ImageEntry, channels: ChannelsConfig, problems: l
     key = _key(entry.file)
     name = _UNSAFE.sub("_", key).lstrip(".") or "image"
     group = name if entry.group == entry.sample_id else entry.group
-    content = grey_png(sample.image)
+    content = cv2.imencode(".png", sample.image)[1].tobytes()
     return _Read(Kept(name, content, lines, doubtful, group, twin(sample)), entry.file, _changes(files, key, lines))
 
 
