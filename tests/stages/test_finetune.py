@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import keras
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
+from tests.conftest import tube_ref
 from tests.stages.bright_model import bright_model
 from tests.stages.loops import LOOPS, NUM_IMAGES, Loop
 
@@ -28,14 +31,22 @@ from nanonuclei.stages.correct.correct import correct
 from nanonuclei.stages.fetch import fetch
 from nanonuclei.stages.finetune.finetune import finetune
 from nanonuclei.stages.finetune.gate import Rivals
-from nanonuclei.stages.finetune.start import begin_with, old_dataset, start_of_run, started, with_replay
-from nanonuclei.stages.finetune.verdict import is_it_better
+from nanonuclei.stages.finetune.start import (
+    begin_with,
+    old_dataset,
+    start_of_run,
+    started,
+    with_old_images,
+    with_replay,
+)
+from nanonuclei.stages.finetune.verdict import _concluded, is_it_better
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.predict.predict import predict
 from nanonuclei.stages.predict.request import Request
 from nanonuclei.stages.promote import promote
 from nanonuclei.stages.samples import training_samples
-from nanonuclei.tasks import create_task
+from nanonuclei.tasks import create_dataset, create_task
+from nanonuclei.tasks.nanotubes.sources.samples import TubeSample, TubeTruth
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tracking.origin.lineage import trace
 from nanonuclei.tracking.registry import CHAMPION, at_alias
@@ -122,9 +133,8 @@ def test_a_model_learns_from_corrections_and_becomes_champion(lab: Path, task: s
     assert verdict.better, verdict.table
     assert run.data.tags["finetune.better"] == "true"
     assert {f"finetune/{place}/{HEADLINE[task]}_difference" for place in ("new", "old")} <= set(run.data.metrics)
-    assert run.data.params["network.depth"] == str(
-        loop.settings.get("network.depth", 1)
-    )  # that of the model, not of params.yaml
+    depth = str(loop.settings.get("network.depth", 1))
+    assert run.data.params["network.depth"] == depth  # that of the model, not of params.yaml
 
     checks = {check.subject: check for check in trace(run_id).checks}
     assert checks["parent"].verdict == "holds"
@@ -207,3 +217,35 @@ def test_a_model_gains_nothing_over_itself(project: Path, disc_catalog: Catalog,
 def test_other_weights_are_no_model(project: Path, served_config: NucleiExperiment, weights: str) -> None:
     config = with_settings(served_config, {"network.weights": weights})
     assert started(config) == (config, None)
+
+
+def test_what_images_cannot_tell_is_no_gain(lab: Path) -> None:
+    gate = load_gate("nanotubes", path=PARAMS)
+    row = {"images": "the held-out images of mine-tnt", "metric": gate.compared, "difference": 0.1}
+    unknown = {**row, "images": "the test images of tnt", "difference": float("nan")}
+    better, text = _concluded(pd.DataFrame([unknown]), gate, "F1 of nanotubes")
+    assert not better
+    assert "Whether it is better is not known: F1 of nanotubes has no value on the test images of tnt" in text
+    better, _ = _concluded(pd.DataFrame([row, unknown]), gate, "F1 of nanotubes")
+    assert better
+
+
+def test_a_model_of_lines_is_shown_simulated_images_where_its_own_are_not_here_and_none_marked_by_boxes(
+    lab: Path, tmp_path: Path
+) -> None:
+    folder = bright_model(tmp_path / "model", "nanotubes")
+    start = begin_with(f"{folder}/")
+    assert old_dataset(start, "mine-tnt") == "auto"
+    small = {path: value for path, value in LOOPS["nanotubes"].settings.items() if path.startswith("data.")}
+    start = replace(start, config=with_settings(start.config, {**small, "data.dataset": "tnt"}))
+    shown = with_old_images(start, "mine-tnt", new=3, say=quiet)
+    assert shown.replayed_name == "simulated"
+    assert len(shown.replayed) > 0
+    own = create_dataset(start.config)
+    boxes = TubeTruth("boxes", np.zeros((8, 8), np.uint16), (), (), None, None)
+    ref = tube_ref(tmp_path / "boxes", TubeSample("box00", np.zeros((8, 8), np.uint8), boxes, "box00"), "train")
+    assert own.can_teach(shown.replayed[0])
+    assert not own.can_teach(ref)
+    assert own.on_other_images() == {}
+    simulated = create_dataset(with_settings(start.config, {"data.dataset": "simulated"}))
+    assert simulated.on_other_images() == {"data.channels.tubes": "brightest"}
