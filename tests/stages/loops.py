@@ -42,7 +42,7 @@ class Loop:
     geometries: Callable[[int], list[dict[str, Any]]]
 
     def write_images(self, folder: Path) -> None:
-        folder.mkdir()
+        folder.mkdir(parents=True)
         for number in range(NUM_IMAGES):
             cv2.imwrite(str(folder / f"field{number}.png"), self.image(number))
 

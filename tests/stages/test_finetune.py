@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import cv2
 import keras
 import mlflow
 import numpy as np
@@ -47,6 +48,7 @@ from nanonuclei.stages.predict.request import Request
 from nanonuclei.stages.promote import promote
 from nanonuclei.stages.samples import training_samples
 from nanonuclei.tasks import create_dataset, create_task
+from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
 from nanonuclei.tasks.nanotubes.sources.samples import TubeSample, TubeTruth
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tracking.origin.lineage import trace
@@ -249,3 +251,22 @@ def test_a_model_of_lines_is_shown_simulated_images_where_its_own_are_not_here_a
     assert own.on_other_images() == {}
     simulated = create_dataset(with_settings(start.config, {"data.dataset": "simulated"}))
     assert simulated.on_other_images() == {"data.channels.tubes": "brightest"}
+
+
+@pytest.mark.slow
+def test_a_classifier_of_windows_learns_from_lines_too(
+    lab: Path, spread_classifier: keras.Model, served_tubes_config: NanotubeExperiment
+) -> None:
+    small = {path: value for path, value in LOOPS["nanotubes"].settings.items() if path.startswith("data.")}
+    config = with_settings(served_tubes_config, {**small, "data.dataset": "simulated"})
+    with mlflow.start_run(tags={"task": "nanotubes", "stage": "train"}) as run:
+        log_model(spread_classifier, config, folder=lab / "work")
+    LOOPS["nanotubes"].write_images(lab / "in" / "images")
+    (lab / "in" / "masks").mkdir()
+    for number in range(NUM_IMAGES):
+        cv2.imwrite(str(lab / "in" / "masks" / f"field{number}.png"), 255 * marked_lines(number))
+    fetch("mine-tnt", source="in", say=quiet)
+    short = ["train.epochs=1", "train.steps_per_epoch=2", "train.batch_size=2", "train.warmup_epochs=0"]
+    run_id, verdict = finetune("mine-tnt", model=run.info.run_id, settings=short, say=quiet)
+    assert existing_run(run_id).data.tags["replayed.dataset"] == "simulated"
+    assert set(verdict.rows["images"]) == {"the held-out images of mine-tnt", "the test images of simulated"}
