@@ -31,11 +31,13 @@ from nanonuclei.serving.store import log_model
 from nanonuclei.stages import promote as promote_stage
 from nanonuclei.stages.correct.correct import correct
 from nanonuclei.stages.fetch import fetch
+from nanonuclei.stages.finetune import start as start_stage
 from nanonuclei.stages.finetune.finetune import finetune
 from nanonuclei.stages.finetune.gate import Rivals
 from nanonuclei.stages.finetune.start import (
     begin_with,
     old_dataset,
+    old_test_images,
     start_of_run,
     started,
     with_old_images,
@@ -270,3 +272,16 @@ def test_a_classifier_of_windows_learns_from_lines_too(
     run_id, verdict = finetune("mine-tnt", model=run.info.run_id, settings=short, say=quiet)
     assert existing_run(run_id).data.tags["replayed.dataset"] == "simulated"
     assert set(verdict.rows["images"]) == {"the held-out images of mine-tnt", "the test images of simulated"}
+
+
+def test_old_test_images_of_one_field_of_view_are_not_compared_on(
+    project: Path, served_config: NucleiExperiment, monkeypatch: pytest.MonkeyPatch, disc_catalog: Catalog
+) -> None:
+    alone = Catalog("one", "", tuple(replace(sample, field=3) for sample in disc_catalog.samples))
+    for catalog, told in ((alone, "are of one field of view"), (None, "are not here")):
+        monkeypatch.setattr(start_stage, "old_catalog", lambda *_, catalog=catalog, **__: catalog)
+        said: list[str] = []
+        assert old_test_images(served_config, "one", say=said.append) == ()
+        assert told in said[0]
+    monkeypatch.setattr(start_stage, "old_catalog", lambda *_, **__: disc_catalog)
+    assert old_test_images(served_config, "discs", say=quiet) == disc_catalog.split("test")

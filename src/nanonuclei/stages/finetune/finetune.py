@@ -11,10 +11,17 @@ from nanonuclei.config.gate import load_gate
 from nanonuclei.config.params import parse_settings, with_settings
 from nanonuclei.config.recipes import read_recipe
 from nanonuclei.config.section import Role
-from nanonuclei.errors import ConfigError, nearest_name
+from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.invocation import command
 from nanonuclei.serving.named import open_model
-from nanonuclei.stages.finetune.start import Start, begin_with, old_catalog, old_dataset, with_old_images
+from nanonuclei.stages.finetune.start import (
+    Start,
+    begin_with,
+    can_be_compared_on,
+    old_dataset,
+    old_test_images,
+    with_old_images,
+)
 from nanonuclei.stages.finetune.verdict import Verdict, is_it_better
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.prepare import prepared_dataset
@@ -51,7 +58,7 @@ def finetune(
 
     Raises:
         ConfigError: There is no such dataset, or a setting is not one that may be changed.
-        DataError: The images are not there.
+        DataError: The images are not there, or too few to compare on.
         TrackingError: There is no such model, or its weights cannot be read back.
     """
     start = begin_with(model)
@@ -71,14 +78,19 @@ def finetune(
     config = with_settings(start.config, {**changed, "data.dataset": dataset, **given})
     catalog, _ = prepared_dataset(config, say=say)
     new, val = training_samples(catalog, config), validation_samples(catalog, config)
+    if not can_be_compared_on(catalog.split("test")):
+        raise DataError(
+            f"the test images of {dataset} must be of two fields of view at least, so that models can be compared on "
+            f"them, got {len(catalog.split('test'))} of one. Add images, or raise data.split.test"
+        )
     start = with_old_images(start, dataset, new=len(new), say=say)
     known_before = old_dataset(start, dataset)
     say(_begins(start, model, (len(new), len(val), len(catalog.split("test"))), known_before))
     run_id = train(config, recipe=recipe, start=start, say=say)
     sets = {f"the held-out images of {dataset}": catalog.split("test")}
     old = start.replayed_name or known_before
-    if old and (images := old_catalog(start.config, old, say=lambda _: None)) is not None:
-        sets[f"the test images of {old}"] = images.split("test")
+    if old and (images := old_test_images(start.config, old, say=say)):
+        sets[f"the test images of {old}"] = images
     say("\nIs it better? Both models on the same images ...")
     found = is_it_better(start.reference, run_id, sets, gate=gate)
     _log(run_id, found)

@@ -17,6 +17,7 @@ from nanonuclei.config.section import Role
 from nanonuclei.data.catalog import Catalog, SampleRef
 from nanonuclei.data.versions import file_md5
 from nanonuclei.errors import ConfigError, TrackingError
+from nanonuclei.report.compare import MIN_FIELDS
 from nanonuclei.serving.folder import CONFIG, NETWORK, ONNX, stored_task
 from nanonuclei.serving.named import find_model, is_run, is_uri, names_model
 from nanonuclei.serving.shipped.places import shipped_folder
@@ -160,6 +161,33 @@ def old_catalog(config: ExperimentConfig, name: str, *, say: Callable[[str], Non
     if name != SIMULATED and (name not in dataset.locations or dataset.locate(name, DATA) is None):
         return None
     return prepared_dataset(with_settings(config, {"data.dataset": name}), say=say)[0]
+
+
+def old_test_images(
+    config: ExperimentConfig, name: str, *, say: Callable[[str], None] = print
+) -> tuple[SampleRef, ...]:
+    """Returns the test images of a dataset that a model knew before; none where they cannot be compared on.
+
+    Args:
+        config: Of the model.
+        name: Of the dataset.
+        say: Told why there are none.
+    """
+    catalog = old_catalog(config, name, say=lambda _: None)
+    known = f"The test images of {name}, known to the model before,"
+    if catalog is None:
+        say(f"{known} are not here: what it forgot is not known.")
+        return ()
+    samples = catalog.split("test")
+    if not can_be_compared_on(samples):
+        say(f"{known} are of one field of view: what it forgot is not known.")
+        return ()
+    return tuple(samples)
+
+
+def can_be_compared_on(samples: Sequence[SampleRef]) -> bool:
+    """Returns whether images are of as many fields of view as an interval needs."""
+    return len({sample.field for sample in samples}) >= MIN_FIELDS
 
 
 def old_dataset(start: Start, new: str) -> str:
