@@ -91,9 +91,7 @@ def main() -> None:
     start = begin_with(options.model)
     settings = {**read_recipe("finetune", task=start.config.task, params=PARAMS), **parse_settings(options.settings)}
     config = with_settings(start.config, settings)
-    train = catalog.split("train")
-    shown = np.random.default_rng(config.seed).choice(len(train), min(FEWEST_REPLAYED, len(train)), replace=False)
-    start = dataclasses.replace(start, replayed=tuple(train[place] for place in sorted(shown)))
+    start = dataclasses.replace(start, replayed=replayed(catalog.split("train"), seed=config.seed))
     scored = Scored(config)
     options.out.mkdir(parents=True, exist_ok=True)
     with (options.out / "finetune_looks.csv").open("a", encoding="utf-8", newline="") as file:
@@ -160,8 +158,7 @@ def of_look(catalog: Catalog, look: str, folder: Path, *, seed: int) -> tuple[li
         drawn = [s for s in unseen if s.modality == "fluorescence" and "tiny" not in names[s.sample_id]]
     else:
         drawn = [sample for sample in unseen if names[sample.sample_id] == look]
-    fields = np.random.default_rng(seed).permutation(sorted({sample.field for sample in drawn})).tolist()
-    drawn.sort(key=lambda sample: (fields.index(sample.field), sample.sample_id))
+    drawn, _ = in_fields(drawn, seed=seed)
     others = [sample for sample in catalog.split("test") if look in CHANGES or names[sample.sample_id] != look]
     return changed(drawn, CHANGES[look], folder / look, seed=seed) if look in CHANGES else drawn, others
 
@@ -172,14 +169,37 @@ def deal(samples: Sequence[SampleRef], number: int, *, most: int) -> Dealt:
     Raises:
         DataError: No field of view is left to be held out.
     """
-    counts = np.cumsum([sample.num_objects for sample in samples])
-    end = int(np.searchsorted(counts, number)) + 1
+    end = images_with(samples, number)
     train, val = list(samples[:end]), list(samples[end : end + NUM_VAL])
     known = {sample.field for sample in (*train, *val)}
     test = [sample for sample in samples[end + NUM_VAL :] if sample.field not in known][:most]
     if not test:
         raise DataError(f"{number} nuclei leave no field of view of the look to be held out. Ask for fewer")
     return Dealt(train, val, test)
+
+
+def images_with(samples: Sequence[SampleRef], number: int) -> int:
+    """Returns how many of the first images hold so many nuclei together; all of them where they hold fewer."""
+    counts = np.cumsum([sample.num_objects for sample in samples])
+    return min(len(samples), int(np.searchsorted(counts, number)) + 1)
+
+
+def prefix(dealt: Dealt, number: int) -> Dealt:
+    """Returns dealt images with only as many training images as hold so many nuclei."""
+    return dealt._replace(train=dealt.train[: images_with(dealt.train, number)])
+
+
+def in_fields(samples: Sequence[SampleRef], *, seed: int) -> tuple[list[SampleRef], list[int]]:
+    """Returns images with each field of view in one piece, and the fields, in an order drawn by the seed."""
+    drawn = np.random.default_rng(seed).permutation(sorted({sample.field for sample in samples}))
+    fields = [int(field) for field in drawn]
+    return sorted(samples, key=lambda sample: (fields.index(sample.field), sample.sample_id)), fields
+
+
+def replayed(train: Sequence[SampleRef], *, seed: int) -> tuple[SampleRef, ...]:
+    """Returns the old training images that are shown again, as many as `finetune` shows at least."""
+    drawn = np.random.default_rng(seed).choice(len(train), min(FEWEST_REPLAYED, len(train)), replace=False)
+    return tuple(train[place] for place in sorted(drawn))
 
 
 def changed(samples: Sequence[SampleRef], change: Perturbation, folder: Path, *, seed: int) -> list[SampleRef]:

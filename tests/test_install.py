@@ -82,7 +82,7 @@ def test_core_alone_predicts_and_holds_neither_keras_nor_mlflow(light: Path, tmp
     formats = "csv,parquet,geojson,roi,labels,overlay"
     words = (light / "nanonuclei", "predict", images, "--model", f"{model}/", "--formats", formats, "--submission")
     told = run(*words, cwd=tmp_path)
-    assert "2 images, 6 nuclei, 0 failed" in told
+    assert "2 files: 2 done, 0 failed. 2 images, 6 nuclei." in told
     assert (tmp_path / "images-nuclei" / "objects.parquet").is_file()
     check = (
         "import importlib.util as u, nanonuclei, sys; "

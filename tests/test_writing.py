@@ -162,6 +162,23 @@ def test_folder_without_a_lock_is_removed_after_a_day(tmp_path: Path) -> None:
     assert new.is_dir()
 
 
+def test_a_new_folder_whose_lock_is_being_taken_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "partial-new"
+    own.mkdir()
+    exists = Path.exists
+
+    def looked(path: Path, **options: bool) -> bool:
+        """The lock appears right after the first look, not yet held."""
+        found = exists(path, **options)
+        if path.name == "held":
+            path.touch()
+        return found
+
+    monkeypatch.setattr(Path, "exists", looked)
+    assert remove_leftovers(tmp_path) == []
+    assert own.is_dir()
+
+
 def test_results_that_are_only_called_like_temporary_files_stay(tmp_path: Path) -> None:
     kept = ["objects/partial-1.csv", "objects/partial-scan/2.csv", "partial-1.png"]
     for name in (*kept, "partial-abc12345/labels", "objects/partial-77-1.csv"):

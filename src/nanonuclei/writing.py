@@ -184,10 +184,10 @@ def remove_leftovers(folder: Path) -> list[Path]:
 def _remove_abandoned(own: Path) -> bool:
     """Removes a temporary folder that is nobody's, holding its lock meanwhile; tells whether it was."""
     if not (own / HELD).exists():
-        abandoned = is_abandoned(own)
-        if abandoned:
+        old = _is_old(own)  # its age alone tells: its process may be about to take the lock
+        if old:
             shutil.rmtree(own, ignore_errors=True)
-        return abandoned
+        return old
     lock = FileLock(own / HELD, blocking=False)
     try:
         lock.acquire()
@@ -214,7 +214,15 @@ def is_abandoned(path: Path) -> bool:
             return False
         lock.release()
         return True
-    return time.time() - path.stat().st_mtime >= ABANDONED_SECONDS
+    return _is_old(path)
+
+
+def _is_old(path: Path) -> bool:
+    """Tells whether a file or folder was last changed a day ago; not of one that is gone."""
+    try:
+        return time.time() - path.stat().st_mtime >= ABANDONED_SECONDS
+    except FileNotFoundError:
+        return False
 
 
 def check_new_folder(path: Path) -> None:

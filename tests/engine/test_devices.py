@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -13,6 +15,8 @@ from nanonuclei.config.params import to_yaml
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.engine import devices
 from nanonuclei.engine.devices import detect
+from nanonuclei.engine.stored.convert import check_convertible
+from nanonuclei.errors import ConfigError
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
 ROOT = Path(__file__).parents[2]
@@ -44,43 +48,60 @@ def test_named_precision_is_taken_as_it_is(experiment: Experiment) -> None:
     assert detect(experiment({"train.precision": "float16"}).train).precision == "float16"
 
 
-TWO_DEVICES = """
+TRAINS = """
 import sys
 from pathlib import Path
 
-import tensorflow as tf
+backend, num_devices = sys.argv[4], int(sys.argv[5])
+if backend == "jax":
+    sys.modules["tensorflow"] = None
+else:
+    import tensorflow as tf
 
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 from nanonuclei.config.params import load_experiment
 from nanonuclei.data.catalog import load_catalog
 from nanonuclei.engine import train
 from nanonuclei.engine.devices import Hardware
+from nanonuclei.engine.export import export_onnx
 from nanonuclei.tasks import create_task
 
 config = load_experiment("nuclei", path=Path(sys.argv[1]))
 catalog = load_catalog(Path(sys.argv[2]))
-train.detect = lambda config: Hardware("tensorflow", "cpu", "half a CPU", int(sys.argv[4]), "float32")
+train.detect = lambda config: Hardware(backend, "cpu", "half a CPU", num_devices, "float32")
 task = create_task(config)
 result = train.fit(task, catalog.split("train"), catalog.split("val"), workdir=Path(sys.argv[3]))
 print("losses", *result.history["train/loss"], *result.history["val/loss"])
+if backend == "jax" and num_devices == 1:
+    print("difference", export_onnx(result.model, Path(sys.argv[3]) / "network.onnx"))
 """
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_two_devices_that_share_each_batch_learn_like_one(
-    experiment: Experiment, disc_catalog: Catalog, tmp_path: Path
+    backend: str, experiment: Experiment, disc_catalog: Catalog, tmp_path: Path
 ) -> None:
-    """Group normalisation, as batch statistics are each device's own."""
+    """Group normalisation, as batch statistics are each device's own. JAX trains where TensorFlow cannot be imported.
+
+    JAX keeps what it compiled; a process with TensorFlow writes its network as ONNX, and compares the answers.
+    """
     config = experiment({"network.normalisation": "group", "network.dropout": 0.0, "train.epochs": 3})
     (tmp_path / "config.yaml").write_text(to_yaml(config))
+    compiled = {
+        "JAX_PLATFORMS": "cpu",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+    }
     losses = []
     for num in ("1", "2"):
-        words = [str(tmp_path / "config.yaml"), str(tmp_path / "prepared"), str(tmp_path / num), num]
+        words = [str(tmp_path / "config.yaml"), str(tmp_path / "prepared"), str(tmp_path / num), backend, num]
         done = subprocess.run(
-            [sys.executable, "-c", TWO_DEVICES, *words],
-            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            [sys.executable, "-c", TRAINS, *words],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "KERAS_BACKEND": backend, **compiled},
             capture_output=True,
             text=True,
             check=False,
@@ -89,3 +110,14 @@ def test_two_devices_that_share_each_batch_learn_like_one(
         line = next(line for line in done.stdout.splitlines() if line.startswith("losses"))
         losses.append([float(word) for word in line.split()[1:]])
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
+    kept = list((tmp_path / "cache" / "nanonuclei" / "jax").glob("*"))
+    assert bool(kept) == (backend == "jax")
+    assert (tmp_path / "1" / "network.onnx").is_file() == (backend == "jax")
+
+
+def test_training_that_cannot_be_served_is_refused_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    check_convertible()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"^KERAS_BACKEND=jax trains, but TensorFlow writes the trained network"):
+        check_convertible()

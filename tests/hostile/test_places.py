@@ -16,7 +16,8 @@ from tests.hostile.archives import MASKED, packed, parts
 
 from nanonuclei.config.params import load_experiment
 from nanonuclei.data.catalog import BadSample
-from nanonuclei.data.files.listing import Refused, is_sound, list_images
+from nanonuclei.data.files.content import is_sound
+from nanonuclei.data.files.listing import Refused, list_images
 from nanonuclei.errors import DataError
 from nanonuclei.tasks.nanotubes.sources.fetch import fetch_tnt
 from nanonuclei.tasks.nuclei.sources.dsb2018 import read_dsb2018
@@ -28,13 +29,13 @@ Fetch = Callable[[str, Path], Path]
 
 def fetch_tubes(source: str, data: Path) -> Path:
     config = load_experiment("nanotubes", path=ROOT / "params.yaml")
-    return fetch_tnt(source, data, simulated=config.data.simulated, seed=1, report=lambda _: None)  # type: ignore
+    return fetch_tnt(source, data, simulated=config.data.simulated, seed=1, report=lambda _: None).path  # type: ignore
 
 
 FETCHES: dict[str, Fetch] = {
-    "nuclei": lambda source, data: fetch_dsb2018(source, data, report=lambda _: None),
+    "nuclei": lambda source, data: fetch_dsb2018(source, data, report=lambda _: None).path,
     "nanotubes": fetch_tubes,
-    "mine": lambda source, data: fetch_mine(source, data, report=lambda _: None),
+    "mine": lambda source, data: fetch_mine(source, data, report=lambda _: None).path,
 }
 
 

@@ -13,8 +13,12 @@ import pytest
 from tests.conftest import ROOT
 from tests.databases import own_database
 
+from nanonuclei.cli import main
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import to_yaml, with_settings
+
+DISCS = [(20.0, 20.0, 9.0), (44.0, 60.0, 11.0), (70.0, 24.0, 8.0)]
+"""Middles and radii of discs, px."""
 
 SIMULATED = {
     "data.dataset": "simulated",
@@ -57,3 +61,17 @@ def as_cloned(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(folder)
     with own_database(folder):
         yield folder
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    """Exit code of a command, and all that it printed."""
+    code = main(words)
+    printed = capsys.readouterr()
+    return code, printed.out + printed.err
+
+
+def change_network(folder: Path) -> None:
+    """Changes one bit of the network of a model."""
+    content = bytearray((folder / "network.onnx").read_bytes())
+    content[-20] ^= 1
+    (folder / "network.onnx").write_bytes(content)

@@ -243,7 +243,9 @@ def test_an_image_without_objects_and_two_of_one_name_are_told_and_what_was_ther
     cv2.imwrite("in/a_b.png", np.where(truth(7) > 0, 200, 50).astype(np.uint8))
     cv2.imwrite("in/a_b_masks.png", truth(7))
     said: list[str] = []
-    archive = fetch_mine("in", Path("data"), report=said.append)
+    fetched = fetch_mine("in", Path("data"), report=said.append)
+    archive = fetched.path
+    assert fetched.left_out == "2 of 8 samples cannot be used"
     assert "holds no object. Leave the image out" in said[0]
     assert re.search(r"would be stored as a_b, as a b\.png is|would be stored as a_b, as in/a b\.png is", said[0])
     assert [sample.sample_id for sample in read_mine(archive)] == ["1", "2", "3", "4", "5", "a_b"]

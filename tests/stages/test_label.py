@@ -33,7 +33,7 @@ def stitched(path: Path, seed: int = 0) -> np.ndarray:
 
 
 def simulated(data: NanotubeDataConfig, source: Path, folder: Path) -> Path:
-    return fetch_tnt(str(source), folder, simulated=data.simulated, seed=1, report=lambda _: None)
+    return fetch_tnt(str(source), folder, simulated=data.simulated, seed=1, report=lambda _: None).path
 
 
 def test_pictures_show_all_of_an_image_but_its_black_margin(tmp_path):
@@ -110,7 +110,8 @@ def test_images_that_cannot_be_read_are_told_and_the_others_cut(tmp_path):
     stitched(tmp_path / "images/a.tif")
     (tmp_path / "images/b.tif").write_bytes(b"broken")
     said: list[str] = []
-    label(tmp_path / "images", tmp_path / "out", size=128, say=said.append)
+    assert not label(tmp_path / "images", tmp_path / "out", size=128, say=said.append)
+    assert said[-1] == "Warning: 1 of 2 images cannot be used, see above."
     assert "b.tif  | not a readable image" in said[0]
     assert "1 images" in said[1]
 

@@ -138,7 +138,7 @@ def test_broken_images_are_rows_with_their_error_and_the_others_are_done(images:
     assert "two.tif: holds 2 channels, and none is chosen" in errors["two"]
     assert "broken.png" in errors["broken"]
     assert errors.isna().sum() == 3
-    assert any("3 images, 6 nuclei, 6 failed" in line for line in said)
+    assert any("9 files: 3 done, 6 failed. 3 images, 6 nuclei. Results: " in line for line in said)
     assert pd.read_csv(tmp_path / "found" / "objects.csv")["image"].nunique() == 2
 
 

@@ -14,6 +14,7 @@ import pytest
 import tifffile
 from filelock import FileLock
 from tests.conftest import ROOT
+from tests.data.files.ome_sets import full, put
 from tests.stages.bright_model import bright_model, disc_image, write_images
 
 from nanonuclei.cli import main
@@ -52,9 +53,54 @@ def test_an_image_that_was_replaced_under_its_name_is_done_over(
     assert found(images, model) == {"a": ("a.png", 3), "b": ("b.png", 3)}
     cv2.imwrite(str(images / "a.png"), EMPTY)
     assert found(images, model) == {"a": ("a.png", 0), "b": ("b.png", 3)}
-    assert "The files of 1 images were changed since: these images are done over." in capsys.readouterr().out
+    assert "Changed since: 1 file. Done over: 1 image." in capsys.readouterr().out
     other = write_images(tmp_path / "other", ["a.png"])
     assert found(other, model)["a"] == ("a.png", 3)
+
+
+def test_files_and_images_of_a_film_are_counted_alike_in_every_line(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, table = write_images(tmp_path / "in", ["a.png"]), tmp_path / "out" / "images.csv"
+    film = np.stack([disc_image(number) for number in range(3)])
+    tifffile.imwrite(images / "film.tif", film, imagej=True, metadata={"axes": "TYX"})
+    (images / "broken.png").write_bytes(b"no image")
+    whole = found(images, model)
+    assert len(whole) == 4
+    assert "3 files: 2 done, 1 failed. 4 images, 12 nuclei. Results: " in capsys.readouterr().out
+    assert found(images, model) == whole
+    told = capsys.readouterr().out
+    assert "2 of 3 files done, with 4 images; going on with the others." in told
+    assert "3 files: 2 done, 1 failed. 4 images, 12 nuclei. Results: " in told
+    (images / "broken.png").unlink()
+    rows = table.read_text().splitlines(keepends=True)
+    table.write_text("".join(row for row in rows if not row.startswith("film_t001,")))
+    assert found(images, model) == whole
+    assert "1 of 2 files done, with 1 image; going on with the others." in capsys.readouterr().out
+    assert found(images, model) == whole
+    assert "2 of 2 files done, with 4 images; nothing is left." in capsys.readouterr().out
+    (images / "film.tif").unlink()
+    assert found(images, model) == whole
+    told = capsys.readouterr().out
+    assert "1 file: 1 done, 0 failed. 4 images (3 of earlier files, not in the input), 12 nuclei." in told
+
+
+def test_files_of_one_image_are_one_row_and_a_change_of_any_is_seen(tmp_path: Path, model: str) -> None:
+    images, table = write_images(tmp_path / "in", ["a.png"]), tmp_path / "out" / "images.csv"
+    names = ("b.ome.tif", "b_1.ome.tif")
+    stack = np.stack([np.stack([EMPTY, disc_image()])[None]] * 2)
+    for number, name in enumerate(names):
+        put(images / name, stack[number, 0], full(f"urn:uuid:{number}", names, stack))
+    whole = {"a": ("a.png", 3), "b_t000": ("b.ome.tif", 3), "b_t001": ("b.ome.tif", 3)}
+    assert found(images, model) == whole
+    told = pd.read_csv(table, index_col="image", keep_default_na=False)["choice"]
+    assert told["b_t001"] == "channel 1 (DAPI) of 2, planes of 2 files"
+    put(images / names[1], np.stack([EMPTY, EMPTY]), full("urn:uuid:1", names, stack))
+    assert found(images, model) == {**whole, "b_t001": ("b.ome.tif", 0)}
+    (images / names[1]).unlink()
+    assert found(images, model) == {"a": ("a.png", 3)}
+    (error,) = pd.read_csv(table, index_col="image")["error"].dropna()
+    assert "b.ome.tif: it is an image in 2 files, of which b_1.ome.tif is missing. Put all files" in error
 
 
 def test_an_image_under_the_name_of_another_file_is_not_taken_for_done(tmp_path: Path, model: str) -> None:
@@ -167,4 +213,4 @@ def test_a_name_that_the_terminal_cannot_show_ends_no_call(tmp_path: Path, model
     )
     assert (done.returncode, done.stderr) == (3, "")
     assert "\\u753b.png: not a readable image" in done.stdout
-    assert "2 images, 6 nuclei, 1 failed." in done.stdout
+    assert "3 files: 2 done, 1 failed. 2 images, 6 nuclei." in done.stdout

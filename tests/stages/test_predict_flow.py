@@ -137,7 +137,7 @@ def test_a_bar_is_shown_on_a_terminal_alone(
         progress.advance()
     told = re.sub(r"\x1b\[[0-9;?]*[a-z]", "", capsys.readouterr().out)
     assert "Of [a].tif: channel 0" in told
-    assert "2/2 images," in told
+    assert "2/2 files," in told
 
 
 def test_a_prediction_imports_no_training_no_tracking_and_no_charts(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_going_on_does_only_what_is_left(
     monkeypatch.setattr(Results, "write", lambda self, name, *a, **k: (written.append(name), real(self, name, *a, **k)))
     assert main(words(images, model, output, "--resume")) == 0
     assert written == ["new"]
-    assert "6 of 7 images are done; going on with the others." in capsys.readouterr().out
+    assert "6 of 7 files done, with 6 images; going on with the others." in capsys.readouterr().out
     assert pd.read_csv(output / "objects.csv")["image"].nunique() == 7
 
 

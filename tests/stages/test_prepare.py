@@ -14,7 +14,7 @@ from nanonuclei.config.params import with_settings
 from nanonuclei.data.catalog import load_catalog
 from nanonuclei.errors import DataError
 from nanonuclei.stages import prepare as module
-from nanonuclei.stages.prepare import PROBLEMS, prepare, prepared_dataset
+from nanonuclei.stages.prepare import PROBLEMS, prepare, prepared_dataset, say_left_out
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
 Experiment = Callable[..., NucleiExperiment]
@@ -92,6 +92,12 @@ def test_broken_samples_are_left_out_and_listed_when_asked(experiment: Experimen
     catalog = prepare(experiment({"data.on_bad_sample": "skip"}), source=source, output=tmp_path / "out")
     assert [ref.sample_id for ref in catalog.samples if ref.sample_id in ("s03", "s05")] == []
     assert (tmp_path / "out" / PROBLEMS).read_text().count("\n") == 3
+    said: list[str] = []
+    say_left_out(catalog, tmp_path / "out", say=said.append)
+    (line,) = said
+    assert line.startswith(
+        f"Warning: 2 of {len(catalog.samples) + 2} samples cannot be used and are left out, as data.on"
+    )
 
 
 @pytest.mark.usefixtures("project")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,15 +15,14 @@ import pandas as pd
 import pytest
 import yaml
 from mlflow.tracking import MlflowClient
-from tests.conftest import ROOT, disc_labels
+from tests.conftest import disc_labels
 from tests.databases import own_database
-from tests.stages.shipped_model import make_project, write_training
+from tests.stages.shipped_model import DISCS, change_network, make_project, told, write_training
 
-from nanonuclei.cli import main
 from nanonuclei.errors import ConfigError, DataError, TrackingError
-from nanonuclei.serving.named import find_model, open_model
+from nanonuclei.serving.named import open_model
 from nanonuclei.serving.shipped.places import shipped_names
-from nanonuclei.serving.shipped.provenance import FORMAT, folder_sha256, read_provenance
+from nanonuclei.serving.shipped.provenance import folder_sha256, read_provenance
 from nanonuclei.stages.export.export import export
 from nanonuclei.stages.shipped import register
 from nanonuclei.stages.shipped.adopt import adopt
@@ -34,10 +30,8 @@ from nanonuclei.stages.shipped.register import promote_named
 from nanonuclei.stages.shipped.ship import ship
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tracking.origin.lineage import trace
-from nanonuclei.tracking.registry import CHAMPION, at_alias
-from nanonuclei.tracking.runs import existing_run
-
-DISCS = [(20.0, 20.0, 9.0), (44.0, 60.0, 11.0), (70.0, 24.0, 8.0)]
+from nanonuclei.tracking.registry import CHAMPION, at_alias, register_once
+from nanonuclei.tracking.runs import existing_run, stage_run
 
 
 @dataclass(frozen=True)
@@ -87,13 +81,6 @@ def images(tmp_path: Path) -> Path:
 
 def quiet(_: str) -> None:
     pass
-
-
-def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
-    """Exit code of a command, and all that it printed."""
-    code = main(words)
-    printed = capsys.readouterr()
-    return code, printed.out + printed.err
 
 
 def test_adopted_weights_are_a_run_as_a_training_makes_one(made: Made) -> None:
@@ -164,15 +151,6 @@ def test_one_model_has_many_names(made: Made, monkeypatch: pytest.MonkeyPatch) -
         np.testing.assert_allclose(answers[0], other, atol=0.002)
 
 
-def test_unknown_names_come_with_the_nearest(place: Path) -> None:
-    with pytest.raises(TrackingError, match=r"no model 'nucleii'\. Did you mean nuclei\?"):
-        find_model("nucleii")
-    with pytest.raises(TrackingError, match="no run"):
-        find_model("0" * 32)
-    with pytest.raises(TrackingError, match="no model 'models:/none/1'"):
-        find_model("models:/none/1")
-
-
 def test_predict_takes_the_model_that_comes_along_and_says_what_it_was_trained_on(
     place: Path, images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -182,56 +160,6 @@ def test_predict_takes_the_model_that_comes_along_and_says_what_it_was_trained_o
     assert first.startswith("Model nuclei: trained on simulated")
     assert second.startswith("Warning: trained on simulated images only")
     assert pd.read_csv("found/images.csv")["num_objects"].tolist() == [3]
-
-
-def test_predict_needs_neither_keras_nor_mlflow(place: Path, images: Path) -> None:
-    script = (
-        "import sys\nfrom nanonuclei.cli import main\n"
-        f"assert main(['predict', '--input', {str(images)!r}, '--output', 'found']) == 0\n"
-        "print(sorted({'keras', 'tensorflow', 'mlflow', 'jax'} & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env={"PYTHONPATH": str(ROOT / "src"), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.splitlines()[-1] == "[]"
-
-
-def change_network(folder: Path) -> None:
-    content = bytearray((folder / "network.onnx").read_bytes())
-    content[-20] ^= 1
-    (folder / "network.onnx").write_bytes(content)
-
-
-def make_newer(folder: Path) -> None:
-    tree = json.loads((folder / "provenance.json").read_text())
-    (folder / "provenance.json").write_text(json.dumps({**tree, "format": FORMAT + 1, "new": 1}))
-
-
-@pytest.mark.parametrize(
-    ("harm", "message"),
-    [
-        (change_network, r"network\.onnx was changed\. Restore it with `git checkout"),
-        (lambda folder: (folder / "network.onnx").unlink(), r"network\.onnx is missing\. Restore it with `git"),
-        (lambda folder: (folder / "config.yaml").write_text("nuclei: {}"), r"config\.yaml was changed"),
-        (lambda folder: (folder / "provenance.json").unlink(), r"provenance\.json must tell.*Restore it with"),
-        (lambda folder: (folder / "provenance.json").write_text('{"format": 1}'), r"is not valid: task.*Restore it"),
-        (make_newer, rf"has format {FORMAT + 1}, but .* reads formats up to {FORMAT}\. Update nanonuclei"),
-    ],
-)
-def test_harmed_model_is_refused_in_one_line(place: Path, harm: object, message: str) -> None:
-    harm(place / "models" / "nuclei")
-    with pytest.raises(DataError, match=message) as error:
-        find_model("nuclei")
-    assert "\n" not in str(error.value)
-
-
-def test_changed_card_does_not_keep_a_model_from_predicting(place: Path) -> None:
-    (place / "models" / "nuclei" / "README.md").write_text("mine")
-    assert find_model("nuclei").provenance is not None
 
 
 def test_lineage_holds_until_a_file_is_changed(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -258,9 +186,14 @@ def test_shipped_model_becomes_the_first_champion_and_later_ones_pass_the_gate(
         promote_named("nuclei", "nuclei", say=quiet)
     with pytest.raises(TrackingError, match="is a model for nuclei, not for nanotubes"):
         promote_named("nanotubes", "nuclei", say=quiet)
+    monkeypatch.setattr(register, "problem", lambda uri: "it does not")
+    with pytest.raises(TrackingError, match="must serve to become champion, but it does not"):
+        promote_named("nuclei", "nuclei", allow_simulated=True, say=quiet)
+    monkeypatch.setattr(register, "problem", lambda uri: "")
+    assert not MlflowClient().search_model_versions("name = 'nuclei'")
     code, text = told(capsys, "promote", "nuclei", "--model", "nuclei", "--allow-simulated")
     assert code == 0
-    assert "Version 1 of nuclei" in text
+    assert "Version 1 of nuclei, the model nuclei that comes along, is champion, the first one.\nServe it" in text
     champion = at_alias("nuclei", CHAMPION)
     assert str(champion.version) == "1"
     assert "# The model `nuclei`" in MlflowClient().get_model_version("nuclei", "1").description
@@ -289,20 +222,19 @@ def test_shipped_model_becomes_the_first_champion_and_later_ones_pass_the_gate(
     assert "is champion already: nothing was changed" in text
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["ship"], "ship needs one of -P run=RUN_ID and -P model=MODEL and -P weights=FOLDER, got none"),
-        (["ship", "--run", "a", "--set", "windows.size=64"], "keeps the settings that it was scored with"),
-        (["promote", "nuclei", "--model", "nuclei", "--rollback"], "got 2 of them"),
-    ],
-)
-def test_wrong_words_are_told_with_exit_code_2(
-    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+def test_a_challenger_that_was_refused_has_the_number_before_the_first_champion(
+    made: Made, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, text = told(capsys, *words)
-    assert code == 2
-    assert message in text
+    monkeypatch.setattr(register, "problem", lambda uri: "")
+    with stage_run("train", name="refused", tags={}) as refused:
+        pass
+    register_once("nuclei", (place / "models" / "nuclei").as_uri(), run_id=refused)
+    said: list[str] = []
+    assert promote_named("nuclei", "nuclei", allow_simulated=True, say=said.append)
+    champion = at_alias("nuclei", CHAMPION)
+    assert str(champion.version) == "2"
+    assert "Version 2 of nuclei" in said[-1]
+    assert "Version numbers count refused challengers too." in said[-1]
 
 
 # bioimageio.spec 0.5.12 leaves the files that it reads to the garbage collector.

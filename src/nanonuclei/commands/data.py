@@ -48,8 +48,8 @@ def add_to(stages: Stages) -> None:
     correct.set_defaults(run=run_correct)
 
 
-def run_fetch(options: argparse.Namespace) -> None:
-    """Puts a real dataset below data/, or pretrained weights in place."""
+def run_fetch(options: argparse.Namespace) -> int:
+    """Puts a real dataset below data/, or pretrained weights in place; 3 where samples of it cannot be used."""
     check_dataset(options.dataset, (WEIGHTS,), source=options.source)
     from nanonuclei.stages.fetch import fetch
 
@@ -57,11 +57,11 @@ def run_fetch(options: argparse.Namespace) -> None:
         with native_messages_hidden():
             import nanonuclei.models.weights  # noqa: F401
 
-    fetch(options.dataset, source=options.source)
+    return 0 if fetch(options.dataset, source=options.source) else 3
 
 
-def run_label(options: argparse.Namespace) -> None:
-    """Cuts images into pictures and tasks for Label Studio."""
+def run_label(options: argparse.Namespace) -> int:
+    """Cuts images into pictures and tasks for Label Studio; 3 where images cannot be read."""
     if not options.size.isdecimal():
         raise NanonucleiError(f"size must be a whole number of px, got {options.size!r}")
     check_new_folder(Path(options.output))
@@ -70,7 +70,8 @@ def run_label(options: argparse.Namespace) -> None:
     with native_messages_hidden():
         from nanonuclei.stages.label import label
     channel = int(options.channel) if options.channel.isdecimal() else options.channel
-    label(Path(options.images), Path(options.output), channel=channel, size=int(options.size), model=options.model)
+    images, output = Path(options.images), Path(options.output)
+    return 0 if label(images, output, channel=channel, size=int(options.size), model=options.model) else 3
 
 
 def run_explore(options: argparse.Namespace) -> None:

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from nanonuclei.data.files.content import Content, Place
-from nanonuclei.data.files.listing import is_junk, is_sound, list_files
+from nanonuclei.data.files.content import Content, Place, is_sound
+from nanonuclei.data.files.listing import is_junk, list_files
 from nanonuclei.errors import DataError
 
 MAX_FILE = 64 * 2**20

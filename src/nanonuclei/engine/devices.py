@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+from platformdirs import user_cache_path
 
 from nanonuclei.config.shared import TrainConfig
 from nanonuclei.errors import ConfigError
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+COMPILED_BYTES = 2 * 2**30
+"""What JAX has compiled is kept up to this size; what was used last stays."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +67,39 @@ def seeded_devices(hardware: Hardware, *, seed: int, deterministic: bool) -> Ite
         if hardware.backend == "tensorflow":
             with _tensorflow_scope(hardware, deterministic=deterministic):
                 yield
-        elif hardware.backend == "jax" and hardware.num_devices > 1:
-            devices = keras.distribution.list_devices()[: hardware.num_devices]
-            keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
-            try:
+        elif hardware.backend == "jax":
+            keep_compiled()
+            with _jax_scope(hardware):
                 yield
-            finally:
-                keras.distribution.set_distribution(None)
         else:
             yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def keep_compiled() -> None:
+    """Lets JAX keep what it compiles in the user's cache folder, where a later training of the same network finds it.
+
+    ``JAX_COMPILATION_CACHE_DIR`` names another folder.
+    """
+    import jax
+
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(user_cache_path("nanonuclei") / "jax"))
+        jax.config.update("jax_compilation_cache_max_size", COMPILED_BYTES)
+
+
+@contextlib.contextmanager
+def _jax_scope(hardware: Hardware) -> Iterator[None]:
+    if hardware.num_devices == 1:
+        yield
+        return
+    devices = keras.distribution.list_devices()[: hardware.num_devices]
+    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(None)
 
 
 @contextlib.contextmanager

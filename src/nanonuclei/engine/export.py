@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 import onnx
 
 from nanonuclei.engine.runtime import load_onnx
+from nanonuclei.engine.stored.convert import convert
 from nanonuclei.errors import ExportError
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.models import blocks, encoders  # their layers are known by name once they are imported
@@ -51,13 +51,9 @@ def export_onnx(model: keras.Model, path: Path, *, shapes: Sequence[tuple[int, .
     Raises:
         ExportError: The converter has no answer to a layer, or the answers differ by more than `TOLERANCE`.
     """
-    signature = [keras.InputSpec(shape=(None, None, None, 3), dtype="float32", name="image")]
     try:
         with whole_file(path) as partial:
-            with warnings.catch_warnings():
-                # Keras looks for a name that NumPy 1 had, and NumPy 2 says so.
-                warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
-                model.export(partial, format="onnx", verbose=False, input_signature=signature)
+            convert(model, partial)
             without_extra_axis(partial, shapes[0])
             difference = largest_difference(model, partial, shapes)
             if not difference <= TOLERANCE:

@@ -8,7 +8,7 @@ from pathlib import Path
 from nanonuclei.config.channels import Channel
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import load_experiment
-from nanonuclei.data.problems import problems_table
+from nanonuclei.data.problems import left_out, problems_table
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.imaging.types import Image
 from nanonuclei.serving.named import open_model
@@ -26,7 +26,7 @@ def label(
     size: int = 512,
     model: str | None = None,
     say: Callable[[str], None] = print,
-) -> None:
+) -> bool:
     """Cuts images into pictures and writes tasks that Label Studio imports, one per picture.
 
     Args:
@@ -37,6 +37,9 @@ def label(
         model: See `serving.named.find_model`: its candidates become predictions, and the pictures that it is least sure
             about come first.
         say: Told what was made.
+
+    Returns:
+        Whether all images can be read.
 
     Raises:
         ConfigError: The model is one of a task whose images are not annotated in pictures.
@@ -61,6 +64,9 @@ def label(
         if not num_pictures:
             raise DataError(f"{images} must hold an image that can be read, but none can. Mend them, see above")
     say(f"{output}: {num_pictures:,} pictures of {num_images:,} images. Import its tasks into Label Studio.")
+    if told := left_out(num_images, problems, noun="image"):
+        say(f"Warning: {told}, see above.")
+    return not problems
 
 
 def _labelled_task() -> str:

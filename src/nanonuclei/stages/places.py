@@ -29,6 +29,11 @@ def run_folder(run_id: str) -> Path:
     return SCRATCH / "runs" / run_id
 
 
+def problems_file(dataset: str) -> Path:
+    """Where the samples of a fetched dataset are listed that cannot be used."""
+    return SCRATCH / "fetch" / f"{dataset}-problems.csv"
+
+
 def study_folder(study: str) -> Path:
     """Where this machine keeps the files of a search."""
     return SCRATCH / "tune" / study

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import inspect
 import json
@@ -25,7 +24,7 @@ from nanonuclei.data.catalog import (
     load_catalog,
     save_catalog,
 )
-from nanonuclei.data.problems import problems_table
+from nanonuclei.data.problems import left_out, problems_csv, problems_table
 from nanonuclei.errors import DataError
 from nanonuclei.stages.new_folder import is_whole, put
 from nanonuclei.stages.places import DATA, prepared_folder
@@ -66,14 +65,25 @@ def prepared_dataset(config: ExperimentConfig, *, say: Callable[[str], None] = p
     folder = prepared_folder(f"{config.task}-{name}", _key(dataset, source))
     if is_whole(folder):
         say(f"Prepared images: {folder} (from before)")
-        return load_catalog(folder), source or folder
+        catalog = load_catalog(folder)
+        say_left_out(catalog, folder, say=say)
+        return catalog, source or folder
     for leftover in remove_leftovers(folder.parent):
         say(f"Removed {leftover}, which a process that was killed had left behind.")
     say(f"Preparing {name} {config.task} in {folder} ...")
     catalog = prepare(config, source=source, output=folder, cached=True)
     num_objects = sum(sample.num_objects for sample in catalog.samples)
     say(f"Prepared {len(catalog.samples)} images, {dataset.noun.count(num_objects)}.")
+    say_left_out(catalog, folder, say=say)
     return catalog, source or folder
+
+
+def say_left_out(catalog: Catalog, folder: Path, *, say: Callable[[str], None]) -> None:
+    """Tells how many samples of a prepared dataset were left out, and where they are listed; nothing where none was."""
+    table = pd.read_csv(folder / PROBLEMS, dtype=str, keep_default_na=False)
+    problems = [BadSample(**row) for row in table.to_dict("records")]
+    if told := left_out(len(catalog.samples), problems):
+        say(f"Warning: {told} and are left out, as data.on_bad_sample is skip: see {folder / PROBLEMS}.")
 
 
 def prepare(config: ExperimentConfig, *, source: Path | None, output: Path, cached: bool = False) -> Catalog:
@@ -103,9 +113,7 @@ def prepare(config: ExperimentConfig, *, source: Path | None, output: Path, cach
                 f"{problems_table([*broken, *dealt.problems])}\n{remedy}"
             )
         catalog = _catalog(config, facts, dealt, output)
-        columns = [field.name for field in dataclasses.fields(BadSample)]
-        table = pd.DataFrame([dataclasses.asdict(problem) for problem in problems], columns=columns)
-        table.to_csv(partial / PROBLEMS, index=False)
+        (partial / PROBLEMS).write_text(problems_csv(problems), encoding="utf-8")
         save_catalog(catalog, partial)
         return catalog if put(partial, output, cached=cached) else load_catalog(output)
 

@@ -19,6 +19,7 @@ from nanonuclei.data.versions import dataset_md5, file_md5
 from nanonuclei.drawing.charts import learning_curves
 from nanonuclei.engine.checkpoint import load_state
 from nanonuclei.engine.networks import for_inference
+from nanonuclei.engine.stored.convert import check_convertible
 from nanonuclei.engine.train import FitResult, fit
 from nanonuclei.errors import TrackingError
 from nanonuclei.invocation import command
@@ -96,6 +97,7 @@ def train(
     elif start is None:
         config, start = started(config)
     create_task(config).check()  # now and not once images have been made, or the training is over
+    check_convertible()
     tags, name = identity_tags(config, recipe=recipe), run_name(config, recipe)
     tags |= start.tags() if start else {}
     with contextlib.ExitStack() as held:

@@ -16,6 +16,7 @@ from nanonuclei.config.params import Scalar
 from nanonuclei.data.catalog import BadSample, SampleRef, sample_digest, write_sample
 from nanonuclei.data.fields import find_fields
 from nanonuclei.data.modality import guess_modality
+from nanonuclei.data.problems import Fetched
 from nanonuclei.data.splits import split_by_field
 from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.imaging.types import Image
@@ -133,7 +134,7 @@ class Dataset(ABC):
             DataError: It does not exist.
         """
 
-    def fetch(self, name: str, source: str, *, data: Path, report: Callable[[str], None]) -> Path:
+    def fetch(self, name: str, source: str, *, data: Path, report: Callable[[str], None]) -> Fetched:
         """Puts a real dataset below the data folder.
 
         Args:

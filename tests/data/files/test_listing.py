@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from tests.data.files.synthetic import NUCLEI, opencv
 
-from nanonuclei.data.files.listing import Refused, is_image, is_junk, is_sound, list_files, list_images, unique_names
+from nanonuclei.data.files.content import is_sound
+from nanonuclei.data.files.listing import Refused, is_image, is_junk, list_files, list_images, unique_names
 from nanonuclei.errors import DataError
 
 IMAGE = opencv(NUCLEI, ".png")

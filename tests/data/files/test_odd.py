@@ -144,28 +144,6 @@ def test_pyramids_in_sub_ifds_are_one_image(tmp_path: Path) -> None:
     assert (plane.choice, plane.pixel_size) == ("channel 1 (DAPI) of 2", 0.3)
 
 
-OME = """<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">
-<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint8" SizeX="128" SizeY="128" SizeC="2"
-SizeZ="1" SizeT="1"><Channel ID="Channel:0:0" Name="GFP"/><Channel ID="Channel:0:1" Name="DAPI"/>
-<TiffData FirstC="0" IFD="0" PlaneCount="1"><UUID FileName="c0.ome.tif">urn:uuid:0</UUID></TiffData>
-<TiffData FirstC="1" IFD="0" PlaneCount="1"><UUID FileName="c1.ome.tif">urn:uuid:1</UUID></TiffData>
-</Pixels></Image></OME>"""
-
-
-def test_a_file_of_another_channel_of_the_same_image_is_told(tmp_path: Path) -> None:
-    for place, image in enumerate(BOTH):
-        tifffile.imwrite(
-            tmp_path / f"c{place}.ome.tif", image, photometric="minisblack", description=OME, metadata=None
-        )
-    (plane,) = read_image_file(tmp_path / "c1.ome.tif")
-    np.testing.assert_array_equal(plane.image, NUCLEI)
-    assert plane.channel_names == ("DAPI",)
-    with pytest.raises(DataError, match=r"holds the channel GFP of an image in several files; DAPI is in c1\.ome\.tif"):
-        read_image_file(tmp_path / "c0.ome.tif")
-    np.testing.assert_array_equal(read_image_file(tmp_path / "c0.ome.tif", Choice(channel="GFP"))[0].image, OTHER)
-    np.testing.assert_array_equal(read_image_file(tmp_path / "c0.ome.tif", Choice(stains=()))[0].image, OTHER)
-
-
 @pytest.mark.parametrize("encode", [imagecodecs.ljpeg_encode, imagecodecs.jpeg8_encode])
 def test_jpeg_of_more_than_8_bit_is_read(encode: Callable[..., bytes]) -> None:
     deep = NUCLEI.astype(np.uint16) * 16

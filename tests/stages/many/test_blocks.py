@@ -109,7 +109,8 @@ def test_a_restart_does_what_is_missing_and_what_failed(request_: Request, outpu
     said: list[str] = []
     again = predict_on_many(asked(request_, output, resume=True), say=said.append)
     assert (again.num_images, again.num_objects, again.failed) == (6, 18, ())
-    assert "1 of 3 blocks are done; going on with the others." in said
+    assert "2 of 6 files done, with 2 images; going on with the others." in said
+    assert any(line.startswith("6 files: 6 done, 0 failed. 6 images, 18 nuclei.") for line in said)
     assert sorted(store.names("images")) == sorted(store.names("objects"))
     assert sorted(store.names("images"))[:2] == shards[:2]  # the block of the file that was mended has another name
     assert store.read(f"images/{shards[0]}") == before[shards[0]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -54,6 +53,7 @@ class Plane:
         axes: Axes of the file, such as ``TZCYX``.
         time: Number of the time; None where the file holds one.
         scene: Number of the recording; None where the file holds one.
+        num_images: Images of its file, one per recording and time; 0 where that cannot be told.
     """
 
     image: Image
@@ -64,6 +64,7 @@ class Plane:
     axes: str
     time: int | None = None
     scene: int | None = None
+    num_images: int = 1
 
     @property
     def suffix(self) -> str:
@@ -136,8 +137,6 @@ def choose(scene: Scene, choice: Choice) -> Chosen:
     if scene.colour and num_channels > 1:
         raise DataError(f"holds {num_channels} colour images as channels, axes {scene.axes}. Save one of them alone")
     names = COLOURS if scene.colour else scene.channel_names
-    if choice.channel is None:
-        _check_file(names, scene.elsewhere, choice.stains)
     index = channel_index(names, choice.channel, stains=choice.stains, colour=scene.colour)
     num_planes = extents.get("Z", 1)
     check_z(choice.z, num_planes)
@@ -145,14 +144,19 @@ def choose(scene: Scene, choice: Choice) -> Chosen:
     return Chosen(scene, choice, index, names, 3 if scene.colour else num_channels, said)
 
 
-def _check_file(names: Sequence[str], elsewhere: Mapping[str, str], stains: Sequence[str]) -> None:
-    """Refuses the file of one channel where another file of the same image holds the one that is meant."""
-    meant = [name for name in elsewhere if any(re.search(stain, name, re.IGNORECASE) for stain in stains)]
-    if meant and not any(re.search(stain, name, re.IGNORECASE) for name in names for stain in stains):
-        raise DataError(
-            f"holds the channel {names[0] or 'without a name'} of an image in several files; {meant[0]} is in "
-            f"{elsewhere[meant[0]]}. Leave this file out, or name its channel"
-        )
+def planes_of(scenes: Sequence[Scene], choice: Choice, *, limits: ImageLimits) -> Iterator[Plane]:
+    """Reads the recordings of a file, one after the other; see `planes`."""
+    num_images = _num_images(scenes, choice)
+    for number, scene in enumerate(scenes):
+        for plane in planes(scene, choice, limits=limits, number=number if len(scenes) > 1 else None):
+            yield replace(plane, num_images=num_images)
+
+
+def _num_images(scenes: Sequence[Scene], choice: Choice) -> int:
+    try:
+        return sum(with_known_axes(scene, choice.axes).extents.get("T", 1) for scene in scenes)
+    except DataError:  # told when that recording is read, after those before it
+        return 0
 
 
 def planes(scene: Scene, choice: Choice, *, limits: ImageLimits, number: int | None = None) -> Iterator[Plane]:

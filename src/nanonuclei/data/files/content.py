@@ -1,8 +1,9 @@
-"""Where the bytes of a file are: on disk, in a part of a larger file such as a zip, or in memory."""
+"""Where the bytes of a file are: on disk, in a part of a larger file, or in memory; and which are not read."""
 
 from __future__ import annotations
 
 import io
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,10 @@ HEAD = 2**16
 
 MAX_FILE = 2 * 2**30
 """Largest file that is read into memory, bytes. TIFF and OME-Zarr files on disk are read in parts and may be larger."""
+
+
+UNSOUND = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Control characters, ends of lines, and what Python puts in the place of bytes that are no UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,33 @@ def handle(content: Content) -> io.BytesIO | tifffile.FileHandle:
     if isinstance(content, Path):
         return tifffile.FileHandle(content)
     return tifffile.FileHandle(content.path, offset=content.offset, size=content.size)
+
+
+def is_sound(name: str) -> bool:
+    """Returns whether a name can stand in tables, zips and messages: it is UTF-8 and holds no control character."""
+    return not UNSOUND.search(name)
+
+
+def check_inside(file: Path, folder: Path) -> None:
+    """Refuses a link that leads out of a folder or in a circle, and what is no file, such as a pipe.
+
+    Raises:
+        DataError: It is one of these.
+    """
+    try:
+        mode = file.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            if not file.resolve().is_relative_to(folder.resolve()):
+                raise DataError(
+                    f"{file} is a link that leads out of {folder}. Put the file itself there, or remove the link"
+                )
+            mode = file.stat().st_mode
+    except RuntimeError as error:
+        raise DataError(f"{file} is a link that leads back to itself. Remove it") from error
+    except OSError:
+        return  # a link to nothing, which its reader tells
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise DataError(f"{file} must be a file, but is a pipe, socket or device. Leave it out")
 
 
 def _read(content: Path | Place, most: int) -> bytes:

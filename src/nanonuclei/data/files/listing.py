@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from nanonuclei.data.files.content import UNSOUND, check_inside, is_sound
 from nanonuclei.data.files.headers import foreign
+from nanonuclei.data.files.omesets.sets import is_companion, without_parts
 from nanonuclei.data.files.omezarr.layout import zarr_images
 from nanonuclei.data.files.reading import stem
 from nanonuclei.errors import DataError
@@ -37,10 +38,6 @@ JUNK_FOLDERS = frozenset(
 JUNK_FILES = frozenset({".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", ".directory", "icon\r"})
 """What operating systems and programs leave in folders, in small letters."""
 
-
-_UNSOUND = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""Control characters, ends of lines, and what Python puts in the place of bytes that are no UTF-8."""
-
 _TIME, _SCENE = re.compile(r"_t\d{3,}$"), re.compile(r"_s\d+$")
 """What the results of one plane of a file have at the end of their name, see `axes.Plane.suffix`."""
 
@@ -58,11 +55,6 @@ class Refused:
     why: str
 
 
-def is_sound(name: str) -> bool:
-    """Returns whether a name can stand in tables, zips and messages: it is UTF-8 and holds no control character."""
-    return not _UNSOUND.search(name)
-
-
 def is_junk(name: str) -> bool:
     """Returns whether a path within a dataset is a leftover of an operating system, such as ``a/._b.png``."""
     parts = [part.lower() for part in name.split("/")]
@@ -75,7 +67,7 @@ def is_image(name: str) -> bool:
 
 
 def _is_known(name: str) -> bool:
-    return is_image(name) or (bool(foreign(name)) and not is_junk(name))
+    return is_image(name) or (bool(foreign(name) or is_companion(name)) and not is_junk(name))
 
 
 def list_files(folder: Path) -> tuple[str, ...]:
@@ -106,8 +98,9 @@ def list_images(place: Path | str) -> dict[str, Path | Refused]:
         Paths by names, sorted; those of formats that are known and not read, such as CZI, are among them, so that they
         are told of. A name is the path within the folder without its suffix, ``A01/site1``, so that outputs can mirror
         the folder; with its suffix where two images would share a name. Of an OME-Zarr plate there is one path per
-        field, ``plate/A/1/0``. What must not be read, such as a link that leads out of the folder, a pipe, or a file
-        whose name is not sound, and a folder that cannot be listed is a `Refused`.
+        field, ``plate/A/1/0``; of an OME-TIFF in several files, the path of the one that its image is called after.
+        What must not be read, such as a link that leads out of the folder, a pipe, or a file whose name is not sound,
+        and a folder that cannot be listed is a `Refused`.
 
     Raises:
         DataError: There is no image, the place itself cannot be listed, or its name is not sound.
@@ -131,7 +124,7 @@ def list_images(place: Path | str) -> dict[str, Path | Refused]:
             f"{place} holds no image ({', '.join((*IMAGE_SUFFIXES, ZARR))}). Name a folder of images, an image, or a "
             f"pattern such as 'plates/**/*.tif'"
         )
-    return dict(sorted(unique_names(found).items()))
+    return dict(sorted(unique_names(without_parts(found)).items()))
 
 
 def unique_names(found: Mapping[str, Place]) -> dict[str, Place | Refused]:
@@ -150,7 +143,7 @@ def unique_names(found: Mapping[str, Place]) -> dict[str, Place | Refused]:
         if is_sound(name) and not name.startswith("/") and ".." not in name.split("/"):
             sound[name] = place
             continue
-        shown = "/".join(part for part in _UNSOUND.sub("\N{REPLACEMENT CHARACTER}", name).split("/") if part.strip("."))
+        shown = "/".join(part for part in UNSOUND.sub("\N{REPLACEMENT CHARACTER}", name).split("/") if part.strip("."))
         others = (f"{number} {shown}".strip() for number in itertools.count(2))
         free = next(one for one in itertools.chain([shown], others) if one and one not in found and one not in sound)
         wrong = "with control characters or not in UTF-8" if not is_sound(name) else "that leads out of the input"
@@ -182,26 +175,9 @@ def _bases(name: str) -> set[str]:
     return {whole, _SCENE.sub("", whole)} - {name}
 
 
-def check_inside(file: Path, folder: Path) -> None:
-    """Refuses a link that leads out of a folder or in a circle, and what is no file, such as a pipe.
-
-    Raises:
-        DataError: It is one of these.
-    """
-    try:
-        mode = file.lstat().st_mode
-        if stat.S_ISLNK(mode):
-            if not file.resolve().is_relative_to(folder.resolve()):
-                raise DataError(
-                    f"{file} is a link that leads out of {folder}. Put the file itself there, or remove the link"
-                )
-            mode = file.stat().st_mode
-    except RuntimeError as error:
-        raise DataError(f"{file} is a link that leads back to itself. Remove it") from error
-    except OSError:
-        return  # a link to nothing, which its reader tells
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise DataError(f"{file} must be a file, but is a pipe, socket or device. Leave it out")
+def is_of_file(image: str, name: str) -> bool:
+    """Returns whether an image has the name of a file, or of one plane of it; see `axes.Plane.suffix`."""
+    return image == name or name in _bases(image)
 
 
 def _listed(name: str, folder: Path) -> dict[str, Path | Refused]:

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanonuclei.data.files.axes import Choice, Plane, planes, with_known_axes
+from nanonuclei.data.files.axes import Choice, Plane, planes, planes_of, with_known_axes
 from nanonuclei.data.files.content import Content, Place, head, whole
 from nanonuclei.data.files.flat import read_flat
 from nanonuclei.data.files.headers import SHELLS, Header, foreign, read_header
 from nanonuclei.data.files.limits import STANDARD, ImageLimits
 from nanonuclei.data.files.numeric import as_stored, grey_if_equal
+from nanonuclei.data.files.omesets.sets import is_companion
 from nanonuclei.data.files.planes.channels import channel_index, grey_of
 from nanonuclei.data.files.scene import COLOURS, Scene
 from nanonuclei.data.files.tiff import open_tiff
@@ -123,8 +124,7 @@ def iter_image_file(
     called = name or str(content.path if isinstance(content, Place) else content if isinstance(content, Path) else "")
     try:
         for scenes in scenes_of(content, limits):
-            for number, scene in enumerate(scenes):
-                yield from planes(scene, choice or Choice(), limits=limits, number=number if len(scenes) > 1 else None)
+            yield from planes_of(scenes, choice or Choice(), limits=limits)
     except DataError as error:
         error.args = (f"{called or 'the image'}: {error}",)
         raise
@@ -239,9 +239,9 @@ def read_channels(content: Content, channels: Sequence[int | str], *, limits: Im
 
 
 def stem(name: str) -> str:
-    """Returns the name of an image without folders and without ``.png``, ``.ome.tif``..."""
+    """Returns the name of an image without folders and without ``.png``, ``.ome.tif``, ``.companion.ome``..."""
     base = PurePosixPath(name).stem
-    return base[:-4] if base.lower().endswith(".ome") else base
+    return base[: base.rindex(".")] if base.lower().endswith((".ome", ".companion")) else base
 
 
 def scenes_of(content: Content, limits: ImageLimits) -> Generator[list[Scene], None, None]:
@@ -256,7 +256,7 @@ def scenes_of(content: Content, limits: ImageLimits) -> Generator[list[Scene], N
         raise DataError("not an image: 0 bytes. Save it again")
     why = foreign(content.name) if isinstance(content, Path) else ""
     try:
-        form = read_format(start)
+        form = "TIFF" if isinstance(content, Path) and is_companion(content.name) else read_format(start)
     except DataError as error:
         raise DataError(why or str(error)) from error
     if why and content.name.lower().endswith(SHELLS):  # type: ignore[union-attr]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -48,8 +48,6 @@ class Scene:
             px, half open, within the plane. None where the file does not allow it.
         lossy: Whether the file was compressed so that its numbers are near those that were saved, as by JPEG.
         note: What the user should know of the file, in a few words.
-        elsewhere: Names of other channels of the same image to the files that hold them, where several files make one
-            image and this one holds a single channel.
     """
 
     axes: str
@@ -62,7 +60,6 @@ class Scene:
     window: Callable[[Mapping[str, int], Box], NDArray[Any]] | None = None
     lossy: bool = False
     note: str = ""
-    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def extents(self) -> dict[str, int]:

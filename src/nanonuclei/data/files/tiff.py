@@ -5,69 +5,74 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from nanonuclei.data.files.content import Content, handle
-from nanonuclei.data.files.headers import read_header
+from nanonuclei.data.files.content import Content
 from nanonuclei.data.files.limits import ImageLimits
+from nanonuclei.data.files.omesets.opening import alone, check_set, count_pages, opened_set
+from nanonuclei.data.files.omesets.sets import find_set
+from nanonuclei.data.files.planes.pages import LOSSY, check_segments, opened, page_at, read_page
 from nanonuclei.data.files.planes.segments import page_window, readable_in_parts
 from nanonuclei.data.files.scene import COLOURS, Scene, decoding
-from nanonuclei.data.files.tiff_metadata import channel_names, ome_planes, pixel_size, planes_elsewhere
+from nanonuclei.data.files.tiff_metadata import channel_names, ome_planes, pixel_size
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Box
 
 _MINISWHITE, _MINISBLACK, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
 _OTHER_COLOURS = {8: "CIELab", 9: "ICCLab", 10: "ITULab", 32803: "a colour filter", 32844: "LogL", 32845: "LogLuv"}
 """Photometric interpretations of which the numbers are neither grey values nor red, green and blue."""
-_WITH_HEADERS = frozenset({6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 34927, 34933, 50001})
-"""Compressions whose segments are image files of their own: JPEG, JPEG 2000, PNG and WebP."""
-_JPEG = frozenset({6, 7, 33007, 34892})
 _YCBCR_2000 = 33003
 """JPEG 2000 of YCbCr, as slides of Aperio may have."""
 _ALPHA = frozenset({1, 2})
 _SIDE_IMAGES = frozenset({"thumbnail", "label", "macro", "overview", "map"})
-_SEGMENT_SLACK = 4
-"""Times as many pixels as its place in the image has that a compressed segment may claim; padding needs less."""
 
 
 @contextlib.contextmanager
 def open_tiff(content: Content, limits: ImageLimits) -> Iterator[list[Scene]]:
-    """Opens a TIFF.
+    """Opens a TIFF, with the other files of its image where it is an OME-TIFF in several.
 
     Args:
-        content: The file, or where it is.
+        content: The file, or where it is; of a path the companion file of a set, too. Of bytes no other file is read.
         limits: What is decoded at most.
 
     Yields:
         The recordings in it, without thumbnails and labels of slides. Their planes can be read while it is open.
 
     Raises:
-        DataError: It is damaged, cut short, too large, or holds no image.
+        DataError: It is damaged, cut short, too large, or holds no image; or another file of its image is missing.
     """
+    several = find_set(content) if isinstance(content, Path) else None
+    if several is not None and several.problem:
+        raise DataError(several.problem)
     logger = logging.getLogger("tifffile")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())  # what tifffile logs about damaged files is raised as an error here
         logger.propagate = False
     with contextlib.ExitStack() as stack:
         with decoding("TIFF"):
-            source = handle(content)
-            stack.enter_context(source)
-            tiff = stack.enter_context(tifffile.TiffFile(source, _multifile=False))
-            _check_number(max(len(tiff.pages), ome_planes(tiff)), limits)
+            tiff = stack.enter_context(opened_set(content, several))
+            _check_number(max(len(tiff.pages), ome_planes(tiff), count_pages(several)), limits)
             _check_chain(tiff)
             series = list(enumerate(tiff.series))
+            if several is not None:
+                check_set(tiff, several, check=_check_end)
             series = [(number, one) for number, one in series if not _is_side_image(one)] or series[:1]
             for _, one in series:
                 if len(set(one.axes)) < len(one.axes):
                     one._squeeze = True  # leaves out axes of length 1, which programs write without a name
             if not series:
                 raise DataError("holds no image. Save it again")
-            scenes = [_scene(tiff, one, number, limits=limits) for number, one in series]
+            packed = tiff.filehandle.size if several is None else several.num_bytes
+            scenes = [_scene(tiff, one, number, packed=packed, limits=limits) for number, one in series]
+            note = f"planes of {len(several.tiffs)} files" if several is not None else alone(tiff)
+            scenes = [replace(scene, note=note) for scene in scenes]
         yield scenes
 
 
@@ -80,14 +85,19 @@ def _check_number(num_pages: int, limits: ImageLimits) -> None:
 
 def _check_chain(tiff: tifffile.TiffFile) -> None:
     """Refuses a file of which pages are missing: the last one refers to a next one, or ImageJ counts more."""
+    _check_end(tiff)
+    num_planes = (tiff.imagej_metadata or {}).get("images", 1)
+    if isinstance(num_planes, int) and num_planes > sum(_num_planes(series) for series in tiff.series):
+        raise DataError("not a readable TIFF: ImageJ counts more planes than it holds. Save it again")
+
+
+def _check_end(tiff: tifffile.TiffFile) -> None:
+    """Refuses a file of which the last page that is there refers to a next one."""
     place = tiff.pages.next_page_offset
     if place is not None:
         tiff.filehandle.seek(place)
         if any(tiff.filehandle.read(tiff.tiff.offsetsize)):
             raise DataError("not a readable TIFF: it is cut short, some of its pages are missing. Save it again")
-    num_planes = (tiff.imagej_metadata or {}).get("images", 1)
-    if isinstance(num_planes, int) and num_planes > sum(_num_planes(series) for series in tiff.series):
-        raise DataError("not a readable TIFF: ImageJ counts more planes than it holds. Save it again")
 
 
 def _num_planes(series: tifffile.TiffPageSeries) -> int:
@@ -99,7 +109,9 @@ def _is_side_image(series: tifffile.TiffPageSeries) -> bool:
     return bool(page.is_reduced) or series.name.strip().lower() in _SIDE_IMAGES
 
 
-def _scene(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int, *, limits: ImageLimits) -> Scene:
+def _scene(
+    tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int, *, packed: int, limits: ImageLimits
+) -> Scene:
     page = series.keyframe
     extents = dict(zip(series.axes, series.shape, strict=True))
     if len(extents) < len(series.axes) or not {"Y", "X"} <= extents.keys():
@@ -108,7 +120,7 @@ def _scene(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int
         raise DataError(f"holds {page.imagedepth} planes in one page. Save them as pages")
     _check_colours(page)
     samples = extents.get("S", 1)
-    per_pixel, packed = samples * series.dtype.itemsize, tiff.filehandle.size
+    per_pixel = samples * series.dtype.itemsize
     in_parts = limits.parts and readable_in_parts(series)
     if not in_parts:
         limits.check(extents["Y"], extents["X"], bytes_per_pixel=per_pixel, packed=packed)
@@ -126,9 +138,6 @@ def _scene(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int
         order, samples = order.removesuffix("S"), 1
     num_channels = extents.get("C", 1 if colour else samples)
     names = channel_names(tiff, num_channels, number=number)
-    own, elsewhere = planes_elsewhere(tiff, number=number)
-    if elsewhere and num_channels == 1:
-        names = own
     if "C" not in extents and (colour or palette is not None):
         names = COLOURS
     read, window = _readers(tiff, series, palette, limits=limits)
@@ -139,17 +148,16 @@ def _scene(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int
         colour=colour or palette is not None,
         channel_names=names,
         pixel_size=pixel_size(tiff, number=number),
-        elsewhere=elsewhere if num_channels == 1 else {},
         read=read,
         window=window if readable_in_parts(series) else None,
-        lossy=page.compression in _JPEG,
+        lossy=page.compression in LOSSY,
     )
 
 
 def _check_colours(page: Any) -> None:
     """Refuses a page of which the numbers would be taken for other colours than they are."""
     kind = _OTHER_COLOURS.get(int(page.photometric), "")
-    if page.compression == _YCBCR_2000 or (page.photometric == _YCBCR and page.compression not in _JPEG):
+    if page.compression == _YCBCR_2000 or (page.photometric == _YCBCR and page.compression not in LOSSY):
         kind = "YCbCr without JPEG"
     if kind:
         raise DataError(f"holds its colours as {kind}, which is not read. Save it in grey or as RGB")
@@ -170,7 +178,7 @@ def _readers(
     # Programs write true and false as "white is zero" without inverting them, and ImageJ any image as it is shown.
     inverted = page.photometric == _MINISWHITE and not tiff.is_imagej and series.dtype.kind == "u"
     white = 2 ** min(int(page.bitspersample), 8 * series.dtype.itemsize) - 1 if inverted else 0
-    alone: list[NDArray[Any]] = []
+    whole: list[NDArray[Any]] = []
 
     def stored(index: Mapping[str, int]) -> NDArray[Any]:
         """The axes Y, X and S of one place, in the order of the file."""
@@ -178,15 +186,19 @@ def _readers(
             number = 0
             for letter in outer:
                 number = number * extents[letter] + index.get(letter, 0)
-            return _page(series.pages[number], limits)
-        if not alone:
-            _check_segments(page, limits)
+            found = page_at(series, number)
+            with opened(found):
+                return read_page(found, limits)
+        if not whole:
+            if series.is_multifile:
+                raise DataError("holds several planes in a page of one of its files. Save it again as one file")
+            check_segments(page, limits)
             if series.dataoffset is None and series.size * series.dtype.itemsize > limits.num_bytes:
                 raise DataError(f"holds {series.size:,} values in one page. Save the planes as pages")
             contiguous = series.dataoffset is not None and tiff.filehandle.is_file
-            alone.append(series.asarray(out="memmap" if contiguous else None))
+            whole.append(series.asarray(out="memmap" if contiguous else None))
         place = tuple(index.get(letter, 0) if letter in outer else slice(None) for letter in series.axes)
-        return np.asarray(alone[0][place])
+        return np.asarray(whole[0][place])
 
     def read(index: Mapping[str, int]) -> NDArray[Any]:
         with decoding("TIFF"):
@@ -205,7 +217,9 @@ def _readers(
         for letter in outer:
             number = number * extents[letter] + index.get(letter, 0)
         with decoding("TIFF"):
-            values = page_window(series.pages[number], box, lambda place: _check_segments(place[0], limits, place[1]))
+            found = page_at(series, number)
+            with opened(found):
+                values = page_window(found, box, lambda place: check_segments(place[0], limits, place[1]))
             return shown(values if values.shape[2] > 1 or "S" in extents else values[..., 0], index)
 
     def shown(values: NDArray[Any], index: Mapping[str, int]) -> NDArray[Any]:
@@ -247,53 +261,3 @@ def _coloured(values: NDArray[Any], page: Any, palette: NDArray[Any] | None) -> 
     if values.ndim == 3 and values.shape[2] == 2 and page.extrasamples and page.extrasamples[-1] in _ALPHA:
         return values[..., 0]
     return values
-
-
-def _page(page: Any, limits: ImageLimits) -> NDArray[Any]:
-    if page is None:
-        raise DataError("a page of the image is missing. Save it again as one file")
-    _check_segments(page, limits)
-    try:
-        in_place = page.is_memmappable and page.parent.filehandle.is_file
-        return np.asarray(page.asarray(out="memmap" if in_place else None))
-    except (ValueError, KeyError, ImportError) as error:
-        name = getattr(page.keyframe.compression, "name", page.keyframe.compression)
-        if "imagecodecs" in str(error) or "compression" in str(error).lower():
-            raise DataError(
-                f"compression {name} of the TIFF cannot be read. Save it uncompressed, or with LZW or Deflate"
-            ) from error
-        raise
-
-
-def _check_segments(page: Any, limits: ImageLimits, numbers: Sequence[int] | None = None) -> None:
-    """Refuses a page of which strips or tiles are missing, beyond the end of the file, cut short or bombs.
-
-    Args:
-        page: The page.
-        limits: What is decoded at most.
-        numbers: Of the strips or tiles that are read; None for all.
-    """
-    keyframe = page.keyframe
-    end = page.parent.filehandle.size
-    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
-    segments = segments if numbers is None else [segments[number] for number in numbers]
-    if not segments or any(offset <= 0 or count <= 0 for offset, count in segments):
-        raise DataError("not a readable TIFF: some of its strips or tiles are missing. Save it again")
-    if max(offset + count for offset, count in segments) > end:
-        raise DataError("not a readable TIFF: it is cut short, some of its pixels are missing. Save it again")
-    if keyframe.compression not in _WITH_HEADERS:
-        return
-    rows, columns = (
-        (keyframe.tilelength, keyframe.tilewidth)
-        if keyframe.is_tiled
-        else (min(keyframe.rowsperstrip, keyframe.imagelength), keyframe.imagewidth)
-    )
-    most = ImageLimits(_SEGMENT_SLACK * max(rows * columns, 2**16), limits.num_bytes)
-    for offset, count in segments:
-        page.parent.filehandle.seek(offset)
-        content = page.parent.filehandle.read(count)
-        if keyframe.compression in _JPEG and b"\xff\xd9" not in content[-64:]:
-            raise DataError("not a readable TIFF: a strip or tile is cut short. Save it again")
-        if not (keyframe.compression in _JPEG and not content.startswith(b"\xff\xd8")):
-            header = read_header(content)
-            most.check(header.height, header.width, bytes_per_pixel=header.bytes_per_pixel)

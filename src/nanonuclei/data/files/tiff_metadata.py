@@ -59,38 +59,6 @@ def channel_names(tiff: tifffile.TiffFile, num: int, *, number: int = 0) -> tupl
     return tuple(map(clean_name, names)) if len(names) == num else ("",) * num
 
 
-def planes_elsewhere(tiff: tifffile.TiffFile, *, number: int = 0) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Tells which channels of an OME image that is spread over several files are in this one.
-
-    Args:
-        tiff: An open file.
-        number: Of the recording, where there are several.
-
-    Returns:
-        Names of the channels in this file; and names of the others, to the files that hold them. Both are empty where
-        the file holds the whole image or does not say.
-    """
-    pixels = _ome_pixels(tiff, number)
-    own: dict[int, None] = {}
-    others: dict[int, str] = {}
-    for data in () if pixels is None else pixels.findall("{*}TiffData"):
-        at, first = data.find("{*}UUID"), data.get("FirstC", "0")
-        channel = int(first) if first.isdecimal() else 0
-        name = "" if at is None else at.get("FileName", "")
-        if not name or name == tiff.filehandle.name:
-            own[channel] = None
-        else:
-            others.setdefault(channel, name)
-    if pixels is None or not own or not others:
-        return (), {}
-    known = pixels.findall("{*}Channel")
-    names = [clean_name(one.get("Name") or one.get("Fluor") or "") for one in known]
-    called = {place: names[place] if place < len(names) else "" for place in {*own, *others}}
-    return tuple(called[place] for place in own), {
-        called[place]: name for place, name in others.items() if place not in own
-    }
-
-
 def pixel_size(tiff: tifffile.TiffFile, *, number: int = 0) -> float | None:
     """Returns the side of a pixel, micrometres; None where it is not told, not plausible or not square.
 
@@ -121,9 +89,26 @@ def ome_planes(tiff: tifffile.TiffFile) -> int:
     """Returns how many planes OME's metadata count, over all recordings; 0 where there are none."""
     total = 0
     for pixels in _ome_recordings(tiff.ome_metadata or ""):
-        sizes = [pixels.get(f"Size{axis}", "1") for axis in "ZCT"]
-        total += math.prod(int(size) if size.isdecimal() and len(size) < _DIGITS else 1 for size in sizes)
+        total += planes_counted(pixels)
     return total
+
+
+def planes_counted(pixels: ElementTree.Element) -> int:
+    """Returns how many planes one recording of OME's metadata counts; colours of a pixel are in one plane."""
+    channel = pixels.find("{*}Channel")
+    depth, channels, times, samples = (
+        int(size) if size.isdecimal() and len(size) < _DIGITS else 1
+        for size in (
+            *(pixels.get(f"Size{axis}", "1") for axis in "ZCT"),
+            "1" if channel is None else channel.get("SamplesPerPixel", "1"),
+        )
+    )
+    return depth * times * max(1, channels // max(1, samples))
+
+
+def num_recordings(tiff: tifffile.TiffFile) -> int:
+    """Returns how many recordings OME's metadata tell of."""
+    return len(_ome_recordings(tiff.ome_metadata or ""))
 
 
 def _ome_pixels(tiff: tifffile.TiffFile, number: int) -> ElementTree.Element | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nanonuclei.data.files.listing import unique_names
+from nanonuclei.data.files.omesets.sets import without_parts
 from nanonuclei.data.lists.remote import Source, is_url, read_remote
 from nanonuclei.errors import DataError
 
@@ -54,7 +55,7 @@ def read_manifest(place: str) -> dict[str, Source]:
     if len(names) < len(texts):
         raise DataError(f"{place} lists files that differ by '..' or ':' alone. Write their paths without these")
     places: dict[str, Path | str] = {name: text if is_url(text) else Path(text) for name, text in names.items()}
-    return unique_names(places)
+    return unique_names(without_parts(places))
 
 
 def _column(place: str) -> Iterable[str]:

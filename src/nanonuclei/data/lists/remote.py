@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nanonuclei.data.files.listing import ZARR, Refused, is_image, unique_names
+from nanonuclei.data.files.omesets.sets import find_set
 from nanonuclei.errors import DataError
 from nanonuclei.packaged import how_to_install
 
@@ -98,12 +99,14 @@ def path_of(source: Source) -> str:
 def state_of(source: Source) -> str:
     """Returns what tells a file of this machine from another at the same place: its bytes and its last change.
 
-    Of an OME-Zarr folder the files, their bytes and the last change of any. Empty where the file is not there or not
-    of this machine.
+    Of an OME-Zarr folder, and of an OME-TIFF in several files, the files, their bytes and the last change of any. Empty
+    where the file is not there or not of this machine.
     """
     if not isinstance(source, Path):
         return ""
     try:
+        if (several := find_set(source)) is not None:
+            return several.state
         found = [source, *source.rglob("*")] if source.is_dir() else [source]
         stats = [path.lstat() if path != source else path.stat() for path in found]
     except OSError:

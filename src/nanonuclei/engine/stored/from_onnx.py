@@ -9,7 +9,7 @@ normalisation of mean 0 and variance 1.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from nanonuclei.engine.export import largest_difference
+from nanonuclei.engine.stored.layers import all_layers
 from nanonuclei.errors import TrackingError
 from nanonuclei.models.blocks import RELU_GAIN, StandardizedConv2D
 from nanonuclei.tasks.base import Task
@@ -181,15 +182,6 @@ def _set(layer: keras.Layer, normalisation: keras.Layer | None, linear: _Linear)
 
 def _set_named(layer: keras.Layer, values: Mapping[str, Floats]) -> None:
     layer.set_weights([values[weight.name].reshape(weight.shape) for weight in layer.weights])
-
-
-def all_layers(model: keras.Model) -> Iterator[keras.Layer]:
-    """Yields the layers of a network, those of networks within it in place of these."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from all_layers(layer)
-        else:
-            yield layer
 
 
 def _producer(layer: keras.Layer) -> str:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.engine.export import load_network
-from nanonuclei.engine.stored.from_onnx import all_layers, network_from_onnx
+from nanonuclei.engine.stored.from_onnx import network_from_onnx
+from nanonuclei.engine.stored.layers import all_layers
 from nanonuclei.engine.train import FitResult
 from nanonuclei.errors import ConfigError
 from nanonuclei.models.phases import Phase, phases

@@ -51,6 +51,7 @@ OF_IMAGES = {
     "choice": "which channel, focal planes, time were taken of the file, where there was a choice",
     "unlike_training": "in what the image looks unlike each training image; empty where it looks like one, or is "
     "large and was read by windows",
+    "images_in_file": "how many images the file holds: one for each recording and time",
     "file_state": "bytes of the file and nanoseconds from 1970 to its last change: with resume, a file with others is "
     "done over; empty for a URL",
     "error": "why there is no result; empty where there is one",

@@ -32,7 +32,7 @@ from nanonuclei.tracking.facts import PARENT_MD5, PARENT_MODEL
 REPLAYED = "replayed.dataset"
 """Tag of a run that began with a stored model: whose images were shown again beside the new ones."""
 
-FEWEST_REPLAYED = 64
+FEWEST_REPLAYED = 512
 """Old images that are shown again, at least: as many as there are of a look in the Data Science Bowl 2018."""
 
 STRUCTURE = (Role.NETWORK, Role.LOSS)

@@ -31,7 +31,7 @@ from nanonuclei.stages.evaluate import log_score, score_model, score_table
 from nanonuclei.stages.open_settings import decided_on_validation
 from nanonuclei.stages.pipeline.pinned import check_sources
 from nanonuclei.stages.places import DATA, PARAMS, Build, run_folder
-from nanonuclei.stages.prepare import prepare
+from nanonuclei.stages.prepare import prepare, say_left_out
 from nanonuclei.stages.samples import keep_look
 from nanonuclei.stages.train import alone, log_inputs, log_network, run_fit
 from nanonuclei.tasks import create_dataset, create_task, dataset_type
@@ -69,6 +69,7 @@ def prepare_stage(task: str, *, say: Callable[[str], None] = print) -> str:
         mlflow.log_metrics({f"prepare/{name}": float(value) for name, value in numbers.items()})
         _finish("prepare", config, catalog, metrics=numbers)
     say(f"Prepared {numbers['images']} images, {noun.count(int(numbers['objects']))}. Run {run_id}")
+    say_left_out(catalog, build.prepared, say=say)
     return run_id
 
 

@@ -22,11 +22,20 @@ from nanonuclei.serving.named import OpenedModel
 from nanonuclei.stages.predict.flow import ReadAhead, in_order
 from nanonuclei.stages.predict.large.call import LargeCall
 from nanonuclei.stages.predict.large.windows import LargeImage
-from nanonuclei.stages.predict.progress import LOG, Progress, shown_progress, told_unlike
-from nanonuclei.stages.predict.record import IMAGES, STATE, UNLIKE, ImagesTable
+from nanonuclei.stages.predict.progress import (
+    FILES,
+    IMAGES_DONE,
+    LOG,
+    Progress,
+    shown_progress,
+    told_result,
+    told_resumed,
+    told_unlike,
+)
+from nanonuclei.stages.predict.record import IMAGES, IN_FILE, STATE, UNLIKE, ImagesTable
 from nanonuclei.stages.predict.request import Request
 from nanonuclei.stages.predict.results import Results
-from nanonuclei.stages.predict.shown import Images, Shown, sentence
+from nanonuclei.stages.predict.shown import Images, Shown, choice_of, sentence
 from nanonuclei.stages.predict.together import Together
 from nanonuclei.tasks.base import Reader
 from nanonuclei.writing import WritingError
@@ -115,23 +124,26 @@ class Call:
         files = {name: _relative(name, path) for name, path in paths.items()}
         table.do_again(self.results.lacking(table.done))
         if table.done and (outdated := table.outdated({files[name]: state_of(path) for name, path in paths.items()})):
-            say(f"The files of {len(outdated):,} images were changed since: these images are done over.")
+            changed = {table.done[name] for name in outdated}
+            say(f"Changed since: {FILES.count(len(changed))}. Done over: {IMAGES_DONE.count(len(outdated))}.")
             table.do_again(outdated)
-        waiting = {name: path for name, path in paths.items() if table.done.get(name) != files[name]}
+        finished = table.finished(files)
+        waiting = {name: path for name, path in paths.items() if name not in finished}
         if table.done:
-            say(f"{len(paths) - len(waiting)} of {len(paths)} images are done; going on with the others.")
+            say(told_resumed(len(finished), of=len(paths), images=sum(finished.values())))
         outcome = _Files()
         if waiting:
             self.results.remove_joined()
         with shown_progress(len(waiting), log=self.output / LOG, say=say) as progress:
             self._work(waiting, files, table=table, outcome=outcome, progress=progress)
+        known = set(files.values())
         rows = table.finish(list(files.values()), whole=outcome.whole, names=outcome.names)
         for name in table.known - {row["image"] for row in table.rows()}:
             self.results.remove_others(name, ())
         self._join([row["image"] for row in rows])
         num_objects = sum(int(row["num_objects"]) for row in rows)
         summary = Summary(self.output, len(rows), num_objects, tuple(outcome.failed))
-        self._close(summary, say)
+        self._close(summary, say, num_files=len(paths), gone=sum(row["file"] not in known for row in rows))
         if unlike := sum(bool(row.get(UNLIKE)) for row in rows):
             say(told_unlike(unlike, of=len(rows), table=IMAGES))
         return summary
@@ -177,19 +189,19 @@ class Call:
             for line in source.warnings():
                 progress.once(line, line)
         except (DataError, OSError) as error:
-            stays = f"What was done stays ({progress.num_done} of {progress.num_files} images of this call)"
+            stays = f"What was done stays ({progress.num_done} of {progress.num_files} files of this call)"
             raise DataError(f"{error}. {stays}; then go on with `{option('resume', 'true')}`") from error
         except KeyboardInterrupt:
             progress.once(
                 "stopped",
-                f"Stopped after {progress.num_done} of {progress.num_files} images: go on with "
+                f"Stopped after {progress.num_done} of {progress.num_files} files of this call: go on with "
                 f"`{option('resume', 'true')}`.",
             )
             raise
 
     def _answered(self, image: Shown, network: Network, table: ImagesTable) -> _Row:
         """Does all that is to be done of an image that was read."""
-        row = {"image": image.name, "file": image.file, STATE: image.state}
+        row = {"image": image.name, "file": image.file, STATE: image.state, IN_FILE: image.num_images or None}
         redone = image.name in table.known
         if image.ends:
             return _Row(row, ends=True)
@@ -222,7 +234,7 @@ class Call:
             return _Row({**row, "error": sentence(error)})
         if redone:
             self.results.remove_others(row["image"], paths)
-        choice = _choice_of(image.sentence, scene=image.several[0], time=image.several[1], by_windows=True)
+        choice = choice_of(image.sentence, scene=image.several[0], time=image.several[1], by_windows=True)
         return _Row({**row, **more}, time.perf_counter() - started, choice)
 
     def _written(
@@ -245,7 +257,7 @@ class Call:
         return _Row(
             row,
             time.perf_counter() - started,
-            _choice_of(plane.choice, scene=plane.scene is not None, time=plane.time is not None),
+            choice_of(plane.choice, scene=plane.scene is not None, time=plane.time is not None),
         )
 
     def _unwritten(self, row: dict[str, Any], error: WritingError) -> _Row:
@@ -269,10 +281,10 @@ class Call:
         ]
         self.results.join(names, head=head, reader=self.reader)
 
-    def _close(self, summary: Summary, say: Callable[[str], None]) -> None:
+    def _close(self, summary: Summary, say: Callable[[str], None], *, num_files: int, gone: int) -> None:
         found = self.reader.noun.count(summary.num_objects)
-        plural = "image" if summary.num_images == 1 else "images"
-        say(f"{summary.num_images:,} {plural}, {found}, {len(summary.failed):,} failed. Results: {summary.output}")
+        told = told_result(num_files, failed=len(summary.failed), images=summary.num_images, found=found, gone=gone)
+        say(f"{told} Results: {summary.output}")
         if summary.failed:
             say(f"Why files failed stands in the column error of {summary.output / IMAGES}.")
         say(f"{summary.output / 'README.txt'} explains each column, and how to open the results in QuPath and Fiji.")
@@ -282,15 +294,3 @@ def _relative(name: str, path: Source) -> str:
     """Returns the path of a file within the input; its name is that path, with or without suffix."""
     depth = name.count("/") + 1
     return "/".join(path_of(path).split("/")[-depth:])
-
-
-def _choice_of(sentence: str, *, scene: bool, time: bool, by_windows: bool = False) -> str:
-    """Returns what was taken of a file where there was a choice, whichever time or recording it is."""
-    parts = [sentence] if sentence else []
-    if scene:
-        parts.append("each recording by itself")
-    if time:
-        parts.append("each time by itself")
-    if by_windows:
-        parts.append("read window by window")
-    return ", ".join(parts)

@@ -9,9 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nanonuclei.stages.predict.record import UNLIKE
+from nanonuclei.tasks.values import Noun
 from nanonuclei.writing import append_text
 
 LOG = "predict.log"
+
+FILES, IMAGES_DONE = Noun("file", "files"), Noun("image", "images")
+"""What is counted: a file is read, and is done or failed; an image has results, and a film is one file with several."""
 
 MOST_FAILURES = 20
 """Failures that the user is told one by one; the log and the table of images have all of them."""
@@ -55,7 +59,7 @@ class Progress:
 
 
 class _Bar(Progress):
-    """The same with a bar below the lines: images, rate, time left."""
+    """The same with a bar below the lines: files, rate, time left."""
 
     def __init__(self, num_files: int, *, log: Path | None) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -64,7 +68,7 @@ class _Bar(Progress):
         self.bar = RichProgress(
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("images, {task.fields[rate]:.1f}/s,"),
+            TextColumn("files, {task.fields[rate]:.1f}/s,"),
             TimeElapsedColumn(),
             TextColumn("done,"),
             TimeRemainingColumn(),
@@ -98,6 +102,27 @@ def shown_progress(num_files: int, *, log: Path | None, say: Callable[[str], Non
             yield bar
         return
     yield Progress(num_files, log=log, say=say)
+
+
+def told_resumed(done: int, *, of: int, images: int) -> str:
+    """Returns what a call begins with that goes on: the files that are done, and the images of these files."""
+    rest = "going on with the others" if done < of else "nothing is left"
+    return f"{done:,} of {FILES.count(of)} done, with {IMAGES_DONE.count(images)}; {rest}."
+
+
+def told_result(num_files: int, *, failed: int, images: int, found: str, gone: int = 0) -> str:
+    """Returns what a call ends with.
+
+    Args:
+        num_files: Files of the input: each is done or failed.
+        failed: Those that gave no result, or not all.
+        images: Images with results, of which a file may hold several.
+        found: Objects in them, as a text.
+        gone: Those of the images whose files are not in the input any more.
+    """
+    earlier = f" ({gone:,} of earlier files, not in the input)" if gone else ""
+    told = f"{FILES.count(num_files)}: {num_files - failed:,} done, {failed:,} failed."
+    return f"{told} {IMAGES_DONE.count(images)}{earlier}, {found}."
 
 
 def told_unlike(number: int, *, of: int, table: str) -> str:

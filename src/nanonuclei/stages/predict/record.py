@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from nanonuclei.config.params import flatten
+from nanonuclei.data.files.listing import is_of_file
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.invocation import option
 from nanonuclei.report.exports.tables import cell
@@ -31,6 +33,8 @@ LOCK = f"{PARTIAL}{HELD}"
 """File that is locked, and there, while a call is at work."""
 STATE = "file_state"
 """Column that tells a file from another of the same name."""
+IN_FILE = "images_in_file"
+"""Column that tells how many images the file of an image holds, so that a film is done when all of its times are."""
 UNLIKE = "unlike_training"
 """Column of `IMAGES`: in what an image looks unlike each training image of a model that has a fingerprint of them."""
 _FIRST = ("image", "file", "height", "width", "pixel_size_um", "num_objects")
@@ -152,6 +156,8 @@ class ImagesTable:
         done = [row for row in self._latest(rows) if self._is_done(row)]
         self.done = {row["image"]: row["file"] for row in done}
         self._states = {row["image"]: row.get(STATE) or "" for row in done}
+        self._stale: set[str] = set()
+        self._in_file = {row["file"]: int(row.get(IN_FILE) or 0) for row in done}
 
     def do_again(self, names: Set[str]) -> None:
         """Takes images for not done, as results of theirs are gone."""
@@ -164,8 +170,23 @@ class ImagesTable:
         Args:
             states: Of files of this call, see `data.lists.remote.state_of`.
         """
-        return {
+        self._stale = {
             name for name, file in self.done.items() if file in states and states[file] != self._states.get(name, "")
+        }
+        return set(self._stale)
+
+    def finished(self, files: Mapping[str, str]) -> dict[str, int]:
+        """Returns the files of which all images are done, with the numbers of these images.
+
+        Args:
+            files: Of this call, by the names of their results.
+        """
+        names = {file: name for name, file in files.items()}
+        found = Counter(file for image, file in self.done.items() if is_of_file(image, names.get(file, "")))
+        return {
+            name: found[file]
+            for name, file in files.items()
+            if self.done.get(name) == file or found[file] >= self._in_file.get(file, 0) > 0
         }
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -177,6 +198,7 @@ class ImagesTable:
         Raises:
             DataError: The disk is full or the folder cannot be written.
         """
+        self._stale.discard(row["image"])
         new = [column for column in row if column not in self._columns]
         if new or not self._path.is_file():
             before = self._rows()
@@ -186,6 +208,8 @@ class ImagesTable:
 
     def finish(self, order: Sequence[str], *, whole: Set[str], names: Set[str]) -> list[dict[str, str]]:
         """Leaves one row per image, in the order of their files, once all images are done.
+
+        Rows of images whose files were changed are dropped, where this call has not done them over.
 
         Args:
             order: Files of this call, as `add` got them.
@@ -202,6 +226,7 @@ class ImagesTable:
         rows = self._rows()
         place = {file: number for number, file in enumerate(order)}
         kept = [row for row in self._latest(rows) if row["file"] not in whole or _still(row, names)]
+        kept = [row for row in kept if row["image"] not in self._stale]
         kept.sort(key=lambda row: (place.get(row["file"], len(place)), len(row["image"]), row["image"]))
         if kept != rows:
             self._write(kept)

@@ -32,7 +32,8 @@ MOST_LETTERS = 2000
 class Shown:
     """An image as the network takes it, or why there is none; `ends` alone says that its file has no further image.
 
-    `state` is that of the file before it was read, see `state_of`.
+    `state` is that of the file before it was read, see `state_of`; `num_images` counts the images of the file, 0 where
+    that cannot be told.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Shown:
     pixels: Float32Array | None = None
     large: LargeImage | None = None
     state: str = ""
+    num_images: int = 0
     error: str = ""
     ends: bool = False
 
@@ -101,14 +103,15 @@ class Images:
                 yield self._shown(shown, replace(plane, choice=plane.choice.replace(taken, why, 1)))
             return
         for one in large:
-            yield replace(shown, name=f"{shown.name}{one.suffix}", large=one)
+            yield replace(shown, name=f"{shown.name}{one.suffix}", large=one, num_images=len(large))
         while first is not None:
             yield self._shown(shown, first)
             first = next(images, None)
 
     def _shown(self, shown: Shown, plane: Plane) -> Shown:
         pixels = self._reader.network_input(plane.image)
-        return replace(shown, name=f"{shown.name}{plane.suffix}", plane=plane, pixels=pixels)
+        name = f"{shown.name}{plane.suffix}"
+        return replace(shown, name=name, plane=plane, pixels=pixels, num_images=plane.num_images)
 
     def _evident(self, path: Source, num_channels: int) -> int | None:
         """Returns the channel, of several without names, that alone shows objects; None where that is in doubt."""
@@ -132,3 +135,15 @@ def sentence(error: Exception) -> str:
     text = "".join(letter if letter.isprintable() else " " for letter in str(error))
     text = " ".join(text.split())[:MOST_LETTERS]
     return text if isinstance(error, NanonucleiError) else f"{type(error).__name__}: {text}"
+
+
+def choice_of(sentence: str, *, scene: bool, time: bool, by_windows: bool = False) -> str:
+    """Returns what was taken of a file where there was a choice, whichever time or recording it is."""
+    parts = [sentence] if sentence else []
+    if scene:
+        parts.append("each recording by itself")
+    if time:
+        parts.append("each time by itself")
+    if by_windows:
+        parts.append("read window by window")
+    return ", ".join(parts)

@@ -1,4 +1,4 @@
-"""Promotes a model by its name; one that comes along becomes version 1 and champion where there is no champion yet."""
+"""Promotes a model by its name; one that comes along becomes champion where there is none yet."""
 
 from __future__ import annotations
 
@@ -68,16 +68,17 @@ def promote_named(
     if champion is not None:
         return promote(task, run_id, allow_simulated=allow_simulated, say=say).decision.promoted
     uri = model_uri(existing_run(run_id))
-    version = register_once(task, uri, run_id=run_id)
     if trouble := problem(uri):
         raise TrackingError(f"{reference} must serve to become champion, but {trouble}. Install the locked versions")
+    version = register_once(task, uri, run_id=run_id)  # not before: a promotion that fails leaves no version
     text = (named.folder / CARD).read_text(encoding="utf-8")
     # Not after: what is killed in between would leave a champion of which nothing is told.
     describe_version(version, description=text, tags={"gate": "came along", "gate.run": run_id})
     move_champion(version, expected="")
+    counted = "" if str(version.version) == "1" else " Version numbers count refused challengers too."
     say(
-        f"Version {version.version} of {task}, the model {reference} that comes along, is champion, the first one.\n"
-        f"Serve it: mlflow models serve -m models:/{task}@{CHAMPION} --env-manager local -p 5001"
+        f"Version {version.version} of {task}, the model {reference} that comes along, is champion, the first one."
+        f"{counted}\nServe it: mlflow models serve -m models:/{task}@{CHAMPION} --env-manager local -p 5001"
     )
     return True
 

@@ -16,6 +16,7 @@ from nanonuclei.data.catalog import BadSample, SampleRef, sample_digest
 from nanonuclei.data.fields import find_fields
 from nanonuclei.data.files.planes.channels import BRIGHTEST
 from nanonuclei.data.modality import guess_modality
+from nanonuclei.data.problems import Fetched
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
 from nanonuclei.tasks.dataset import SIMULATED, Dataset, Dealt, Facts
@@ -63,7 +64,7 @@ class NanotubeDataset(Dataset):
         elif source != SIMULATED:
             tnt_source(source)
 
-    def fetch(self, name: str, source: str, *, data: Path, report: Callable[[str], None]) -> Path:
+    def fetch(self, name: str, source: str, *, data: Path, report: Callable[[str], None]) -> Fetched:
         """Packs images and annotations, also simulated or corrected ones; see `sources.fetch` and `sources.drawn`."""
         if name == MINE:
             from nanonuclei.tasks.nanotubes.sources.drawn.fetch_mine import fetch_mine

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from nanonuclei.data.catalog import BadSample, Sample
+from nanonuclei.data.problems import Fetched
 from nanonuclei.tasks.dataset import SIMULATED, Dataset, Dealt, Facts
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tasks.nuclei.reader import NOUN
@@ -51,7 +52,7 @@ class NucleiDataset(Dataset):
         elif source not in WORDS:
             dsb2018_source(source)
 
-    def fetch(self, name: str, source: str, *, data: Path, report: Callable[[str], None]) -> Path:
+    def fetch(self, name: str, source: str, *, data: Path, report: Callable[[str], None]) -> Fetched:
         """Gets the Data Science Bowl 2018, or corrected images; see `sources.fetch` and `sources.fetch_mine`."""
         if name == MINE:
             from nanonuclei.tasks.nuclei.sources.fetch_mine import fetch_mine

@@ -138,7 +138,7 @@ class Public:
     said: list[str]
 
     def fetch(self, server: Server) -> Path:
-        return fetch_dsb2018("public", self.data, url=server.url, report=self.said.append, wait=self.waited.append)
+        return fetch_dsb2018("public", self.data, url=server.url, report=self.said.append, wait=self.waited.append).path
 
 
 @pytest.fixture

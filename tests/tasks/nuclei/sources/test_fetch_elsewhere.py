@@ -44,14 +44,14 @@ def nested_source(folder: Path) -> Path:
 @pytest.mark.parametrize("source", [zip_source, folder_source, nested_source])
 def test_a_path_is_packed_into_the_same_bytes(tmp_path: Path, source: Callable[[Path], Path]) -> None:
     said: list[str] = []
-    path = fetch_dsb2018(str(source(tmp_path)), tmp_path / "data", report=said.append)
+    path = fetch_dsb2018(str(source(tmp_path)), tmp_path / "data", report=said.append).path
     assert file_sha256(path) == packed_sha256(tmp_path, FILES)
     assert left_in(tmp_path / "data") == ["stage1_train.zip"]
     assert said[-1].endswith(f"sha256 {file_sha256(path)[:12]}, not the corrected public set")
 
 
 def test_a_source_that_is_in_place_already_stays_untouched(tmp_path: Path) -> None:
-    path = fetch_dsb2018(str(zip_source(tmp_path)), tmp_path / "data")
+    path = fetch_dsb2018(str(zip_source(tmp_path)), tmp_path / "data").path
     before = (path.read_bytes(), path.stat().st_mtime_ns)
     said: list[str] = []
     assert fetch_dsb2018(
@@ -63,7 +63,7 @@ def test_a_source_that_is_in_place_already_stays_untouched(tmp_path: Path) -> No
 
 
 def test_the_folder_it_lies_in_is_a_source_too(tmp_path: Path) -> None:
-    path = fetch_dsb2018(str(zip_source(tmp_path)), tmp_path / "data")
+    path = fetch_dsb2018(str(zip_source(tmp_path)), tmp_path / "data").path
     before = path.read_bytes()
     fetch_dsb2018(str(tmp_path / "data"), tmp_path / "data")
     assert path.read_bytes() == before
@@ -111,7 +111,7 @@ def test_kaggle_is_asked_for_the_training_zip_and_that_is_packed(
         return str(local)
 
     monkeypatch.setattr(kagglehub, "competition_download", download)
-    path = fetch_dsb2018("kaggle", tmp_path / "data")
+    path = fetch_dsb2018("kaggle", tmp_path / "data").path
     assert asked == [("data-science-bowl-2018", "stage1_train.zip")]
     assert file_sha256(path) == packed_sha256(tmp_path, FILES)
 
@@ -155,7 +155,7 @@ def test_the_kaggle_client_without_credentials_fails_as_expected(
 
 
 def test_a_source_without_a_good_sample_leaves_what_was_there(tmp_path: Path) -> None:
-    path = fetch_dsb2018(str(zip_source(tmp_path)), tmp_path / "data")
+    path = fetch_dsb2018(str(zip_source(tmp_path)), tmp_path / "data").path
     before = path.read_bytes()
     write_zip(tmp_path / "texts.zip", [("s/images/s.jpg", b"no image"), ("s/masks/s.jpg", b"no mask")])
     with pytest.raises(DataError, match=r"texts\.zip must hold a sample .*What was there is kept") as caught:
@@ -179,6 +179,6 @@ def test_one_mask_for_all_nuclei_needs_the_setting(tmp_path: Path) -> None:
     write_zip(tmp_path / "a.zip", [("images/a.png", FILES["a/images/a.png"]), ("masks/a.png", png(mask))])
     with pytest.raises(DataError, match=r"Set data\.masks=connected"):
         fetch_dsb2018(str(tmp_path / "a.zip"), tmp_path / "data")
-    path = fetch_dsb2018(str(tmp_path / "a.zip"), tmp_path / "data", masks="connected")
+    path = fetch_dsb2018(str(tmp_path / "a.zip"), tmp_path / "data", masks="connected").path
     with zipfile.ZipFile(path) as archive:
         assert archive.namelist() == ["a/images/a.png", "a/masks/a.png"]

@@ -193,7 +193,7 @@ def test_the_public_set_already_in_place_is_not_fetched_again(public: Public, se
 
 
 def test_a_failed_fetch_leaves_what_was_in_place(public: Public, serve: Callable[..., Server], tmp_path: Path) -> None:
-    path = fetch_dsb2018(str(github_zip(tmp_path / "own.zip", dict(list(FILES.items())[:2]))), public.data)
+    path = fetch_dsb2018(str(github_zip(tmp_path / "own.zip", dict(list(FILES.items())[:2]))), public.data).path
     before = path.read_bytes()
     with pytest.raises(DataError):
         public.fetch(serve(b"no zip"))
@@ -209,6 +209,6 @@ def test_the_real_set_from_an_archive_like_github_s_has_the_pinned_checksum(
         files = {name: archive.read(name) for name in archive.namelist()}
     content = github_zip(tmp_path / "github.zip", files).read_bytes()
     said: list[str] = []
-    path = fetch_dsb2018("public", tmp_path / "data", url=serve(content, lengths=False).url, report=said.append)
+    path = fetch_dsb2018("public", tmp_path / "data", url=serve(content, lengths=False).url, report=said.append).path
     assert hashlib.sha256(path.read_bytes()).hexdigest() == PUBLIC_SHA256
     assert said[-1] == (f"{path}: 664 images, 28,986 masks, 88.2 MB, sha256 cced30b606a1, the corrected public set")

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nanonuclei.data.files.content import check_inside
 from nanonuclei.data.files.limits import ImageLimits
-from nanonuclei.data.files.listing import check_inside
 from nanonuclei.data.files.omezarr.layout import is_array
 from nanonuclei.data.files.scene import Scene, clean_name, decoding
 from nanonuclei.data.files.tiff_metadata import PLAUSIBLE, SQUARE

@@ -15,6 +15,7 @@ from nanonuclei.data.files.axes import Choice, Chosen, choose
 from nanonuclei.data.files.limits import IN_PARTS
 from nanonuclei.data.files.listing import TIFF_SUFFIXES, ZARR
 from nanonuclei.data.files.numeric import Span, grey_if_equal, span_of
+from nanonuclei.data.files.omesets.sets import COMPANION, is_companion
 from nanonuclei.data.files.planes.channels import GREY
 from nanonuclei.data.files.reading import scenes_of
 from nanonuclei.data.files.scene import Scene
@@ -24,7 +25,7 @@ from nanonuclei.imaging.types import Box, Image
 MOST_WHOLE = 2**25
 """px of the largest image that is read whole: reading objects off a map takes about 50 bytes for each."""
 
-SUFFIXES = (*TIFF_SUFFIXES, ZARR)
+SUFFIXES = (*TIFF_SUFFIXES, COMPANION, ZARR)
 """Files of which windows can be read end so."""
 
 LEAST_BYTES = 2**16
@@ -95,7 +96,8 @@ def large_images(path: Path, choice: Choice, *, most: int = MOST_WHOLE) -> list[
     """
     if not (path.name.lower().endswith(SUFFIXES) or path.is_dir()):
         return []
-    if path.is_file() and path.stat().st_size < LEAST_BYTES and most >= MOST_WHOLE:
+    small = path.is_file() and path.stat().st_size < LEAST_BYTES and not is_companion(path.name)
+    if small and most >= MOST_WHOLE:
         return []
     with _named(path), contextlib.closing(scenes_of(path, IN_PARTS)) as files:
         for scenes in files:

@@ -20,7 +20,7 @@ from nanonuclei.serving.folder import load_folder
 from nanonuclei.serving.named import NamedModel, OpenedModel
 from nanonuclei.stages.predict.call import Call, Summary
 from nanonuclei.stages.predict.many.store import Store, open_store
-from nanonuclei.stages.predict.record import STATE, UNLIKE, ImagesTable
+from nanonuclei.stages.predict.record import IN_FILE, STATE, UNLIKE, ImagesTable
 from nanonuclei.stages.predict.request import Request
 from nanonuclei.stages.predict.results import FOLDERS, OBJECTS
 from nanonuclei.tasks import create_reader
@@ -28,7 +28,7 @@ from nanonuclei.tasks import create_reader
 IMAGES = "images"
 """Folder of the shards with a row per image; `OBJECTS` is that with a row per object."""
 
-KINDS = {"height": "long", "width": "long", "num_objects": "long"} | dict.fromkeys(
+KINDS = {"height": "long", "width": "long", "num_objects": "long", IN_FILE: "long"} | dict.fromkeys(
     ("image", "file", STATE, "choice", UNLIKE, "error", "fingerprint"), "string"
 )
 """Types of columns of `IMAGES`; any other holds floats."""
@@ -69,6 +69,7 @@ class Answer:
     """What became of a block.
 
     Attributes:
+        num_files: Files of the block.
         num_images: Images with results.
         num_objects: Objects in them.
         failed: Files without a result, or not all, with the reason.
@@ -76,6 +77,7 @@ class Answer:
         lines: What the user should know of the choices made.
     """
 
+    num_files: int
     num_images: int
     num_objects: int
     failed: tuple[tuple[str, str], ...] = ()
@@ -112,7 +114,7 @@ def finished(store: Store, shard: str) -> Answer | None:
     good = [row for row in rows if not row["error"]]
     failed = {row["file"]: row["error"] for row in rows if row["error"]}
     num_objects = sum(row["num_objects"] for row in good)
-    return Answer(len(good), num_objects, tuple(failed.items()), _num_unlike(good))
+    return Answer(len({row["file"] for row in rows}), len(good), num_objects, tuple(failed.items()), _num_unlike(good))
 
 
 def _num_unlike(rows: Sequence[Mapping[str, Any]]) -> int:
@@ -209,4 +211,5 @@ def _images_shard(rows: Sequence[Mapping[str, str]]) -> bytes:
 def _answer(summary: Summary, rows: Sequence[Mapping[str, str]], said: Sequence[str]) -> Answer:
     failed = {row["file"]: row["error"] for row in rows if row["error"]}
     lines = tuple(line for line in said if line.startswith("Of "))
-    return Answer(summary.num_images, summary.num_objects, tuple(failed.items()), _num_unlike(rows), lines)
+    num_files = len({row["file"] for row in rows})
+    return Answer(num_files, summary.num_images, summary.num_objects, tuple(failed.items()), _num_unlike(rows), lines)

@@ -23,7 +23,7 @@ from nanonuclei.stages.predict.call import Summary
 from nanonuclei.stages.predict.many.blocks import IMAGES, Answer, Block, Job, cut_blocks, finished, predict_block
 from nanonuclei.stages.predict.many.store import Store, open_store
 from nanonuclei.stages.predict.predict import Begun, begin
-from nanonuclei.stages.predict.progress import Progress, shown_progress, told_unlike
+from nanonuclei.stages.predict.progress import Progress, shown_progress, told_result, told_resumed, told_unlike
 from nanonuclei.stages.predict.request import RECORD, Request, find_images, output_beside
 from nanonuclei.stages.predict.results import OBJECTS
 from nanonuclei.tasks import measure_texts_of
@@ -69,7 +69,8 @@ def predict_on_many(request: Request, *, say: Callable[[str], None] = print) -> 
     _check_place(store, output, resume=request.resume)
     before = _done_before(store, blocks)
     if before:
-        say(f"{len(before)} of {len(blocks)} blocks are done; going on with the others.")
+        num_done = sum(answer.num_files for answer in before.values())
+        say(told_resumed(num_done, of=len(paths), images=sum(answer.num_images for answer in before.values())))
     waiting = [block for block in blocks if block.shard not in before]
     answers = list(before.values())
     missing: list[str] = []
@@ -122,7 +123,7 @@ class _Work:
                         self._progress.advance()
         except KeyboardInterrupt:
             num = f"{self._progress.num_done} of {self._progress.num_files}"
-            self._progress.once("stopped", f"Stopped after {num} images: go on with --resume.")
+            self._progress.once("stopped", f"Stopped after {num} files of this call: go on with --resume.")
             raise
         return answers, missing
 
@@ -252,7 +253,9 @@ def _close(
     )
     store.write("README.txt", text.encode())
     found = begun.reader.noun.count(num_objects)
-    say(f"{num_images:,} images, {found}, {len(failed):,} failed. Results: {output}")
+    num_files = sum(answer.num_files for answer in answers) + len(missing)
+    told = told_result(num_files, failed=len(failed), images=num_images, found=found)
+    say(f"{told} Results: {output}")
     if failed:
         say(f"Why files failed stands in the column error of {output}/{IMAGES}/.")
     say(f"{output}/README.txt explains each column.")

@@ -12,11 +12,11 @@ import numpy as np
 import tifffile
 
 from nanonuclei.data.archives import Files, content_of, file_sha256, open_files, write_zip
+from nanonuclei.data.catalog import BadSample
 from nanonuclei.data.corrected.label_studio import file_of
-from nanonuclei.data.files.content import Place
-from nanonuclei.data.files.listing import check_inside
-from nanonuclei.data.files.reading import read_values
-from nanonuclei.data.problems import problems_table
+from nanonuclei.data.files.content import Content, Place, check_inside
+from nanonuclei.data.files.reading import read_channels, read_values
+from nanonuclei.data.problems import Fetched, bad_ids, problems_table
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
 from nanonuclei.tasks.nanotubes.data_config import SimulatedNanotubesConfig
@@ -38,7 +38,7 @@ def fetch_tnt(
     simulated: SimulatedNanotubesConfig,
     seed: int,
     report: Callable[[str], None] = print,
-) -> Path:
+) -> Fetched:
     """Puts ``tnt/tnt.zip`` below the data folder in place.
 
     What was there is replaced at the end, once the new dataset has been read whole and holds an image that can be read.
@@ -55,13 +55,15 @@ def fetch_tnt(
         report: Takes one line per step.
 
     Returns:
-        The path of the zip.
+        The zip, and what cannot be used of it, as far as its layout and its images tell; masks are read when it is
+        prepared.
 
     Raises:
         DataError: The source does not exist, is unsafe or damaged, or is no dataset of nanotubes, or the disk is full.
             Nothing is left behind.
     """
     target = data / TNT_ARCHIVE
+    unread: list[BadSample] = []
     if source == SIMULATED:
         report(f"drawing {simulated.num_images} images")
         with whole_file(target) as temporary:
@@ -70,43 +72,57 @@ def fetch_tnt(
         path = tnt_source(source)
         if target.is_file() and path.samefile(target):
             report(f"{target} is the source itself: nothing to do")
+            unread = _check(target, source=path)
         else:
             report(f"packing {path}")
-            _pack(path, target)
+            unread = _pack(path, target)
     with open_tnt(target) as (_, layout):
         for note in layout.notes:
             report(note)
-        if layout.problems:
-            report(problems_table(layout.problems))
+        problems = (*layout.problems, *unread)
+        if problems:
+            report(problems_table(problems))
             report("Mend them and fetch again; data.on_bad_sample=skip goes on without them")
         size = target.stat().st_size / 1e6
         report(f"{target}: {describe(layout)}, {size:.1f} MB, sha256 {file_sha256(target)[:12]}")
-    return target
+        good = frozenset(entry.sample_id for entry in layout.entries) - bad_ids(problems)
+    return Fetched(target, good, problems)
 
 
-def _pack(path: Path, target: Path) -> None:
+def _pack(path: Path, target: Path) -> list[BadSample]:
     with whole_file(target) as temporary:
         if path.is_file() and path.suffix.lower() == ".json":
             _pack_files(_beside(path), temporary)
         else:
             with open_files(path, limits=ARCHIVE_LIMITS) as files:
                 _pack_files(files, temporary)
-        _check(temporary, source=path)
+        return _check(temporary, source=path)
 
 
-def _check(packed: Path, *, source: Path) -> None:
-    """Refuses a packed dataset of which no image can be read; single ones are told when they are prepared."""
-    reasons = []
+def _check(packed: Path, *, source: Path) -> list[BadSample]:
+    """Returns the images that cannot be read; refuses a packed dataset of which none can be."""
+    unread = []
     with open_tnt(packed) as (files, layout):
         for entry in layout.entries:
+            content = content_of(files, entry.file)
             try:
-                read_values(content_of(files, entry.file))
+                _check_readable(content)
             except DataError as error:
-                reasons.append(f"{entry.file}: {error}")
-        if layout.entries and len(reasons) == len(layout.entries):
+                unread.append(BadSample(entry.sample_id, entry.file, str(error)))
+        if layout.entries and len(unread) == len(layout.entries):
             raise DataError(
-                f"{source} must hold an image that can be read, but holds none. What was there is kept. {reasons[0]}"
+                f"{source} must hold an image that can be read, but holds none. What was there is kept. "
+                f"{unread[0].file}: {unread[0].problem}"
             )
+    return unread
+
+
+def _check_readable(content: Content) -> None:
+    """Refuses an image that cannot be read; one of many channels is read by the first of them."""
+    try:
+        read_values(content)
+    except DataError:
+        read_channels(content, [0])
 
 
 def _pack_files(files: Files, target: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -14,7 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from nanonuclei.data.archives import file_sha256, write_zip
 from nanonuclei.data.catalog import BadSample
-from nanonuclei.data.problems import problems_table
+from nanonuclei.data.problems import Fetched, problems_table
 from nanonuclei.errors import DataError
 from nanonuclei.tasks.nuclei.sources.dsb2018 import DSB2018_ARCHIVE, dsb2018_source, open_dsb2018, read_dsb2018
 from nanonuclei.tasks.nuclei.sources.mask_files import MaskKind
@@ -50,7 +51,7 @@ def fetch_dsb2018(
     url: str = PUBLIC_URL,
     report: Callable[[str], None] = print,
     wait: Callable[[float], None] = time.sleep,
-) -> Path:
+) -> Fetched:
     """Puts ``dsb2018/stage1_train.zip`` below the data folder in place.
 
     What was there is replaced at the end, once the new dataset has been read whole and holds a sample that can be used.
@@ -65,13 +66,20 @@ def fetch_dsb2018(
         wait: Takes the seconds to wait before a dropped download goes on.
 
     Returns:
-        The path of the zip: ``<id>/images/*`` and ``<id>/masks/*``, sorted, uncompressed, dated alike.
+        The zip: ``<id>/images/*`` and ``<id>/masks/*``, sorted, uncompressed, dated alike; and what cannot be used of
+        it, which of the public set is nothing.
 
     Raises:
         DataError: The source is unknown, unreachable, damaged, unsafe or not the dataset, none of its samples can be
             used, or the disk is full. Nothing is left behind but the begun download, which the next call continues.
     """
     target = data / DSB2018_ARCHIVE
+    fetched = Fetched(target)
+
+    def check(packed: Path) -> None:
+        nonlocal fetched
+        fetched = replace(_check(packed, masks, source=path, report=report), path=target)
+
     if source == "public":
         if target.is_file() and file_sha256(target) == PUBLIC_SHA256:
             report(f"{target} already holds the corrected public set: nothing to do")
@@ -81,11 +89,12 @@ def fetch_dsb2018(
         path = _download_from_kaggle() if source == "kaggle" else dsb2018_source(source)
         if target.is_file() and path.samefile(target):
             report(f"{target} is the source itself: nothing to do")
+            check(target)
         else:
             report(f"packing {path}")
-            _repack(path, target, check=lambda packed: _check(packed, masks, source=path, report=report))
+            _repack(path, target, check=check)
     report(_summary(target))
-    return target
+    return fetched
 
 
 def _fetch_public(url: str, target: Path, *, report: Callable[[str], None], wait: Callable[[float], None]) -> None:
@@ -106,17 +115,17 @@ def _fetch_public(url: str, target: Path, *, report: Callable[[str], None], wait
     part.unlink(missing_ok=True)
 
 
-def _check(packed: Path, masks: MaskKind, *, source: Path, report: Callable[[str], None]) -> None:
+def _check(packed: Path, masks: MaskKind, *, source: Path, report: Callable[[str], None]) -> Fetched:
     """Reads a packed dataset whole, tells its problems, and refuses it where no sample is good."""
     if file_sha256(packed) == PUBLIC_SHA256:
-        return
-    num_good, problems = 0, []
+        return Fetched(packed)
+    good, problems = set(), []
     for row in read_dsb2018(packed, masks=masks):
         if isinstance(row, BadSample):
             problems.append(row)
         else:
-            num_good += 1
-    if not num_good:
+            good.add(row.sample_id)
+    if not good:
         raise DataError(
             f"{source} must hold a sample that can be used, but holds none. What was there is kept. "
             f"{problems_table(problems)}"
@@ -124,6 +133,7 @@ def _check(packed: Path, masks: MaskKind, *, source: Path, report: Callable[[str
     if problems:
         report(problems_table(problems))
         report("Mend them and fetch again; data.on_bad_sample=skip goes on without them")
+    return Fetched(packed, frozenset(good), tuple(problems))
 
 
 def _repack(

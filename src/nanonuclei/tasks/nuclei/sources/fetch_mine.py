@@ -17,7 +17,7 @@ from nanonuclei.data.corrected.held_out import SPLITS, deal, splits_table
 from nanonuclei.data.corrected.manifest import MANIFEST, PREDICTED, Manifest, read_manifest
 from nanonuclei.data.fields import find_fields
 from nanonuclei.data.files.reading import read_single, read_values
-from nanonuclei.data.problems import problems_table
+from nanonuclei.data.problems import Fetched, problems_table
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image, Labels
 from nanonuclei.tasks.nuclei.sources.corrected_files import FORMS, LIMITS, Corrected, group
@@ -33,7 +33,7 @@ class _Result:
     changed: Changes | None
 
 
-def fetch_mine(source: str, data: Path, *, report: Callable[[str], None] = print) -> Path:
+def fetch_mine(source: str, data: Path, *, report: Callable[[str], None] = print) -> Fetched:
     """Reads corrected images and adds them to ``mine/images.zip`` below the data folder.
 
     An image that is there already is replaced, and stays in its split; all others of before are kept. New fields of
@@ -45,7 +45,7 @@ def fetch_mine(source: str, data: Path, *, report: Callable[[str], None] = print
         report: Takes one line per step.
 
     Returns:
-        The archive.
+        The archive, and what is left out of the images of this source.
 
     Raises:
         DataError: There is no image that can be used, nothing was corrected, or there are too few images to hold some
@@ -55,6 +55,7 @@ def fetch_mine(source: str, data: Path, *, report: Callable[[str], None] = print
     target = data / MINE_ARCHIVE
     results: list[_Result] = []
     problems: list[BadSample] = []
+    good: set[str] = set()
     with open_files(path) as files:
         manifest = read_manifest(files.read(MANIFEST)) if MANIFEST in files.names else None
         if manifest is not None:
@@ -69,6 +70,7 @@ def fetch_mine(source: str, data: Path, *, report: Callable[[str], None] = print
                     problems.append(read)
                 elif (other := taken.setdefault(read.sample.sample_id, one.image)) == one.image:
                     results.append(read)
+                    good.add(one.key)
                 else:
                     same = f"would be stored as {read.sample.sample_id}, as {other} is. Rename one of them"
                     problems.append(BadSample(one.key, one.image, same))
@@ -84,7 +86,8 @@ def fetch_mine(source: str, data: Path, *, report: Callable[[str], None] = print
             f"{path} holds no change against the prediction: there is nothing to learn from. Correct objects, save or "
             "export them into that folder, and fetch again"
         )
-    return _put([one.sample for one in results], target, report)
+    _put([one.sample for one in results], target, report)
+    return Fetched(target, frozenset(good), tuple(problems))
 
 
 def _saved(one: Corrected, files: Files, manifest: Manifest | None) -> bool:
@@ -153,7 +156,7 @@ def _nothing(path: Path, images: dict[str, Corrected], untouched: int, manifest:
     return f"{path} holds {len(images)} images but nothing that says where their nuclei are. Needed is {FORMS}"
 
 
-def _put(new: Sequence[Sample], target: Path, report: Callable[[str], None]) -> Path:
+def _put(new: Sequence[Sample], target: Path, report: Callable[[str], None]) -> None:
     before = read_splits(target) if target.is_file() else {}
     replaced = {sample.sample_id for sample in new}
     old: list[Sample] = []
@@ -178,7 +181,6 @@ def _put(new: Sequence[Sample], target: Path, report: Callable[[str], None]) -> 
         f"{target}: {len(samples)} images ({len(replaced)} new or corrected again), {num_nuclei:,} nuclei; "
         f"{counts['train']} to train, {counts['val']} to say when to end, {counts['test']} held out"
     )
-    return target
 
 
 def _entries(samples: Sequence[Sample], table: bytes) -> Iterator[tuple[str, bytes]]:

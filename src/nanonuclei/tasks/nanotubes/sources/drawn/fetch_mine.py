@@ -19,7 +19,7 @@ from nanonuclei.data.corrected.changes import Changes, line_changes
 from nanonuclei.data.corrected.held_out import FEWEST, Dealing, deal
 from nanonuclei.data.corrected.manifest import MANIFEST, PREDICTED, read_manifest
 from nanonuclei.data.files.reading import stem
-from nanonuclei.data.problems import problems_table
+from nanonuclei.data.problems import Fetched, problems_table
 from nanonuclei.errors import DataError
 from nanonuclei.tasks.nanotubes.data_config import ChannelsConfig
 from nanonuclei.tasks.nanotubes.lines.line import Line
@@ -59,7 +59,7 @@ def mine_source(source: str) -> Path:
     return existing_source(source, "the path of a folder or zip of images with centre lines")
 
 
-def fetch_mine(source: str, data: Path, *, channels: ChannelsConfig, report: Callable[[str], None] = print) -> Path:
+def fetch_mine(source: str, data: Path, *, channels: ChannelsConfig, report: Callable[[str], None] = print) -> Fetched:
     """Reads images with centre lines and adds them to `ARCHIVE` below the data folder.
 
     An image that is there already is replaced, and stays in its split; all others of before are kept.
@@ -71,7 +71,7 @@ def fetch_mine(source: str, data: Path, *, channels: ChannelsConfig, report: Cal
         report: Takes one line per step.
 
     Returns:
-        The archive.
+        The archive, and what is left out of the images of this source.
 
     Raises:
         DataError: There is no image that can be used, nothing was corrected, or there are too few images to hold some
@@ -117,7 +117,8 @@ def fetch_mine(source: str, data: Path, *, channels: ChannelsConfig, report: Cal
             f"{path} holds no change against the prediction: there is nothing to learn from. Correct lines, save or "
             "export them into that folder, and fetch again"
         )
-    return _put([one.kept for one in found.values()], target, report)
+    _put([one.kept for one in found.values()], target, report)
+    return Fetched(target, frozenset(one.kept.sample_id for one in found.values()), tuple(problems))
 
 
 def _read(files: Files, entry: ImageEntry, channels: ChannelsConfig, problems: list[BadSample]) -> _Read | None:
@@ -182,7 +183,7 @@ def _changed(found: Sequence[_Read]) -> str:
     return "\n".join(lines)
 
 
-def _put(new: Sequence[Kept], target: Path, report: Callable[[str], None]) -> Path:
+def _put(new: Sequence[Kept], target: Path, report: Callable[[str], None]) -> None:
     replaced = {one.sample_id for one in new}
     before = kept_before(target)
     splits = {one.sample_id: one.split for one in before}
@@ -195,7 +196,6 @@ def _put(new: Sequence[Kept], target: Path, report: Callable[[str], None]) -> Pa
     said = f"{len(kept)} images ({len(new)} new or corrected again), {sure:,} nanotubes and {doubtful:,} doubtful ones"
     train, val, test = (counts.count(split) for split in ("train", "val", "test"))
     report(f"{target}: {said}; {train} to train, {val} to say when to end, {test} held out")
-    return target
 
 
 def deal_fields(kept: Sequence[Kept], before: dict[str, str]) -> dict[str, tuple[int, str]]:

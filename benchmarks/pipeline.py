@@ -1,0 +1,84 @@
+"""Patches per second that the workers of a training prepare, without a network.
+
+    PYTHONPATH=src python benchmarks/pipeline.py [--task nuclei] [--workers 1 2 ...] [--batches 40] [--rounds 3]
+        [--prepared FOLDER] [--set PATH=VALUE ...]
+
+One and two workers are threads, more are processes, as in a training (`train.workers`). The arms take turns, and the
+table tells medians: patches per second, and per second and core, where a machine cannot use more cores than workers.
+What is drawn first, which reads and decodes images, does not count. The images are those of the settings, or of a
+folder of prepared images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from nanonuclei.config.params import with_settings
+from nanonuclei.data.catalog import load_catalog
+from nanonuclei.drawing.tables import table
+from nanonuclei.stages.prepare import prepared_dataset
+from nanonuclei.stages.samples import training_samples
+from nanonuclei.stages.settings import Choices, resolve
+from nanonuclei.tasks import create_task
+
+WARM_UP = 12
+"""Batches that are drawn before the clock starts, beside two patches of each image for each worker."""
+
+
+def main() -> None:
+    """Runs the benchmark from the command line."""
+    options = _options()
+    config = resolve(Choices(options.task, settings=tuple(options.settings)))
+    catalog = load_catalog(options.prepared) if options.prepared else prepared_dataset(config)[0]
+    samples = training_samples(catalog, config)[: options.images]
+    rates: dict[int, list[float]] = {number: [] for number in options.workers}
+    for _ in range(options.rounds):
+        for number in options.workers:
+            task = create_task(with_settings(config, {"train.workers": number}))
+            batches = task.batches(samples, training=True)
+            try:
+                first = WARM_UP + number * 2 * len(samples) // config.train.batch_size
+                for place in range(first):
+                    batches[place]
+                began = time.perf_counter()
+                for place in range(first, first + options.batches):
+                    batches[place]
+                seconds = time.perf_counter() - began
+            finally:
+                batches.close()
+            rates[number].append(options.batches * config.train.batch_size / seconds)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    rows = []
+    for number, found in rates.items():
+        rate = statistics.median(found)
+        rows.append(
+            [str(number), f"{rate:.0f}", f"{rate / min(number, cores):.0f}", f"{min(found):.0f}-{max(found):.0f}"]
+        )
+    patch = config.train.patch_size
+    print(
+        f"{options.task}: {len(samples)} images, batches of {config.train.batch_size} patches of {patch} px, "
+        f"{cores} cores"
+    )
+    print(table(rows, header=["workers", "patches/s", "patches/s and core", "range"]))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", default="nuclei", help="%(default)s")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="%(default)s")
+    parser.add_argument("--batches", type=int, default=40, help="of each arm and round (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="%(default)s")
+    parser.add_argument("--images", type=int, default=64, help="training images, the first (%(default)s)")
+    parser.add_argument("--prepared", type=Path, help="folder of a prepared data set (default: of the settings)")
+    parser.add_argument("--set", dest="settings", nargs="*", default=[], metavar="PATH=VALUE")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""`fetch` puts a dataset in place and says in its last line and exit code how much of it cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from nanonuclei.cli import main
+
+LISTED = Path("scratch/fetch")
+
+
+def put(path: Path, values: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), values)
+
+
+def write(folder: Path, name: str) -> None:
+    """An image with a mask of one object, as both tasks read it."""
+    noise = np.random.default_rng(len(name)).integers(1, 255, (48, 64)).astype(np.uint8)
+    put(folder / "images" / f"{name}.png", noise)
+    mask = np.zeros((48, 64), np.uint8)
+    mask[10:13, 10:50] = 255
+    put(folder / "masks" / f"{name}.png", mask)
+
+
+@pytest.mark.parametrize("dataset", ["dsb2018", "tnt"])
+def test_samples_that_cannot_be_used_are_counted_listed_and_exit_code_3(
+    dataset: str, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, listed = tmp_path / "mine", LISTED / f"{dataset}-problems.csv"
+    for name in ("a", "bb", "ccc"):
+        write(source, name)
+    broken = source / "images" / "a.png"
+    broken.write_bytes(b"no image")
+    (source / "masks" / "bb.png").unlink()
+    words = ["fetch", dataset, "--source", str(source)]
+    assert main(words) == 3
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("Warning: 2 of 3 samples cannot be used. All problems (")
+    assert last.endswith(f") are listed in {listed}.")
+    table = pd.read_csv(listed)
+    assert set(table["sample_id"]) == {"a", "bb"}
+    assert main([*words[:-1], str(next(Path("data").rglob("*.zip")))]) == 3  # the dataset in place, once more
+    assert "2 of 3 samples cannot be used" in capsys.readouterr().out
+    write(source, "a")
+    write(source, "bb")
+    assert main(words) == 0
+    assert not listed.exists()
+    assert "cannot be used" not in capsys.readouterr().out
