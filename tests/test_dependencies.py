@@ -38,6 +38,7 @@ NOT_FOR = {
     "prepare": {
         *("stages/new_folder.py", "imaging", "tasks/nuclei/reader.py", "tasks/nuclei/sources/fetch.py"),
         *("tasks/nuclei/simulate.py", "tasks/nuclei/sources/fetch_mine.py"),
+        "data/corrected/held_out.py",  # splits of corrected images, which no pipeline prepares
     },
     "train": {
         *("imaging/instances.py", "imaging/matching.py", "imaging/networks.py", "imaging/postprocess.py"),
@@ -122,6 +123,7 @@ NOT_FOR_TUBES = {
         *(f"{TUBES}/sources/{name}.py" for name in ("annotations", "centre_lines", "fetch")),
         *(f"{TUBES}/sources/{name}.py" for name in ("label_pictures", "label_studio", "layout", "masks", "names")),
         f"{TUBES}/sources/overlaps.py",
+        *(f"{TUBES}/sources/drawn", "data/corrected"),  # corrected images
         *("stages/new_folder.py", "imaging", f"{TUBES}/reader.py"),
     },
     "train": {

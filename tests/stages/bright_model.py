@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
-from tests.conftest import ROOT, TINY, disc_labels
+from tests.conftest import ROOT, TINY, TINY_TUBES, disc_labels
 
 from nanonuclei.config.params import load_experiment, to_yaml
 from nanonuclei.data.fingerprint.likeness import Features
@@ -20,7 +20,17 @@ SHAPE = (80, 70)
 READING = {"target.kind": "foreground", "loss.kind": "binary_crossentropy", "instances.min_area": 5}
 
 
-def bright_model(folder: Path) -> Path:
+LINES = {
+    "network.answer": "line",
+    "network.depth": 2,
+    "tubes.joins": "all",
+    "tubes.window_threshold": 0.2,
+    "tubes.min_score": 0.2,
+}
+"""A reading under which every bright line is a nanotube."""
+
+
+def bright_model(folder: Path, task: str = "nuclei") -> Path:
     """Writes `network.onnx`, whose score is the first channel, and `config.yaml`."""
     folder.mkdir(parents=True)
     sizes = ["batch", "height", "width"]
@@ -36,8 +46,9 @@ def bright_model(folder: Path) -> Path:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, folder / "network.onnx")
-    settings = {**TINY, **READING, "normalize.kind": "range"}
-    config = load_experiment("nuclei", path=ROOT / "params.yaml", settings=settings)
+    settings = {**TINY, **READING} if task == "nuclei" else {**TINY_TUBES, **LINES}
+    settings |= {"normalize.kind": "range"}
+    config = load_experiment(task, path=ROOT / "params.yaml", settings=settings)
     (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
     return folder
 

@@ -19,6 +19,7 @@ from tests.conftest import disc_labels
 from tests.stages.bright_model import bright_model
 
 from nanonuclei.config.params import load_experiment
+from nanonuclei.data.corrected.held_out import deal
 from nanonuclei.data.corrected.label_studio import read_label_studio
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.imaging.instances import from_labels
@@ -29,7 +30,7 @@ from nanonuclei.stages.predict.request import Request
 from nanonuclei.stages.settings import Choices, resolve
 from nanonuclei.tasks import create_dataset
 from nanonuclei.tasks.nuclei.sources.corrected_files import paint
-from nanonuclei.tasks.nuclei.sources.fetch_mine import deal, fetch_mine
+from nanonuclei.tasks.nuclei.sources.fetch_mine import fetch_mine
 from nanonuclei.tasks.nuclei.sources.mine import read_mine
 
 SHAPE = (80, 70)

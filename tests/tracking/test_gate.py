@@ -16,6 +16,7 @@ from nanonuclei.tracking.gate import Candidate, Champion, Gain, Parent, decide
 GATE = GateConfig(
     least={"iou": 0.8},
     most={"count_error": 0.2},
+    where_known=[],
     compared="map_pooled",
     min_gain=0.0,
     min_gain_low=-0.01,
@@ -145,3 +146,11 @@ def test_gate_that_is_missing_or_wrong_is_told_with_its_path(tmp_path: object) -
     path.write_text(yaml.safe_dump({"gate": {"nuclei": tree}}))
     with pytest.raises(ConfigError, match=r"gate\.nuclei\.min_gain: Field required[\s\S]*gate\.nuclei\.min_gian"):
         load_gate("nuclei", path=path)
+
+
+def test_a_bound_that_is_asked_where_known_is_not_asked_of_images_that_cannot_tell() -> None:
+    gate = GATE.model_copy(update={"where_known": ["count_error"]})
+    unknown = replace(GOOD, metrics={"iou": 0.8, "count_error": float("nan")})
+    assert not decide(unknown, None, GATE).promoted
+    assert decide(unknown, None, gate).promoted
+    assert not decide(replace(GOOD, metrics={"iou": 0.8, "count_error": 0.3}), None, gate).promoted

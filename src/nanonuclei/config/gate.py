@@ -15,10 +15,15 @@ SECTION = "gate"
 
 
 class GateConfig(Section):
-    """Bounds on the test split, and on what serving costs; differences are challenger less champion."""
+    """Bounds on the test split, and on what serving costs; differences are challenger less champion.
+
+    Attributes:
+        where_known: Metrics of `least` and `most` that are asked for only where the test images can tell them.
+    """
 
     least: dict[str, float]
     most: dict[str, float]
+    where_known: list[str]
     compared: Annotated[str, Field(min_length=1)]
     min_gain: Annotated[float, Field(ge=-1.0, le=1.0)]
     min_gain_low: Annotated[float, Field(ge=-1.0, le=1.0)]

@@ -56,7 +56,7 @@ def verdicts(comparison: pd.DataFrame, task: Task) -> list[str]:
     rows = comparison[comparison["group"] == "all"]
     baseline = str(rows["arm"].iloc[0])
     return [
-        capital(verdict(row, baseline=baseline, names=task.metric_names, lower_is_better=task.lower_is_better))
+        verdict(row, baseline=baseline, names=task.metric_names, lower_is_better=task.lower_is_better)
         for metric in task.headlines
         for row in rows[(rows["metric"] == metric) & (rows["arm"] != baseline)].to_dict("records")
     ]

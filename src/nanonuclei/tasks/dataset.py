@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanonuclei.config.channels import Channel
+from nanonuclei.config.params import Scalar
 from nanonuclei.data.catalog import BadSample, SampleRef, sample_digest, write_sample
 from nanonuclei.data.fields import find_fields
 from nanonuclei.data.modality import guess_modality
@@ -78,6 +79,7 @@ class Dataset(ABC):
         pipeline: The dataset of the task's pipeline.
         simulated_recipe: Recipe for a first look at simulated images; empty where `params.yaml` is made for them.
         finetune_recipe: Recipe of a fine-tuning; empty where the task's models are not fine-tuned by that command.
+        corrected: The dataset of `locations` that corrected predictions become; empty where none can.
         code: Modules and folders, beside the class's own module, that decide what is prepared, as the file system
             has them below the task's folder.
         is_labelled_in_pictures: Whether `pictures` are made of images, for people to annotate.
@@ -92,6 +94,7 @@ class Dataset(ABC):
     pipeline: ClassVar[str] = SIMULATED
     simulated_recipe: ClassVar[str] = ""
     finetune_recipe: ClassVar[str] = ""
+    corrected: ClassVar[str] = ""
     code: ClassVar[Sequence[str]] = ()
     is_labelled_in_pictures: ClassVar[bool] = False
 
@@ -149,6 +152,18 @@ class Dataset(ABC):
         """Returns the settings that decide what is prepared, by their dotted paths."""
         data = self.config.data
         return {"data.seed": data.seed, "data.split": data.split.model_dump(), "data.on_bad_sample": data.on_bad_sample}
+
+    def also_learned(self) -> str:
+        """Returns the dataset that models of this config learn from beside `data.dataset`; empty for none."""
+        return ""
+
+    def on_other_images(self) -> Mapping[str, Scalar]:
+        """Returns settings with which a model of this config reads images of another dataset as it reads its own."""
+        return {}
+
+    def can_teach(self, sample: SampleRef) -> bool:
+        """Returns whether models of this config can learn from a prepared sample, by the kind of its truth."""
+        return True
 
     def object_sizes(self, samples: Sequence[SampleRef]) -> Mapping[str, NDArray[np.float64]]:
         """Returns the sizes of all objects per modality, in the unit of `size_name`; here areas in px."""

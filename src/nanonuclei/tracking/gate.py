@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -129,7 +130,7 @@ def decide(
 ) -> Decision:
     """Holds a challenger against the gate, and against the champion if there is one.
 
-    A number that is missing or not a number meets no condition.
+    A number that is missing or not a number meets no condition, but for those of `gate.where_known`.
 
     Args:
         candidate: The challenger.
@@ -168,6 +169,10 @@ def _bounds(candidate: Candidate, gate: GateConfig) -> Iterator[Criterion]:
     for bounds, name, word, sign in ((gate.least, "least", "at least", 1), (gate.most, "most", "at most", -1)):
         for metric, bound in bounds.items():
             value = candidate.metrics.get(metric, float("nan"))
+            if metric in gate.where_known and math.isnan(value):
+                text = f"test {metric} is not known of these images, and not asked for"
+                yield Criterion(f"{name}.{metric}", True, text)
+                continue
             held = sign * value >= sign * bound
             yield Criterion(f"{name}.{metric}", held, f"test {metric} must be {word} {bound:g}, got {value:.4f}")
 

@@ -10,10 +10,11 @@ import numpy as np
 from shapely.errors import ShapelyError
 from shapely.geometry import Point, Polygon, shape
 
-from nanonuclei.data.corrected.shapes import Drawn, Shape
+from nanonuclei.data.corrected.shapes import Drawn, Shape, Stroke
 from nanonuclei.errors import DataError
 
 AREAS = ("Polygon", "MultiPolygon")
+LINES = ("LineString", "MultiLineString")
 ANNOTATIONS = ("annotation", "PathAnnotationObject")
 """How QuPath calls an annotation, since 0.4 and before."""
 
@@ -22,10 +23,10 @@ REGION = 2
 
 
 def read_geojson(content: bytes) -> Drawn:
-    """Reads the objects of an image.
+    """Reads the objects of an image: areas, and lines apart from them.
 
     Of a cell the nucleus is taken. An annotation that holds the middles of two other objects or more, such as a region
-    that was analysed, is passed over, and so are points and lines.
+    that was analysed, is passed over, and so are points.
 
     Args:
         content: A feature collection, a list of features or a single one, in UTF-8.
@@ -45,6 +46,12 @@ def read_geojson(content: bytes) -> Drawn:
 def _drawn(features: list[Mapping[str, Any]]) -> Drawn:
     shapes, regions, notes = [], 0, []
     found = [(number, *_geometry(feature)) for number, feature in enumerate(features, start=1)]
+    strokes = [
+        Stroke(f"object {number}", np.asarray(line, np.float64)[:, :2], _class(features[number - 1]))
+        for number, geometry, _ in found
+        if geometry.get("type") in LINES
+        for line in ([geometry["coordinates"]] if geometry["type"] == "LineString" else geometry["coordinates"])
+    ]
     areas = [(number, geometry, kind) for number, geometry, kind in found if geometry.get("type") in AREAS]
     middles = {number: shape(geometry).representative_point() for number, geometry, _ in areas}
     for number, geometry, kind in areas:
@@ -58,7 +65,7 @@ def _drawn(features: list[Mapping[str, Any]]) -> Drawn:
         notes.append(f"{regions} regions around objects are passed over")
     if len(areas) < len(features):
         notes.append(f"{len(features) - len(areas)} points or lines are passed over")
-    return Drawn(tuple(shapes), None, tuple(notes))
+    return Drawn(tuple(shapes), None, tuple(notes), tuple(strokes))
 
 
 def is_geojson(tree: Any) -> bool:
@@ -85,6 +92,12 @@ def _geometry(feature: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
     kind = str(properties.get("objectType") or feature.get("id") or "")
     nucleus = feature.get("nucleusGeometry") or properties.get("nucleusGeometry")
     return (nucleus if isinstance(nucleus, Mapping) else feature["geometry"]), kind
+
+
+def _class(feature: Mapping[str, Any]) -> str:
+    """Returns how QuPath's class of an object is called."""
+    kind = (feature.get("properties") or {}).get("classification")
+    return str(kind.get("name") or "") if isinstance(kind, Mapping) else ""
 
 
 def _holds(geometry: Mapping[str, Any], middles: list[Point]) -> bool:

@@ -11,35 +11,42 @@ import zlib
 import numpy as np
 from roifile import ROI_TYPE, ImagejRoi
 
-from nanonuclei.data.corrected.shapes import Drawn, Shape
+from nanonuclei.data.corrected.shapes import Drawn, Shape, Stroke
 from nanonuclei.errors import DataError
 
 AREAS = (ROI_TYPE.POLYGON, ROI_TYPE.RECT, ROI_TYPE.OVAL, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED)
 """Types of regions that are areas. Their coordinates are those of pixel corners, as ImageJ draws them."""
+
+LINES = (ROI_TYPE.LINE, ROI_TYPE.POLYLINE, ROI_TYPE.FREELINE)
+"""Types of regions that are lines."""
 
 MOST_BYTES = 16 * 2**20
 """Largest region that is read, bytes."""
 
 
 def read_rois(content: bytes) -> Drawn:
-    """Reads the regions of an image.
+    """Reads the regions of an image: areas, and lines apart from them.
 
     Raises:
         DataError: The file is neither a region nor a zip of regions.
     """
-    shapes, others = [], 0
+    shapes, strokes, others = [], [], 0
     for number, (name, data) in enumerate(_regions(content), start=1):
         try:
             region = ImagejRoi.frombytes(data)
         except (ValueError, IndexError, TypeError, struct.error, OverflowError) as error:
             raise DataError(f"{name} is no region of ImageJ. In Fiji choose ROI Manager > More > Save") from error
+        called = region.name or str(number)
         if region.roitype not in AREAS:
             others += 1
+            if region.roitype in LINES:
+                points = np.asarray(region.coordinates(), np.float64)
+                strokes.append(Stroke(f"region {called}", points, called.rstrip("0123456789-_ ")))
             continue
         rings = tuple(np.asarray(ring, np.float64) for ring in region.coordinates(multi=True))
-        shapes.append(Shape(f"region {region.name or number}", tuple(ring for ring in rings if len(ring) > 2)))
+        shapes.append(Shape(f"region {called}", tuple(ring for ring in rings if len(ring) > 2)))
     notes = (f"{others} points or lines are passed over",) if others else ()
-    return Drawn(tuple(shapes), None, notes)
+    return Drawn(tuple(shapes), None, notes, tuple(strokes))
 
 
 def _regions(content: bytes) -> list[tuple[str, bytes]]:

@@ -1,7 +1,7 @@
-"""Label Studio's exports of polygons and brush strokes, as https://labelstud.io/guide/task_format tells them.
+"""Label Studio's exports of polygons, brush strokes and vectors, as https://labelstud.io/guide/task_format tells them.
 
-Corners of polygons are percent of the image's width and height. An export is either full JSON (``data`` and
-``annotations`` per task) or JSON-MIN (one flat row per annotation).
+Corners of polygons and vertices of vectors are percent of the image's width and height. An export is either full JSON
+(``data`` and ``annotations`` per task) or JSON-MIN (one flat row per annotation).
 """
 
 from __future__ import annotations
@@ -13,10 +13,14 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import numpy as np
 
 from nanonuclei.data.corrected.brush import decode
-from nanonuclei.data.corrected.shapes import Drawn, Shape
+from nanonuclei.data.corrected.shapes import Drawn, Ring, Shape
 from nanonuclei.errors import DataError
 
 POLYGONS, STROKES = ("polygonlabels", "polygon"), ("brushlabels", "brush")
+VECTORS = ("vectorlabels", "vector")
+DRAWN, LINES = "drawn", "lines"
+"""Entry of a task's data that tells what is drawn in it, and its value where that is lines."""
+
 _UPLOADED_DIGITS = 8
 """Hex digits and a hyphen that Label Studio puts before the name of an upload."""
 
@@ -68,6 +72,28 @@ def file_of(reference: str) -> str:
     digits, hyphen, rest = name[:_UPLOADED_DIGITS], name[_UPLOADED_DIGITS : _UPLOADED_DIGITS + 1], name[9:]
     uploaded = hyphen == "-" and rest and all(digit in "0123456789abcdef" for digit in digits)
     return rest if uploaded else name
+
+
+def is_for_lines(data: Mapping[str, Any]) -> bool:
+    """Returns whether a task was written for lines: then an annotation without any says that there are none."""
+    return data.get(DRAWN) == LINES
+
+
+def vertices(value: Mapping[str, Any], size: tuple[int, int]) -> Ring:
+    """Returns the points of a vector, ``(n, 2)`` x and y in px, the corner of the first pixel being 0, 0.
+
+    Args:
+        value: Of the region: ``vertices`` with x and y in percent, or ``points``, as older versions have them.
+        size: Height and width of the image, px.
+
+    Raises:
+        KeyError, TypeError, ValueError: It has none.
+    """
+    if "vertices" in value:
+        points = [[float(one["x"]), float(one["y"])] for one in value["vertices"]]
+    else:
+        points = value["points"]
+    return np.array(points, np.float64).reshape(-1, 2) / 100.0 * [size[1], size[0]]
 
 
 def _finished(task: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], Mapping[str, Any]]:

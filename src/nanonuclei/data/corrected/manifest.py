@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nanonuclei.errors import DataError
+from nanonuclei.invocation import command
 
 MANIFEST = "nanonuclei-correct.json"
 PREDICTED, PICTURES = "predicted", "pictures"
@@ -24,14 +25,27 @@ class Manifest:
     Attributes:
         to: The program.
         written: SHA-256 of each file that holds objects to correct, by its path: a file with other bytes was saved.
+        dataset: What the folder becomes when it is fetched; empty where an earlier version wrote it.
     """
 
     to: str
     written: Mapping[str, str] = field(default_factory=dict)
+    dataset: str = ""
 
     def text(self) -> str:
         """Returns the file's content."""
-        return json.dumps({"format": FORMAT, "to": self.to, "written": dict(self.written)}, indent=1) + "\n"
+        tree = {"format": FORMAT, "to": self.to, "dataset": self.dataset, "written": dict(self.written)}
+        return json.dumps(tree, indent=1) + "\n"
+
+    def check(self, dataset: str) -> None:
+        """Makes sure that the folder is fetched as what it holds.
+
+        Raises:
+            DataError: It holds objects of another kind.
+        """
+        if self.dataset not in ("", dataset):
+            again = command("fetch", dataset=self.dataset, source="FOLDER_OR_ZIP")
+            raise DataError(f"a folder of {self.dataset} must not be fetched as {dataset}. Use `{again}`")
 
     def is_untouched(self, name: str, content: bytes) -> bool:
         """Returns whether a file is as it was written: nobody saved it since."""
@@ -48,7 +62,8 @@ def read_manifest(content: bytes) -> Manifest:
         tree: dict[str, Any] = json.loads(content)
         if tree["format"] != FORMAT:
             raise DataError(f"{MANIFEST} has format {tree['format']}, known is {FORMAT}. Update nanonuclei")
-        return Manifest(str(tree["to"]), {str(name): str(value) for name, value in tree["written"].items()})
+        written = {str(name): str(value) for name, value in tree["written"].items()}
+        return Manifest(str(tree["to"]), written, str(tree.get("dataset", "")))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{MANIFEST} is damaged. Remove it, or write the folder again with correct") from error
 

@@ -1,4 +1,4 @@
-"""Outlines and masks that people drew, as pixels of their image."""
+"""Outlines, masks and lines that people drew; outlines and masks as pixels of their image."""
 
 from __future__ import annotations
 
@@ -33,18 +33,35 @@ class Shape:
 
 
 @dataclass(frozen=True)
+class Stroke:
+    """One object that is a line.
+
+    Attributes:
+        name: How messages call it, such as ``object 7``.
+        points: ``(n, 2)``, x and y in px, the corner of the first pixel of the image being 0, 0.
+        label: What its drawer called its kind; empty where it has no name.
+    """
+
+    name: str
+    points: Ring
+    label: str = ""
+
+
+@dataclass(frozen=True)
 class Drawn:
     """What a file says of one image.
 
     Attributes:
-        shapes: The objects.
+        shapes: The objects that are areas.
         size: Height and width of the image that they were drawn on, px; None where the file does not tell.
-        notes: What was passed over, a few words each.
+        notes: What was passed over by those who want areas, a few words each.
+        strokes: The objects that are lines.
     """
 
     shapes: tuple[Shape, ...]
     size: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
+    strokes: tuple[Stroke, ...] = ()
 
 
 MOST_CORNERS = 10_000

@@ -20,17 +20,17 @@ from nanonuclei.data.files.listing import RECORD
 from nanonuclei.data.files.reading import iter_image_file, read_values
 from nanonuclei.data.lists.remote import Source, state_of
 from nanonuclei.errors import ConfigError, DataError, nearest_name
-from nanonuclei.imaging.instances import from_labels
+from nanonuclei.imaging.instances import Instances, from_labels
 from nanonuclei.invocation import command
 from nanonuclei.report.exports.found import LINE, Found
 from nanonuclei.report.exports.labels import MOST
-from nanonuclei.stages.correct.programs import HOW, IMAGES, PROGRAMS, labelling_interface
+from nanonuclei.stages.correct.programs import HOW, HOW_LINES, IMAGES, PROGRAMS, labelling_interface
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.predict.record import IMAGES as TABLE
 from nanonuclei.stages.predict.record import STATE
 from nanonuclei.stages.predict.request import find_images
 from nanonuclei.stages.predict.results import OBJECTS
-from nanonuclei.tasks import create_reader
+from nanonuclei.tasks import create_reader, dataset_type
 from nanonuclei.tasks.base import Reader
 from nanonuclei.writing import check_new_folder, whole_folder
 
@@ -46,11 +46,13 @@ class Predicted:
         name: Of the image.
         scores: One per object, in the order of the labels.
         state: Of its file when it was read, see `state_of`; empty where it is not known.
+        lines: Points of each object as JSON text, where objects are lines; else None.
     """
 
     name: str
     scores: tuple[float, ...]
     state: str = ""
+    lines: tuple[str, ...] | None = None
 
     @property
     def uncertainty(self) -> float:
@@ -75,8 +77,8 @@ def correct(
 
     Raises:
         ConfigError: There is no such program.
-        DataError: The folder holds no results, they lack tables or label images, the images are missing or changed, or
-            the output cannot be written.
+        DataError: The folder holds no results, they lack tables or, of areas, label images, the images are missing or
+            changed, or the output cannot be written.
     """
     if to not in PROGRAMS:
         raise ConfigError(f"unknown program {to!r}. {nearest_name(to, PROGRAMS)}")
@@ -86,6 +88,7 @@ def correct(
     if not ordered:
         raise DataError(f"{results} holds no image with a result: nothing can be corrected. See its {TABLE}")
     reader = create_reader(load_experiment(record["task"], path=PARAMS))
+    as_lines = ordered[0].lines is not None
     place = {one.name: number for number, one in enumerate(ordered, start=1)}
     tasks: dict[int, dict[str, Any]] = {}
     written: dict[str, str] = {}
@@ -111,10 +114,14 @@ def correct(
         if tasks:
             text = json.dumps([tasks[rank] for rank in sorted(tasks)], indent=1, ensure_ascii=False)
             (partial / TASKS).write_text(text + "\n", encoding="utf-8")
-            (partial / INTERFACE).write_text(labelling_interface(reader.noun.one), encoding="utf-8")
+            (partial / INTERFACE).write_text(labelling_interface(reader.noun.one, as_lines), encoding="utf-8")
         (partial / ORDER).write_text(_table(ordered), encoding="utf-8")
-        (partial / MANIFEST).write_text(Manifest(to, written).text(), encoding="utf-8")
-        (partial / README).write_text(_readme(to, output), encoding="utf-8")
+        for name in (ORDER, TASKS):
+            if (partial / name).is_file():
+                written[name] = digest((partial / name).read_bytes())
+        dataset, how = dataset_type(record["task"]).corrected, HOW_LINES if as_lines else HOW
+        (partial / MANIFEST).write_text(Manifest(to, written, dataset).text(), encoding="utf-8")
+        (partial / README).write_text(_readme(how[to], output, dataset), encoding="utf-8")
     objects = reader.noun.count(sum(len(one.scores) for one in ordered))
     say(f"{output}: {len(ordered)} images, {objects}, the least certain first ({ORDER}). {README} tells how to go on.")
     return ordered
@@ -151,15 +158,15 @@ def _predicted(results: Path) -> list[Predicted]:
         states = {row["image"]: row.get(STATE) or "" for row in rows if not row["error"]}
     except (OSError, KeyError) as error:
         raise DataError(f"{results / TABLE} cannot be read ({error}). Name a folder that predict wrote") from error
-    return [Predicted(name, _scores(results / OBJECTS / f"{name}.csv"), state) for name, state in states.items()]
+    return [_objects(name, state, results / OBJECTS / f"{name}.csv") for name, state in states.items()]
 
 
-def _scores(path: Path) -> tuple[float, ...]:
+def _objects(name: str, state: str, path: Path) -> Predicted:
     try:
-        rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
-        if LINE in (rows.fieldnames or ()):
-            raise ConfigError(f"{path} tells lines, which have no outline to correct. Mark them with `label` instead")
-        return tuple(float(row["score"]) for row in rows)
+        table = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+        rows = list(table)
+        lines = tuple(row[LINE] for row in rows) if LINE in (table.fieldnames or ()) else None
+        return Predicted(name, tuple(float(row["score"]) for row in rows), state, lines)
     except (OSError, KeyError, ValueError) as error:
         raise DataError(f"the scores of the objects must be in {path}, but cannot be read. {_AGAIN}") from error
 
@@ -180,6 +187,8 @@ def _planes(
 
 def _found(results: Path, predicted: Predicted, plane: Plane, reader: Reader) -> Found:
     name = predicted.name
+    if predicted.lines is not None:
+        return _found_lines(predicted, plane, reader)
     paths = [results / "labels" / f"{name}{suffix}" for suffix in (".png", ".tif")]
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
@@ -200,6 +209,23 @@ def _found(results: Path, predicted: Predicted, plane: Plane, reader: Reader) ->
     return Found(name, reader.noun.one, plane.image, instances, {"score": list(predicted.scores)}, plane.pixel_size)
 
 
+def _found_lines(predicted: Predicted, plane: Plane, reader: Reader) -> Found:
+    """Returns the objects of an image that are lines; their pixels are not needed."""
+    name, (height, width), boxes = predicted.name, plane.image.shape[:2], []
+    for text in predicted.lines or ():
+        points = np.array(json.loads(text), np.float64).reshape(-1, 2)
+        boxes.append([*np.floor(points.min(axis=0))[::-1], *np.ceil(points.max(axis=0) + 1.0)[::-1]])
+    found = np.array(boxes, np.int32).reshape(-1, 4)
+    if (found[:, 2:] > (height + 1, width + 1)).any():
+        raise DataError(
+            f"{name} has {width} x {height} px, but a line of its result lies outside of it: the image was changed "
+            "since. Predict again"
+        )
+    instances = Instances(found, np.array(predicted.scores, np.float32), None)
+    columns: dict[str, list[Any]] = {"score": list(predicted.scores), LINE: list(predicted.lines or ())}
+    return Found(name, reader.noun.one, plane.image, instances, columns, plane.pixel_size)
+
+
 def _table(ordered: list[Predicted]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -209,10 +235,10 @@ def _table(ordered: list[Predicted]) -> str:
     return text.getvalue()
 
 
-def _readme(to: str, output: Path) -> str:
+def _readme(how: str, output: Path, dataset: str) -> str:
     return (
         f"Images to correct, the least certain first: {ORDER}, where uncertainty is 1 less the mean score of the "
         "objects of an image.\nThe folder predicted holds what the model found; it tells afterwards what was changed."
-        f"\n\n{HOW[to]}\n\n"
-        f"Then: {command('fetch', dataset='mine', source=output.name)}\n"
+        f"\n\n{how}\n\n"
+        f"Then: {command('fetch', dataset=dataset, source=output.name)}\n"
     )

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import cv2
 import numpy as np
 
+from nanonuclei.data.corrected.label_studio import DRAWN, LINES
 from nanonuclei.data.corrected.manifest import PICTURES, PREDICTED
 from nanonuclei.data.files.numeric import as_stored
 from nanonuclei.imaging.types import Image, UInt8Array
@@ -18,6 +19,7 @@ from nanonuclei.report.exports.found import Found
 from nanonuclei.report.exports.geojson import geojson
 from nanonuclei.report.exports.imagej_roi import imagej_rois
 from nanonuclei.report.exports.label_studio import interface, pre_annotations
+from nanonuclei.report.exports.label_studio_lines import line_interface, vectors
 from nanonuclei.report.exports.png import grey_png
 
 IMAGES = "images"
@@ -60,10 +62,16 @@ def _for_fiji(found: Found) -> Given:
 
 
 def _for_label_studio(found: Found) -> Given:
-    results = pre_annotations(found.instances, noun=found.noun, prefix=found.name)
+    lines = found.lines()
+    if lines is None:
+        results = pre_annotations(found.instances, noun=found.noun, prefix=found.name)
+    else:
+        results = vectors(lines, found)
     picture = f"{PICTURES}/{found.name}.png"
     height, width = found.image.shape[:2]
     data = {"image": LOCAL_FILES + quote(picture), "name": found.name, "height": height, "width": width}
+    if lines is not None:
+        data[DRAWN] = LINES
     task = {"data": data, "predictions": [{"result": results}]}
     return Given({**_images(found), picture: _png(stretched(found.image))}, task=task)
 
@@ -95,12 +103,40 @@ HOW = {
   3. ROI manager > More > Save, all regions, over the .zip beside the image.
   Images whose .zip nobody saved are left out.""",
 }
-"""What to do in each program."""
+"""What to do in each program, where objects are areas."""
+
+_DOUBTFUL = "A line that may be an object or not: class or label it Doubtful, and it counts neither way."
+_NONE = """Of an image in which there is none, save the file without a line; or add a row with its name and nothing more
+  to a table lines.csv in this folder, with the columns image,tube,uncertain,polyline."""
+
+HOW_LINES = {
+    "label-studio": HOW["label-studio"].replace(
+        "5. Correct and submit.", "5. Move points of the vectors, delete false vectors, draw missing ones; submit."
+    )
+    + f"""
+  A picture that you submit without a vector says that there is none.
+  {_DOUBTFUL}""",
+    "qupath": f"""QuPath
+  1. Open an image of the folder images; order.csv tells which first. Drag the .geojson beside it onto it.
+  2. Delete false lines; draw missing ones from end to end with the line or the polyline tool.
+  3. File > Export objects as GeoJSON, all objects, and save over the .geojson beside the image.
+  Images whose .geojson nobody saved are left out. {_DOUBTFUL}
+  {_NONE}""",
+    "fiji": f"""Fiji, ImageJ
+  1. Open an image of the folder images; order.csv tells which first. Drag the .zip beside it onto Fiji.
+  2. Correct the lines in the ROI manager: Delete for a false one, Update for a moved one; draw missing ones from end to
+     end with the straight, segmented or freehand line tool, and Add [t].
+  3. ROI manager > More > Save, all regions, over the .zip beside the image.
+  Images whose .zip nobody saved are left out.
+  A line that may be an object or not: rename it Doubtful, and it counts neither way.
+  {_NONE}""",
+}
+"""The same, where objects are lines."""
 
 
-def labelling_interface(noun: str) -> str:
-    """Returns the labelling interface of a project of Label Studio."""
-    return interface(noun)
+def labelling_interface(noun: str, as_lines: bool) -> str:
+    """Returns the labelling interface of a project of Label Studio, for areas or for lines."""
+    return line_interface(noun) if as_lines else interface(noun)
 
 
 def stretched(image: Image) -> UInt8Array:
@@ -113,8 +149,16 @@ def stretched(image: Image) -> UInt8Array:
 def _images(found: Found) -> dict[str, bytes]:
     return {
         f"{IMAGES}/{found.name}.png": _png(as_stored(found.image)),
-        f"{PREDICTED}/{found.name}.png": grey_png(found.instances.pixels().astype(np.uint16)),
+        **_predicted(found),
     }
+
+
+def _predicted(found: Found) -> dict[str, bytes]:
+    """Returns what was found: a label image, or the points of lines, the first pixel's corner being 0, 0."""
+    lines = found.lines()
+    if lines is None:
+        return {f"{PREDICTED}/{found.name}.png": grey_png(found.instances.pixels().astype(np.uint16))}
+    return {f"{PREDICTED}/{found.name}.json": (json.dumps(lines) + "\n").encode()}
 
 
 def _png(image: Image) -> bytes:

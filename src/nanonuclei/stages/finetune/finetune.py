@@ -11,16 +11,24 @@ from nanonuclei.config.gate import load_gate
 from nanonuclei.config.params import parse_settings, with_settings
 from nanonuclei.config.recipes import read_recipe
 from nanonuclei.config.section import Role
-from nanonuclei.errors import ConfigError, nearest_name
+from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.invocation import command
-from nanonuclei.stages.finetune.start import Start, begin_with, old_catalog, old_dataset, with_replay
+from nanonuclei.serving.named import open_model
+from nanonuclei.stages.finetune.start import (
+    Start,
+    begin_with,
+    can_be_compared_on,
+    old_dataset,
+    old_test_images,
+    with_old_images,
+)
 from nanonuclei.stages.finetune.verdict import Verdict, is_it_better
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.samples import training_samples, validation_samples
 from nanonuclei.stages.settings import check_changeable
 from nanonuclei.stages.train import train
-from nanonuclei.tasks import dataset_type
+from nanonuclei.tasks import create_dataset, dataset_type
 from nanonuclei.tasks.dataset import SIMULATED
 
 CHANGEABLE = (Role.DATA, Role.TRAINING, Role.MACHINE, Role.READING, Role.SCORING)
@@ -50,10 +58,11 @@ def finetune(
 
     Raises:
         ConfigError: There is no such dataset, or a setting is not one that may be changed.
-        DataError: The images are not there.
+        DataError: The images are not there, or too few to compare on.
         TrackingError: There is no such model, or its weights cannot be read back.
     """
     start = begin_with(model)
+    open_model(start.reference, missing_from=PARAMS)  # what cannot be compared in the end is not trained first
     task, known = start.config.task, {SIMULATED, *dataset_type(start.config.task).locations}
     if dataset not in known:
         raise ConfigError(f"unknown dataset {dataset!r} of {task}. {nearest_name(dataset, known)}")
@@ -65,18 +74,23 @@ def finetune(
         )
     gate, given = load_gate(task, path=PARAMS), parse_settings(settings)
     check_changeable(start.config, given, roles=CHANGEABLE, stage="finetune")
-    changed = read_recipe(recipe, task=task, params=PARAMS)
+    changed = {**read_recipe(recipe, task=task, params=PARAMS), **create_dataset(start.config).on_other_images()}
     config = with_settings(start.config, {**changed, "data.dataset": dataset, **given})
     catalog, _ = prepared_dataset(config, say=say)
     new, val = training_samples(catalog, config), validation_samples(catalog, config)
-    old = old_dataset(start, dataset)
-    if old:
-        start = with_replay(start, old, new=len(new), say=say)
-    say(_begins(start, model, (len(new), len(val), len(catalog.split("test"))), old))
+    if not can_be_compared_on(catalog.split("test")):
+        raise DataError(
+            f"the test images of {dataset} must be of two fields of view at least, so that models can be compared on "
+            f"them, got {len(catalog.split('test'))} of one. Add images, or raise data.split.test"
+        )
+    start = with_old_images(start, dataset, new=len(new), say=say)
+    known_before = old_dataset(start, dataset)
+    say(_begins(start, model, (len(new), len(val), len(catalog.split("test"))), known_before))
     run_id = train(config, recipe=recipe, start=start, say=say)
     sets = {f"the held-out images of {dataset}": catalog.split("test")}
-    if old and (images := old_catalog(start.config, old, say=lambda _: None)) is not None:
-        sets[f"the test images of {old}"] = images.split("test")
+    old = start.replayed_name or known_before
+    if old and (images := old_test_images(start.config, old, say=say)):
+        sets[f"the test images of {old}"] = images
     say("\nIs it better? Both models on the same images ...")
     found = is_it_better(start.reference, run_id, sets, gate=gate)
     _log(run_id, found)
@@ -92,10 +106,13 @@ def _begins(start: Start, model: str, counts: tuple[int, int, int], old: str) ->
         f"held out for the comparison: {counts[2]}."
     )
     if start.replayed:
-        return f"{text} {len(start.replayed)} images of {start.replayed_name} are shown again beside them."
+        text += f" {len(start.replayed)} images of {start.replayed_name} are shown again beside them."
+        if old in ("", start.replayed_name):
+            return text
     what = f"the images of {old} are" if old else "the images that it was trained on are"
-    remedy = f" `{command('fetch', dataset=old)}` gets them." if old and old != SIMULATED else ""
-    return f"{text}\nWarning: {what} not here, so that nothing guards what the model knew before.{remedy}"
+    risk = "" if start.replayed else ", so that nothing guards what the model knew before"
+    remedy = f" `{dataset_type(start.config.task).fetch_command(old)}` gets them." if old not in ("", SIMULATED) else ""
+    return f"{text}\nWarning: {what} not here{risk}.{remedy}"
 
 
 def _log(run_id: str, found: Verdict) -> None:

@@ -13,7 +13,7 @@ from nanonuclei.data.catalog import SampleRef
 from nanonuclei.engine.evaluate import evaluate_network
 from nanonuclei.imaging.networks import Network
 from nanonuclei.serving.named import open_model
-from nanonuclei.stages.finetune.start import REPLAYED, old_catalog
+from nanonuclei.stages.finetune.start import REPLAYED, old_test_images
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.tasks import create_task
 from nanonuclei.tracking.facts import PARENT_MODEL
@@ -48,13 +48,9 @@ class Rivals:
         Returns:
             The gain over all old images, a group of its own; nothing where they are not at hand.
         """
-        catalog = old_catalog(self.challenger[0], name, say=self.say)
-        if catalog is None:
-            self.say(
-                f"The test images of {name}, known to the model before, are not here: what it forgot is not known."
-            )
+        samples = old_test_images(self.challenger[0], name, say=self.say)
+        if not samples:
             return ()
-        samples = catalog.split("test")
         before, after = (_per_image(served, samples) for served in (other, self.challenger))
         return (dataclasses.replace(_over_all(self.compare(before, after)), group=f"old images of {name}"),)
 

@@ -17,13 +17,14 @@ from nanonuclei.config.section import Role
 from nanonuclei.data.catalog import Catalog, SampleRef
 from nanonuclei.data.versions import file_md5
 from nanonuclei.errors import ConfigError, TrackingError
+from nanonuclei.report.compare import MIN_FIELDS
 from nanonuclei.serving.folder import CONFIG, NETWORK, ONNX, stored_task
 from nanonuclei.serving.named import find_model, is_run, is_uri, names_model
 from nanonuclei.serving.shipped.places import shipped_folder
 from nanonuclei.stages.places import DATA, PARAMS
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.samples import training_samples
-from nanonuclei.tasks import dataset_type
+from nanonuclei.tasks import create_dataset, dataset_type
 from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.dataset import SIMULATED
 from nanonuclei.tracking.facts import PARENT_MD5, PARENT_MODEL
@@ -113,15 +114,39 @@ def with_replay(start: Start, name: str, *, new: int, say: Callable[[str], None]
         say: Told what is done.
 
     Returns:
-        The same where the old images are not at hand.
+        The same where the old images are not at hand, or their truth is of no use to the model.
     """
     catalog = old_catalog(start.config, name, say=say)
     if catalog is None:
         return start
-    old = training_samples(catalog, with_settings(start.config, {"data.dataset": name}))
+    config = with_settings(start.config, {"data.dataset": name})
+    teaching = create_dataset(config).can_teach
+    old = [sample for sample in training_samples(catalog, config) if teaching(sample)]
+    if not old:
+        return start
     wanted = min(len(old), max(FEWEST_REPLAYED, new))
     drawn = np.random.default_rng(start.config.seed).choice(len(old), wanted, replace=False)
     return Start(start.reference, start.config, start.file, tuple(old[place] for place in sorted(drawn)), name)
+
+
+def with_old_images(start: Start, dataset: str, *, new: int, say: Callable[[str], None] = print) -> Start:
+    """Adds old training images of the model, or, where they are not at hand, those that it also learned from.
+
+    Args:
+        start: The model.
+        dataset: Of the new images.
+        new: Number of new training images.
+        say: Told what is done.
+
+    Returns:
+        The same where none are at hand.
+    """
+    for name in (old_dataset(start, dataset), create_dataset(start.config).also_learned()):
+        if name and name != dataset:
+            mixed = with_replay(start, name, new=new, say=say)
+            if mixed.replayed:
+                return mixed
+    return start
 
 
 def old_catalog(config: ExperimentConfig, name: str, *, say: Callable[[str], None] = print) -> Catalog | None:
@@ -136,6 +161,33 @@ def old_catalog(config: ExperimentConfig, name: str, *, say: Callable[[str], Non
     if name != SIMULATED and (name not in dataset.locations or dataset.locate(name, DATA) is None):
         return None
     return prepared_dataset(with_settings(config, {"data.dataset": name}), say=say)[0]
+
+
+def old_test_images(
+    config: ExperimentConfig, name: str, *, say: Callable[[str], None] = print
+) -> tuple[SampleRef, ...]:
+    """Returns the test images of a dataset that a model knew before; none where they cannot be compared on.
+
+    Args:
+        config: Of the model.
+        name: Of the dataset.
+        say: Told why there are none.
+    """
+    catalog = old_catalog(config, name, say=lambda _: None)
+    known = f"The test images of {name}, known to the model before,"
+    if catalog is None:
+        say(f"{known} are not here: what it forgot is not known.")
+        return ()
+    samples = catalog.split("test")
+    if not can_be_compared_on(samples):
+        say(f"{known} are of one field of view: what it forgot is not known.")
+        return ()
+    return tuple(samples)
+
+
+def can_be_compared_on(samples: Sequence[SampleRef]) -> bool:
+    """Returns whether images are of as many fields of view as an interval needs."""
+    return len({sample.field for sample in samples}) >= MIN_FIELDS
 
 
 def old_dataset(start: Start, new: str) -> str:

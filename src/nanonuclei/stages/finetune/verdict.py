@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from nanonuclei.config.gate import GateConfig
@@ -90,11 +91,14 @@ def is_it_better(before: str, after: str, sets: Mapping[str, Sequence[SampleRef]
 def _concluded(rows: pd.DataFrame, gate: GateConfig, metric: str) -> tuple[bool, str]:
     """Returns whether the model is worth having by the rules of the gate, and a sentence that says so."""
     new, *old = rows[rows["metric"] == gate.compared].to_dict("records")
+    if not np.isfinite(new["difference"]):
+        lacks = f"{metric} has no value on {new['images']}, which hold too few objects"
+        return False, f"Whether it is better is not known: {lacks}. Correct more images that hold some."
     if not new["difference"] > 0.0:
         change = f"{metric} changed by {new['difference']:+.3f} on {new['images']}"
         return False, f"It is not better: {change}. Keep the model that you had; `promote` refuses this one."
     for row in old:
-        if not row["difference"] >= -gate.max_loss:
+        if row["difference"] < -gate.max_loss:
             change = f"{row['difference']:+.3f} {metric} on {row['images']}, and {gate.max_loss:g} is the most"
             return False, f"It forgot too much: {change}. Keep the model that you had; `promote` refuses this one."
     return True, f"It is better: {metric} changed by {new['difference']:+.3f} on {new['images']}."

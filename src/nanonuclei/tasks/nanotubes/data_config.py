@@ -75,7 +75,7 @@ class NanotubeDataConfig(DataConfig):
             four with an empty margin of a window's width between the parts, for one or two large stitched images.
     """
 
-    dataset: Literal["auto", "tnt", "simulated"]
+    dataset: Literal["auto", "tnt", "mine-tnt", "simulated"]
     split_by: Literal["image", "quadrant"]
     channels: ChannelsConfig
     labels: WindowLabelsConfig

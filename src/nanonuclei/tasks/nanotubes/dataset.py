@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanonuclei.config.channels import Channel
+from nanonuclei.config.params import Scalar
+from nanonuclei.data.archives import existing_source
 from nanonuclei.data.catalog import BadSample, SampleRef, sample_digest
 from nanonuclei.data.fields import find_fields
+from nanonuclei.data.files.planes.channels import BRIGHTEST
 from nanonuclei.data.modality import guess_modality
 from nanonuclei.data.problems import Fetched
 from nanonuclei.errors import DataError
@@ -19,6 +22,7 @@ from nanonuclei.imaging.types import Image
 from nanonuclei.tasks.dataset import SIMULATED, Dataset, Dealt, Facts
 from nanonuclei.tasks.nanotubes.config import LINE, NanotubeExperiment
 from nanonuclei.tasks.nanotubes.reader import NOUN
+from nanonuclei.tasks.nanotubes.sources.drawn.archive import ARCHIVE, MINE, DealtTubes, read_archive
 from nanonuclei.tasks.nanotubes.sources.images import TNT_ARCHIVE, num_labels, read_tnt, simulated_tubes, tnt_source
 from nanonuclei.tasks.nanotubes.sources.overlaps import find_overlaps
 from nanonuclei.tasks.nanotubes.sources.samples import TubeSample, tube_truth, write_tube_sample
@@ -33,25 +37,39 @@ class NanotubeDataset(Dataset):
 
     config: NanotubeExperiment
     noun = NOUN
-    locations = {TNT: TNT_ARCHIVE}
+    locations = {TNT: TNT_ARCHIVE, MINE: ARCHIVE}
+    by_name = frozenset({MINE})
     licences = {
         TNT: "Images of nanotubes that whoever trained brought along: their owners say what they may be used for. For "
         "the model that comes along, panels of openly licensed figures (CC-BY) and images without nanotubes (CC0), as "
         "docs/nanotubes.md lists them",
+        MINE: "your own images, your own rights",
         SIMULATED: "made by this project's simulator, no rights of others",
     }
     size_name = "length"
     code = ("sources", "simulate", "lines/line.py", "data_config.py")
+    finetune_recipe = "finetune-nanotubes"
+    corrected = MINE
     is_labelled_in_pictures = True
+
+    @property
+    def _marks_lines(self) -> bool:
+        return self.config.network.answer == LINE
 
     @classmethod
     def check_source(cls, name: str, source: str) -> None:
         """Makes sure that a source which is a path exists."""
-        if source != SIMULATED:
+        if name == MINE:
+            existing_source(source, "the path of a folder or zip of images with corrected lines")
+        elif source != SIMULATED:
             tnt_source(source)
 
     def fetch(self, name: str, source: str, *, data: Path, report: Callable[[str], None]) -> Fetched:
-        """Packs images and annotations, or simulated ones; see `tasks.nanotubes.sources.fetch.fetch_tnt`."""
+        """Packs images and annotations, also simulated or corrected ones; see `sources.fetch` and `sources.drawn`."""
+        if name == MINE:
+            from nanonuclei.tasks.nanotubes.sources.drawn.fetch_mine import fetch_mine
+
+            return fetch_mine(source, data, channels=self.config.data.channels, report=report)
         from nanonuclei.tasks.nanotubes.sources.fetch import fetch_tnt
 
         settings = self.config.data
@@ -60,17 +78,21 @@ class NanotubeDataset(Dataset):
     def shaping(self) -> dict[str, object]:
         """Returns the settings that decide what is prepared."""
         data = self.config.data
+        own: dict[str, object] = {}
         if data.dataset == SIMULATED:
-            own: dict[str, object] = {"data.simulated": data.simulated.model_dump()}
-        else:
+            own = {"data.simulated": data.simulated.model_dump()}
+        elif data.dataset != MINE:
             own = {"data.channels": data.channels.model_dump()}
         window = self.config.train.patch_size
         kind = {"train.patch_size": window, "network.answer": self.config.network.answer}
         return {**super().shaping(), "data.split_by": data.split_by, **kind, **own}
 
-    def samples(self, source: Path | None) -> Iterator[TubeSample | BadSample]:
+    def samples(self, source: Path | None) -> Iterator[TubeSample | DealtTubes | BadSample]:
         """Yields the images, or their quadrants, that windows fit into; drawn where there is no source."""
         data, window = self.config.data, self.config.train.patch_size
+        if data.dataset == MINE and source is not None:
+            yield from self._corrected(source)
+            return
         items = simulated_tubes(data.simulated, seed=data.seed) if source is None else read_tnt(source, data.channels)
         for item in items:
             if isinstance(item, BadSample):
@@ -83,7 +105,7 @@ class NanotubeDataset(Dataset):
                 yield BadSample(item.sample_id, file, str(error))
                 continue
             height, width = parts[0].image.shape[:2]
-            if self.config.network.answer == LINE and item.truth.kind != "patch":
+            if self._marks_lines and item.truth.kind != "patch":
                 yield from parts  # a patch for marking lines may be larger than its image, which is mirrored then
                 continue
             is_patch, what = item.truth.kind == "patch", "quadrants have" if len(parts) > 1 else "has"
@@ -100,12 +122,26 @@ class NanotubeDataset(Dataset):
             else:
                 yield from parts
 
-    def write(self, folder: Path, sample: TubeSample) -> None:
-        """Writes image, label map, lines or boxes, nuclei and cells of one sample."""
-        write_tube_sample(folder, sample)
+    def _corrected(self, source: Path) -> Iterator[DealtTubes | BadSample]:
+        """Yields corrected images, of which a window must fit into each where windows are scored."""
+        window = self.config.train.patch_size
+        for item in read_archive(source):
+            if isinstance(item, DealtTubes) and not self._marks_lines:
+                height, width = item.sample.image.shape[:2]
+                if min(height, width) < window:
+                    problem = f"has {width}x{height} px, less than a window of {window}. Correct a larger image"
+                    yield BadSample(item.sample.sample_id, item.sample.file, problem)
+                    continue
+            yield item
 
-    def facts(self, sample: TubeSample) -> Facts:
-        """Returns what is kept of a sample; of a patch also its pixels."""
+    def write(self, folder: Path, sample: TubeSample | DealtTubes) -> None:
+        """Writes image, label map, lines or boxes, nuclei and cells of one sample."""
+        write_tube_sample(folder, sample.sample if isinstance(sample, DealtTubes) else sample)
+
+    def facts(self, sample: TubeSample | DealtTubes) -> Facts:
+        """Returns what is kept of a sample; of a patch also its pixels, of one that is dealt already, how."""
+        if isinstance(sample, DealtTubes):
+            return dataclasses.replace(self.facts(sample.sample), content=(sample.field, sample.split))
         is_patch = sample.truth.kind == "patch"
         num_tubes = len(sample.truth.boxes) if sample.truth.kind == "boxes" else num_labels(sample.truth.labels)
         twin = sample_digest(sample.image, sample.image[:0])
@@ -121,7 +157,12 @@ class NanotubeDataset(Dataset):
         )
 
     def deal(self, facts: Sequence[Facts]) -> Dealt:
-        """Deals fields of view to the splits; patches that continue or overlap each other are together."""
+        """Deals fields of view to the splits; patches that continue or overlap each other are together.
+
+        Corrected images are in the splits to which they were dealt when they were fetched.
+        """
+        if self.config.data.dataset == MINE:
+            return Dealt([one.content[0] for one in facts], [one.content[1] for one in facts])
         patches: list[Image] = [image for _, image in (one.content for one in facts) if image is not None]
         found = (find_fields(patches).tolist(), find_overlaps(patches).tolist()) if patches else ((), ())
         numbers = zip(*found, strict=True)
@@ -137,6 +178,18 @@ class NanotubeDataset(Dataset):
             hint = ". Patches that share pixels are of one field: cut them out of more images" if shared else ""
             return Dealt((), (), [BadSample("split", "splits", f"{error}{hint}")])
         return Dealt(fields, splits, missing_classes(own, splits))
+
+    def also_learned(self) -> str:
+        """Returns the simulated images, which a network that marks lines is shown in any training."""
+        return SIMULATED if self._marks_lines and self.config.marking.simulated > 0.0 else ""
+
+    def on_other_images(self) -> Mapping[str, Scalar]:
+        """Returns the channel that stands for an image as it is, for models of simulated images, see `channel`."""
+        return {"data.channels.tubes": BRIGHTEST} if self.config.data.dataset == SIMULATED else {}
+
+    def can_teach(self, sample: SampleRef) -> bool:
+        """Returns whether the truth is known to the line, where lines are to be marked."""
+        return not self._marks_lines or tube_truth(sample).kind == "mask"
 
     def object_sizes(self, samples: Sequence[SampleRef]) -> Mapping[str, NDArray[np.float64]]:
         """Returns the lengths of all nanotubes per modality, px: of lines, or of the longer side of boxes."""

@@ -13,9 +13,9 @@ from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tasks.nuclei.reader import NOUN
 from nanonuclei.tasks.nuclei.simulate import simulate_nuclei
 from nanonuclei.tasks.nuclei.sources.dsb2018 import DSB2018_ARCHIVE, WORDS, dsb2018_source, read_dsb2018
-from nanonuclei.tasks.nuclei.sources.mine import MINE_ARCHIVE, DealtSample, mine_source, read_mine
+from nanonuclei.tasks.nuclei.sources.mine import MINE, MINE_ARCHIVE, DealtSample, mine_source, read_mine
 
-DSB2018, MINE = "dsb2018", "mine"
+DSB2018 = "dsb2018"
 
 
 class NucleiDataset(Dataset):
@@ -35,6 +35,7 @@ class NucleiDataset(Dataset):
     pipeline = DSB2018
     simulated_recipe = "simulated"
     finetune_recipe = "finetune"
+    corrected = MINE
     code = (
         "sources/dsb2018.py",
         "sources/mask_files.py",

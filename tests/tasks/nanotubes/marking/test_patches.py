@@ -96,6 +96,12 @@ def test_images_with_and_without_nanotubes_are_drawn_alike_at_full_balance(tube_
     assert shares.sum() == pytest.approx(1.0)
 
 
+def test_samples_that_are_there_several_times_are_drawn_as_often(tube_catalog: Catalog) -> None:
+    new, *old = [sample for sample in tube_catalog.samples if sample.num_objects]
+    shares = np.diff(chances([*[new] * len(old), *old], balance=1.0), prepend=0.0)
+    assert shares[: len(old)].sum() == pytest.approx(0.5)
+
+
 def test_simulated_images_depend_on_seed_and_index_alone(tube_experiment: Experiment) -> None:
     config = tube_experiment(LINES)
     one, same, other = (

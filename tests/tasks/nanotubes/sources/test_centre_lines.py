@@ -16,8 +16,8 @@ from nanonuclei.tasks.nanotubes.lines.candidates import Candidate
 from nanonuclei.tasks.nanotubes.lines.line import Line, resample
 from nanonuclei.tasks.nanotubes.score import counted, match
 from nanonuclei.tasks.nanotubes.sources.centre_lines import parse_lines_csv
+from nanonuclei.tasks.nanotubes.sources.fetch import describe
 from nanonuclei.tasks.nanotubes.sources.images import open_tnt, read_tnt
-from nanonuclei.tasks.nanotubes.sources.layout import describe
 from nanonuclei.tasks.nanotubes.sources.samples import TubeSample
 from nanonuclei.tasks.nanotubes.sources.splits import cut_quadrants
 from nanonuclei.tasks.nanotubes.target import label_windows

@@ -13,8 +13,8 @@ from tests.tasks.nanotubes.sources.forms import FORMS, SHAPE, as_coco, as_table,
 from nanonuclei.data.archives import open_files, write_zip
 from nanonuclei.errors import DataError
 from nanonuclei.tasks.nanotubes.data_config import ChannelsConfig, SimulatedNanotubesConfig
+from nanonuclei.tasks.nanotubes.sources.fetch import describe
 from nanonuclei.tasks.nanotubes.sources.images import open_tnt, simulated_tubes
-from nanonuclei.tasks.nanotubes.sources.layout import describe
 
 
 @pytest.mark.parametrize("packed", [False, True])

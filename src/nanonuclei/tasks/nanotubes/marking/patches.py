@@ -10,6 +10,7 @@ import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -90,19 +91,25 @@ def chances(samples: Sequence[SampleRef], *, balance: float) -> NDArray[np.float
     """Returns the chances of samples, summed up: those with and without nanotubes are balanced, and their fields.
 
     A kind, with or without nanotubes, that has n of the samples is drawn in proportion to ``n ** (1 - balance)``;
-    within it a field of view of m samples in proportion to the root of m.
+    within it a field of view of m samples in proportion to the root of m. A sample that is there r times is drawn r
+    times as often; fields of two datasets are two, whatever their numbers.
 
     Args:
         samples: The training images.
         balance: 0: as often as they are; 1: equally often.
     """
     kinds = Counter(sample.num_objects > 0 for sample in samples)
-    fields = Counter((sample.num_objects > 0, sample.field) for sample in samples)
-    parts = np.array([fields[sample.num_objects > 0, sample.field] ** -0.5 for sample in samples], np.float64)
+    fields = Counter(map(_field, set(samples)))
+    parts = np.array([fields[_field(sample)] ** -0.5 for sample in samples], np.float64)
     for kind, number in kinds.items():
         chosen = np.array([(sample.num_objects > 0) == kind for sample in samples])
         parts[chosen] *= number ** (1.0 - balance) / parts[chosen].sum()
     return np.cumsum(parts / parts.sum()) if len(parts) else parts
+
+
+def _field(sample: SampleRef) -> tuple[bool, Path, int]:
+    """Returns what is one field of view, of images with or without nanotubes."""
+    return sample.num_objects > 0, sample.image_path.parent, sample.field
 
 
 def cut_patch(

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from nanonuclei.data.catalog import BadSample
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import UInt16Array
 from nanonuclei.tasks.nanotubes.lines.line import Line, resample
@@ -133,12 +134,13 @@ def _parsed(rows: list[tuple[str, Mapping[str, Any]]]) -> Parsed:
             continue
         uncertain = str(row.get("uncertain", "")).strip().lower()
         if uncertain not in _SURE:
-            parsed.bad(place, f"uncertain must be 0 or 1, got {uncertain!r}. Correct it")
+            wrong = f"uncertain must be 0 or 1, got {uncertain!r}. Correct it"
+            parsed.problems.append(BadSample(name, place, wrong))
             continue
         try:
             polyline = _polyline(text)
         except DataError as error:
-            parsed.bad(place, str(error))
+            parsed.problems.append(BadSample(name, place, str(error)))
             continue
         (doubtful if _SURE[uncertain] else sure).append(polyline)
     parsed.marks.extend(

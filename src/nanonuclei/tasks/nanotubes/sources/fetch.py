@@ -22,7 +22,7 @@ from nanonuclei.imaging.types import Image
 from nanonuclei.tasks.nanotubes.data_config import SimulatedNanotubesConfig
 from nanonuclei.tasks.nanotubes.sources.annotations import json_kind, load_json
 from nanonuclei.tasks.nanotubes.sources.images import ARCHIVE_LIMITS, TNT_ARCHIVE, open_tnt, simulated_tubes, tnt_source
-from nanonuclei.tasks.nanotubes.sources.layout import PARSERS, describe, find_layout
+from nanonuclei.tasks.nanotubes.sources.layout import PARSERS, Layout, find_layout
 from nanonuclei.tasks.nanotubes.sources.samples import TubeSample
 from nanonuclei.writing import whole_file
 
@@ -211,3 +211,23 @@ def _tiff(sample: TubeSample) -> bytes:
 def _png(labels: Image) -> bytes:
     _, data = cv2.imencode(".png", labels)
     return data.tobytes()
+
+
+def describe(layout: Layout) -> str:
+    """Returns in one line what a dataset holds."""
+    masks = sum(entry.mask is not None for entry in layout.entries)
+    drawn = [entry.marks for entry in layout.entries if entry.marks is not None]
+    marks = [mark for mark in drawn if mark.lines is None]
+    lines = [mark for mark in drawn if mark.lines is not None]
+    patches = [entry.patch for entry in layout.entries if entry.patch is not None]
+    parts = []
+    if masks:
+        parts.append(f"{masks:,} images with masks")
+    if marks:
+        parts.append(f"{len(marks):,} images with {sum(len(mark.boxes) for mark in marks):,} boxes")
+    if lines:
+        sure, doubtful = sum(len(mark.lines or ()) for mark in lines), sum(len(mark.doubtful) for mark in lines)
+        parts.append(f"{len(lines):,} images with {sure:,} centre lines and {doubtful:,} doubtful ones")
+    if patches:
+        parts.append(f"{sum(patches):,} positive and {len(patches) - sum(patches):,} negative patches")
+    return ", ".join(parts) or "no usable image"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nanonuclei.config.channels import NO_CHANNEL
 from nanonuclei.data.archives import Files, Limits, content_of, existing_source, open_files
 from nanonuclei.data.catalog import BadSample
+from nanonuclei.data.corrected.shapes import other_size
 from nanonuclei.data.files.reading import Channels, read_channels, read_values
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Float32Array, Labels, UInt16Array
@@ -78,7 +79,7 @@ def read_tnt(path: Path, channels: ChannelsConfig) -> Iterator[TubeSample | BadS
         yield from layout.problems
         for entry in layout.entries:
             problems: list[BadSample] = []
-            sample = _read_entry(files, entry, channels, problems)
+            sample = read_entry(files, entry, channels, problems)
             if problems or sample is None:
                 yield from problems
             else:
@@ -132,9 +133,21 @@ def paint_boxes(boxes: Float32Array, shape: tuple[int, int]) -> UInt16Array:
     return labels
 
 
-def _read_entry(
+def read_entry(
     files: Files, entry: ImageEntry, channels: ChannelsConfig, problems: list[BadSample]
 ) -> TubeSample | None:
+    """Reads one image of a dataset, with what is true of it.
+
+    Args:
+        files: The open dataset.
+        entry: The image.
+        channels: Which channels are read.
+        problems: Takes what is wrong with it.
+
+    Returns:
+        The sample, whether or not there are problems; None where nothing can be read.
+    """
+
     def found(file: str, problem: str) -> None:
         problems.append(BadSample(entry.sample_id, file, problem))
 
@@ -193,6 +206,10 @@ def _lines(
 ) -> tuple[Line, ...]:
     """Returns the centre lines of an image, and tells which do not belong to it."""
     if _too_many(entry, len(drawn), problems):
+        return ()
+    if entry.marks is not None and entry.marks.size not in (None, shape) and drawn is entry.marks.lines:
+        problem = f"lines of {entry.marks.origin} were {other_size(entry.marks.size, shape)}"
+        problems.append(BadSample(entry.sample_id, entry.file, problem))
         return ()
     lines = []
     for polyline in drawn:

@@ -1,4 +1,4 @@
-"""Label Studio: tasks with a model's boxes to begin with, and its exports read back into boxes.
+"""Label Studio: tasks with a model's boxes to begin with, and its exports read back into boxes or centre lines.
 
 The forms are those of https://labelstud.io/guide/task_format and https://labelstud.io/tags/rectanglelabels: lengths are
 percent of the image's width and height, a rectangle is turned clockwise about its upper left corner by `rotation`
@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from nanonuclei.data.corrected.label_studio import file_of
+from nanonuclei.data.corrected.label_studio import VECTORS, file_of, is_for_lines
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.imaging.windows import Window
 from nanonuclei.tasks.nanotubes.sources.annotations import Box, Marks, Parsed, box_about, box_problem, tube_labels
+from nanonuclei.tasks.nanotubes.sources.drawn.strokes import is_doubtful
+from nanonuclei.tasks.nanotubes.sources.drawn.vectors import Region, vector_marks
 from nanonuclei.writing import write_text
 
 LABEL, FROM_NAME, TO_NAME = "TNT", "label", "image"
@@ -45,7 +47,6 @@ _NO_BOX = {
     "ellipse": "ellipses",
     "keypointlabels": "points",
     "keypoint": "points",
-    "vectorlabels": "vectors",
 }
 
 
@@ -99,6 +100,8 @@ def parse_label_studio(tasks: Sequence[dict[str, Any]], origin: str) -> Parsed:
     * Of several annotations of one task that marked as ground truth counts, else the one that was changed last.
     * An annotation without rectangles says that the image holds no nanotube.
     * Turned rectangles and polygons become the boxes about them; brush strokes, ellipses and points are problems.
+    * Vectors are centre lines. In a file that holds one, or whose tasks were written for lines, every annotation tells
+      lines, and boxes are problems; lines called doubtful may be nanotubes or not.
 
     Args:
         tasks: The export, full or flat.
@@ -115,12 +118,20 @@ def parse_label_studio(tasks: Sequence[dict[str, Any]], origin: str) -> Parsed:
             best = max(counted, key=lambda one: (bool(one.get("ground_truth")), str(one.get("updated_at") or "")))
             chosen.append((f"{origin} task {key}", data, best))
     labels = {label for _, _, best in chosen for result in _results(best) for label in _labels(result)}
-    wanted = tube_labels(labels)
+    doubtful = set(filter(is_doubtful, labels))
+    wanted = tube_labels(labels - doubtful) | doubtful
+    as_lines = any(is_for_lines(data) for _, data, _ in chosen) or any(
+        result.get("type") in VECTORS for _, _, best in chosen for result in _results(best)
+    )
     if labels and not wanted:
         parsed.bad(origin, f"none of the labels {', '.join(sorted(labels))} means a nanotube. Call the label {LABEL}")
         return parsed
     for place, data, best in chosen:
-        _read_annotation(place, data, best, wanted, parsed)
+        if as_lines:
+            regions = [Region(str(one.get("type", "")), tuple(_labels(one)), one) for one in _results(best)]
+            vector_marks(place, data, [one for one in regions if not one.labels or wanted & set(one.labels)], parsed)
+        else:
+            _read_annotation(place, data, best, wanted, parsed)
     if labels - wanted:
         parsed.notes.append(f"{origin}: passed over what is labelled {', '.join(sorted(labels - wanted))}")
     if skipped:
@@ -194,7 +205,8 @@ def _flat_results(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
         for region in regions if isinstance(regions, list) else ():
             if not isinstance(region, dict):
                 continue
-            kinds = [key for key in region if key in (*_RECTANGLES, *_OUTLINES, *_NO_BOX)]
+            kinds = [key for key in region if key in (*_RECTANGLES, *_OUTLINES, *_NO_BOX, *VECTORS)]
+            kinds = kinds or ["vector"] * ("vertices" in region)
             plain = "rectangle" if {"x", "y", "width", "height"} <= region.keys() else "polygon"
             if kinds or {"x", "y", "width", "height"} <= region.keys() or "points" in region:
                 yield {**region, "type": kinds[0] if kinds else plain, "value": region, "from_name": name}

@@ -6,14 +6,16 @@ A dataset is a folder or a zip with images anywhere in it, PNG, JPEG or TIFF, an
 * a table with the columns ``image,y0,x0,y1,x1``;
 * a table or JSON of centre lines, ``image,tube,uncertain,polyline``, see `centre_lines`;
 * COCO, LabelMe or Label Studio JSON;
+* files that QuPath or Fiji saved of an image's lines, ``<name>.geojson`` or ``<name>.zip`` beside ``<name>.*``;
 * patches already cut, in folders ``positive/`` and ``negative/``.
 
 A table ``fields.csv`` with the columns ``image,field`` tells which images show one field of view, if any do.
+Of a folder that `correct` wrote only what somebody saved since counts.
 """
 
 from __future__ import annotations
 
-import csv
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -21,6 +23,7 @@ from typing import Any
 
 from nanonuclei.data.archives import Files
 from nanonuclei.data.catalog import BadSample
+from nanonuclei.data.corrected.held_out import SPLITS
 from nanonuclei.data.corrected.label_studio import file_of
 from nanonuclei.data.files.listing import is_image
 from nanonuclei.data.files.reading import stem
@@ -34,7 +37,6 @@ from nanonuclei.tasks.nanotubes.sources.annotations import (
     parse_boxes_csv,
     parse_coco,
     parse_labelme,
-    read_rows,
 )
 from nanonuclei.tasks.nanotubes.sources.centre_lines import (
     is_lines_csv,
@@ -44,11 +46,18 @@ from nanonuclei.tasks.nanotubes.sources.centre_lines import (
     parse_lines_json,
     parse_panels_csv,
 )
+from nanonuclei.tasks.nanotubes.sources.drawn.folder import belongs, names_of
+from nanonuclei.tasks.nanotubes.sources.drawn.strokes import READERS, parse_drawn
 from nanonuclei.tasks.nanotubes.sources.label_studio import parse_label_studio
-from nanonuclei.tasks.nanotubes.sources.names import beside, by_base_name, match_image, sample_ids
-
-FIELDS = "fields.csv"
-"""Table of the fields of view."""
+from nanonuclei.tasks.nanotubes.sources.names import (
+    FIELDS,
+    beside,
+    by_base_name,
+    groups_of,
+    match_image,
+    read_fields,
+    sample_ids,
+)
 
 _MASKS, _CELLS = "masks", "cells"
 _PATCHES = {"positive": True, "negative": False}
@@ -119,6 +128,8 @@ class _Found:
     parsed: Parsed = field(default_factory=Parsed)
     truths: list[str] = field(default_factory=list)
     fields: dict[str, str] = field(default_factory=dict)
+    drawn: list[Marks] = field(default_factory=list)
+    is_to_correct: bool = False
 
 
 def find_layout(files: Files) -> Layout:
@@ -141,7 +152,7 @@ def find_layout(files: Files) -> Layout:
     problems = list(found.parsed.problems)
     marks = _marks_by_image(found, problems)
     ids = sample_ids([*found.images, *found.patches])
-    groups = _groups(found, problems)
+    groups = groups_of(found.fields, [*found.images, *found.patches], problems)
     entries, silent, used = [], [], set()
     for file in found.images:
         mask = beside(file, found.masks)
@@ -174,7 +185,9 @@ def find_layout(files: Files) -> Layout:
 
 def _sort(files: Files) -> _Found:
     found = _Found()
-    for name in files.names:
+    names, found.is_to_correct = names_of(files)
+    drawn = []
+    for name in names:
         parts = name.split("/")
         folder = parts[-2].lower() if len(parts) > 1 else ""
         if is_image(name):
@@ -189,7 +202,23 @@ def _sort(files: Files) -> _Found:
                 found.images.append(name)
         elif name.lower().endswith((".csv", ".json")):
             _read_text(files, name, found)
+        elif name.lower().endswith(tuple(READERS)):
+            drawn.append(name)
+    for name in drawn:
+        _read_drawn(files, name, found)
     return found
+
+
+def _read_drawn(files: Files, name: str, found: _Found) -> None:
+    images = [image for image in found.images if belongs(name, image)]
+    if len(images) != 1:
+        what = f"could be of {' or '.join(images)}" if images else "is of no image"
+        found.parsed.bad(name, f"{what}. Put it beside its image, and call it as that")
+        return
+    found.truths.append(name)
+    parsed = parse_drawn(files.read(name), name, image=images[0])
+    found.drawn += parsed.marks
+    found.parsed.problems.extend(parsed.problems)
 
 
 def _read_text(files: Files, name: str, found: _Found) -> None:
@@ -197,7 +226,9 @@ def _read_text(files: Files, name: str, found: _Found) -> None:
     if name.lower().endswith(".csv"):
         if name.split("/")[-1].lower() == FIELDS:
             found.truths.append(name)
-            found.fields |= _fields(content, name, found.parsed)
+            found.fields |= read_fields(content, name, found.parsed)
+            return
+        if name.split("/")[-1].lower() == SPLITS:
             return
         parse = next((parse for is_kind, parse in TABLES if is_kind(content)), None)
         if parse is None:
@@ -221,46 +252,28 @@ def _read_text(files: Files, name: str, found: _Found) -> None:
         mine.extend(theirs)  # type: ignore[arg-type]
 
 
-def _fields(content: bytes, name: str, parsed: Parsed) -> dict[str, str]:
-    try:
-        rows = read_rows(content.decode("utf-8-sig"))
-    except (UnicodeDecodeError, csv.Error) as error:
-        parsed.bad(name, f"not a table of comma-separated values ({error}). Save it as CSV, UTF-8")
-        return {}
-    if rows and not {"image", "field"} <= rows[0].keys():
-        parsed.bad(name, f"must have the columns image,field, got {','.join(rows[0])}. Rename them")
-        return {}
-    return {row["image"].strip(): row["field"].strip() for row in rows if row["image"].strip() and row["field"].strip()}
-
-
 def _marks_by_image(found: _Found, problems: list[BadSample]) -> dict[str, Marks]:
     marks: dict[str, Marks] = {}
     names = by_base_name(found.images)
-    for mark in joined(found.parsed.marks):
+    tables = joined(found.parsed.marks)
+    for place, mark in enumerate([*tables, *found.drawn]):
         files = match_image(mark.image, names)
         if len(files) != 1:
             what = f"could be {' or '.join(files)}. Write the path" if files else "is not among the files. Add it"
             problems.append(BadSample(mark.image, mark.origin, f"image {file_of(mark.image)!r} {what}"))
-        elif files[0] in marks:
+        elif files[0] in marks and (place < len(tables) or _tells(marks[files[0]])):
             problems.append(
                 BadSample(mark.image, files[0], f"marked in {marks[files[0]].origin} and in {mark.origin}. Keep one")
             )
         else:
-            marks[files[0]] = mark
+            known = marks.get(files[0])
+            marks[files[0]] = dataclasses.replace(mark, group=known.group) if known else mark
     return marks
 
 
-def _groups(found: _Found, problems: list[BadSample]) -> dict[str, str]:
-    names = by_base_name([*found.images, *found.patches])
-    groups = {}
-    for image, group in found.fields.items():
-        files = match_image(image, names)
-        if len(files) == 1:
-            groups[files[0]] = group
-        else:
-            problem = "names several files. Write its path" if files else "is not among the files. Leave it out"
-            problems.append(BadSample(image, FIELDS, f"image {image!r} {problem}"))
-    return groups
+def _tells(mark: Marks) -> bool:
+    """Whether a mark tells more than that its image was looked at."""
+    return mark.lines is None or bool(mark.lines or mark.doubtful)
 
 
 def _judge_silent(
@@ -270,6 +283,9 @@ def _judge_silent(
 
     Returns those that are left out on purpose.
     """
+    if found.is_to_correct and silent:
+        notes.append(f"{len(silent):,} images that nobody saved a correction of are left out, such as {silent[0]}")
+        return set(silent)
     if found.masks:
         remedy = "no mask. Draw one, all black if it holds no nanotube, or leave the image out"
         problems += [BadSample(ids[file], file, remedy) for file in silent]
@@ -286,25 +302,6 @@ def _judge_silent(
 def _forms() -> str:
     return (
         "Lay it out as images/x.tif with masks/x.png, with a table image,y0,x0,y1,x1 or image,tube,uncertain,polyline, "
-        "with JSON of COCO, LabelMe or Label Studio, or as positive/ and negative/; docs/nanotubes-data.md shows each"
+        "with JSON of COCO, LabelMe or Label Studio, with x.geojson or x.zip of lines of QuPath or Fiji, or as "
+        "positive/ and negative/; docs/nanotubes-data.md shows each"
     )
-
-
-def describe(layout: Layout) -> str:
-    """Returns in one line what a dataset holds."""
-    masks = sum(entry.mask is not None for entry in layout.entries)
-    drawn = [entry.marks for entry in layout.entries if entry.marks is not None]
-    marks = [mark for mark in drawn if mark.lines is None]
-    lines = [mark for mark in drawn if mark.lines is not None]
-    patches = [entry.patch for entry in layout.entries if entry.patch is not None]
-    parts = []
-    if masks:
-        parts.append(f"{masks:,} images with masks")
-    if marks:
-        parts.append(f"{len(marks):,} images with {sum(len(mark.boxes) for mark in marks):,} boxes")
-    if lines:
-        sure, doubtful = sum(len(mark.lines or ()) for mark in lines), sum(len(mark.doubtful) for mark in lines)
-        parts.append(f"{len(lines):,} images with {sure:,} centre lines and {doubtful:,} doubtful ones")
-    if patches:
-        parts.append(f"{sum(patches):,} positive and {len(patches) - sum(patches):,} negative patches")
-    return ", ".join(parts) or "no usable image"

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
+from nanonuclei.data.catalog import BadSample
 from nanonuclei.data.corrected.label_studio import file_of
 from nanonuclei.data.files.reading import stem
+from nanonuclei.tasks.nanotubes.sources.annotations import Parsed, read_rows
+
+FIELDS = "fields.csv"
+"""Table of the fields of view."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -77,3 +83,36 @@ def sample_ids(names: list[str]) -> dict[str, str]:
 
 def _with_folders(name: str) -> str:
     return (PurePosixPath(name).parent / stem(name)).as_posix()
+
+
+def read_fields(content: bytes, name: str, parsed: Parsed) -> dict[str, str]:
+    """Returns the field of view of each image that a table ``image,field`` names; adds what is wrong to `parsed`."""
+    try:
+        rows = read_rows(content.decode("utf-8-sig"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        parsed.bad(name, f"not a table of comma-separated values ({error}). Save it as CSV, UTF-8")
+        return {}
+    if rows and not {"image", "field"} <= rows[0].keys():
+        parsed.bad(name, f"must have the columns image,field, got {','.join(rows[0])}. Rename them")
+        return {}
+    return {row["image"].strip(): row["field"].strip() for row in rows if row["image"].strip() and row["field"].strip()}
+
+
+def groups_of(fields: Mapping[str, str], images: list[str], problems: list[BadSample]) -> dict[str, str]:
+    """Returns the field of view of images, by their paths.
+
+    Args:
+        fields: By images, as the table names them.
+        images: Their paths.
+        problems: Takes what fits no image, or several.
+    """
+    names = by_base_name(images)
+    groups = {}
+    for image, group in fields.items():
+        files = match_image(image, names)
+        if len(files) == 1:
+            groups[files[0]] = group
+        else:
+            problem = "names several files. Write its path" if files else "is not among the files. Leave it out"
+            problems.append(BadSample(image, FIELDS, f"image {image!r} {problem}"))
+    return groups

@@ -89,7 +89,7 @@ def split_tubes(facts: Sequence[TubeFacts], *, shares: SplitConfig, seed: int) -
     Raises:
         DataError: There are fewer than three fields of view.
     """
-    fields = _unite(facts)
+    fields = unite(facts)
     strata = ["with" if one.num_tubes else "without" for one in facts]
     return fields, split_by_field(fields, strata, shares=shares, seed=seed)
 
@@ -141,7 +141,7 @@ def _inside(line: Line, part: tuple[slice, slice]) -> list[Line]:
     ]
 
 
-def _unite(facts: Sequence[TubeFacts]) -> list[int]:
+def unite(facts: Sequence[TubeFacts]) -> list[int]:
     """Numbers fields of view from 0 in order of their first images; whatever two images share makes them one."""
     shared: dict[tuple[str, object], list[int]] = defaultdict(list)
     for place, one in enumerate(facts):

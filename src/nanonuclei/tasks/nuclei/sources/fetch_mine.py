@@ -13,6 +13,7 @@ import numpy as np
 from nanonuclei.data.archives import Files, open_files, write_zip
 from nanonuclei.data.catalog import BadSample, Sample
 from nanonuclei.data.corrected.changes import Changes, changes
+from nanonuclei.data.corrected.held_out import SPLITS, deal, splits_table
 from nanonuclei.data.corrected.manifest import MANIFEST, PREDICTED, Manifest, read_manifest
 from nanonuclei.data.fields import find_fields
 from nanonuclei.data.files.reading import read_single, read_values
@@ -20,17 +21,8 @@ from nanonuclei.data.problems import Fetched, problems_table
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image, Labels
 from nanonuclei.tasks.nuclei.sources.corrected_files import FORMS, LIMITS, Corrected, group
-from nanonuclei.tasks.nuclei.sources.mine import MINE_ARCHIVE, SPLITS, mine_source, read_mine, read_splits, splits_table
+from nanonuclei.tasks.nuclei.sources.mine import MINE, MINE_ARCHIVE, mine_source, read_mine, read_splits
 from nanonuclei.writing import whole_file
-
-FEWEST = {"test": 2, "val": 1, "train": 1}
-"""Fields of view of each split, at least: an interval needs two images that nothing was chosen on."""
-
-SHARES = {"test": 0.2, "val": 0.1}
-"""Shares of the fields of view that are held out for the comparison, and that say when a training ends."""
-
-SEED = 7
-"""Of the draw of what is held out."""
 
 _UNSAFE = re.compile(r"[^\w.-]+")
 
@@ -66,6 +58,8 @@ def fetch_mine(source: str, data: Path, *, report: Callable[[str], None] = print
     good: set[str] = set()
     with open_files(path) as files:
         manifest = read_manifest(files.read(MANIFEST)) if MANIFEST in files.names else None
+        if manifest is not None:
+            manifest.check(MINE)
         images, lost = group(files)
         problems += [BadSample(name, name, text) for name, text in lost]
         untouched = sum(not _saved(one, files, manifest) for one in images.values())
@@ -187,36 +181,6 @@ def _put(new: Sequence[Sample], target: Path, report: Callable[[str], None]) -> 
         f"{target}: {len(samples)} images ({len(replaced)} new or corrected again), {num_nuclei:,} nuclei; "
         f"{counts['train']} to train, {counts['val']} to say when to end, {counts['test']} held out"
     )
-
-
-def deal(ids: Sequence[str], fields: Sequence[int], before: dict[str, str]) -> list[str]:
-    """Deals fields of view to the splits; those with an image that was dealt before stay where they were.
-
-    Args:
-        ids: Of the images.
-        fields: Field of view of each.
-        before: Split of images that were dealt before, by id.
-
-    Raises:
-        DataError: There are too few fields of view to hold some out.
-    """
-    held: dict[int, str] = {}
-    for one, field in zip(ids, fields, strict=True):
-        if one in before:
-            held.setdefault(field, before[one])
-    waiting = sorted({field for field in fields if field not in held})
-    number = len(set(fields))
-    if number < sum(FEWEST.values()):
-        raise DataError(
-            f"{sum(FEWEST.values())} fields of view are needed at least, so that {FEWEST['test']} can be held out to "
-            f"tell whether the model is better, and one says when to end: got {len(ids)} images of {number}. Correct "
-            "more images"
-        )
-    wanted = {split: max(FEWEST[split], round(share * number)) for split, share in SHARES.items()}
-    for field in np.random.default_rng(SEED).permutation(np.array(waiting, np.int64)).tolist():
-        lacking = [split for split, least in wanted.items() if list(held.values()).count(split) < least]
-        held[field] = lacking[0] if lacking else "train"
-    return [held[field] for field in fields]
 
 
 def _entries(samples: Sequence[Sample], table: bytes) -> Iterator[tuple[str, bytes]]:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from nanonuclei.data.archives import existing_source, open_files
 from nanonuclei.data.catalog import BadSample, Sample
+from nanonuclei.data.corrected.held_out import SPLITS, parse_splits
 from nanonuclei.errors import DataError
 from nanonuclei.invocation import command
 from nanonuclei.tasks.nuclei.sources.dsb2018 import read_dsb2018
 
-MINE_ARCHIVE = "mine/images.zip"
+MINE = "mine"
+MINE_ARCHIVE = f"{MINE}/images.zip"
 """Where the images lie below the data folder: ``<id>/images/<id>.png``, ``<id>/masks/labels.png``, and `SPLITS`."""
-
-SPLITS = "splits.csv"
-"""Table in the archive: ``sample_id, field, split``. It is written by `fetch`, so that images that were held out once
-stay held out when more come."""
 
 
 def mine_source(source: str) -> Path:
@@ -71,14 +67,4 @@ def read_splits(path: Path) -> dict[str, tuple[int, str]]:
         if SPLITS not in files.names:
             again = command("fetch", dataset="mine", source="FOLDER_OR_ZIP")
             raise DataError(f"{path} must hold {SPLITS}. Make it again with `{again}`")
-        rows = csv.DictReader(io.StringIO(files.read(SPLITS).decode("utf-8")))
-        return {row["sample_id"]: (int(row["field"]), row["split"]) for row in rows}
-
-
-def splits_table(dealt: Sequence[tuple[str, int, str]]) -> bytes:
-    """Returns the table of ids, fields and splits as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["sample_id", "field", "split"])
-    writer.writerows(sorted(dealt))
-    return text.getvalue().encode()
+        return parse_splits(files.read(SPLITS))
