@@ -76,7 +76,10 @@ def test_training_cut_off_and_resumed_equals_one_that_was_not(
     whole = run(config, disc_catalog, tmp_path / "whole")
     with pytest.raises(CutOff):
         run(config, disc_catalog, tmp_path / "parts", on_epoch=cut_off_after(2))
+    before = load_state(tmp_path / "parts")["seconds"]
     parts = run(config, disc_catalog, tmp_path / "parts")
+    again = run(config, disc_catalog, tmp_path / "parts")  # whose training has ended
+    assert 0 < before < parts.seconds < again.seconds
     for name, values in whole.history.items():
         np.testing.assert_allclose(parts.history[name], values, rtol=1e-5, err_msg=name)
     assert parts.best_epoch == whole.best_epoch

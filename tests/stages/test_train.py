@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 import sys
@@ -13,9 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from filelock import FileLock
 from mlflow.tracking import MlflowClient
 from tests.run_lengths import from_run_lengths
 
+from nanonuclei.commands.training import run_train
 from nanonuclei.config.params import Scalar, to_yaml, with_settings
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.errors import ConfigError, DataError, TrackingError
@@ -25,13 +28,17 @@ from nanonuclei.stages.evaluate import evaluate_run
 from nanonuclei.stages.explore import explore
 from nanonuclei.stages.places import run_folder
 from nanonuclei.stages.samples import training_samples, validation_samples
-from nanonuclei.stages.train import LOCKED, _config_of, train
+from nanonuclei.stages.train import _config_of, train
 from nanonuclei.tasks import create_reader
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
+from nanonuclei.tracking.early.at_work import LOCKED, check_alone
 from nanonuclei.tracking.runs import existing_run
 
 pytestmark = pytest.mark.usefixtures("project")
+
+NOT_GIVEN = {"dataset": None, "recipe": None, "settings": None}
+"""Options of a command line."""
 
 
 @pytest.fixture
@@ -170,7 +177,23 @@ def test_run_that_another_process_trains_is_left_alone(config: NucleiExperiment)
         assert other.stdout.readline() == "held\n"
         with pytest.raises(TrackingError, match="still being trained by another process"):
             train(None, resume=run_id)
+        with pytest.raises(TrackingError, match="still being trained by another process"):
+            check_alone(folder)
         other.communicate("")
+    check_alone(folder)
+    check_alone(folder.with_name("never-trained"))
+    assert not folder.with_name("never-trained").exists()
+
+
+def test_run_in_training_is_told_before_the_slow_imports(
+    config: NucleiExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = MlflowClient().create_run("0").info.run_id
+    run_folder(run_id).mkdir(parents=True)
+    with FileLock(run_folder(run_id) / LOCKED):
+        monkeypatch.setitem(sys.modules, "nanonuclei.stages.train", None)
+        with pytest.raises(TrackingError, match="still being trained by another process"):
+            run_train(argparse.Namespace(build=False, resume=run_id, task="nuclei", **NOT_GIVEN))
 
 
 def test_evaluating_a_run_without_model_is_refused() -> None:

@@ -27,8 +27,10 @@ from nanonuclei.commands.options import (
 )
 from nanonuclei.errors import NanonucleiError, nearest_name
 from nanonuclei.quiet import native_messages_hidden
+from nanonuclei.stages.places import run_folder
 from nanonuclei.tasks import dataset_type, task_names
 from nanonuclei.tracking.database import full_run_id
+from nanonuclei.tracking.early.at_work import check_alone
 from nanonuclei.tracking.early.own_run import name_own_run
 from nanonuclei.tracking.early.runs import check_holds_model, finished_training
 
@@ -87,6 +89,7 @@ def run_train(options: argparse.Namespace) -> None:
             print(told)
             name_own_run(f"resume of {run[:8]}", stage="train")
             return
+        check_alone(run_folder(run))
         with native_messages_hidden():
             from nanonuclei.stages.train import train
         train(None, resume=run)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mlflow
-from filelock import FileLock, Timeout
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, load_experiment, to_yaml
@@ -34,6 +33,7 @@ from nanonuclei.stages.samples import keep_look, training_samples, validation_sa
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.base import Task
 from nanonuclei.tracking.database import ui_link
+from nanonuclei.tracking.early.at_work import alone
 from nanonuclei.tracking.early.runs import told_finished
 from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.metrics import MetricSender, steps_logged
@@ -52,7 +52,6 @@ from nanonuclei.writing import write_text
 if TYPE_CHECKING:
     import keras
 
-LOCKED = "lock"
 FINISHED = "finished"
 """Tag of a run whose training, scores and model are complete."""
 NOT_OF_THE_TRAINING = (Role.READING, Role.SCORING, Role.SEARCH)
@@ -160,26 +159,6 @@ def conclude(
         )
     )
     return score_table(task, report, "test")
-
-
-@contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Holds a run's folder, so that no second process trains in it; a killed process lets go by itself.
-
-    Raises:
-        TrackingError: Another process holds it.
-    """
-    lock = FileLock(folder / LOCKED, blocking=False)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise TrackingError(
-            f"run {folder.name} is still being trained by another process. Wait for it, or end that process first"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _config_of(resume: str | None) -> ExperimentConfig:

@@ -33,11 +33,12 @@ from nanonuclei.stages.pipeline.pinned import check_sources
 from nanonuclei.stages.places import DATA, PARAMS, Build, run_folder
 from nanonuclei.stages.prepare import prepare, say_left_out
 from nanonuclei.stages.samples import keep_look
-from nanonuclei.stages.train import alone, log_inputs, log_network, run_fit
+from nanonuclei.stages.train import log_inputs, log_network, run_fit
 from nanonuclei.tasks import create_dataset, create_task, dataset_type
 from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.dataset import SIMULATED
 from nanonuclei.tasks.values import Report
+from nanonuclei.tracking.early.at_work import alone
 from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.new_database import make_database
 from nanonuclei.tracking.runs import identity_tags, log_settings, stage_run
