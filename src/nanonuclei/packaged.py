@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import shlex
 import sys
+import tomllib
 from pathlib import Path
 
 NAME = "nanonuclei"
@@ -37,10 +38,21 @@ def how_to_install(extras: str) -> str:
     if (CLONE / "pyproject.toml").is_file():
         return f"uv pip install -r {shlex.quote(str(CLONE / 'requirements.txt'))}"
     source = _source()
-    if (Path(sys.prefix) / "uv-receipt.toml").is_file():  # `uv tool install` made the environment
+    receipt = Path(sys.prefix) / "uv-receipt.toml"
+    if receipt.is_file():  # `uv tool install` made the environment, and makes it anew: with the extras that it has
+        extras = ",".join(sorted({*extras.split(","), *_extras_of(receipt)}))
         what = f"{source.removeprefix('file://')}[{extras}]" if source.startswith("file://") else _named(extras, source)
         return f'uv tool install --force "{what}"'
     return f'pip install "{_named(extras, source)}"'
+
+
+def _extras_of(receipt: Path) -> list[str]:
+    """Returns the extras with which uv installed this package as a tool."""
+    try:
+        wanted = tomllib.loads(receipt.read_text(encoding="utf-8"))["tool"]["requirements"]
+        return [str(extra) for one in wanted if one.get("name") == NAME for extra in one.get("extras", [])]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
 
 
 def _named(extras: str, source: str) -> str:

@@ -16,7 +16,7 @@ def quieten() -> None:
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    for name in ("alembic", "mlflow.system_metrics", "mlflow.utils.environment"):
+    for name in ("alembic", "mlflow.system_metrics", "mlflow.utils.environment", "tensorflow"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # its tracebacks of a database that does not answer, which one line of our own tells
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
