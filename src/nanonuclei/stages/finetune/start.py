@@ -33,7 +33,7 @@ REPLAYED = "replayed.dataset"
 """Tag of a run that began with a stored model: whose images were shown again beside the new ones."""
 
 FEWEST_REPLAYED = 512
-"""Old images that are shown again, at least: as many as there are of a look in the Data Science Bowl 2018."""
+"""Old images that are shown again, at least, where there are as many: many kinds of them cost no more than few."""
 
 STRUCTURE = (Role.NETWORK, Role.LOSS)
 """Roles of the settings that a training takes from the model that it begins with."""
