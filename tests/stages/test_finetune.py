@@ -225,13 +225,20 @@ def test_other_weights_are_no_model(project: Path, served_config: NucleiExperime
 
 def test_what_images_cannot_tell_is_no_gain(lab: Path) -> None:
     gate = load_gate("nanotubes", path=PARAMS)
-    row = {"images": "the held-out images of mine-tnt", "metric": gate.compared, "difference": 0.1}
+    row = {"images": "the held-out images of mine-tnt", "metric": gate.compared}
+    row |= {"difference": 0.1, "low": 0.05, "high": 0.15}
     unknown = {**row, "images": "the test images of tnt", "difference": float("nan")}
     better, text = _concluded(pd.DataFrame([unknown]), gate, "F1 of nanotubes")
     assert not better
     assert "Whether it is better is not known: F1 of nanotubes has no value on the test images of tnt" in text
-    better, _ = _concluded(pd.DataFrame([row, unknown]), gate, "F1 of nanotubes")
+    better, text = _concluded(pd.DataFrame([row, unknown]), gate, "F1 of nanotubes")
     assert better
+    assert (
+        text == "It is better: F1 of nanotubes changed by +0.100 (+0.050 to +0.150) on the held-out images of mine-tnt."
+    )
+    better, text = _concluded(pd.DataFrame([{**row, "low": -0.02}, unknown]), gate, "F1 of nanotubes")
+    assert better
+    assert text.startswith("It may be better: F1 of nanotubes changed by +0.100 (-0.020 to +0.150)")
 
 
 def test_a_model_of_lines_is_shown_simulated_images_where_its_own_are_not_here_and_none_marked_by_boxes(

@@ -98,6 +98,7 @@ def run_predict(options: argparse.Namespace) -> int:
         block=parse_block(options.block),
     )
     check_place(images)
+    check_settings(options.settings)
     check_model(options.model)
     if engine == "ray":
         from nanonuclei.stages.predict.many.engine import predict_on_many

@@ -86,14 +86,49 @@ def check_task(reference: str, task: str) -> None:
 
 
 def check_settings(settings: Sequence[str]) -> None:
-    """Makes sure that texts ``path=value`` can be read.
+    """Makes sure that texts ``path=value`` can be read, and that some task has settings of these names.
 
     Raises:
-        ConfigError: One cannot.
+        ConfigError: One cannot, or no task has it.
     """
-    from nanonuclei.config.params import parse_settings
+    from nanonuclei.config.experiment import experiment_names
+    from nanonuclei.config.params import Scalar, flatten, load_experiment, nearest_path, parse_settings
+    from nanonuclei.stages.places import PARAMS
 
-    parse_settings([text for text in settings if text])
+    wanted = parse_settings([text for text in settings if text])
+    known: dict[str, Scalar] = {}
+    for task in experiment_names() if wanted else ():
+        try:
+            known |= flatten(load_experiment(task, path=PARAMS))
+        except ConfigError:  # the command may not read params.yaml, or the task has no section there
+            return
+    for name in wanted:
+        if name not in known:
+            raise ConfigError(f"unknown setting {name!r}. {nearest_path(name, known)}")
+
+
+def check_used(task: str, settings: Sequence[str], *, stage: str) -> None:
+    """Makes sure that settings say how a trained model is used, not how it was made.
+
+    Args:
+        task: Of the model; empty where that is not known, and nothing is looked at.
+        settings: Texts ``path=value``.
+        stage: Which command it is.
+
+    Raises:
+        ConfigError: One does not.
+    """
+    from nanonuclei.config.params import load_experiment, parse_settings
+    from nanonuclei.stages.places import PARAMS
+    from nanonuclei.stages.settings import USED, check_changeable
+
+    if not task or not (changed := parse_settings([text for text in settings if text])):
+        return
+    try:
+        config = load_experiment(task, path=PARAMS)
+    except ConfigError:  # the model's own config may still be read
+        return
+    check_changeable(config, changed, roles=USED, stage=stage)
 
 
 def check_weights(config: ExperimentConfig, *, kinds: Sequence[object] = (), models: bool = True) -> None:

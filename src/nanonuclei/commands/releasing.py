@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 from nanonuclei.commands.checks import check_model, check_settings, check_task, check_trained_elsewhere
@@ -22,6 +23,9 @@ from nanonuclei.tasks import task_names, task_package
 from nanonuclei.tracking.database import check_database, full_run_id
 from nanonuclei.tracking.early.registered import check_champion
 from nanonuclei.tracking.early.runs import check_holds_model
+
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+"""Of a model that comes along: that of its folder."""
 
 
 def add_to(stages: Stages) -> None:
@@ -66,6 +70,10 @@ def run_ship(options: argparse.Namespace) -> None:
             f"`{option('weights', 'FOLDER')}`, which scores anew"
         )
     check_settings(options.settings)
+    if options.name and not MODEL_NAME.fullmatch(options.name):
+        raise NanonucleiError(
+            f"name must be letters, digits, - and _, as the name of one folder, got {options.name!r}. Give another"
+        )
     if options.run_id:
         options.run_id = sources[0] = full_run_id(options.run_id)
         check_holds_model(options.run_id)

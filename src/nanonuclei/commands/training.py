@@ -13,6 +13,7 @@ from nanonuclei.commands.checks import (
     check_prepared_task,
     check_settings,
     check_trained_elsewhere,
+    check_used,
     check_weights,
 )
 from nanonuclei.commands.options import (
@@ -27,12 +28,13 @@ from nanonuclei.commands.options import (
 )
 from nanonuclei.errors import NanonucleiError, nearest_name
 from nanonuclei.quiet import native_messages_hidden
+from nanonuclei.serving.shipped.places import shipped_folder
 from nanonuclei.stages.places import run_folder
 from nanonuclei.tasks import dataset_type, task_names
 from nanonuclei.tracking.database import full_run_id
 from nanonuclei.tracking.early.at_work import check_alone
 from nanonuclei.tracking.early.own_run import name_own_run
-from nanonuclei.tracking.early.runs import check_holds_model, finished_training
+from nanonuclei.tracking.early.runs import check_holds_model, finished_training, tags_of
 
 SPLITS = ("train", "val", "test")
 """As `data.catalog.SPLITS`, whose import takes long."""
@@ -126,8 +128,14 @@ def run_evaluate(options: argparse.Namespace) -> None:
     if options.split not in SPLITS:
         raise NanonucleiError(f"unknown split {options.split!r}. {nearest_name(options.split, SPLITS)}")
     check_settings(options.settings)
+    if folder := shipped_folder(options.run_id):
+        raise NanonucleiError(
+            f"evaluate takes the run of a training, but {options.run_id} is a model that comes along. Its scores stand "
+            f"in {folder / 'README.md'}"
+        )
     run = full_run_id(options.run_id)
     check_holds_model(run)
+    check_used((tags_of(run) or {}).get("task", ""), options.settings, stage="evaluate")
     with native_messages_hidden():
         from nanonuclei.stages.evaluate import evaluate_run
     evaluate_run(run, split=options.split, settings=settings_of(options))

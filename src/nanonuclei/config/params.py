@@ -134,9 +134,9 @@ def load_recipe(path: Path) -> dict[str, Scalar]:
         ConfigError: The file is missing, with the nearest recipe's name, or is not a mapping of settings.
     """
     if not with_shipped(path).is_file():
-        folder = path.parent if path.parent.is_dir() else Path("recipes")
+        folder = path.parent if path.parent != Path() and path.parent.is_dir() else Path("recipes")
         known = [(folder / entry.name).as_posix() for entry in with_shipped(folder).glob("*.yaml")]
-        raise ConfigError(f"no recipe at {path}. {nearest_name(path.as_posix(), known)}")
+        raise ConfigError(f"no recipe at {path}. {nearest_name((folder / path.stem).as_posix() + '.yaml', known)}")
     tree = read_yaml(path)
     if not isinstance(tree, dict) or not tree:
         raise ConfigError(f"recipe {path} must be a YAML mapping of settings, such as `train: {{epochs: 5}}`")

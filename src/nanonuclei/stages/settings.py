@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.config.params import SETTING, Scalar, load_experiment, parse_settings, with_settings
+from nanonuclei.config.params import (
+    SETTING,
+    Scalar,
+    flatten,
+    load_experiment,
+    nearest_path,
+    parse_settings,
+    with_settings,
+)
 from nanonuclei.config.recipes import DEFAULT, read_recipe, recipe_name, recipe_path
 from nanonuclei.config.roles import paths_of, sections_of
 from nanonuclei.config.section import Role
@@ -16,6 +24,9 @@ from nanonuclei.invocation import option
 from nanonuclei.stages.places import DATA, PARAMS, RECIPES
 from nanonuclei.tasks import dataset_type
 from nanonuclei.tasks.dataset import SIMULATED
+
+USED = (Role.READING, Role.SCORING)
+"""Roles of the settings that say how a trained model is used, not how it was made."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +142,11 @@ def check_changeable(
         stage: Who changes them.
 
     Raises:
-        ConfigError: One has another role.
+        ConfigError: There is no such setting, or one has another role.
     """
-    free = set(paths_of(config, roles))
+    free, known = set(paths_of(config, roles)), flatten(config)
+    if unknown := [path for path in changed if path not in known]:
+        raise ConfigError(f"unknown setting {unknown[0]!r}. {nearest_path(unknown[0], known)}")
     if fixed := [path for path in changed if path not in free]:
         sections = ", ".join(sections_of(config, roles))
         raise ConfigError(f"a trained model keeps its {', '.join(fixed)}; {stage} can change {sections}")

@@ -101,7 +101,12 @@ def _concluded(rows: pd.DataFrame, gate: GateConfig, metric: str) -> tuple[bool,
         if row["difference"] < -gate.max_loss:
             change = f"{row['difference']:+.3f} {metric} on {row['images']}, and {gate.max_loss:g} is the most"
             return False, f"It forgot too much: {change}. Keep the model that you had; `promote` refuses this one."
-    return True, f"It is better: {metric} changed by {new['difference']:+.3f} on {new['images']}."
+    change = (
+        f"{metric} changed by {new['difference']:+.3f} ({new['low']:+.3f} to {new['high']:+.3f}) on {new['images']}"
+    )
+    if not new["low"] > 0.0:
+        return True, f"It may be better: {change}. That may be chance, which more held-out images would tell."
+    return True, f"It is better: {change}."
 
 
 def _shown(rows: pd.DataFrame, names: Mapping[str, str]) -> str:

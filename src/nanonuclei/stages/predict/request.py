@@ -156,6 +156,11 @@ def find_images(images: str, *, output: Path | str) -> dict[str, Source]:
             ]
         if not results[parent]:
             found[name] = path
+    whole = Path(images).resolve()
+    if not found and whole.exists() and own in [whole, *whole.parents]:
+        raise DataError(
+            f"results need a folder of their own, but {output} holds the images {images}. Name another output"
+        )
     if not found:
         raise DataError(f"{images} holds results of earlier calls and no other image. Name the folder of the images")
     return found

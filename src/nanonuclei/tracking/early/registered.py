@@ -11,6 +11,8 @@ from nanonuclei.errors import TrackingError, nearest_name
 from nanonuclei.tracking.database import check_database, database_file, read_only, shown_uri
 
 _REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<number>\d+))")
+_NAME_ALONE = re.compile(r"models:/(?!m-[0-9a-f]{32}$)[^/@]*")
+"""What names neither an alias nor a version, nor a logged model by its id."""
 CHAMPION = "champion"
 """As `tracking.registry.CHAMPION`."""
 
@@ -24,6 +26,11 @@ def check_registered(reference: str) -> None:
     Raises:
         TrackingError: There is no such model, alias or version, or no database.
     """
+    if _NAME_ALONE.fullmatch(reference):
+        raise TrackingError(
+            f"a registered model must be named with an alias or a version, got {reference!r}. Such as "
+            f"{reference}@{CHAMPION}, or {reference}/1"
+        )
     check_database()
     found = _REGISTERED.fullmatch(reference)
     known = _known() if found else None
