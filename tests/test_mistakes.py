@@ -146,6 +146,7 @@ MISTAKES = {
         "the pipeline has no stage 'trian@nuclei'. Did you mean train@nuclei",
     ),
     "plots of nothing": ("plots --output drawn", "plots need the tables that the pipeline writes"),
+    "plots into a file": ("plots --output pictures/a.png", "output must be a folder, but pictures/a.png is a file"),
     "format of a package": ("export --to onnx --output new.zip", "unknown format 'onnx'. Known: bioimageio."),
     "existing package": ("export --output pictures/a.zip", "a new file, but pictures/a.zip exists"),
     "address of the page": ("page --port many", "port must be a whole number from 0 to 65535, got 'many'"),

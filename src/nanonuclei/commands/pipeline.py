@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from nanonuclei.commands.options import Stages, given
+from nanonuclei.errors import NanonucleiError
 from nanonuclei.quiet import native_messages_hidden
 from nanonuclei.tasks import task_names, task_package
 
@@ -52,4 +53,6 @@ def run_plots(options: argparse.Namespace) -> None:
     """Draws what the pipeline measured."""
     from nanonuclei.stages.pipeline.plots import FOLDER, draw_plots
 
+    if options.output and Path(options.output).is_file():
+        raise NanonucleiError(f"output must be a folder, but {options.output} is a file. Name another")
     draw_plots(Path(options.output) if options.output else FOLDER)
