@@ -15,10 +15,9 @@ from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import load_experiment, parse_settings, to_yaml
 from nanonuclei.errors import DataError
 from nanonuclei.serving.folder import CONFIG, stored_task
-from nanonuclei.stages.evaluate import CHANGEABLE
 from nanonuclei.stages.places import PARAMS, run_folder
 from nanonuclei.stages.prepare import prepared_dataset
-from nanonuclei.stages.settings import check_changeable
+from nanonuclei.stages.settings import USED, check_changeable
 from nanonuclei.stages.train import conclude, log_inputs
 from nanonuclei.tasks import create_task
 from nanonuclei.tracking.runs import identity_tags, stage_run
@@ -54,7 +53,7 @@ def adopt(folder: Path, *, settings: Sequence[str] = (), say: Callable[[str], No
     changed, history = parse_settings(settings), _history(folder)
     path = folder / CONFIG
     config = load_experiment(stored_task(path), path=path, settings=changed, missing_from=PARAMS)
-    check_changeable(config, changed, roles=CHANGEABLE, stage="adopt")
+    check_changeable(config, changed, roles=USED, stage="adopt")
     model = network_with_weights(config, folder)
     tags = {**identity_tags(config), ELSEWHERE: "true"}
     name = f"adopt {config.task} {config.data.dataset} seed {config.seed}"
