@@ -98,6 +98,31 @@ def test_only_what_was_saved_counts_and_held_out_images_stay_held_out(results: P
     assert after["B01_site1"].lines == ()
 
 
+def test_what_of_a_line_leaves_the_image_is_cut_off_but_not_a_line_of_another_image(results: Path) -> None:
+    stray(results, NAMES[0], [[-4.0, 60.0], [80.0, 60.0], [163.5, 62.0]])
+    correct(results, Path("cut"), to="qupath", say=quiet)
+    features = json.loads(Path(f"cut/images/{NAMES[0]}.geojson").read_text())["features"]
+    written = [feature["geometry"]["coordinates"] for feature in features]
+    assert all(0 <= x <= 160 and 0 <= y <= 128 for line in written for x, y in line)
+    assert any(len(line) == 3 and abs(line[0][1] - line[1][1]) < 1e-6 for line in written)
+    stray(results, NAMES[0], [[10.0, 60.0], [80.0, 170.0]])
+    with pytest.raises(DataError, match="has 160 x 128 px, but a line of its result lies outside of it"):
+        correct(results, Path("other"), to="qupath", say=quiet)
+    assert not Path("other").exists()
+
+
+def stray(results: Path, name: str, points: list[list[float]]) -> None:
+    """Puts a line in the place of the first of an image, in its table and in that of all."""
+    for path in (results / "objects" / f"{name}.csv", results / "objects.csv"):
+        with path.open() as stream:
+            rows = list(csv.DictReader(stream))
+        next(row for row in rows if row["image"] == name)["line"] = json.dumps(points)
+        with path.open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+
+
 def test_an_export_without_changes_is_refused(results: Path) -> None:
     correct(results, Path("out"), to="label-studio", say=quiet)
     export(Path("out"), lambda _, regions: regions)

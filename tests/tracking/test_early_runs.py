@@ -8,6 +8,7 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
+from tests.stages.bright_model import bright_model, write_images
 
 from nanonuclei.cli import main
 from nanonuclei.errors import TrackingError
@@ -66,3 +67,15 @@ def test_the_run_of_an_entry_point_that_does_nothing_is_named(
     names = [mlflow.get_run(each).info.run_name for each in (own, other)]
     assert names == [f"resume of {finished[:8]}", "compare that could not begin"]
     assert mlflow.get_run(other).data.tags["error"].startswith("no recipe at recipes/unte.yaml")
+
+
+def test_the_run_of_predict_is_named_after_its_images(
+    run: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own = run()
+    monkeypatch.setenv("MLFLOW_RUN_ID", own)
+    write_images(tmp_path / "plate", ["a.png"])
+    model = bright_model(tmp_path / "model")
+    assert main(["predict", str(tmp_path / "plate"), "--model", f"{model}/", "--output", str(tmp_path / "out")]) == 0
+    named = mlflow.get_run(own)
+    assert (named.info.run_name, named.data.tags["stage"]) == ("predict plate", "predict")

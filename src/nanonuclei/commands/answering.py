@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import PurePath
 
 from nanonuclei.commands.checks import check_model, check_settings
 from nanonuclei.commands.options import (
@@ -14,8 +15,9 @@ from nanonuclei.commands.options import (
     settings_option,
     switch,
 )
-from nanonuclei.errors import NanonucleiError, nearest_name
+from nanonuclei.errors import NanonucleiError, nearest_name, without_password
 from nanonuclei.tracking.database import check_database
+from nanonuclei.tracking.early.own_run import name_own_run
 from nanonuclei.tracking.early.registered import check_registered
 
 ENGINES = ("plain", "ray")
@@ -100,6 +102,7 @@ def run_predict(options: argparse.Namespace) -> int:
     check_place(images)
     check_settings(options.settings)
     check_model(options.model)
+    name_own_run(f"predict {without_password(PurePath(images).name)}", stage="predict")
     if engine == "ray":
         from nanonuclei.stages.predict.many.engine import predict_on_many
 

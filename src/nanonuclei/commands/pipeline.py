@@ -9,6 +9,7 @@ from nanonuclei.commands.options import Stages, given
 from nanonuclei.errors import NanonucleiError
 from nanonuclei.quiet import native_messages_hidden
 from nanonuclei.tasks import task_names, task_package
+from nanonuclei.tracking.early.own_run import name_own_run
 
 
 def add_to(stages: Stages) -> None:
@@ -55,4 +56,5 @@ def run_plots(options: argparse.Namespace) -> None:
 
     if options.output and Path(options.output).is_file():
         raise NanonucleiError(f"output must be a folder, but {options.output} is a file. Name another")
+    name_own_run("plots", stage="plots")
     draw_plots(Path(options.output) if options.output else FOLDER)

@@ -209,20 +209,27 @@ def _found(results: Path, predicted: Predicted, plane: Plane, reader: Reader) ->
     return Found(name, reader.noun.one, plane.image, instances, {"score": list(predicted.scores)}, plane.pixel_size)
 
 
+STRAYING = 32.0
+"""px by which the end of a line, which lies in a cell, may leave the image that cuts the cell; it is cut off."""
+
+
 def _found_lines(predicted: Predicted, plane: Plane, reader: Reader) -> Found:
     """Returns the objects of an image that are lines; their pixels are not needed."""
-    name, (height, width), boxes = predicted.name, plane.image.shape[:2], []
+    name, (height, width), boxes, lines = predicted.name, plane.image.shape[:2], [], []
+    last = np.array((width, height), np.float64) - 1.0
     for text in predicted.lines or ():
         points = np.array(json.loads(text), np.float64).reshape(-1, 2)
+        if (points < -STRAYING).any() or (points > last + STRAYING).any():
+            raise DataError(
+                f"{name} has {width} x {height} px, but a line of its result lies outside of it: the image was changed "
+                "since. Predict again"
+            )
+        points = np.clip(points, 0.0, last)
+        lines.append(json.dumps(np.round(points, 2).tolist()))
         boxes.append([*np.floor(points.min(axis=0))[::-1], *np.ceil(points.max(axis=0) + 1.0)[::-1]])
     found = np.array(boxes, np.int32).reshape(-1, 4)
-    if (found[:, 2:] > (height + 1, width + 1)).any():
-        raise DataError(
-            f"{name} has {width} x {height} px, but a line of its result lies outside of it: the image was changed "
-            "since. Predict again"
-        )
     instances = Instances(found, np.array(predicted.scores, np.float32), None)
-    columns: dict[str, list[Any]] = {"score": list(predicted.scores), LINE: list(predicted.lines or ())}
+    columns: dict[str, list[Any]] = {"score": list(predicted.scores), LINE: lines}
     return Found(name, reader.noun.one, plane.image, instances, columns, plane.pixel_size)
 
 
