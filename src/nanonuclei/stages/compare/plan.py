@@ -75,10 +75,7 @@ def plan(choices: Choices, options: CompareOptions, *, say: Callable[[str], None
     if not 1 <= options.seeds <= MAX_SEEDS:
         raise ConfigError(f"seeds must be a number of trainings from 1 to {MAX_SEEDS}, got {options.seeds}")
     runs = {name: [full_run_id(run) for run in ids] for name, ids in named.items()}
-    compared = [run_id for ids in runs.values() for run_id in ids]
-    if len(set(compared)) < len(compared):
-        raise ConfigError(f"runs must read NAME=RUN,RUN with each run once, got {options.runs!r}")
-    for run_id in compared:
+    for run_id in (run_id for ids in runs.values() for run_id in ids):
         check_compared(run_id, task=choices.task)
     wanted = {name: replace(choices, recipe=word) for name, word in names.items() if name not in named}
     configs = {name: resolve(one, say=say) for name, one in wanted.items()}
@@ -118,8 +115,7 @@ def named_runs(text: str) -> dict[str, list[str]]:
     for word in text.split():
         name, _, ids = word.partition("=")
         runs = [run for run in ids.split(",") if run]
-        known = [run for others in found.values() for run in others]
-        if not name or not runs or name in found or len({*known, *runs}) < len(known) + len(runs):
+        if not name or not runs or name in found or len(set(runs)) < len(runs):
             raise ConfigError(f"runs must read NAME=RUN,RUN with each name and run once, got {word!r}")
         _check_name(name)
         found[name] = runs

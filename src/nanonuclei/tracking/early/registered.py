@@ -11,7 +11,7 @@ from nanonuclei.errors import TrackingError, nearest_name
 from nanonuclei.tracking.database import check_database, database_file, read_only, shown_uri
 
 _REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<number>\d+))")
-_NAME_ALONE = re.compile(r"models:/(?!m-[0-9a-f]{32}$)[^/@]*")
+_NAME_ALONE = re.compile(r"models:/(?!m-[0-9a-f]+$)[^/@]*")
 """What names neither an alias nor a version, nor a logged model by its id."""
 CHAMPION = "champion"
 """As `tracking.registry.CHAMPION`."""
