@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import shlex
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 NAME = "nanonuclei"
@@ -27,6 +29,12 @@ def with_shipped(path: Path) -> Path:
     if path.is_absolute() or path.exists() or not (path.name == "params.yaml" or path.parts[0] == "recipes"):
         return path
     return next((folder / path for folder in (PACKAGED, CLONE) if (folder / path).exists()), path)
+
+
+def with_sources(environment: Mapping[str, str]) -> dict[str, str]:
+    """Returns environment variables with which another process of Python finds this package, installed or not."""
+    path = os.pathsep.join(filter(None, (str(PACKAGED.parents[1]), environment.get("PYTHONPATH"))))
+    return {**environment, "PYTHONPATH": path}
 
 
 def how_to_install(extras: str) -> str:

@@ -12,10 +12,8 @@ from typing import Any
 
 import mlflow
 
+from nanonuclei.packaged import with_sources
 from nanonuclei.tracking.runs import PARENT_VARIABLE, existing_run
-
-SOURCES = Path(__file__).parents[2]
-"""Folder that the package is imported from."""
 
 WINDOWS = sys.platform == "win32"
 OWN_GROUP: dict[str, Any] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if WINDOWS else {"process_group": 0}
@@ -32,13 +30,12 @@ def run_child(words: Sequence[str], parent: str) -> int:
     Returns:
         The exit status.
     """
-    environment = dict(os.environ)
+    environment = with_sources(os.environ)
     environment.pop("MLFLOW_RUN_ID", None)  # the child would log into the parent
     environment[PARENT_VARIABLE] = parent
     environment["MLFLOW_TRACKING_URI"] = mlflow.get_tracking_uri()
     environment["MLFLOW_EXPERIMENT_ID"] = existing_run(parent).info.experiment_id
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(SOURCES), environment.get("PYTHONPATH"))))
     kept = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would inherit deafness
     process = subprocess.Popen([sys.executable, "-m", *words], env=environment, **OWN_GROUP)
     signal.signal(signal.SIGINT, kept)

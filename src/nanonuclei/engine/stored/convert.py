@@ -20,10 +20,9 @@ import keras
 
 from nanonuclei.engine.stored.layers import all_layers
 from nanonuclei.errors import ConfigError
+from nanonuclei.packaged import with_sources
 
 TENSORFLOW = "tensorflow"
-SOURCES = Path(__file__).parents[3]
-"""Folder that the package is imported from."""
 
 
 def check_convertible() -> None:
@@ -48,8 +47,9 @@ def convert(model: keras.Model, path: Path) -> None:
         path: The file.
 
     Raises:
-        RuntimeError: The process of its own failed, with the last line that it said.
-        ValueError, NotImplementedError, RuntimeError: The converter has no answer to a layer.
+        RuntimeError: The converter has no answer to a layer (NotImplementedError is one), or the process of its own
+            failed, with the last line that it said.
+        ValueError: The converter has no answer to a layer.
     """
     if keras.backend.backend() == TENSORFLOW:
         _by_tensorflow(model, path)
@@ -59,8 +59,7 @@ def convert(model: keras.Model, path: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         stored = Path(name) / "network.keras"
         model.save(stored)
-        environment = {**os.environ, "KERAS_BACKEND": TENSORFLOW}
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(SOURCES), environment.get("PYTHONPATH"))))
+        environment = with_sources({**os.environ, "KERAS_BACKEND": TENSORFLOW})
         words = [sys.executable, "-m", "nanonuclei.engine.stored.convert", str(stored), str(path), *own]
         done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:

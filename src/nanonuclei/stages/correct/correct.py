@@ -38,6 +38,10 @@ ORDER, TASKS, INTERFACE, README = "order.csv", "tasks.json", "labelling.xml", "R
 _AGAIN = "Predict again with the formats csv and labels"
 
 
+STRAYING = 32.0
+"""px by which the end of a line, which lies in a cell, may leave the image that cuts the cell; it is cut off."""
+
+
 @dataclass(frozen=True)
 class Predicted:
     """The result of one image.
@@ -207,10 +211,6 @@ def _found(results: Path, predicted: Predicted, plane: Plane, reader: Reader) ->
         )
     instances = dataclasses.replace(instances, scores=np.array(predicted.scores, np.float32))
     return Found(name, reader.noun.one, plane.image, instances, {"score": list(predicted.scores)}, plane.pixel_size)
-
-
-STRAYING = 32.0
-"""px by which the end of a line, which lies in a cell, may leave the image that cuts the cell; it is cut off."""
 
 
 def _found_lines(predicted: Predicted, plane: Plane, reader: Reader) -> Found:
