@@ -1,19 +1,21 @@
 """What a few corrected nuclei buy: leaves looks out of a training, then fine-tunes on some nuclei of each.
 
     PYTHONPATH=src python benchmarks/teach_looks.py PREPARED [--looks stained-medium-bright ...] [--nuclei 50 100 ...]
-        [--recipe recipes/nuclei.yaml] [--steps 1200] [--test 20] [--old 40] [--out scratch/teach-looks]
+        [--also LOOK ...] [--with-looks NETWORK] [--recipe recipes/nuclei.yaml] [--steps 1200] [--test 20] [--old 40]
+        [--out scratch/teach-looks]
 
 Two networks are trained alike, `--steps` batches of eight patches each: one *without* the looks of `--looks`, one
 *with* them. Of each look some fields of view are held out, and neither network is trained on these. The network without
-the looks is then fine-tuned as `finetune` does (`recipes/finetune.yaml`, 64 old images shown again) on as many images
-of one look as hold the asked number of nuclei; two more decide whether the training is kept. So a row tells AP at IoU
+the looks is then fine-tuned as `finetune` does (`recipes/finetune.yaml`, old images shown again) on as many images of
+one look as hold the asked number of nuclei; two more decide whether the training is kept. So a row tells AP at IoU
 0.5 (pooled) on the held-out images of a look: without it, after the fine-tuning, with it; and the share of the gap
 between the two networks that the fine-tuning closed. *old*: the first `--old` test images of the other looks, before
 and after.
 
-How nuclei are read is the recipe's, alike in all. Looks are those of `looks.py`, all left out at once. Networks that
-are in the folder of `--out` are not trained again, and trainings that were cut off go on; each row is written when it
-is done.
+How nuclei are read is the recipe's, alike in all. Looks are those of `looks.py`, all left out at once; those of `--also`
+are left out too and not taught. `--with-looks` names a network *with* of an earlier call with the same held-out images.
+Networks that are in the folder of `--out` are not trained again, and trainings that were cut off go on; each row is
+written when it is done.
 """
 
 from __future__ import annotations
@@ -58,16 +60,15 @@ def main() -> None:
     names = looks(catalog.samples)
     held = {look: held_out(catalog, names, look, seed=options.seed, most=options.test) for look in options.looks}
     config = base_config(options)
-    old = [s for s in catalog.split("test") if names[s.sample_id] not in options.looks][: options.old]
+    unknown = {*options.looks, *options.also}
+    old = [s for s in catalog.split("test") if names[s.sample_id] not in unknown][: options.old]
     scored = Scored(config)
-    without = [s for s in catalog.split("train") if names[s.sample_id] not in options.looks]
+    without = [s for s in catalog.split("train") if names[s.sample_id] not in unknown]
     kept_out = {sample.field for dealt in held.values() for sample in dealt.test}
     all_looks = [s for s in catalog.split("train") if s.field not in kept_out]
-    val = [s for s in catalog.split("val") if names[s.sample_id] not in options.looks][:VAL_IMAGES]
-    paths = {
-        name: network(options.out / name, config, samples, val)
-        for name, samples in (("without", without), ("with", all_looks))
-    }
+    val = [s for s in catalog.split("val") if names[s.sample_id] not in unknown][:VAL_IMAGES]
+    paths = {"without": network(options.out / "without", config, without, val)}
+    paths["with"] = options.with_looks or network(options.out / "with", config, all_looks, val)
     start = Start(str(paths["without"]), config, paths["without"], replayed(without, seed=config.seed))
     tuned = with_settings(config, read_recipe("finetune", task=config.task, params=PARAMS))
     upper = keras.saving.load_model(paths["with"])
@@ -145,6 +146,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("prepared", type=Path)
     parser.add_argument("--looks", nargs="+", default=list(LOOKS))
+    parser.add_argument("--also", nargs="+", default=[])
+    parser.add_argument("--with-looks", type=Path)
     parser.add_argument("--nuclei", type=int, nargs="+", default=[200, 50, 500, 100])
     parser.add_argument("--recipe", type=Path, default=Path("recipes/nuclei.yaml"))
     parser.add_argument("--steps", type=int, default=1200)
