@@ -50,18 +50,24 @@ def _here(monkeypatch: pytest.MonkeyPatch) -> None:
         def __init__(self, _: object, job: Job, model: dict[str, bytes], progress: object) -> None:
             self.do = lambda block: predict_block(block, job, model)
 
-        def run(self, blocks: list[Block]) -> tuple[list[object], list[str]]:
+        def run(self, blocks: list[Block], _: object) -> tuple[list[object], list[str]]:
             return [self.do(block) for block in blocks], []
 
     class _Ray:
+        def __init__(self, *_: object) -> None:
+            pass
+
         def shutdown(self) -> None:
             pass
+
+        close = shutdown
 
     blocks._opened.clear()
     monkeypatch.setattr(engine, "_ray", _Ray)
     monkeypatch.setattr(engine, "connect", lambda *_: None)
+    monkeypatch.setattr(engine, "Meanwhile", _Ray)
     monkeypatch.setattr(engine, "cores_of_a_worker", lambda _: 1)
-    monkeypatch.setattr(engine, "_Work", _Here)
+    monkeypatch.setattr(engine, "Work", _Here)
 
 
 def quiet(_: str) -> None:

@@ -6,6 +6,7 @@ name of the block, which follows from its images, model and settings: a block th
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import tempfile
@@ -14,8 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.data.fingerprint.look import Looks
 from nanonuclei.data.lists.remote import Source, path_of, state_of
+from nanonuclei.imaging.networks import Network
 from nanonuclei.serving.folder import load_folder
 from nanonuclei.serving.named import NamedModel, OpenedModel
 from nanonuclei.stages.predict.call import Call, Summary
@@ -170,14 +173,21 @@ def _open(job: Job, model: Mapping[str, bytes]) -> OpenedModel:
         import cv2
 
         cv2.setNumThreads(job.threads)
-        with tempfile.TemporaryDirectory(prefix="nanonuclei-") as name:
-            folder = Path(name)
-            for file, content in model.items():
-                (folder / file).write_bytes(content)
-            config, network = load_folder(folder, name=job.request.model, threads=job.threads)
-            named = _Pinned(job.request.model, folder, known=NamedModel(job.request.model, folder).looks())
+
+        def load(threads: int) -> tuple[_Pinned, ExperimentConfig, Network]:
+            with tempfile.TemporaryDirectory(prefix="nanonuclei-") as name:
+                folder = Path(name)
+                for file, content in model.items():
+                    (folder / file).write_bytes(content)
+                config, network = load_folder(folder, name=job.request.model, threads=threads)
+                known = NamedModel(job.request.model, folder).looks()
+                return _Pinned(job.request.model, folder, known=known), config, network
+
+        named, config, network = load(job.threads)
         _opened.clear()
-        _opened[key] = OpenedModel(named, config, network, cores=job.threads)
+        _opened[key] = OpenedModel(
+            named, config, network, cores=job.threads, load=functools.cache(lambda threads: load(threads)[2])
+        )
     return _opened[key]
 
 

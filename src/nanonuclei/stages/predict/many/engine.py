@@ -7,38 +7,28 @@ that a lost machine asks for. See docs/decisions/0021-many-machines.md.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nanonuclei.config.params import to_yaml
 from nanonuclei.data.files.listing import RECORD
-from nanonuclei.errors import ConfigError, DataError, NanonucleiError
+from nanonuclei.errors import ConfigError
 from nanonuclei.packaged import how_to_install
 from nanonuclei.report.exports.readme import readme
 from nanonuclei.serving.folder import CONFIG, NETWORK
 from nanonuclei.serving.named import OpenedModel
 from nanonuclei.stages.predict.call import Summary
-from nanonuclei.stages.predict.many.blocks import IMAGES, Answer, Block, Job, cut_blocks, finished, predict_block
+from nanonuclei.stages.predict.many.blocks import IMAGES, Answer, Block, Job, cut_blocks, finished
+from nanonuclei.stages.predict.many.meanwhile import Meanwhile
 from nanonuclei.stages.predict.many.store import Store, open_store
+from nanonuclei.stages.predict.many.workers import MOST_CORES, Work, connect, cores_of_a_worker
 from nanonuclei.stages.predict.predict import Begun, begin
-from nanonuclei.stages.predict.progress import Progress, shown_progress, told_result, told_resumed, told_unlike
+from nanonuclei.stages.predict.progress import shown_progress, told_result, told_resumed, told_unlike
 from nanonuclei.stages.predict.request import Request, find_images, output_beside
 from nanonuclei.stages.predict.results import OBJECTS
 from nanonuclei.tasks import measure_texts_of
-
-RETRIES = 5
-"""Times that a block is done again after its worker died."""
-
-MOST_CORES = 4
-"""Cores of one worker at most; the network gains little from more, and measuring takes one."""
-
-_OBJECT_STORE = 256 * 2**20
-"""Bytes that Ray shares between the processes of this machine: the model and paths."""
-
-_SECONDS = 5.0
 
 
 def predict_on_many(request: Request, *, say: Callable[[str], None] = print) -> Summary:
@@ -78,114 +68,26 @@ def predict_on_many(request: Request, *, say: Callable[[str], None] = print) -> 
     if not waiting:
         _take_up(store, begun, blocks)
     else:
-        connect(ray, request.address)
+        files = model_files(begun.opened)
+        job = Job(replace(request, output=None), output, begun.made_with, min(begun.opened.cores, MOST_CORES))
+        num_files = sum(len(block.images) for block in waiting)
+        meanwhile = None
         try:
-            _take_up(store, begun, blocks)
-            threads = cores_of_a_worker(ray)
-            job = Job(replace(request, output=None), output, begun.made_with, threads)
-            with shown_progress(sum(len(block.images) for block in waiting), log=None, say=say) as progress:
-                work = _Work(ray, job, model_files(begun.opened), progress)
-                done, missing = work.run(waiting)
+            if not request.address:
+                _take_up(store, begun, blocks)
+                meanwhile = Meanwhile(job, files, waiting)
+            connect(ray, request.address)
+            if request.address:
+                _take_up(store, begun, blocks)
+            job = replace(job, threads=cores_of_a_worker(ray))
+            with shown_progress(num_files, log=None, say=say) as progress:
+                done, missing = Work(ray, job, files, progress).run(waiting, meanwhile)
                 answers += done
         finally:
+            if meanwhile is not None:
+                meanwhile.close()
             ray.shutdown()
     return _close(store, output, begun, answers, missing, say=say)
-
-
-class _Work:
-    """Hands blocks to workers, a few more than there are, and takes their answers as they come."""
-
-    def __init__(self, ray: Any, job: Job, model: Mapping[str, bytes], progress: Progress) -> None:
-        self._ray, self._job, self._progress = ray, job, progress
-        self._model = ray.put(dict(model))
-        self._task = ray.remote(predict_block).options(num_cpus=job.threads, max_retries=RETRIES)
-
-    def run(self, blocks: Sequence[Block]) -> tuple[list[Answer], list[str]]:
-        """Returns the answers, and the images of blocks that took their workers down again and again."""
-        waiting = list(reversed(blocks))
-        running: dict[Any, Block] = {}
-        answers: list[Answer] = []
-        missing: list[str] = []
-        try:
-            while waiting or running:
-                while waiting and len(running) < 2 * self._workers() + 2:
-                    block = waiting.pop()
-                    running[self._task.remote(block, self._job, self._model)] = block
-                ready, _ = self._ray.wait(list(running), num_returns=1, timeout=_SECONDS)
-                for reference in ready:
-                    block = running.pop(reference)
-                    answer = self._answer_of(reference, block)
-                    if answer is None:
-                        missing += [name for name, _ in block.images]
-                    else:
-                        answers.append(answer)
-                        self._tell(answer)
-                    for _ in block.images:
-                        self._progress.advance()
-        except KeyboardInterrupt:
-            num = f"{self._progress.num_done} of {self._progress.num_files}"
-            self._progress.once("stopped", f"Stopped after {num} files of this call: go on with --resume.")
-            raise
-        return answers, missing
-
-    def _workers(self) -> int:
-        return max(1, int(self._ray.cluster_resources().get("CPU", 1)) // self._job.threads)
-
-    def _answer_of(self, reference: Any, block: Block) -> Answer | None:
-        """Returns the answer of a block; None where its worker died each time."""
-        try:
-            answer: Answer = self._ray.get(reference)
-        except NanonucleiError as error:
-            stays = "What was done stays; go on with --resume"
-            raise DataError(f"{getattr(error, 'cause', error)}. {stays}") from None
-        except self._ray.exceptions.RayTaskError as error:
-            raise DataError(
-                f"a worker cannot do {block.shard}: {error.cause!r}. Install the same version of nanonuclei on all "
-                f"machines; what was done stays, go on with --resume"
-            ) from error
-        except self._ray.exceptions.RayError as error:
-            self._progress.failed(f"No results of {len(block.images)} images, the worker died: {type(error).__name__}")
-            return None
-        return answer
-
-    def _tell(self, answer: Answer) -> None:
-        for line in answer.lines:
-            self._progress.once(line.partition(": ")[2], line)
-        for _, error in answer.failed:
-            self._progress.failed(f"No result: {error}")
-
-
-def connect(ray: Any, address: str) -> None:
-    """Connects to a cluster, or starts one on this machine.
-
-    Args:
-        ray: The package.
-        address: Of the cluster; empty: this machine alone.
-
-    Raises:
-        ConfigError: The cluster does not answer.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "ignore_reinit_error": True}
-    if address:
-        options["address"] = address
-    else:
-        options |= {"address": "local", "include_dashboard": False, "object_store_memory": _OBJECT_STORE}
-    try:
-        ray.init(**options)
-    except (ConnectionError, OSError, ValueError, RuntimeError, TimeoutError) as error:
-        why = " ".join(str(error).split())[:200]
-        raise ConfigError(
-            f"no Ray cluster answers at {address or 'this machine'}: {why}. Check the address, "
-            "and set RAY_AUTH_MODE=token where the cluster asks for a token"
-        ) from error
-
-
-def cores_of_a_worker(ray: Any) -> int:
-    """Returns how many cores a worker takes: all of the smallest machine, `MOST_CORES` at most."""
-    alive = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
-    return max(1, min([MOST_CORES, *(int(cpus) for cpus in alive if cpus)]))
 
 
 def model_files(opened: OpenedModel) -> dict[str, bytes]:
