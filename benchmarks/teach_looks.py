@@ -12,10 +12,10 @@ one look as hold the asked number of nuclei; two more decide whether the trainin
 between the two networks that the fine-tuning closed. *old*: the first `--old` test images of the other looks, before
 and after.
 
-How nuclei are read is the recipe's, alike in all. Looks are those of `looks.py`, all left out at once; those of `--also`
-are left out too and not taught. `--with-looks` names a network *with* of an earlier call with the same held-out images.
-Networks that are in the folder of `--out` are not trained again, and trainings that were cut off go on; each row is
-written when it is done.
+How nuclei are read is the recipe's, alike in all. Looks are those of `looks.py`, all left out at once; `--also` names
+some that are left out too and not taught. `--with-looks` names a network *with* of an earlier call with the same
+held-out images. Networks that are in the folder of `--out` are not trained again, and trainings that were cut off go
+on; each row is written when it is done.
 """
 
 from __future__ import annotations
