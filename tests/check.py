@@ -24,12 +24,12 @@ NOTHING_COMPILED = "PYTHONDONTWRITEBYTECODE"
 
 def main(options: list[str]) -> int:
     """Runs every check, also after one has failed; returns 1 if any did."""
-    with tempfile.TemporaryDirectory() as compiled:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as compiled:
         return _checked(options, compiled)
 
 
 def _checked(options: list[str], compiled: str) -> int:
-    """Does so; where compiled Python must not lie beside its source, the processes of the tests share it in a folder."""
+    """Does so; where compiled Python must not lie beside its source, all processes share it in a folder."""
     scripts = Path(sys.executable).parent
     linter = shutil.which("lint-imports", path=f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}")
     checks = {
