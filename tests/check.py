@@ -11,16 +11,25 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 RUN_OF_CALLER = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_TRACKING_URI")
 """Variables by which `mlflow run` names its own run; the tests must not log into it."""
+NOTHING_COMPILED = "PYTHONDONTWRITEBYTECODE"
+"""Python's variable under which every process compiles what it imports anew: for TensorFlow, seconds each."""
 
 
 def main(options: list[str]) -> int:
     """Runs every check, also after one has failed; returns 1 if any did."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as compiled:
+        return _checked(options, compiled)
+
+
+def _checked(options: list[str], compiled: str) -> int:
+    """Does so; where compiled Python must not lie beside its source, all processes share it in a folder."""
     scripts = Path(sys.executable).parent
     linter = shutil.which("lint-imports", path=f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}")
     checks = {
@@ -38,6 +47,8 @@ def main(options: list[str]) -> int:
         files = [path for path in sorted(ROOT.glob("tests/**/test_*.py")) if "mark.alone" in path.read_text("utf-8")]
         tests["tests that run alone"] = [*pytest, "-m", "alone", *map(str, files)]
     kept = {name: value for name, value in os.environ.items() if name not in RUN_OF_CALLER}
+    if kept.pop(NOTHING_COMPILED, ""):
+        kept["PYTHONPYCACHEPREFIX"] = compiled
     environment = {**kept, "PYTHONPATH": "src", "TF_CPP_MIN_LOG_LEVEL": "2"}
     failed = []
     with ThreadPoolExecutor(2) as threads:

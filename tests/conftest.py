@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ LONGEST = (
     "test_pipeline.py",
     "test_project.py",
     "test_walk.py",
+    "engine/test_train.py",
+    "engine/test_devices.py",
+    "stages/test_promote.py",
     "serving/test_server.py",
     "tasks/test_discs.py",
     "test_install.py",
@@ -194,11 +198,11 @@ def copy_project() -> Callable[[Path], Path]:
             if (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
-        for compiled in (ROOT / "src").rglob("*.pyc"):  # or the first command of each copy compiles all of it again
-            place = folder / compiled.relative_to(ROOT)
-            if place.parents[1].is_dir():
-                place.parent.mkdir(exist_ok=True)
-                shutil.copy2(compiled, place)
+            if name.startswith("src/") and name.endswith(".py"):  # or the first command of each copy compiles it again
+                compiled, place = (Path(cache_from_source(base / name)) for base in (ROOT, folder))
+                if compiled.is_file():
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy2(compiled, place)
         put_database(folder)
         return folder
 

@@ -115,3 +115,20 @@ def test_the_test_command_does_not_log_into_the_run_of_its_caller(monkeypatch: p
         monkeypatch.setenv(name, "x")
     assert check["main"]([]) == 0
     assert not [name for env in environments for name in env if name.startswith("MLFLOW_")]
+
+
+@pytest.mark.parametrize("asked", ["", "1"], ids=["beside the source", "not beside the source"])
+def test_the_processes_of_the_test_command_compile_python_once(monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
+    check, environments = runpy.run_path(str(ROOT / "tests" / "check.py")), []
+
+    def record(*_: object, env: dict[str, str], **__: object) -> subprocess.CompletedProcess[str]:
+        environments.append(env)
+        return subprocess.CompletedProcess([], 0)
+
+    monkeypatch.setattr(subprocess, "run", record)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", asked)
+    monkeypatch.delenv("PYTHONPYCACHEPREFIX", raising=False)
+    assert check["main"]([]) == 0
+    assert not any(env.get("PYTHONDONTWRITEBYTECODE") for env in environments)
+    assert len({env.get("PYTHONPYCACHEPREFIX") for env in environments}) == 1
+    assert all(("PYTHONPYCACHEPREFIX" in env) == bool(asked) for env in environments)

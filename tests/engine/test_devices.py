@@ -52,7 +52,7 @@ TRAINS = """
 import sys
 from pathlib import Path
 
-backend, num_devices = sys.argv[4], int(sys.argv[5])
+backend = sys.argv[4]
 if backend == "jax":
     sys.modules["tensorflow"] = None
 else:
@@ -70,12 +70,14 @@ from nanonuclei.tasks import create_task
 
 config = load_experiment("nuclei", path=Path(sys.argv[1]))
 catalog = load_catalog(Path(sys.argv[2]))
-train.detect = lambda config: Hardware(backend, "cpu", "half a CPU", num_devices, "float32")
-task = create_task(config)
-result = train.fit(task, catalog.split("train"), catalog.split("val"), workdir=Path(sys.argv[3]))
-print("losses", *result.history["train/loss"], *result.history["val/loss"])
-if backend == "jax" and num_devices == 1:
-    print("difference", export_onnx(result.model, Path(sys.argv[3]) / "network.onnx"))
+for num_devices in (1, 2):
+    hardware = Hardware(backend, "cpu", "half a CPU", num_devices, "float32")
+    train.detect = lambda config: hardware
+    folder = Path(sys.argv[3]) / str(num_devices)
+    result = train.fit(create_task(config), catalog.split("train"), catalog.split("val"), workdir=folder)
+    print("losses", *result.history["train/loss"], *result.history["val/loss"])
+    if backend == "jax" and num_devices == 1:
+        print("difference", export_onnx(result.model, folder / "network.onnx"))
 """
 
 
@@ -96,19 +98,17 @@ def test_two_devices_that_share_each_batch_learn_like_one(
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
         "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
     }
-    losses = []
-    for num in ("1", "2"):
-        words = [str(tmp_path / "config.yaml"), str(tmp_path / "prepared"), str(tmp_path / num), backend, num]
-        done = subprocess.run(
-            [sys.executable, "-c", TRAINS, *words],
-            env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "KERAS_BACKEND": backend, **compiled},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        line = next(line for line in done.stdout.splitlines() if line.startswith("losses"))
-        losses.append([float(word) for word in line.split()[1:]])
+    done = subprocess.run(
+        [sys.executable, "-c", TRAINS, *map(str, (tmp_path / "config.yaml", tmp_path / "prepared", tmp_path)), backend],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "KERAS_BACKEND": backend, **compiled},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines() if line.startswith("losses")]
+    losses = [[float(word) for word in words] for _, *words in lines]
+    assert len(losses) == 2
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
     kept = list((tmp_path / "cache" / "nanonuclei" / "jax").glob("*"))
     assert bool(kept) == (backend == "jax")

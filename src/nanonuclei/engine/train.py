@@ -91,6 +91,8 @@ def fit(
         try:
             for phase in _phases_left(workdir, config):
                 model, state = _begun(task, phase, workdir)
+                if not model.optimizer.built:  # TensorFlow traces a batch that makes these variables twice
+                    model.optimizer.build(model.trainable_variables)
                 initial = _first_epoch(state, config)
                 if isinstance(batches, TrainBatches):
                     batches.start_at(initial * config.steps_per_epoch)

@@ -128,8 +128,8 @@ def _forget_places(model_id: str) -> None:
     """Takes the paths of this machine out of a logged model's description: MLflow stores them, and needs none."""
     client = mlflow.MlflowClient()
     with tempfile.TemporaryDirectory() as name:
-        stored = Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}")) / DESCRIPTION
-        content = yaml.safe_load(stored.read_text(encoding="utf-8"))
+        place = client.get_logged_model(model_id).artifact_location
+        content = yaml.safe_load(mlflow.artifacts.load_text(f"{place}/{DESCRIPTION}"))
         served = content["flavors"]["python_function"]
         content["artifact_path"] = "model"
         served["model_code_path"] = Path(served["model_code_path"]).name

@@ -96,8 +96,7 @@ def run_trial(
         trial = trial_config(config, proposal.settings)
         task = create_task(trial)
         with clock:
-            callbacks = [_BuiltOptimizer()]
-            result = fit(task, data.train, data.val, workdir=folder, on_epoch=tell, callbacks=callbacks)
+            result = fit(task, data.train, data.val, workdir=folder, on_epoch=tell)
         speed = _timed_once(task, result.model, size=task.training_side)
         return {"num_params": float(result.model.count_params()), "inference_ms": speed}
 
@@ -162,17 +161,6 @@ def _timed_once(task: Task, model: keras.Model, *, size: int) -> float:
     if key not in _timings:
         _timings[key] = inference_ms(for_inference(task, model), size=size)
     return _timings[key]
-
-
-class _BuiltOptimizer(keras.callbacks.Callback):
-    """Makes the optimizer's variables before the first batch: made within it, they have TensorFlow trace it twice.
-
-    That is nothing beside a training, and much beside a trial that is soon pruned.
-    """
-
-    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        if not self.model.optimizer.built:
-            self.model.optimizer.build(self.model.trainable_variables)
 
 
 class _Clock:
