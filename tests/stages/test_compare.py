@@ -278,9 +278,9 @@ def test_wrong_options_are_refused_before_anything_is_made(
 @pytest.mark.parametrize(
     ("tags", "message"),
     [
-        ({"stage": "trial"}, "takes finished trainings of nuclei, but run .* is of stage trial"),
-        ({"finished": ""}, "task nuclei, not finished"),
-        ({"task": "nanotubes"}, "task nanotubes"),
+        ({"stage": "trial"}, "takes finished trainings of nuclei, but run .* is one of trial. Name a run of train"),
+        ({"finished": ""}, "is not finished. Wait for its end .*resume"),
+        ({"task": "nanotubes"}, "is one of nanotubes. Compare trainings of one task"),
     ],
 )
 def test_run_that_is_no_finished_training_is_refused(
