@@ -103,6 +103,10 @@ MISTAKES = {
         "tune nuclei --study old --tuner keras-tuner",
         "study 'old' exists with another space",
     ),
+    "study of another tuner": (
+        "tune nuclei --study old",
+        "study 'old' is a search of keras-tuner, and optuna would begin another one",
+    ),
     "storage": ("tune nuclei --storage folder/study", "storage must read postgresql://USER@HOST/DATABASE"),
     "storage that does not answer": (
         "tune nuclei --dataset simulated --storage postgresql://x@127.0.0.1:1/y",
