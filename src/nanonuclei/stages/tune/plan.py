@@ -100,7 +100,7 @@ def comparison(task: str, dataset: str, recipes: tuple[str, str]) -> str:
 
 
 def check_study(search: Search, tuner: str) -> None:
-    """Makes sure that a study which this machine keeps is of a tuner and has the settings of a search; a missing one has.
+    """Makes sure that a study which this machine keeps is a tuner's own and has the settings of a search.
 
     Raises:
         ConfigError: The study exists with another space or other settings, or is of another tuner alone.
@@ -110,8 +110,8 @@ def check_study(search: Search, tuner: str) -> None:
     there = kept[tuner]
     if there is None and (others := [name for name, known in kept.items() if known is not None]):
         raise ConfigError(
-            f"study {search.study!r} is a search of {others[0]}, and {tuner} would begin another one below its name. Go "
-            f"on with it by `{option('tuner', others[0])}`, or begin another search with `{option('study', 'NAME')}`"
+            f"study {search.study!r} is a search of {others[0]}, and {tuner} would begin another one below its name. "
+            f"Go on with it by `{option('tuner', others[0])}`, or begin another search with `{option('study', 'NAME')}`"
         )
     if there is not None:  # the tuner adds a setting of its own, and looks at that itself
         own = {name: value for name, value in there.items() if name in here or not name.startswith("tune.keras_tuner.")}
