@@ -83,7 +83,10 @@ def plan(choices: Choices, options: CompareOptions, *, say: Callable[[str], None
                 f"runs must read NAME=RUN,RUN with each run once, but {name} names one twice. Leave it out"
             )
     wanted = {name: replace(choices, recipe=word) for name, word in names.items() if name not in named}
-    configs = {name: resolve(one, say=say) for name, one in wanted.items()}
+    said: list[str] = []
+    configs = {name: resolve(one, say=said.append) for name, one in wanted.items()}
+    for line in dict.fromkeys(said):
+        say(line)
     check_budgets(configs)
     if wanted and (twice := shared_runs(runs)):  # before hours of training; without these it is told with the verdict
         say(f"Note: {told_twice(twice)}")
