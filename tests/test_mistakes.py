@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +89,11 @@ MISTAKES = {
     "promoted name": ("promote nuclei --model nucleii", "no model 'nucleii'. Did you mean nuclei?"),
     "task of a promoted model": ("promote nanotubes --model nuclei", "nuclei is a model for nuclei, not for nanotubes"),
     "nothing to roll back": ("promote nuclei --rollback", "there are no runs here"),
+    "first champion to roll back": ("promote nuclei --rollback", "version 1 of nuclei is the first champion, there is"),
+    "images that a champion is compared on": (
+        "promote nuclei --model nuclei",
+        "this needs the images of dsb2018, but data/dsb2018/stage1_train.zip is missing",
+    ),
     "shipped run": ("ship --run abcd1234", "no run 'abcd1234' at "),
     "name of a shipped model": ("ship --run abcd1234 --name a/b", "as the name of one folder, got 'a/b'"),
     "setting of a scored run": ("evaluate --run abcd1234 --set instances.min_are=3", "Did you mean instances.min_area"),
@@ -102,6 +109,10 @@ MISTAKES = {
     "study with other settings": (
         "tune nuclei --study old --tuner keras-tuner",
         "study 'old' exists with another space",
+    ),
+    "study of another tuner": (
+        "tune nuclei --study old",
+        "study 'old' is a search of keras-tuner, and optuna would begin another one",
     ),
     "storage": ("tune nuclei --storage folder/study", "storage must read postgresql://USER@HOST/DATABASE"),
     "storage that does not answer": (
@@ -120,6 +131,20 @@ MISTAKES = {
         "a new or empty folder, but pictures exists",
     ),
     "source of a dataset": ("fetch mine --source nowhere.zip", "got 'nowhere.zip', which does not exist"),
+    "annotations in place of images": (
+        "fetch mine --source scratch/tune/old/keras-tuner/study.json",
+        "study.json is a file of annotations. Put it into one folder with the images that it tells of",
+    ),
+    "annotations in place of images and masks": (
+        "fetch dsb2018 --source scratch/tune/old/keras-tuner/study.json",
+        "is a file of annotations. Put it into one folder with the images that it tells of, and name that. `",
+    ),
+    "annotations of no known kind": (
+        "fetch tnt --source scratch/tune/old/keras-tuner/study.json",
+        "study.json must be annotations of COCO, LabelMe or Label Studio, or centre lines, but is none of these",
+    ),
+    "one image in place of a folder": ("fetch mine-tnt --source pictures/a.png", "pictures/a.png is one image. Name"),
+    "images without masks": ("fetch dsb2018 --source pictures", "must hold <id>/images/<id>.png with <id>/masks/*.png"),
     "lacking source of a dataset": ("fetch mine", "nanonuclei fetch mine --source FOLDER_OR_ZIP`"),
     "lacking images to fine-tune on": (
         "finetune",
@@ -148,6 +173,7 @@ MISTAKES = {
     "plots of nothing": ("plots --output drawn", "plots need the tables that the pipeline writes"),
     "plots into a file": ("plots --output pictures/a.png", "output must be a folder, but pictures/a.png is a file"),
     "format of a package": ("export --to onnx --output new.zip", "unknown format 'onnx'. Known: bioimageio."),
+    "licence of a package": ("export --output new.zip --licence CC-BY4", "got 'CC-BY4'. Did you mean CC-BY-4.0?"),
     "existing package": ("export --output pictures/a.zip", "a new file, but pictures/a.zip exists"),
     "address of the page": ("page --port many", "port must be a whole number from 0 to 65535, got 'many'"),
     "results to correct": ("correct nowhere --to fiji --output new", "nowhere"),
@@ -163,6 +189,16 @@ MISTAKES = {
 """What is wrong, to the words of a command line and a part of the message."""
 WORDS = {"compared recipe": ["--recipes", "unet unte"], "compared runs": ["--runs", "a=abcd1234 b=abcd1235"]}
 """Last parameter of a command line that holds a space."""
+WITH_CHAMPION = ("first champion to roll back", "images that a champion is compared on")
+"""Mistakes where a registry has a champion, another model than the one that comes along."""
+CHAMPION = """
+create table model_versions (name text, version int, run_id text);
+create table registered_model_aliases (name text, alias text, version int);
+create table model_version_tags (name text, version int, key text, value text);
+insert into model_versions values ('nuclei', 1, 'one');
+insert into registered_model_aliases values ('nuclei', 'champion', 1);
+"""
+"""What a look at the registry reads."""
 
 
 def test_every_command_has_a_mistake() -> None:
@@ -204,6 +240,9 @@ def test_mistake_is_told_early_in_one_line_and_leaves_nothing(mistake: str, budg
     words, message = MISTAKES[mistake]
     command = [*words.split()[:2], *WORDS[mistake]] if mistake in WORDS else words.split()
     (tmp_path / "dvc.yaml").symlink_to(ROOT / "dvc.yaml")
+    if mistake in WITH_CHAMPION:
+        with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+            database.executescript(CHAMPION)
     found = sorted(tmp_path.rglob("*"))
     seconds, done = processor_seconds(["-m", "nanonuclei", *command], tmp_path)
     assert done.returncode == 2, done.stderr

@@ -193,6 +193,30 @@ def test_named_runs_are_taken_as_they_are(config: NucleiExperiment, trainings: T
     assert "fewer than three runs" in run.data.tags["mlflow.note.content"]
 
 
+def test_a_run_that_stands_in_two_recipes_is_told_and_two_of_the_same_runs_show_nothing(
+    config: NucleiExperiment, trainings: Trainings
+) -> None:
+    runs = [finished(with_settings(config, {"seed": s, "data.seed": 7}), 0.1 * s) for s in (7, 8, 9)]
+    said: list[str] = []
+    text = f"a={runs[0]},{runs[1]} b={runs[0]},{runs[2]} c={runs[1]},{runs[0]}"
+    run = mlflow.get_run(compare(CHOICES, CompareOptions(runs=text), say=said.append))
+    first, second, *_, last = [
+        line[4:-2] for line in run.data.tags["mlflow.note.content"].splitlines() if "* **" in line
+    ]
+    assert first.startswith(
+        "With 2 runs that stand in several recipes: no difference shown in AP at IoU 0.5, pooled: b"
+    )
+    assert second.startswith("No difference shown in foreground IoU: b minus a is 0.050")
+    assert last == "No difference can be shown between a and c: they are the same runs"
+    assert run.data.tags["verdict"] == first
+    told = (
+        f"The same run stands in several recipes: run {runs[0][:8]} in a, b, c; run {runs[1][:8]} in a, c. It does not"
+    )
+    assert f"Note: {told}" in "\n".join(said)
+    with pytest.raises(ConfigError, match="but a names one twice"):
+        compare(CHOICES, CompareOptions(runs=f"a={runs[0]},{runs[0][:12]} b={runs[1]}"), say=quiet)
+
+
 def test_named_runs_take_the_place_of_a_recipe(recipes: str, config: NucleiExperiment, trainings: Trainings) -> None:
     given = finished(config, 0.5)
     choices = Choices("nuclei", "simulated", None, (f"{SETTINGS} windows.stride=24",))
@@ -254,9 +278,9 @@ def test_wrong_options_are_refused_before_anything_is_made(
 @pytest.mark.parametrize(
     ("tags", "message"),
     [
-        ({"stage": "trial"}, "takes finished trainings of nuclei, but run .* is of stage trial"),
-        ({"finished": ""}, "task nuclei, not finished"),
-        ({"task": "nanotubes"}, "task nanotubes"),
+        ({"stage": "trial"}, "takes finished trainings of nuclei, but run .* is one of trial. Name a run of train"),
+        ({"finished": ""}, "is not finished. Wait for its end .*resume"),
+        ({"task": "nanotubes"}, "is one of nanotubes. Compare trainings of one task"),
     ],
 )
 def test_run_that_is_no_finished_training_is_refused(

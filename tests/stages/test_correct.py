@@ -24,7 +24,8 @@ from nanonuclei.data.corrected.label_studio import read_label_studio
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.imaging.instances import from_labels
 from nanonuclei.report.exports.label_studio import pre_annotations
-from nanonuclei.stages.correct.correct import Predicted, correct, ranked
+from nanonuclei.stages.correct.correct import correct
+from nanonuclei.stages.correct.results import Predicted, ranked
 from nanonuclei.stages.predict.predict import predict
 from nanonuclei.stages.predict.request import Request
 from nanonuclei.stages.settings import Choices, resolve
@@ -265,33 +266,6 @@ def test_held_out_images_stay_held_out_when_more_come() -> None:
     later = dict(zip(more, deal(more, list(range(30)), splits), strict=True))
     assert {name: later[name] for name in first} == splits
     assert [list(later.values()).count(split) for split in ("test", "val", "train")] == [6, 3, 21]
-
-
-@pytest.mark.parametrize(
-    ("spoil", "error", "message"),
-    [
-        (lambda folder: (folder / "nanonuclei.json").unlink(), DataError, "Name one that predict wrote"),
-        (lambda folder: (folder / "objects" / "A01" / "site1.csv").unlink(), DataError, "formats csv and labels"),
-        (lambda folder: (folder / "labels" / "A01" / "site1.png").unlink(), DataError, "formats csv and labels"),
-        (
-            lambda folder: (folder.parent / "in" / "A01" / "site1.png").unlink(),
-            DataError,
-            "Name their folder with images",
-        ),
-        (
-            lambda folder: cv2.imwrite(str(folder.parent / "in" / "A01" / "site1.png"), np.zeros(SHAPE, np.uint8)),
-            DataError,
-            "site1.png was changed since its result was written",
-        ),
-    ],
-)
-def test_results_that_lack_something_say_what(
-    results: Path, spoil: Callable[[Path], None], error: type[Exception], message: str
-) -> None:
-    spoil(results)
-    with pytest.raises(error, match=message):
-        correct(results, results.parent / "out", to="fiji", say=quiet)
-    assert not (results.parent / "out").exists()
 
 
 def test_an_unknown_program_is_told_at_once(tmp_path: Path) -> None:

@@ -106,9 +106,11 @@ def test_what_of_a_line_leaves_the_image_is_cut_off_but_not_a_line_of_another_im
     assert all(0 <= x <= 160 and 0 <= y <= 128 for line in written for x, y in line)
     assert any(len(line) == 3 and abs(line[0][1] - line[1][1]) < 1e-6 for line in written)
     stray(results, NAMES[0], [[10.0, 60.0], [80.0, 170.0]])
-    with pytest.raises(DataError, match="has 160 x 128 px, but a line of its result lies outside of it"):
-        correct(results, Path("other"), to="qupath", say=quiet)
-    assert not Path("other").exists()
+    found = correct(results, Path("other"), to="qupath", say=quiet)
+    assert [one.sample_id for one in found.problems] == [NAMES[0]]
+    assert "has 160 x 128 px, but a line of its result lies outside of it" in found.problems[0].problem
+    assert not Path(f"other/images/{NAMES[0]}.geojson").exists()
+    assert len(found.images) == 4
 
 
 def stray(results: Path, name: str, points: list[list[float]]) -> None:

@@ -52,3 +52,24 @@ def test_samples_that_cannot_be_used_are_counted_listed_and_exit_code_3(
     assert main(words) == 0
     assert not listed.exists()
     assert "cannot be used" not in capsys.readouterr().out
+
+
+def test_a_source_of_another_kind_is_told_before_a_run_is_opened(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b"):
+        put(tmp_path / f"kaggle/{name}/images/{name}.png", np.full((9, 9), 9, np.uint8))
+        put(tmp_path / f"kaggle/{name}/masks/1.png", np.full((9, 9), 255, np.uint8))
+    tasks = tmp_path / "labelling" / "tasks.json"
+    tasks.parent.mkdir()
+    tasks.write_text('[{"data": {"image": "windows/a.png"}, "annotations": []}]')
+    told = {
+        ("mine", "kaggle"): "the layout of the Data Science Bowl 2018. Fetch it as that by `",
+        ("tnt", "labelling/tasks.json"): "tells of none: tasks.json: 1 tasks without a finished annotation are",
+        ("mine-tnt", "labelling/tasks.json"): "labelling/tasks.json is a file of annotations. Put it into one folder",
+        ("tnt", "kaggle"): "must tell of an image where nanotubes are, but tells of none: ",
+    }
+    for (dataset, source), sentence in told.items():
+        assert main(["fetch", dataset, "--source", str(tmp_path / source)]) == 2
+        assert sentence in capsys.readouterr().err
+    assert not Path("mlflow.db").exists()

@@ -28,6 +28,14 @@ def test_without_data_the_simulator_and_its_small_network_are_used_and_said() ->
     assert "fetch" in said[0]
 
 
+def test_a_folder_that_is_no_project_is_told_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said: list[str] = []
+    resolve(Choices("nanotubes"), say=said.append)
+    assert said[0].startswith(f"No params.yaml in {tmp_path}: settings are those that come along, and data/, runs and")
+    assert len(said) == 2
+
+
 def test_settings_go_on_top_of_the_small_network() -> None:
     config = resolve(Choices("nuclei", settings=("network.base_filters=12",)), say=lambda _: None)
     assert config.network.base_filters == 12

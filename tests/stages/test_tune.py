@@ -19,6 +19,7 @@ from nanonuclei.data.catalog import Catalog
 from nanonuclei.errors import ConfigError, NanonucleiError, TrackingError
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.tune import tune as stage
+from nanonuclei.stages.tune.plan import check_study, plan
 from nanonuclei.stages.tune.trial import trial_data
 from nanonuclei.stages.tune.tune import TuneOptions, tune
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
@@ -113,6 +114,9 @@ def test_search_leaves_a_run_with_a_run_per_trial_and_the_best_as_a_recipe(
     assert trained.network == config.network
     assert f"-P recipe={path}" in path.read_text().replace("\n", " ")
     assert any(f"recipe={path}" in line for line in said)
+    other = plan(config, TuneOptions("keras-tuner", trials=5, study="nuclei-simulated-optuna"))
+    with pytest.raises(ConfigError, match=r"is a search of optuna, and keras-tuner would .* `-P tuner=optuna`"):
+        check_study(other, "keras-tuner")
     assert not list(path.parent.glob("trial*"))
 
 

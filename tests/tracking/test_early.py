@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
 import pytest
 
 from nanonuclei.errors import TrackingError
-from nanonuclei.tracking.early.registered import check_champion, check_registered
+from nanonuclei.tracking.early.registered import Registered, champion_of, check_champion, check_registered
 
 
 @pytest.fixture
@@ -20,11 +21,13 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         """
         create table registered_models (name text);
         create table registered_model_aliases (name text, alias text, version int);
-        create table model_versions (name text, version int, current_stage text);
+        create table model_versions (name text, version int, current_stage text, run_id text);
+        create table model_version_tags (name text, version int, key text, value text);
         insert into registered_models values ('cells'), ('lines');
         insert into registered_model_aliases values ('cells', 'challenger', 2), ('lines', 'champion', 1);
         insert into model_versions values
-            ('cells', 1, 'Deleted_Internal'), ('cells', 2, 'None'), ('lines', 1, 'None');
+            ('cells', 1, 'Deleted_Internal', ''), ('cells', 2, 'None', ''), ('lines', 1, 'None', 'one'),
+            ('lines', 2, 'None', 'two');
         """
     )
     database.close()
@@ -35,7 +38,17 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_is_registered_passes(registry: Path) -> None:
     for reference in ("models:/cells@challenger", "models:/cells/2", "models:/lines@champion", "models:/m-0123"):
         check_registered(reference)
+
+
+def test_the_champion_is_found_with_the_one_before_it(registry: Path) -> None:
+    with pytest.raises(TrackingError, match="version 1 of lines is the first champion, there is none before it"):
+        check_champion("lines")
+    with contextlib.closing(sqlite3.connect(registry)) as database, database:
+        database.execute("update registered_model_aliases set version = 2 where name = 'lines'")
+        database.execute("insert into model_version_tags values ('lines', 2, 'champion.previous', '1')")
     check_champion("lines")
+    assert champion_of("lines") == Registered("2", "two", {"champion.previous": "1"})
+    assert champion_of("cells") == Registered("")
 
 
 @pytest.mark.parametrize(

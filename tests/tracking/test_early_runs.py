@@ -12,6 +12,7 @@ from tests.stages.bright_model import bright_model, write_images
 
 from nanonuclei.cli import main
 from nanonuclei.errors import TrackingError
+from nanonuclei.serving.live.followed import parse_followed
 from nanonuclei.tracking.early.runs import check_compared, check_holds_model, finished_training, tags_of
 
 TRAINING = {"stage": "train", "task": "nuclei", "finished": "true", "model.uri": "models:/m-1"}
@@ -34,12 +35,21 @@ def test_a_finished_training_is_what_all_take(run: Callable[..., str]) -> None:
 
 def test_a_run_of_another_stage_or_task_is_told(run: Callable[..., str]) -> None:
     training, cut_off, comparison = run(**TRAINING), run(stage="train", task="nuclei"), run(stage="compare")
+    explored, scored = run(stage="explore", task="nuclei"), run(stage="evaluate", task="nuclei", evaluates=training)
     wrong = [
         (lambda: check_holds_model(training, task="nanotubes"), "holds a model for nuclei, not for nanotubes"),
         (lambda: check_holds_model(cut_off), "its training did not end, .* go on with `.*train.* --resume|-P resume="),
         (lambda: check_holds_model(comparison), "holds no model: it is one of compare. Name a run of train"),
-        (lambda: check_compared(training, task="nanotubes"), "of stage train, task nuclei, finished"),
-        (lambda: check_compared(cut_off, task="nuclei"), "of stage train, task nuclei, not finished"),
+        (lambda: check_compared(training, task="nanotubes"), "is one of nuclei. Compare trainings of one task"),
+        (
+            lambda: check_compared(cut_off, task="nuclei"),
+            "is not finished. Wait for its end where .* --resume|-P resume=",
+        ),
+        (lambda: check_compared(explored, task="nuclei"), "is one of explore. Name a run of train"),
+        (lambda: check_compared(scored, task="nuclei"), f"one of evaluate. Name the run of train .* about, {training}"),
+        (lambda: check_holds_model(scored), f"one of evaluate. Name the run of train that it is about, {training}"),
+        (lambda: parse_followed(explored), "holds no model: it is one of explore. Name a run of train"),
+        (lambda: parse_followed(training[:12]), f"promote .*{training}` once, then serve models:/nuclei@champion"),
         (lambda: finished_training(comparison), "a training can be gone on with, but run .* is one of compare"),
         (lambda: finished_training(training, task="nanotubes"), "is a training of nuclei, not of nanotubes"),
     ]

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 from nanonuclei.errors import ConfigError, DataError, NanonucleiError, TrackingError, nearest_name
 from nanonuclei.tasks import dataset_type, task_names, task_package
 from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID, full_run_id
-from nanonuclei.tracking.early.runs import check_holds_model
+from nanonuclei.tracking.early.registered import champion_already, champion_of
+from nanonuclei.tracking.early.runs import check_holds_model, tags_of
 
 if TYPE_CHECKING:
     from nanonuclei.config.experiment import ExperimentConfig
 
 HISTORY = "history.json"
 """As `stages.shipped.adopt.HISTORY`."""
+DIGEST = "shipped.digest"
+"""As `stages.shipped.register.DIGEST`."""
 DATA = "data"
 """As `stages.places.DATA`."""
 PUBLIC = "public"
@@ -66,6 +69,45 @@ def check_fetched(name: str) -> None:
                 f"this needs the images of {name}, but {DATA}/{dataset.locations[name]} is missing. Get them with "
                 f"`{dataset.fetch_command(name)}`"
             )
+
+
+def check_images_of(run_id: str) -> None:
+    """Makes sure that the images of a run are here; left to its stage where MLflow alone knows the run.
+
+    Raises:
+        DataError: They have not been fetched.
+    """
+    check_fetched((tags_of(run_id) or {}).get("dataset.name", ""))
+
+
+def check_can_be_promoted(task: str, reference: str) -> None:
+    """Makes sure that the images are here on which a model is held against the gate, and that it is not champion yet.
+
+    Args:
+        task: Name of the registered model.
+        reference: A run, or a model that comes along, which needs no images where there is no champion.
+
+    Raises:
+        DataError: The images have not been fetched.
+        DoneAlreadyError: The model is champion.
+    """
+    from nanonuclei.serving.named import is_run, is_uri
+    from nanonuclei.serving.shipped.places import shipped_folder
+    from nanonuclei.serving.shipped.provenance import PROVENANCE, file_sha256, read_provenance
+
+    champion = champion_of(task)
+    if is_run(reference):
+        run = full_run_id(reference)
+        if champion is not None and champion.run == run:
+            raise champion_already(task, champion.version, run)
+        check_images_of(run)
+        return
+    folder = None if is_uri(reference) else shipped_folder(reference) or Path(reference)
+    if champion is None or not champion.version or folder is None or not (folder / PROVENANCE).is_file():
+        return
+    if (tags_of(champion.run) or {}).get(DIGEST) == file_sha256(folder / PROVENANCE):
+        raise champion_already(task, champion.version, champion.run)
+    check_fetched(read_provenance(folder).data.name)
 
 
 def check_task(reference: str, task: str) -> None:

@@ -90,11 +90,12 @@ def run_explore(options: argparse.Namespace) -> None:
     explore(config)
 
 
-def run_correct(options: argparse.Namespace) -> None:
-    """Writes results for an annotation program."""
+def run_correct(options: argparse.Namespace) -> int:
+    """Writes results for an annotation program; 3 where images are left out."""
     from nanonuclei.stages.correct.correct import correct
 
     results = options.results or options.input
     if not results:
         raise NanonucleiError("correct needs the results of predict: name their folder")
-    correct(Path(results), Path(options.output), to=options.to, images=options.images)
+    written = correct(Path(results), Path(options.output), to=options.to, images=options.images)
+    return 3 if written.problems else 0

@@ -6,7 +6,13 @@ import argparse
 import re
 from pathlib import Path
 
-from nanonuclei.commands.checks import check_model, check_settings, check_task, check_trained_elsewhere
+from nanonuclei.commands.checks import (
+    check_can_be_promoted,
+    check_model,
+    check_settings,
+    check_task,
+    check_trained_elsewhere,
+)
 from nanonuclei.commands.options import (
     DEFAULT_TASK,
     Stages,
@@ -93,12 +99,13 @@ def run_export(options: argparse.Namespace) -> None:
     from nanonuclei.stages.export.request import Publication, check_export
 
     output = Path(options.output)
-    check_export(output, to=options.to)
+    names = tuple(name.strip() for name in options.authors.split(";") if name.strip())
+    publication = Publication(names, options.licence)
+    check_export(output, to=options.to, publication=publication)
     check_model(options.model)
     with native_messages_hidden():
         from nanonuclei.stages.export.export import export
-    names = tuple(name.strip() for name in options.authors.split(";") if name.strip())
-    export(options.model, output, publication=Publication(names, options.licence))
+    export(options.model, output, publication=publication)
 
 
 def run_promote(options: argparse.Namespace) -> int:
@@ -114,9 +121,11 @@ def run_promote(options: argparse.Namespace) -> int:
     if options.run_id:
         options.run_id = full_run_id(options.run_id)
         check_holds_model(options.run_id, task=options.task)
+        check_can_be_promoted(options.task, options.run_id)
     elif options.model:
         check_model(options.model)
         check_task(options.model, options.task)
+        check_can_be_promoted(options.task, options.model)
     else:
         check_database()
         check_champion(options.task)

@@ -9,6 +9,7 @@ from nanonuclei.commands.checks import (
     SIMULATED,
     check_dataset,
     check_fetched,
+    check_images_of,
     check_model,
     check_prepared_task,
     check_settings,
@@ -91,6 +92,7 @@ def run_train(options: argparse.Namespace) -> None:
             print(told)
             name_own_run(f"resume of {run[:8]}", stage="train")
             return
+        check_images_of(run)
         check_alone(run_folder(run))
         with native_messages_hidden():
             from nanonuclei.stages.train import train
@@ -135,6 +137,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
         )
     run = full_run_id(options.run_id)
     check_holds_model(run)
+    check_images_of(run)
     check_used((tags_of(run) or {}).get("task", ""), options.settings, stage="evaluate")
     with native_messages_hidden():
         from nanonuclei.stages.evaluate import evaluate_run

@@ -19,6 +19,8 @@ Score = Callable[[Mapping[str, NDArray[np.float64]]], Mapping[str, NDArray[np.fl
 """Statistics summed over images, arrays with one entry per resampling, to metrics; `Task.score`."""
 
 MIN_FIELDS = 2
+NOTHING = "no difference shown"
+"""How a verdict begins that favours no arm."""
 SHOWN = 0.001
 """Step of the numbers that people are told."""
 
@@ -112,7 +114,7 @@ def verdict(
     name = names.get(metric, metric)
     if not np.isfinite([difference, low, high]).all() or low <= 0.0 <= high:
         interval = f", 95 % interval {low:.3f} to {high:.3f}" if np.isfinite([low, high]).all() else ", no interval"
-        return f"no difference shown in {name}: {arm} minus {baseline} is {difference:.3f}{interval}"
+        return f"{NOTHING} in {name}: {arm} minus {baseline} is {difference:.3f}{interval}"
     if max(map(abs, (difference, low, high))) < SHOWN / 2:
         return f"{arm} is no better than {baseline} in {name}: they are equal to three decimals"
     better = (difference > 0) != (metric in lower_is_better)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,15 +46,17 @@ Curves = Mapping[str, Sequence[Mapping[str, Sequence[float]]]]
 """Arm to one history per run: metric to one value per epoch."""
 
 
-def verdicts(comparison: pd.DataFrame, task: Task) -> list[str]:
+def verdicts(comparison: pd.DataFrame, task: Task, *, without: Collection[str] = ()) -> list[str]:
     """Returns a sentence per headline metric and arm but the first.
 
     Args:
         comparison: From `report.compare.compare_arms`.
         task: Its headline metrics are told.
+        without: Arms with the very runs of the first, which show nothing.
     """
     rows = comparison[comparison["group"] == "all"]
     baseline = str(rows["arm"].iloc[0])
+    rows = rows[~rows["arm"].isin(list(without))]
     return [
         verdict(row, baseline=baseline, names=task.metric_names, lower_is_better=task.lower_is_better)
         for metric in task.headlines

@@ -22,7 +22,7 @@ from nanonuclei.config.roles import paths_of
 from nanonuclei.config.section import Role
 from nanonuclei.data.catalog import SPLITS, Catalog
 from nanonuclei.engine.evaluate import evaluate_network
-from nanonuclei.errors import ConfigError, DataError, DoneAlreadyError, TrackingError, nearest_name
+from nanonuclei.errors import ConfigError, DataError, TrackingError, nearest_name
 from nanonuclei.imaging.networks import Network
 from nanonuclei.report.card import Card, model_card
 from nanonuclei.report.compare import Arm, Bootstrap, compare_arms
@@ -34,6 +34,7 @@ from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.tasks import create_reader, create_task, dataset_type, task_package
 from nanonuclei.tasks.values import Report
+from nanonuclei.tracking.early.registered import champion_already
 from nanonuclei.tracking.gate import Candidate, Champion, Decision, Gain, decide
 from nanonuclei.tracking.registry import (
     CHAMPION,
@@ -143,9 +144,7 @@ def check_not_champion(task: str, run: str) -> None:
     """
     champion = at_alias(task, CHAMPION)
     if champion is not None and champion.run_id == run:
-        raise DoneAlreadyError(
-            f"version {champion.version} of {task}, the model of run {run}, is champion already: nothing was changed"
-        )
+        raise champion_already(task, str(champion.version), run)
 
 
 def rollback(task: str, *, say: Callable[[str], None] = print) -> str:

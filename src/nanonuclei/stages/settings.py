@@ -54,7 +54,8 @@ def resolve(choices: Choices, *, say: Callable[[str], None] = print) -> Experime
 
     Args:
         choices: What the command line said.
-        say: Told in one line which dataset is used, when that was not named or brings its own network.
+        say: Told in one line which dataset is used, when that was not named or brings its own network; and where this
+            folder is no project.
 
     Raises:
         ConfigError: A file, path, value or name is not valid.
@@ -77,6 +78,8 @@ def resolve(choices: Choices, *, say: Callable[[str], None] = print) -> Experime
     origin = f"recipe {recipe_path(str(choices.recipe or small))}" if recipe else ""
     origins = {path: SETTING if path in given else origin for path in settings if path in recipe or path in given}
     config = load_experiment(choices.task, path=PARAMS, settings=settings, origins=origins)
+    if not PARAMS.is_file():
+        say(_elsewhere())
     if asked == "auto" or name == SIMULATED:
         say(_chosen(choices.task, name, asked=asked, small=small))
     return config
@@ -111,6 +114,14 @@ def _present_dataset(task: str, asked: str) -> str:
     raise DataError(
         f"dataset {asked!r} must lie in {DATA}/{asked}, but is not there. Get it with "
         f"`{dataset.fetch_command(asked)}`, or take simulated images with `{option('dataset', SIMULATED)}`"
+    )
+
+
+def _elsewhere() -> str:
+    """Returns what is told where a command works in a folder that is no project: perhaps it is the wrong one."""
+    return (
+        f"No {PARAMS} in {Path.cwd()}: settings are those that come along, and {DATA}/, runs and results are kept "
+        "in this folder. Change to your project's folder if that is another."
     )
 
 

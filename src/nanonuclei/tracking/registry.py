@@ -17,12 +17,11 @@ from mlflow.tracking import MlflowClient
 
 from nanonuclei.errors import TrackingError
 from nanonuclei.tracking.database import not_answering
+from nanonuclei.tracking.early.registered import PREVIOUS, first_champion
 from nanonuclei.tracking.new_database import answering, make_database
 from nanonuclei.tracking.runs import UNKNOWN, first_line
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-PREVIOUS = "champion.previous"
-"""Tag of a version: the champion that it followed; empty where it was the first."""
 SOURCE = "model.uri"
 """Tag of a version: the logged model that it is."""
 DESCRIPTION = 5000
@@ -120,10 +119,7 @@ def roll_back(name: str) -> tuple[str, str]:
             raise TrackingError(f"{name} has no champion that could be rolled back. Promote a run first")
         previous = champion.tags.get(PREVIOUS, "")
         if not previous:
-            raise TrackingError(
-                f"version {champion.version} of {name} is the first champion, there is none before it. Promote "
-                f"another run"
-            )
+            raise first_champion(name, str(champion.version))
         client.set_registered_model_alias(name, CHAMPION, previous)
         client.set_model_version_tag(name, champion.version, "rolled_back", time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     return str(champion.version), str(previous)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from nanonuclei.errors import TrackingError
 from nanonuclei.invocation import command
 from nanonuclei.serving.shipped.places import shipped_names
+from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID, full_run_id
+from nanonuclei.tracking.early.runs import check_holds_model, tags_of
 
 _NAMED = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<number>\d+))")
 
@@ -62,6 +64,11 @@ def parse_followed(reference: str) -> Followed:
         if reference in shipped_names():
             registering = command("promote", task=reference, model=reference)
             remedy = f"Run `{registering}` once, then serve models:/{reference}@champion"
+        elif RUN_ID.fullmatch(reference) or SHORT_RUN_ID.fullmatch(reference):
+            run = full_run_id(reference)
+            check_holds_model(run)
+            task = (tags_of(run) or {}).get("task", "TASK")
+            remedy = f"Run `{command('promote', task=task, run=run)}` once, then serve models:/{task}@champion"
         raise TrackingError(
             f"serve takes a registered model, models:/NAME@ALIAS or models:/NAME/VERSION, got {reference!r}. {remedy}"
         )

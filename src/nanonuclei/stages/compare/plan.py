@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nanonuclei.config.experiment import ExperimentConfig
@@ -59,7 +59,7 @@ def plan(choices: Choices, options: CompareOptions, *, say: Callable[[str], None
     Args:
         choices: Task, dataset, and settings on top of every recipe; no recipe.
         options: Recipes, runs, number of seeds.
-        say: Told which dataset is used.
+        say: Told which dataset is used, and which runs stand in several recipes.
 
     Raises:
         ConfigError: A name, number, recipe or setting is not valid, or the recipes train for different times.
@@ -75,11 +75,21 @@ def plan(choices: Choices, options: CompareOptions, *, say: Callable[[str], None
     if not 1 <= options.seeds <= MAX_SEEDS:
         raise ConfigError(f"seeds must be a number of trainings from 1 to {MAX_SEEDS}, got {options.seeds}")
     runs = {name: [full_run_id(run) for run in ids] for name, ids in named.items()}
-    for run_id in (run_id for ids in runs.values() for run_id in ids):
-        check_compared(run_id, task=choices.task)
+    for name, ids in runs.items():
+        for run_id in ids:
+            check_compared(run_id, task=choices.task)
+        if len(set(ids)) < len(ids):  # shortened ids may be of one run
+            raise ConfigError(
+                f"runs must read NAME=RUN,RUN with each run once, but {name} names one twice. Leave it out"
+            )
     wanted = {name: replace(choices, recipe=word) for name, word in names.items() if name not in named}
-    configs = {name: resolve(one, say=say) for name, one in wanted.items()}
+    said: list[str] = []
+    configs = {name: resolve(one, say=said.append) for name, one in wanted.items()}
+    for line in dict.fromkeys(said):
+        say(line)
     check_budgets(configs)
+    if wanted and (twice := shared_runs(runs)):  # before hours of training; without these it is told with the verdict
+        say(f"Note: {told_twice(twice)}")
     return Plan(order, wanted, configs, runs)
 
 
@@ -120,6 +130,31 @@ def named_runs(text: str) -> dict[str, list[str]]:
         _check_name(name)
         found[name] = runs
     return found
+
+
+def shared_runs(arms: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Returns the runs that stand in more than one recipe, with the names of these.
+
+    Args:
+        arms: Ids of runs by recipe.
+    """
+    places = {run: tuple(name for name, ids in arms.items() if run in ids) for ids in arms.values() for run in ids}
+    return {run: names for run, names in places.items() if len(names) > 1}
+
+
+def same_runs(arms: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Returns the recipes that have the very runs of the first one."""
+    first, *others = arms
+    return tuple(name for name in others if set(arms[name]) == set(arms[first]))
+
+
+def told_twice(shared: Mapping[str, Sequence[str]]) -> str:
+    """Returns what the runs of `shared_runs` do to a comparison, and how to compare without them."""
+    told = "; ".join(f"run {run[:8]} in {', '.join(names)}" for run, names in shared.items())
+    return (
+        f"The same run stands in several recipes: {told}. It does not differ from itself, so that it is no evidence "
+        "and draws differences towards 0. Leave it out of all but one to compare the others"
+    )
 
 
 def check_budgets(configs: Mapping[str, ExperimentConfig]) -> None:

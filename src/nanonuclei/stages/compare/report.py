@@ -11,7 +11,7 @@ import pandas as pd
 from nanonuclei.config.params import flatten
 from nanonuclei.config.roles import paths_of
 from nanonuclei.config.section import Role
-from nanonuclei.report.compare import Arm, Bootstrap, compare_arms
+from nanonuclei.report.compare import NOTHING, Arm, Bootstrap, compare_arms
 from nanonuclei.report.compare_tables import (
     PANELS,
     as_markdown,
@@ -21,6 +21,7 @@ from nanonuclei.report.compare_tables import (
     score_rows,
     verdicts,
 )
+from nanonuclei.stages.compare.plan import same_runs, shared_runs, told_twice
 from nanonuclei.stages.compare.runs import ComparedRun
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.base import Task
@@ -49,7 +50,13 @@ def log_comparison(arms: Compared, *, parent: str, say: Callable[[str], None]) -
     sides = [Arm(name, tuple(r.seed for r in runs), tuple(r.per_image for r in runs)) for name, runs in arms.items()]
     comparison = compare_arms(sides, task.score, bootstrap=bootstrap)
     runs = _runs_table(arms)
-    sentences, remarks = _with_caveat(verdicts(comparison, task), unequal(runs)), notes(arms)
+    ids = {name: [run.run_id for run in own] for name, own in arms.items()}
+    twice, same = shared_runs(ids), same_runs(ids)
+    sentences = _sentences(verdicts(comparison, task, without=same), unequal(runs), len(twice))
+    sentences += [
+        f"No difference can be shown between {next(iter(arms))} and {name}: they are the same runs" for name in same
+    ]
+    remarks = [*notes(arms), *([told_twice(twice)] if twice else [])]
     report = "\n\n".join(
         [
             f"# {' against '.join(arms)}",
@@ -108,10 +115,14 @@ def unequal(runs: pd.DataFrame) -> str:
     return " and ".join(found)
 
 
-def _with_caveat(sentences: list[str], differing: str) -> list[str]:
-    if not differing or not sentences:
-        return sentences
-    return [f"With different {differing}: {sentences[0]}", *sentences[1:]]
+def _sentences(found: Sequence[str], differing: str, num_shared: int) -> list[str]:
+    """Returns verdicts as sentences; the first says what limits them all. Names of recipes keep their spelling."""
+    caveats = [f"different {differing}"] if differing else []
+    if num_shared:
+        caveats.append(f"{num_shared} {'run that stands' if num_shared == 1 else 'runs that stand'} in several recipes")
+    limited = f"With {' and with '.join(caveats)}: " if caveats else ""
+    told = [f"{'' if place else limited}{sentence}" for place, sentence in enumerate(found)]
+    return [one[0].upper() + one[1:] if one.startswith(NOTHING) else one for one in told]
 
 
 def notes(arms: Compared) -> list[str]:

@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,109 +14,102 @@ from typing import Any
 import numpy as np
 
 from nanonuclei.config.params import load_experiment
+from nanonuclei.data.catalog import BadSample
 from nanonuclei.data.corrected.manifest import MANIFEST, Manifest, digest
 from nanonuclei.data.files.axes import Choice, Plane
-from nanonuclei.data.files.listing import RECORD
 from nanonuclei.data.files.reading import iter_image_file, read_values
 from nanonuclei.data.lists.remote import Source, state_of
+from nanonuclei.data.problems import left_out, problems_table
 from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.imaging.instances import Instances, from_labels
 from nanonuclei.invocation import command
 from nanonuclei.report.exports.found import LINE, Found
 from nanonuclei.report.exports.labels import MOST
 from nanonuclei.stages.correct.programs import HOW, HOW_LINES, IMAGES, PROGRAMS, labelling_interface
+from nanonuclei.stages.correct.results import AGAIN, Predicted, ranked, read_predicted, read_record
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.predict.record import IMAGES as TABLE
-from nanonuclei.stages.predict.record import STATE
 from nanonuclei.stages.predict.request import find_images
-from nanonuclei.stages.predict.results import OBJECTS
 from nanonuclei.tasks import create_reader, dataset_type
 from nanonuclei.tasks.base import Reader
 from nanonuclei.writing import check_new_folder, whole_folder
 
 ORDER, TASKS, INTERFACE, README = "order.csv", "tasks.json", "labelling.xml", "README.txt"
-_AGAIN = "Predict again with the formats csv and labels"
-
-
+ABSENT = "is not in"
+"""How the problem of an image begins that was not found."""
 STRAYING = 32.0
 """px by which the end of a line, which lies in a cell, may leave the image that cuts the cell; it is cut off."""
 
 
 @dataclass(frozen=True)
-class Predicted:
-    """The result of one image.
+class Written:
+    """What was written for an annotation program.
 
     Attributes:
-        name: Of the image.
-        scores: One per object, in the order of the labels.
-        state: Of its file when it was read, see `state_of`; empty where it is not known.
-        lines: Points of each object as JSON text, where objects are lines; else None.
+        images: The images, the least certain first.
+        problems: Why others are left out.
     """
 
-    name: str
-    scores: tuple[float, ...]
-    state: str = ""
-    lines: tuple[str, ...] | None = None
-
-    @property
-    def uncertainty(self) -> float:
-        """One less the mean score of the objects; 1 where nothing was found, as that is worth a look."""
-        return 1.0 - float(np.mean(self.scores)) if self.scores else 1.0
+    images: list[Predicted]
+    problems: tuple[BadSample, ...] = ()
 
 
-def correct(
-    results: Path, output: Path, *, to: str, images: str = "", say: Callable[[str], None] = print
-) -> list[Predicted]:
+def correct(results: Path, output: Path, *, to: str, images: str = "", say: Callable[[str], None] = print) -> Written:
     """Writes images and predicted objects as an annotation program opens them, ordered by uncertainty.
+
+    An image that cannot be read, was changed since, or lacks a part of its result is left out and told.
 
     Args:
         results: A folder of `predict`, with tables and label images.
         output: Folder to make; it appears when all is written.
         to: Name of the program, of `programs.PROGRAMS`.
         images: The images, where they are not any more where `predict` read them.
-        say: Told what was made.
-
-    Returns:
-        The images, the least certain first.
+        say: Told what was made, and what is left out.
 
     Raises:
         ConfigError: There is no such program.
-        DataError: The folder holds no results, they lack tables or, of areas, label images, the images are missing or
-            changed, or the output cannot be written.
+        DataError: The folder holds no results, no image of them can be corrected, or the output cannot be written.
     """
     if to not in PROGRAMS:
         raise ConfigError(f"unknown program {to!r}. {nearest_name(to, PROGRAMS)}")
     check_new_folder(output)
-    record = _record(results)
-    ordered = ranked(_predicted(results))
-    if not ordered:
+    record = read_record(results)
+    predicted, problems = read_predicted(results)
+    if not predicted and not problems:
         raise DataError(f"{results} holds no image with a result: nothing can be corrected. See its {TABLE}")
     reader = create_reader(load_experiment(record["task"], path=PARAMS))
-    as_lines = ordered[0].lines is not None
-    place = {one.name: number for number, one in enumerate(ordered, start=1)}
-    tasks: dict[int, dict[str, Any]] = {}
+    by_name = {one.name: one for one in predicted}
+    as_lines = any(one.lines is not None for one in predicted)
+    tasks: dict[str, dict[str, Any]] = {}
     written: dict[str, str] = {}
+    seen: set[str] = set()
+    good: list[Predicted] = []
     with whole_folder(output) as partial:
-        states = {} if images else {one.name: one.state for one in ordered}  # a copy has another time of change
-        wanted = dict.fromkeys(place, "") | states
-        for name, plane in _planes(find_images(images or record["images"], output=results), record, wanted, reader):
-            found = _found(results, ordered[place[name] - 1], plane, reader)
-            given = PROGRAMS[to](found)
+        wanted = {one.name: "" if images else one.state for one in predicted}  # a copy has another time of change
+        place = images or record["images"]
+        unread: dict[str, str] = {}
+        for name, plane in _planes(find_images(place, output=results), record, wanted, (reader, unread)):
+            seen.add(name)
+            try:
+                given = PROGRAMS[to](_found(results, by_name[name], plane, reader))
+            except DataError as error:
+                problems.append(BadSample(name, name, str(error)))
+                continue
             for path, content in given.files.items():
                 (partial / path).parent.mkdir(parents=True, exist_ok=True)
                 (partial / path).write_bytes(content)
             if given.corrected:
                 written[given.corrected] = digest(given.files[given.corrected])
             if given.task:
-                tasks[place[name]] = _ranked_task(given.task, place[name], ordered[place[name] - 1], record["model"])
-            place[name] = -place[name]
-        if missing := [name for name, rank in place.items() if rank > 0]:
-            raise DataError(
-                f"the images of the results must be in {images or record['images']}, but {len(missing)} are not, such "
-                f"as {missing[0]}. Name their folder with images"
-            )
+                tasks[name] = given.task
+            good.append(by_name[name])
+        problems += _missing([name for name in wanted if name not in seen], unread, place)
+        if not good:
+            raise DataError(_nothing(results, problems, place))
+        ordered = ranked(good)
         if tasks:
-            text = json.dumps([tasks[rank] for rank in sorted(tasks)], indent=1, ensure_ascii=False)
+            ranks = [_ranked_task(tasks[one.name], rank, one, record["model"]) for rank, one in enumerate(ordered, 1)]
+            text = json.dumps(ranks, indent=1, ensure_ascii=False)
             (partial / TASKS).write_text(text + "\n", encoding="utf-8")
             (partial / INTERFACE).write_text(labelling_interface(reader.noun.one, as_lines), encoding="utf-8")
         (partial / ORDER).write_text(_table(ordered), encoding="utf-8")
@@ -128,12 +121,34 @@ def correct(
         (partial / README).write_text(_readme(how[to], output, dataset), encoding="utf-8")
     objects = reader.noun.count(sum(len(one.scores) for one in ordered))
     say(f"{output}: {len(ordered)} images, {objects}, the least certain first ({ORDER}). {README} tells how to go on.")
-    return ordered
+    if problems:
+        say(f"{problems_table(problems)}\nWarning: {left_out(len(ordered), problems, noun='image')} and are left out.")
+    return Written(ordered, tuple(problems))
 
 
-def ranked(predicted: list[Predicted]) -> list[Predicted]:
-    """Returns images in the order in which they are worth correcting: the least certain first, then by name."""
-    return sorted(predicted, key=lambda one: (-one.uncertainty, one.name))
+def _missing(names: Sequence[str], unread: Mapping[str, str], place: str) -> list[BadSample]:
+    """Returns why images were not read: their file cannot be, or it is not there.
+
+    Args:
+        names: The images.
+        unread: Why a file cannot be read, by the name that its images begin with.
+        place: Where they were looked for.
+    """
+    found = []
+    for name in names:
+        why = next((text for file, text in unread.items() if name == file or name.startswith(f"{file}_")), "")
+        found.append(BadSample(name, name, why or f"{ABSENT} {place}. Name the folder of the images with images"))
+    return found
+
+
+def _nothing(results: Path, problems: Sequence[BadSample], place: str) -> str:
+    absent = [one.sample_id for one in problems if one.problem.startswith(ABSENT)]
+    if len(absent) == len(problems):
+        return (
+            f"the images of the results must be in {place}, but {len(absent)} are not, such as {absent[0]}. Name their "
+            "folder with images"
+        )
+    return f"{results} must hold an image that can be corrected, but holds none: {problems_table(problems)}"
 
 
 def _ranked_task(task: dict[str, Any], rank: int, predicted: Predicted, model: str) -> dict[str, Any]:
@@ -144,49 +159,34 @@ def _ranked_task(task: dict[str, Any], rank: int, predicted: Predicted, model: s
     return {"data": data, "predictions": [{**prediction, "model_version": model, "score": score}]}
 
 
-def _record(results: Path) -> Mapping[str, Any]:
-    try:
-        record: Mapping[str, Any] = json.loads((results / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{results} must be a folder of results, but {RECORD} in it cannot be read. Name one that predict wrote"
-        ) from error
-    if not {"task", "images"} <= record.keys():
-        raise DataError(f"{results} was written by an earlier version, which did not note its images. {_AGAIN}")
-    return record
-
-
-def _predicted(results: Path) -> list[Predicted]:
-    try:
-        rows = csv.DictReader(io.StringIO((results / TABLE).read_text(encoding="utf-8")))
-        states = {row["image"]: row.get(STATE) or "" for row in rows if not row["error"]}
-    except (OSError, KeyError) as error:
-        raise DataError(f"{results / TABLE} cannot be read ({error}). Name a folder that predict wrote") from error
-    return [_objects(name, state, results / OBJECTS / f"{name}.csv") for name, state in states.items()]
-
-
-def _objects(name: str, state: str, path: Path) -> Predicted:
-    try:
-        table = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
-        rows = list(table)
-        lines = tuple(row[LINE] for row in rows) if LINE in (table.fieldnames or ()) else None
-        return Predicted(name, tuple(float(row["score"]) for row in rows), state, lines)
-    except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"the scores of the objects must be in {path}, but cannot be read. {_AGAIN}") from error
-
-
 def _planes(
-    sources: Mapping[str, Source], record: Mapping[str, Any], wanted: Mapping[str, str], reader: Reader
+    sources: Mapping[str, Source],
+    record: Mapping[str, Any],
+    wanted: Mapping[str, str],
+    reading: tuple[Reader, dict[str, str]],
 ) -> Iterator[tuple[str, Plane]]:
-    """Reads images of results as `predict` read them; `wanted` tells their files' states, where these must be."""
+    """Reads images of results as `predict` read them.
+
+    Args:
+        sources: The files.
+        record: Of the results.
+        wanted: States of the images' files by image, where these must be.
+        reading: The task's reader, and what takes why a file cannot be read, by its name.
+    """
+    reader, unread = reading
     choice = Choice(channel=record["channel"], z=record["z"], stains=reader.stains)
     for name, path in sources.items():
         if isinstance(path, Path) and any(one == name or one.startswith(f"{name}_") for one in wanted):
-            for plane in iter_image_file(path, choice):
-                if (one := f"{name}{plane.suffix}") in wanted:
-                    if wanted[one] not in ("", state_of(path)):
-                        raise DataError(f"{path} was changed since its result was written. Predict again with resume")
-                    yield one, plane
+            try:
+                for plane in iter_image_file(path, choice):
+                    if (one := f"{name}{plane.suffix}") in wanted:
+                        if wanted[one] not in ("", state_of(path)):
+                            raise DataError(
+                                f"{path} was changed since its result was written. Predict again with resume"
+                            )
+                        yield one, plane
+            except DataError as error:
+                unread[name] = str(error)
 
 
 def _found(results: Path, predicted: Predicted, plane: Plane, reader: Reader) -> Found:
@@ -196,7 +196,7 @@ def _found(results: Path, predicted: Predicted, plane: Plane, reader: Reader) ->
     paths = [results / "labels" / f"{name}{suffix}" for suffix in (".png", ".tif")]
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
-        raise DataError(f"the label image of {name} must be in {results / 'labels'}, but is not there. {_AGAIN}")
+        raise DataError(f"the label image of {name} must be in {results / 'labels'}, but is not there. {AGAIN}")
     labels = read_values(path).astype(np.int32)
     if labels.shape != plane.image.shape[:2]:
         raise DataError(
@@ -207,7 +207,7 @@ def _found(results: Path, predicted: Predicted, plane: Plane, reader: Reader) ->
     if len(instances) != len(predicted.scores) or len(instances) > MOST:
         raise DataError(
             f"{name} has {len(instances):,} objects in its label image and {len(predicted.scores):,} in its table; "
-            f"they must agree, and be {MOST:,} at most. {_AGAIN}, or cut the image"
+            f"they must agree, and be {MOST:,} at most. {AGAIN}, or cut the image"
         )
     instances = dataclasses.replace(instances, scores=np.array(predicted.scores, np.float32))
     return Found(name, reader.noun.one, plane.image, instances, {"score": list(predicted.scores)}, plane.pixel_size)

@@ -17,7 +17,7 @@ from nanonuclei.config.params import flatten, told
 from nanonuclei.config.roles import paths_of
 from nanonuclei.config.section import Role
 from nanonuclei.errors import ConfigError, without_password
-from nanonuclei.invocation import command
+from nanonuclei.invocation import command, option
 from nanonuclei.stages.places import study_folder
 from nanonuclei.stages.settings import Choices, resolve
 from nanonuclei.tune.base import Search, check_identity, check_tuner, wrong_storage
@@ -100,13 +100,19 @@ def comparison(task: str, dataset: str, recipes: tuple[str, str]) -> str:
 
 
 def check_study(search: Search, tuner: str) -> None:
-    """Makes sure that a study which this machine keeps has the settings of a search; a missing one has.
+    """Makes sure that a study which this machine keeps is a tuner's own and has the settings of a search.
 
     Raises:
-        ConfigError: The study exists with another space or other settings.
+        ConfigError: The study exists with another space or other settings, or is of another tuner alone.
     """
     here = json.loads(json.dumps(search.identity))
-    there = _of_database(search) if tuner == "optuna" else _of_notes(search.folder)
+    kept = {"optuna": _of_database(search), "keras-tuner": _of_notes(search.folder)}
+    there = kept[tuner]
+    if there is None and (others := [name for name, known in kept.items() if known is not None]):
+        raise ConfigError(
+            f"study {search.study!r} is a search of {others[0]}, and {tuner} would begin another one below its name. "
+            f"Go on with it by `{option('tuner', others[0])}`, or begin another search with `{option('study', 'NAME')}`"
+        )
     if there is not None:  # the tuner adds a setting of its own, and looks at that itself
         own = {name: value for name, value in there.items() if name in here or not name.startswith("tune.keras_tuner.")}
         check_identity(search.study, own, here)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nanonuclei.config.channels import Channel
 from nanonuclei.config.params import Scalar
-from nanonuclei.data.archives import existing_source
+from nanonuclei.data.archives import check_archive, existing_source
 from nanonuclei.data.catalog import BadSample, SampleRef, sample_digest
 from nanonuclei.data.fields import find_fields
 from nanonuclei.data.files.planes.channels import BRIGHTEST
@@ -58,11 +58,14 @@ class NanotubeDataset(Dataset):
 
     @classmethod
     def check_source(cls, name: str, source: str) -> None:
-        """Makes sure that a source which is a path exists."""
+        """Makes sure that a source which is a path exists, and that it tells where nanotubes are."""
         if name == MINE:
-            existing_source(source, "the path of a folder or zip of images with corrected lines")
+            forms = "the path of a folder or zip of images with corrected lines"
+            check_archive(existing_source(source, forms), forms)
         elif source != SIMULATED:
-            tnt_source(source)
+            from nanonuclei.tasks.nanotubes.sources.fetch import check_tnt
+
+            check_tnt(tnt_source(source))
 
     def fetch(self, name: str, source: str, *, data: Path, report: Callable[[str], None]) -> Fetched:
         """Packs images and annotations, also simulated or corrected ones; see `sources.fetch` and `sources.drawn`."""

@@ -6,13 +6,20 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from nanonuclei.data.archives import check_archive
 from nanonuclei.data.catalog import BadSample, Sample
 from nanonuclei.data.problems import Fetched
 from nanonuclei.tasks.dataset import SIMULATED, Dataset, Dealt, Facts
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tasks.nuclei.reader import NOUN
 from nanonuclei.tasks.nuclei.simulate import simulate_nuclei
-from nanonuclei.tasks.nuclei.sources.dsb2018 import DSB2018_ARCHIVE, WORDS, dsb2018_source, read_dsb2018
+from nanonuclei.tasks.nuclei.sources.dsb2018 import (
+    DSB2018_ARCHIVE,
+    WORDS,
+    dsb2018_source,
+    open_dsb2018,
+    read_dsb2018,
+)
 from nanonuclei.tasks.nuclei.sources.mine import MINE, MINE_ARCHIVE, DealtSample, mine_source, read_mine
 
 DSB2018 = "dsb2018"
@@ -46,11 +53,20 @@ class NucleiDataset(Dataset):
 
     @classmethod
     def check_source(cls, name: str, source: str) -> None:
-        """Makes sure that a source which is a path exists."""
+        """Makes sure that a source which is a path exists, and by its names that it is what it should be."""
         if name == MINE:
-            mine_source(source)
+            from nanonuclei.tasks.nuclei.sources.corrected_files import check_corrected
+
+            path = mine_source(source)
+            check_archive(path, "the path of a folder or zip of corrected images")
+            check_corrected(path)
         elif source not in WORDS:
-            dsb2018_source(source)
+            path = dsb2018_source(source)
+            check_archive(
+                path, "the path of a zip or folder of images and masks", hint=f"`{cls.fetch_command(MINE)}` reads it"
+            )
+            with open_dsb2018(path):  # its names alone are looked at
+                pass
 
     def fetch(self, name: str, source: str, *, data: Path, report: Callable[[str], None]) -> Fetched:
         """Gets the Data Science Bowl 2018, or corrected images; see `sources.fetch` and `sources.fetch_mine`."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from nanonuclei.errors import TrackingError, nearest_name
+from nanonuclei.errors import DoneAlreadyError, TrackingError, nearest_name
 from nanonuclei.tracking.database import check_database, database_file, read_only, shown_uri
 
 _REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<number>\d+))")
@@ -15,6 +17,23 @@ _NAME_ALONE = re.compile(r"models:/(?!m-[0-9a-f]+$)[^/@]*")
 """What names neither an alias nor a version, nor a logged model by its id."""
 CHAMPION = "champion"
 """As `tracking.registry.CHAMPION`."""
+PREVIOUS = "champion.previous"
+"""Tag of a version: the champion that it followed; empty where it was the first."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version of a registered model.
+
+    Attributes:
+        version: Its number; empty where there is none.
+        run: Id of the run that logged it.
+        tags: Of the version.
+    """
+
+    version: str
+    run: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_registered(reference: str) -> None:
@@ -46,14 +65,53 @@ def check_registered(reference: str) -> None:
 
 
 def check_champion(name: str) -> None:
-    """Makes sure that a registered model has a champion, where its database is a file.
+    """Makes sure that a registered model has a champion with one before it, where its database is a file.
 
     Raises:
-        TrackingError: It has none.
+        TrackingError: It has none, or it is the first.
     """
-    known = _known()
-    if known is not None and f"@{CHAMPION}" not in known.get(name, ()):
+    champion = champion_of(name)
+    if champion is None:
+        return
+    if not champion.version:
         raise TrackingError(f"{name} has no champion that could be rolled back. Promote a run first")
+    if not champion.tags.get(PREVIOUS):
+        raise first_champion(name, champion.version)
+
+
+def first_champion(name: str, version: str) -> TrackingError:
+    """Returns the error that tells that there is no champion before one."""
+    return TrackingError(
+        f"version {version} of {name} is the first champion, there is none before it. Promote another run"
+    )
+
+
+def champion_already(name: str, version: str, run: str) -> DoneAlreadyError:
+    """Returns what is told where the model of a run is champion."""
+    return DoneAlreadyError(
+        f"version {version} of {name}, the model of run {run}, is champion already: nothing was changed"
+    )
+
+
+def champion_of(name: str) -> Registered | None:
+    """Returns the champion of a model; without a version where there is none, None where MLflow must tell."""
+    file = database_file()
+    if file is None or not file.is_file():
+        return None
+    try:
+        with read_only(file) as database:
+            query = (
+                "select v.version, v.run_id from model_versions v join registered_model_aliases a "
+                "on a.name = v.name and a.version = v.version where a.name = ? and a.alias = ?"
+            )
+            row = database.execute(query, (name, CHAMPION)).fetchone()
+            if row is None:
+                return Registered("")
+            tags = "select key, value from model_version_tags where name = ? and version = ?"
+            found = dict(database.execute(tags, (name, row[0])).fetchall())
+    except sqlite3.Error:  # locked, or made by another version: MLflow tells
+        return None
+    return Registered(str(row[0]), str(row[1] or ""), found)
 
 
 def _known() -> dict[str, set[str]] | None:

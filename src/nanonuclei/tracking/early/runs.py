@@ -15,6 +15,8 @@ FINISHED = "finished"
 """Tag of a training that is done with everything."""
 MODEL = "model.uri"
 """Tag of a run that logged a model."""
+OF_TRAINING = ("evaluates", "promotes", "resumes")
+"""Tags of runs of other stages that hold the id of a training."""
 
 
 def tags_of(run_id: str) -> dict[str, str] | None:
@@ -52,7 +54,7 @@ def no_model(run_id: str, tags: Mapping[str, str]) -> TrackingError:
     """Returns the error that tells that a run with these tags holds no model."""
     stage = tags.get("stage", TRAIN)
     if stage != TRAIN:
-        return TrackingError(f"run {run_id} holds no model: it is one of {stage}. Name a run of {TRAIN}")
+        return TrackingError(f"run {run_id} holds no model: it is one of {stage}. {_instead(tags)}")
     return TrackingError(
         f"run {run_id} holds no model: its training did not end, or is one of the pipeline, whose evaluation holds "
         f"it. Name that run, or go on with `{command(TRAIN, resume=run_id)}`"
@@ -71,10 +73,18 @@ def check_compared(run_id: str, *, task: str, tags: Mapping[str, str] | None = N
         TrackingError: It is not.
     """
     known = tags_of(run_id) if tags is None else tags
-    if known is not None and (known.get("stage"), known.get(FINISHED), known.get("task")) != (TRAIN, "true", task):
-        ended = "finished" if known.get(FINISHED) == "true" else "not finished"
-        told = f"stage {known.get('stage')}, task {known.get('task')}, {ended}"
-        raise TrackingError(f"a comparison takes finished trainings of {task}, but run {run_id} is of {told}")
+    if known is None:
+        return
+    begin = f"a comparison takes finished trainings of {task}, but run {run_id} is"
+    if (stage := known.get("stage", "no stage")) != TRAIN:
+        raise TrackingError(f"{begin} one of {stage}. {_instead(known)}")
+    if (made := known.get("task", "no task")) != task:
+        raise TrackingError(f"{begin} one of {made}. Compare trainings of one task")
+    if known.get(FINISHED) != "true":
+        raise TrackingError(
+            f"{begin} not finished. Wait for its end where it is at work, or go on with "
+            f"`{command(TRAIN, task=task, resume=run_id)}`"
+        )
 
 
 def finished_training(run_id: str, *, task: str = "") -> str:
@@ -92,12 +102,16 @@ def finished_training(run_id: str, *, task: str = "") -> str:
         return ""
     stage, made = tags.get("stage", TRAIN), tags.get("task", task)
     if stage != TRAIN:
-        raise TrackingError(
-            f"a training can be gone on with, but run {run_id} is one of {stage}. Name a run of {TRAIN}"
-        )
+        raise TrackingError(f"a training can be gone on with, but run {run_id} is one of {stage}. {_instead(tags)}")
     if task and made != task:
         raise TrackingError(f"run {run_id} is a training of {made}, not of {task}. Name it as {made}")
     return told_finished(run_id) if tags.get(FINISHED) == "true" else ""
+
+
+def _instead(tags: Mapping[str, str]) -> str:
+    """Returns which run to name where one of another stage was: its training, where its tags tell it."""
+    training = next((tags[name] for name in OF_TRAINING if tags.get(name)), "")
+    return f"Name the run of {TRAIN} that it is about, {training}" if training else f"Name a run of {TRAIN}"
 
 
 def told_finished(run_id: str) -> str:

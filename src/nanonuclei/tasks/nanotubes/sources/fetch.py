@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
 import tifffile
 
-from nanonuclei.data.archives import Files, content_of, file_sha256, open_files, write_zip
+from nanonuclei.data.archives import Files, check_archive, content_of, file_sha256, open_files, write_zip
 from nanonuclei.data.catalog import BadSample
 from nanonuclei.data.corrected.label_studio import file_of
 from nanonuclei.data.files.content import Content, Place, check_inside
@@ -89,13 +90,41 @@ def fetch_tnt(
     return Fetched(target, good, problems)
 
 
+def check_tnt(path: Path) -> None:
+    """Makes sure by names and text files that a source tells of an image where nanotubes are; no image is read.
+
+    Raises:
+        DataError: It does not, or is another kind of file.
+    """
+    if path.suffix.lower() != ".json":
+        check_archive(path, "the path of a folder, a zip or a JSON file of annotations beside its images")
+    with _opened(path) as files:
+        layout = find_layout(files)
+    if not layout.entries:
+        raise _tells_nothing(path, layout.problems, layout.notes)
+
+
+def _tells_nothing(path: Path, problems: Sequence[BadSample], notes: Sequence[str]) -> DataError:
+    why = problems_table(problems) if problems else "; ".join(notes) or "no annotation is finished"
+    return DataError(
+        f"{path} must tell of an image where nanotubes are, but tells of none: {why}. Mark nanotubes, export what you "
+        "marked as JSON, and fetch the file of that export"
+    )
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Files]:
+    if path.is_file() and path.suffix.lower() == ".json":
+        yield _beside(path)
+    else:
+        with open_files(path, limits=ARCHIVE_LIMITS) as files:
+            yield files
+
+
 def _pack(path: Path, target: Path) -> list[BadSample]:
     with whole_file(target) as temporary:
-        if path.is_file() and path.suffix.lower() == ".json":
-            _pack_files(_beside(path), temporary)
-        else:
-            with open_files(path, limits=ARCHIVE_LIMITS) as files:
-                _pack_files(files, temporary)
+        with _opened(path) as files:
+            _pack_files(files, temporary)
         return _check(temporary, source=path)
 
 
@@ -174,7 +203,10 @@ def _beside(annotations: Path) -> Files:
         )
     folder = annotations.parent
     files = {annotations.name: annotations}
-    references = [file_of(mark.image) for mark in PARSERS[kind](tree, annotations.name).marks]
+    parsed = PARSERS[kind](tree, annotations.name)
+    if not parsed.marks:
+        raise _tells_nothing(annotations, parsed.problems, parsed.notes)
+    references = [file_of(mark.image) for mark in parsed.marks]
     for reference in references:
         base = PurePosixPath(reference).name
         safe = not PurePosixPath(reference).is_absolute() and ".." not in PurePosixPath(reference).parts

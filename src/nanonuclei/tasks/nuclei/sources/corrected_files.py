@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from nanonuclei.data.archives import Files
+from nanonuclei.data.archives import Files, open_files
 from nanonuclei.data.corrected.geojson import is_geojson, read_geojson
 from nanonuclei.data.corrected.imagej_roi import read_rois
 from nanonuclei.data.corrected.label_studio import is_label_studio, read_label_studio
@@ -21,8 +21,9 @@ from nanonuclei.data.files.listing import is_image
 from nanonuclei.data.files.reading import read_values, stem
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Labels
+from nanonuclei.invocation import command
 from nanonuclei.tasks.nuclei.sources.mask_files import MAX_OBJECTS, Painting, objects_of
-from nanonuclei.tasks.nuclei.sources.sample_files import MASK_ENDINGS
+from nanonuclei.tasks.nuclei.sources.sample_files import MASK_ENDINGS, MASKS
 
 LIMITS = ImageLimits(num_pixels=2**26)
 """Largest image that is decoded."""
@@ -55,23 +56,54 @@ class Corrected:
     files: dict[str, Callable[[tuple[int, int]], Labels]] = field(default_factory=dict)
 
 
+def check_corrected(path: Path) -> None:
+    """Makes sure by the names of its files that a source may hold corrected images; `group` reads them.
+
+    Raises:
+        DataError: It holds no image, or nothing that could say where nuclei are, or is a dataset of images and masks.
+    """
+    with open_files(path) as files:
+        names = files.names
+    images, others = _told_apart(names)
+    if not images and not others:
+        raise DataError(f"{path} must hold images and {FORMS}, but holds no image")
+    if others:
+        return
+    if any(f"/{MASKS}/" in name.lower() for name in names):
+        again = command("fetch", dataset="dsb2018", source=path)
+        raise DataError(
+            f"{path} holds <id>/images and <id>/masks, the layout of the Data Science Bowl 2018. Fetch it as that by "
+            f"`{again}`; here needed is {FORMS}"
+        )
+    raise DataError(
+        f"{path} holds {len(images)} images but nothing that says where their nuclei are. Needed is {FORMS}"
+    )
+
+
+def _told_apart(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Returns the images among files, and what may say where their nuclei are."""
+    images: list[str] = []
+    others: list[str] = []
+    for name in names:
+        parts = name.lower().split("/")
+        if parts[0] in _PASSED_OVER or parts[-1] == MANIFEST:
+            continue
+        base = stem(name).lower()
+        if is_image(name) and parts[0] not in _MASKS and not base.endswith(MASK_ENDINGS):
+            images.append(name)
+        elif is_image(name) or name.lower().endswith((*_GEOJSON, *_ROIS, *_JSON)):
+            others.append(name)
+    return images, others
+
+
 def group(files: Files) -> tuple[dict[str, Corrected], list[tuple[str, str]]]:
     """Finds the images of a folder and the corrected file of each.
 
     Returns:
         The images by key, sorted, with or without a corrected file; and problems of files that belong to none.
     """
-    images: dict[str, Corrected] = {}
-    others: list[str] = []
-    for name in files.names:
-        parts = name.lower().split("/")
-        if parts[0] in _PASSED_OVER or parts[-1] == MANIFEST:
-            continue
-        base = stem(name).lower()
-        if is_image(name) and parts[0] not in _MASKS and not base.endswith(MASK_ENDINGS):
-            images[_key(name)] = Corrected(_key(name), name)
-        elif is_image(name) or name.lower().endswith((*_GEOJSON, *_ROIS, *_JSON)):
-            others.append(name)
+    pictures, others = _told_apart(files.names)
+    images = {_key(name): Corrected(_key(name), name) for name in pictures}
     problems: list[tuple[str, str]] = []
     for name in others:
         try:

@@ -91,14 +91,25 @@ def fetch_mine(source: str, data: Path, *, report: Callable[[str], None] = print
 
 
 def _saved(one: Corrected, files: Files, manifest: Manifest | None) -> bool:
-    """Returns whether somebody saved a corrected file of an image."""
-    return any(manifest is None or not manifest.is_untouched(name, files.read(name)) for name in one.files)
+    """Returns whether somebody saved a corrected file of an image; one that cannot be read is not as it was written."""
+    return bool(_saved_files(one, files, manifest))
+
+
+def _saved_files(one: Corrected, files: Files, manifest: Manifest | None) -> list[str]:
+    return [name for name in one.files if manifest is None or not _is_untouched(name, files, manifest)]
+
+
+def _is_untouched(name: str, files: Files, manifest: Manifest) -> bool:
+    try:
+        return manifest.is_untouched(name, files.read(name))
+    except DataError:  # told where it is read
+        return False
 
 
 def _read(one: Corrected, files: Files, manifest: Manifest | None) -> Iterator[_Result | BadSample]:
-    if not _saved(one, files, manifest):
+    names = _saved_files(one, files, manifest)
+    if not names:
         return
-    names = [n for n in one.files if manifest is None or not manifest.is_untouched(n, files.read(n))]
     if len(names) > 1:
         yield BadSample(
             one.key, one.image, f"has several corrected files, {', '.join(sorted(names))}. Keep one of them"
@@ -126,7 +137,10 @@ def _changes(key: str, files: Files, labels: Labels) -> Changes | None:
     name = f"{PREDICTED}/{key}.png"
     if name not in files.names:
         return None
-    predicted = read_values(files.read(name), limits=LIMITS)
+    try:
+        predicted = read_values(files.read(name), limits=LIMITS)
+    except DataError:  # what was changed is not known then; the correction counts all the same
+        return None
     return changes(predicted, labels) if predicted.shape == labels.shape else None
 
 
