@@ -7,6 +7,7 @@ that a lost machine asks for. See docs/decisions/0021-many-machines.md.
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -62,7 +63,7 @@ def predict_on_many(request: Request, *, say: Callable[[str], None] = print) -> 
     if before:
         num_done = sum(answer.num_files for answer in before.values())
         say(told_resumed(num_done, of=len(paths), images=sum(answer.num_images for answer in before.values())))
-    waiting = [block for block in blocks if block.shard not in before]
+    waiting = deque(block for block in blocks if block.shard not in before)
     answers = list(before.values())
     missing: list[str] = []
     if not waiting:

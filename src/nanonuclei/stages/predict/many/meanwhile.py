@@ -1,85 +1,99 @@
-"""Blocks that a process of its own does while Ray starts on this machine, which takes seconds that leave cores idle."""
+"""Blocks that a process of its own does while Ray and its workers start on this machine, which takes seconds."""
 
 from __future__ import annotations
 
-import multiprocessing
+import os
+import pickle
 import signal
-from collections.abc import Mapping, Sequence
-from multiprocessing.connection import Connection
-from multiprocessing.synchronize import Event
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Mapping
 
 from nanonuclei.errors import NanonucleiError
+from nanonuclei.packaged import with_sources
 from nanonuclei.stages.predict.many.blocks import Answer, Block, Job, predict_block
-
-MOST_BLOCKS = 64
-"""Blocks that the process hears of; Ray has started long before it is through."""
 
 
 class Meanwhile:
     """Does blocks, one after the other, until it is told to stop.
 
-    A process, since a block may take down whoever does it; Ray then does it again.
+    A process, since a block may take down whoever does it; Ray then does it again. A thread hands it the blocks.
 
     Args:
         job: What is asked for.
         model: Files of the model by name.
-        blocks: In the order in which they are done.
+        waiting: Blocks to be done; it takes them from the front, and others may take of them too.
     """
 
-    def __init__(self, job: Job, model: Mapping[str, bytes], blocks: Sequence[Block]) -> None:
-        context = multiprocessing.get_context("spawn")  # a fork would copy the locks of the network's threads
-        self._blocks = list(blocks)
-        self._answers: dict[str, Answer | None] = {}
-        """Of the blocks that it began with, by shard; None of those without an answer yet."""
-        self._taken: set[str] = set()
-        """Shards of those that it had begun with when it was told to stop."""
-        self._pipe, end = context.Pipe(duplex=False)
-        self._stop = context.Event()
-        args = (end, self._stop, self._blocks[:MOST_BLOCKS], job, dict(model))
-        self._process = context.Process(target=_work, args=args, daemon=True)
-        self._process.start()
-        end.close()
+    def __init__(self, job: Job, model: Mapping[str, bytes], waiting: deque[Block]) -> None:
+        self._waiting = waiting
+        self._taken: list[Block] = []
+        self._answers: list[Answer] = []
+        """Of the blocks that it took, in order; the last one may lack."""
+        self._stopped = threading.Event()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", f"from {__name__} import serve; serve()"],
+            env=with_sources(os.environ),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # what goes wrong here goes wrong again with Ray, which tells it
+        )
+        self._thread = threading.Thread(target=self._hand_out, args=((job, dict(model)),), daemon=True)
+        self._thread.start()
 
-    def stop(self) -> list[Block]:
-        """Lets it begin no further block, and returns the blocks that it did not take."""
-        self._stop.set()
-        while self._pipe.poll() and self._hear():
-            pass
-        self._taken = set(self._answers)
-        return [block for block in self._blocks if block.shard not in self._taken]
+    def stop(self) -> None:
+        """Lets it take no further block."""
+        self._stopped.set()
 
     def finish(self) -> tuple[list[Answer], list[Block]]:
-        """Waits for the block that it was at; returns its answers, and the blocks of which it gave none."""
-        while self._hear():
-            pass
-        taken = [block for block in self._blocks if block.shard in self._taken]
-        answers = [answer for block in taken if (answer := self._answers[block.shard]) is not None]
-        return answers, [block for block in taken if self._answers[block.shard] is None]
+        """Waits for the block that it is at; returns its answers, and what it took and gave none of."""
+        self._stopped.set()
+        self._thread.join()
+        return self._answers, self._taken[len(self._answers) :]
 
     def close(self) -> None:
         """Ends the process, whatever it is at."""
-        self._process.terminate()
-        self._process.join()
-        self._pipe.close()
+        self._process.kill()
+        self._thread.join()
+        self._process.communicate()
 
-    def _hear(self) -> bool:
-        """Takes what the process says next; returns whether it said anything."""
-        try:
-            shard, answer = self._pipe.recv()
-        except (EOFError, OSError):
-            return False
-        self._answers[shard] = answer
-        return True
+    def _hand_out(self, first: tuple[Job, dict[str, bytes]]) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        said: object = first
+        while True:
+            try:
+                pickle.dump(said, self._process.stdin)
+                self._process.stdin.flush()
+                if self._taken:
+                    self._answers.append(pickle.load(self._process.stdout))
+            except (OSError, EOFError, pickle.UnpicklingError, ValueError):
+                return
+            if self._stopped.is_set():
+                return
+            try:
+                said = self._waiting.popleft()
+            except IndexError:
+                return
+            self._taken.append(said)
 
 
-def _work(pipe: Connection, stop: Event, blocks: Sequence[Block], job: Job, model: Mapping[str, bytes]) -> None:
+def serve() -> None:
+    """Does the blocks that it reads as pickles, behind job and model, and answers each with a pickle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this process ends it
-    for block in blocks:
-        pipe.send((block.shard, None))
-        if stop.is_set():  # asked after it was sent: a block is never left to others and done here too
+    heard, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    job, model = pickle.load(heard)
+    while True:
+        try:
+            block = pickle.load(heard)
+        except EOFError:
             return
         try:
             answer = predict_block(block, job, model)
         except NanonucleiError:
             return  # done again by a worker of Ray, whose error is told
-        pipe.send((block.shard, answer))
+        pickle.dump(answer, answers)
+        answers.flush()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from nanonuclei.errors import ConfigError, DataError, NanonucleiError
@@ -31,23 +32,23 @@ class Work:
         self._model = ray.put(dict(model))
         self._task = ray.remote(predict_block).options(num_cpus=job.threads, max_retries=RETRIES)
 
-    def run(self, blocks: Sequence[Block], meanwhile: Meanwhile | None) -> tuple[list[Answer], list[str]]:
+    def run(self, waiting: deque[Block], meanwhile: Meanwhile | None) -> tuple[list[Answer], list[str]]:
         """Has blocks done.
 
         Args:
-            blocks: In order.
-            meanwhile: What is at them already.
+            waiting: Blocks to be done, in order.
+            meanwhile: What takes of them too, until the first worker answers.
 
         Returns:
             The answers, and the images of blocks that took their workers down again and again.
         """
         try:
-            answers, missing = self._by_workers(blocks if meanwhile is None else meanwhile.stop())
+            answers, missing = self._by_workers(waiting, meanwhile)
             if meanwhile is not None:
                 done, left = meanwhile.finish()
                 for answer in done:
                     self._tell(answer)
-                more, lost = self._by_workers(left)
+                more, lost = self._by_workers(deque(left), None)
                 answers, missing = [*done, *answers, *more], [*missing, *lost]
         except KeyboardInterrupt:
             num = f"{self._progress.num_done} of {self._progress.num_files}"
@@ -55,17 +56,21 @@ class Work:
             raise
         return answers, missing
 
-    def _by_workers(self, blocks: Sequence[Block]) -> tuple[list[Answer], list[str]]:
-        waiting = list(reversed(blocks))
+    def _by_workers(self, waiting: deque[Block], meanwhile: Meanwhile | None) -> tuple[list[Answer], list[str]]:
         running: dict[Any, Block] = {}
         answers: list[Answer] = []
         missing: list[str] = []
         while waiting or running:
             while waiting and len(running) < 2 * self._workers() + 2:
-                block = waiting.pop()
+                try:
+                    block = waiting.popleft()
+                except IndexError:  # taken meanwhile
+                    break
                 running[self._task.remote(block, self._job, self._model)] = block
-            ready, _ = self._ray.wait(list(running), num_returns=1, timeout=_SECONDS)
+            ready, _ = self._ray.wait(list(running), num_returns=1, timeout=_SECONDS) if running else ([], None)
             for reference in ready:
+                if meanwhile is not None:
+                    meanwhile.stop()
                 block = running.pop(reference)
                 answer = self._answer_of(reference, block)
                 if answer is None:
