@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,15 @@ def test_same_seed_gives_the_same_losses(experiment: Experiment, disc_catalog: C
     first, second = (run(config, disc_catalog, tmp_path / name).history for name in ("a", "b"))
     np.testing.assert_allclose(first["train/loss"], second["train/loss"], rtol=1e-6)
     np.testing.assert_allclose(first["val/loss"], second["val/loss"], rtol=1e-6)
+
+
+def test_a_training_leaves_no_compiled_step_behind(
+    experiment: Experiment, disc_catalog: Catalog, tmp_path: Path
+) -> None:
+    run(experiment({"train.epochs": 1}), disc_catalog, tmp_path)
+    gc.collect()
+    steps = [graph for graph in gc.get_objects() if type(graph).__name__ == "FuncGraph" and "one_step" in graph.name]
+    assert steps == []
 
 
 def test_other_seed_gives_other_losses(experiment: Experiment, disc_catalog: Catalog, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def seeded_devices(hardware: Hardware, *, seed: int, deterministic: bool) -> Ite
     keras.config.set_dtype_policy(POLICIES[hardware.precision])
     try:
         if hardware.backend == "tensorflow":
-            with _tensorflow_scope(hardware, deterministic=deterministic):
+            with _tensorflow_scope(hardware, deterministic=deterministic), _gradients_forgotten():
                 yield
         elif hardware.backend == "jax":
             keep_compiled()
@@ -114,6 +114,25 @@ def _tensorflow_scope(hardware: Hardware, *, deterministic: bool) -> Iterator[No
             yield
     else:
         yield
+
+
+@contextlib.contextmanager
+def _gradients_forgotten() -> Iterator[None]:
+    """Lets TensorFlow forget the gradients that a training registered, which would keep its graphs for ever.
+
+    Keras sums gradients over devices by an operation with a gradient of its own, even on one device; TensorFlow enters
+    it, with all of the training step that it belongs to, into a registry that has no way to leave it: some 100 MB.
+    """
+    from tensorflow.python.framework import ops
+
+    registry: dict[str, object] = getattr(getattr(ops, "gradient_registry", None), "_registry", {})
+    before = set(registry)
+    try:
+        yield
+    finally:
+        for name in set(registry) - before:
+            if name.startswith("CustomGradient-"):
+                del registry[name]
 
 
 def _gpus(backend: str) -> list[tuple[str, tuple[int, int]]]:
