@@ -144,6 +144,10 @@ MISTAKES = {
         "study.json must be annotations of COCO, LabelMe or Label Studio, or centre lines, but is none of these",
     ),
     "one image in place of a folder": ("fetch mine-tnt --source pictures/a.png", "pictures/a.png is one image. Name"),
+    "images without lines": (
+        "fetch mine-tnt --source pictures",
+        "must hold an image with centre lines that",
+    ),
     "images without masks": ("fetch dsb2018 --source pictures", "must hold <id>/images/<id>.png with <id>/masks/*.png"),
     "lacking source of a dataset": ("fetch mine", "nanonuclei fetch mine --source FOLDER_OR_ZIP`"),
     "lacking images to fine-tune on": (

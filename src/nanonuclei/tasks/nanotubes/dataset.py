@@ -60,8 +60,12 @@ class NanotubeDataset(Dataset):
     def check_source(cls, name: str, source: str) -> None:
         """Makes sure that a source which is a path exists, and that it tells where nanotubes are."""
         if name == MINE:
+            from nanonuclei.tasks.nanotubes.sources.drawn.fetch_mine import check_mine
+
             forms = "the path of a folder or zip of images with corrected lines"
-            check_archive(existing_source(source, forms), forms)
+            path = existing_source(source, forms)
+            check_archive(path, forms)
+            check_mine(path)
         elif source != SIMULATED:
             from nanonuclei.tasks.nanotubes.sources.fetch import check_tnt
 

@@ -220,7 +220,7 @@ def test_masks_of_equal_names_belong_to_the_images_beside_them(tmp_path):
     ("make", "message"),
     [
         (lambda folder: None, "must hold images, PNG, JPEG or TIFF, but holds none"),
-        (lambda folder: put(folder / "images/a.png", noise()), "holds 1 images and no masks, boxes or patches"),
+        (lambda folder: put(folder / "images/a.png", noise()), "holds 1 image and no masks, lines, boxes or patches"),
     ],
 )
 def test_what_is_no_dataset_is_refused_with_the_forms(tmp_path, make: Callable[[Path], None], message):

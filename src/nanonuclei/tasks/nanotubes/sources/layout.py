@@ -58,7 +58,9 @@ from nanonuclei.tasks.nanotubes.sources.names import (
     read_fields,
     sample_ids,
 )
+from nanonuclei.tasks.values import Noun
 
+_IMAGES = Noun("image", "images")
 _MASKS, _CELLS = "masks", "cells"
 _PATCHES = {"positive": True, "negative": False}
 PARSERS: Mapping[str, Callable[[Any, str], Parsed]] = {
@@ -146,8 +148,8 @@ def find_layout(files: Files) -> Layout:
         raise DataError(f"{files.path} must hold images, PNG, JPEG or TIFF, but holds none. {_forms()}")
     if not (found.masks or found.patches or found.truths):
         raise DataError(
-            f"{files.path} must say where nanotubes are, but holds {len(found.images):,} images and no masks, boxes or "
-            f"patches. {_forms()}"
+            f"{files.path} must say where nanotubes are, but holds {_IMAGES.count(len(found.images))} and no "
+            f"masks, lines, boxes or patches. {_forms()}"
         )
     problems = list(found.parsed.problems)
     marks = _marks_by_image(found, problems)

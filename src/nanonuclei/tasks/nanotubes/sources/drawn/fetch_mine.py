@@ -28,7 +28,7 @@ from nanonuclei.tasks.nanotubes.sources.drawn.archive import ARCHIVE, AS_STORED,
 from nanonuclei.tasks.nanotubes.sources.drawn.folder import names_of
 from nanonuclei.tasks.nanotubes.sources.drawn.strokes import READERS
 from nanonuclei.tasks.nanotubes.sources.images import ARCHIVE_LIMITS, read_entry
-from nanonuclei.tasks.nanotubes.sources.layout import ImageEntry, find_layout
+from nanonuclei.tasks.nanotubes.sources.layout import ImageEntry, Layout, find_layout
 from nanonuclei.tasks.nanotubes.sources.splits import TubeFacts, unite
 from nanonuclei.writing import whole_file
 
@@ -59,6 +59,18 @@ def mine_source(source: str) -> Path:
     return existing_source(source, "the path of a folder or zip of images with centre lines")
 
 
+def check_mine(path: Path) -> None:
+    """Makes sure by names and text files that a source tells of images with lines; no image is read.
+
+    Raises:
+        DataError: It does not, or nothing in it was corrected.
+    """
+    with open_files(path, limits=ARCHIVE_LIMITS) as files:
+        layout = _layout(path, files)
+    if not layout.entries:
+        raise _holds_none(path, layout.problems)
+
+
 def fetch_mine(source: str, data: Path, *, channels: ChannelsConfig, report: Callable[[str], None] = print) -> Fetched:
     """Reads images with centre lines and adds them to `ARCHIVE` below the data folder.
 
@@ -80,14 +92,7 @@ def fetch_mine(source: str, data: Path, *, channels: ChannelsConfig, report: Cal
     path, target = mine_source(source), data / ARCHIVE
     problems: list[BadSample] = []
     with open_files(path, limits=ARCHIVE_LIMITS) as files:
-        if MANIFEST in files.names:
-            read_manifest(files.read(MANIFEST)).check(MINE)
-            if not _is_corrected(files):
-                raise DataError(
-                    f"{path} is as it was written: nothing in it was corrected. Save or export what you corrected into "
-                    "that folder, and fetch again"
-                )
-        layout = find_layout(files)
+        layout = _layout(path, files)
         for note in layout.notes:
             report(note)
         problems += layout.problems
@@ -105,9 +110,7 @@ def fetch_mine(source: str, data: Path, *, channels: ChannelsConfig, report: Cal
                 problems.append(BadSample(entry.sample_id, entry.file, stored))
     table = problems_table(problems) if problems else ""
     if not found:
-        raise DataError(
-            f"{path} must hold an image with centre lines that can be used, but holds none. {table}".strip()
-        )
+        raise _holds_none(path, problems)
     if table:
         report(f"{table}\nMend them and fetch again; their images are left out")
     report(_changed(list(found.values())))
@@ -119,6 +122,27 @@ def fetch_mine(source: str, data: Path, *, channels: ChannelsConfig, report: Cal
         )
     _put([one.kept for one in found.values()], target, report)
     return Fetched(target, frozenset(one.kept.sample_id for one in found.values()), tuple(problems))
+
+
+def _layout(path: Path, files: Files) -> Layout:
+    """Returns what a source holds.
+
+    Raises:
+        DataError: It is as `correct` wrote it, or its annotations cannot be read.
+    """
+    if MANIFEST in files.names:
+        read_manifest(files.read(MANIFEST)).check(MINE)
+        if not _is_corrected(files):
+            raise DataError(
+                f"{path} is as it was written: nothing in it was corrected. Save or export what you corrected into "
+                "that folder, and fetch again"
+            )
+    return find_layout(files)
+
+
+def _holds_none(path: Path, problems: Sequence[BadSample]) -> DataError:
+    table = problems_table(problems) if problems else ""
+    return DataError(f"{path} must hold an image with centre lines that can be used, but holds none. {table}".strip())
 
 
 def _read(files: Files, entry: ImageEntry, channels: ChannelsConfig, problems: list[BadSample]) -> _Read | None:
