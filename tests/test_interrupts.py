@@ -12,6 +12,7 @@ import pytest
 from nanonuclei import cli, commands, interrupts
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
+from nanonuclei.tracking.early.own_run import PARENT_VARIABLE
 from nanonuclei.tracking.runs import existing_run, stage_run
 from nanonuclei.tune import objective
 from nanonuclei.tune.base import Proposal
@@ -62,6 +63,18 @@ def test_command_says_that_it_was_interrupted(
     monkeypatch.setattr(commands.training, "run_train", traced)
     assert cli.main(["train", "nuclei"]) == 130
     assert capsys.readouterr().err.strip() == "Interrupted."
+
+
+def test_command_that_goes_on_says_so_and_one_that_another_started_leaves_it_to_that_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands.searching, "run_compare", traced)
+    monkeypatch.setattr(commands.training, "run_train", traced)
+    assert cli.main(["compare", "nuclei", "--runs", "a=b c=d"]) == 130
+    assert capsys.readouterr().err.strip() == "Interrupted. The same command goes on; finished trainings are kept."
+    monkeypatch.setenv(PARENT_VARIABLE, "0" * 32)
+    assert cli.main(["train", "nuclei"]) == 130
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.usefixtures("project")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -13,10 +14,14 @@ from nanonuclei.errors import DoneAlreadyError, NanonucleiError, nearest_name, u
 from nanonuclei.packaged import how_to_install
 from nanonuclei.quiet import quieten
 from nanonuclei.tracking.database import unanswered
-from nanonuclei.tracking.early.own_run import name_own_run
+from nanonuclei.tracking.early.own_run import PARENT_VARIABLE, name_own_run
 
 ZOO = ("bioimageio", "onnx")
 """Packages of the extra that writes packages for other tools."""
+
+GOES_ON = frozenset({"compare", "tune"})
+"""Stages that go on where they were cut off when they are called again in the same words."""
+SAME_AGAIN = " The same command goes on; finished trainings are kept."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,12 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that a terminal or log cannot show must not end the work
         sys.stdout.reconfigure(errors="backslashreplace")
     invocation.remember()
+    stage = next(iter(sys.argv[1:] if arguments is None else arguments), "")
     try:
         options = _parser().parse_args(arguments)
         answer: int | None = options.run(options)
     except BaseException as error:
         if interrupts.interrupted(error):
-            print("\nInterrupted.", file=sys.stderr)
+            if PARENT_VARIABLE not in os.environ:  # who started this one says it
+                print("\nInterrupted." + SAME_AGAIN * (stage in GOES_ON), file=sys.stderr)
             return 130
         told = error if isinstance(error, NanonucleiError) else unanswered(error) or unusable(error)
         if isinstance(told, DoneAlreadyError):
@@ -48,7 +55,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if told is not None:
             print(f"Error: {without_password(str(told))}", file=sys.stderr)
-            stage = next(iter(sys.argv[1:] if arguments is None else arguments), "")
             name_own_run(f"{stage} that could not begin", stage=stage, error=str(told))
             return 2
         if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("nanonuclei"):

@@ -13,7 +13,8 @@ from typing import Any
 import mlflow
 
 from nanonuclei.packaged import with_sources
-from nanonuclei.tracking.runs import PARENT_VARIABLE, existing_run
+from nanonuclei.tracking.early.own_run import PARENT_VARIABLE
+from nanonuclei.tracking.runs import existing_run
 
 WINDOWS = sys.platform == "win32"
 OWN_GROUP: dict[str, Any] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if WINDOWS else {"process_group": 0}

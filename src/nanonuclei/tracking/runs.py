@@ -23,12 +23,11 @@ from nanonuclei.config.params import Scalar
 from nanonuclei.errors import TrackingError, without_password
 from nanonuclei.interrupts import interrupted
 from nanonuclei.tracking.database import SHORT_RUN_ID, full_run_id, no_run, not_answering, one_run, shown_uri
+from nanonuclei.tracking.early.own_run import PARENT_VARIABLE
 from nanonuclei.tracking.new_database import answering, make_database
 from nanonuclei.tracking.processes import close_dead_runs, first_process_tag, process_tag
 
 PARENT = "mlflow.parentRunId"
-PARENT_VARIABLE = "NANONUCLEI_PARENT_RUN"
-"""Environment variable that tells a stage which run it is a child of."""
 NOT_CODE = (":(exclude)dvc.lock", ":(exclude)pipelines/*/dvc.lock", ":(exclude)build")
 """What a pipeline writes itself while it runs does not make its working tree dirty."""
 CODE = (

@@ -7,6 +7,9 @@ import os
 
 from nanonuclei.errors import without_password
 
+PARENT_VARIABLE = "NANONUCLEI_PARENT_RUN"
+"""Environment variable that tells a stage which run it is a child of."""
+
 
 def name_own_run(name: str, *, stage: str, error: str = "") -> None:
     """Names the run of this process's entry point, which MLflow has given a random name; nothing is raised.
