@@ -144,6 +144,7 @@ MISTAKES = {
         "study.json must be annotations of COCO, LabelMe or Label Studio, or centre lines, but is none of these",
     ),
     "one image in place of a folder": ("fetch mine-tnt --source pictures/a.png", "pictures/a.png is one image. Name"),
+    "plots among other files": ("plots --output pictures", "but pictures holds other files. Name another"),
     "images without lines": (
         "fetch mine-tnt --source pictures",
         "must hold an image with centre lines that",

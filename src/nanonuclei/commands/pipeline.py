@@ -52,9 +52,14 @@ def run_repro(options: argparse.Namespace) -> None:
 
 def run_plots(options: argparse.Namespace) -> None:
     """Draws what the pipeline measured."""
-    from nanonuclei.stages.pipeline.plots import FOLDER, draw_plots
+    from nanonuclei.stages.pipeline.plots import FOLDER, PAGE, draw_plots
 
     if options.output and Path(options.output).is_file():
         raise NanonucleiError(f"output must be a folder, but {options.output} is a file. Name another")
+    given = Path(options.output) if options.output else FOLDER
+    if given.is_dir() and any(given.iterdir()) and not (given / PAGE).is_file():
+        raise NanonucleiError(
+            f"plots need a folder that is new or holds earlier plots, but {given} holds other files. Name another"
+        )
     name_own_run("plots", stage="plots")
-    draw_plots(Path(options.output) if options.output else FOLDER)
+    draw_plots(given)
