@@ -140,6 +140,12 @@ def test_the_least_certain_images_come_first_in_tasks_and_table(results: Path) -
     assert 'name="outline"' in (folder / "labelling.xml").read_text()
 
 
+def test_the_folder_tells_the_command_that_reads_it_from_where_it_was_written(results: Path, project: Path) -> None:
+    correct(results, Path("scratch/to_correct"), to="qupath", say=quiet)
+    told = (project / "scratch/to_correct/README.txt").read_text("utf-8")
+    assert "source=scratch/to_correct" in told
+
+
 def test_an_image_in_which_nothing_was_found_is_the_least_certain() -> None:
     images = [Predicted("sure", (0.99, 0.97)), Predicted("empty", ()), Predicted("doubtful", (0.9, 0.8))]
     assert [one.name for one in ranked(images)] == ["empty", "doubtful", "sure"]
@@ -156,7 +162,7 @@ def test_what_nobody_saved_is_left_out_and_a_folder_as_it_was_written_is_refused
     untouched.write_bytes((again / "images" / "B01" / "site1.geojson").read_bytes())
     said: list[str] = []
     fetch_mine(str(folder), Path("data"), report=said.append)
-    assert "1 images that nobody saved a correction of are left out" in "\n".join(said)
+    assert "Left out: 1 image that nobody saved a correction of" in "\n".join(said)
     assert len(list(read_mine(Path("data/mine/images.zip")))) == 4
 
 

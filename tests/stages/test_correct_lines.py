@@ -89,7 +89,7 @@ def test_only_what_was_saved_counts_and_held_out_images_stay_held_out(results: P
     untouched.write_bytes(content)
     said: list[str] = []
     fetch("mine-tnt", source="all", say=said.append)
-    assert "1 images that nobody saved a correction of are left out" in "\n".join(said)
+    assert "Left out: 1 image that nobody saved a correction of" in "\n".join(said)
     before = {one.sample_id: one.split for one in kept_before(Path("data") / ARCHIVE)}
     untouched.write_text(json.dumps({"type": "FeatureCollection", "features": []}))
     fetch("mine-tnt", source="all", say=quiet)

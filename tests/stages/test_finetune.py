@@ -117,7 +117,7 @@ def test_a_model_learns_from_corrections_and_becomes_champion(lab: Path, task: s
     before = promote(task, parent, allow_simulated=True, say=quiet)
     assert before.decision.promoted, before.decision.reasons
     told = "\n".join(corrected_images(lab, loop, champion))
-    assert f"{NUM_IMAGES} corrected images" in told
+    assert f"Corrected: {NUM_IMAGES} images" in told
     assert loop.counted in told
 
     said: list[str] = []

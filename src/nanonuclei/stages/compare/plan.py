@@ -175,6 +175,5 @@ def check_budgets(configs: Mapping[str, ExperimentConfig]) -> None:
 
 def _check_name(name: str) -> None:
     if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
-        raise ConfigError(
-            f"a recipe's name appears in metrics: letters, digits, dots, - and _, got {name!r}. Rename it"
-        )
+        remedy = "Put spaces between names" if "," in name else "Rename it"
+        raise ConfigError(f"a recipe's name appears in metrics: letters, digits, dots, - and _, got {name!r}. {remedy}")

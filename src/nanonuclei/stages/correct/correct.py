@@ -247,5 +247,5 @@ def _readme(how: str, output: Path, dataset: str) -> str:
         f"Images to correct, the least certain first: {ORDER}, where uncertainty is 1 less the mean score of the "
         "objects of an image.\nThe folder predicted holds what the model found; it tells afterwards what was changed."
         f"\n\n{how}\n\n"
-        f"Then: {command('fetch', dataset=dataset, source=output.name)}\n"
+        f"Then: {command('fetch', dataset=dataset, source=output.as_posix())}\n"
     )

@@ -173,7 +173,7 @@ def test_images_without_annotation_are_left_out_beside_json_and_told_beside_a_ta
     (tmp_path / "json").mkdir()
     as_coco(tmp_path / "json")
     with open_tnt(tmp_path / "json") as (_, layout):
-        assert layout.notes == ("1 images without annotation are left out, such as pictures/unseen.png",)
+        assert layout.notes == ("Left out: 1 image without annotation, such as pictures/unseen.png",)
         assert "pictures/unseen.png" not in layout.files
         assert describe(layout) == "3 images with 4 boxes"
     (tmp_path / "table").mkdir()

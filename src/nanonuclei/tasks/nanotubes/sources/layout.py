@@ -286,7 +286,11 @@ def _judge_silent(
     Returns those that are left out on purpose.
     """
     if found.is_to_correct and silent:
-        notes.append(f"{len(silent):,} images that nobody saved a correction of are left out, such as {silent[0]}")
+        spoilt = {stem(problem.file) for problem in problems}
+        if untouched := [file for file in silent if stem(file) not in spoilt]:
+            notes.append(
+                f"Left out: {_IMAGES.count(len(untouched))} that nobody saved a correction of, such as {untouched[0]}"
+            )
         return set(silent)
     if found.masks:
         remedy = "no mask. Draw one, all black if it holds no nanotube, or leave the image out"
@@ -296,7 +300,7 @@ def _judge_silent(
             row = f"{PurePosixPath(file).name},,,,"
             problems.append(BadSample(ids[file], file, f"no row in the table. Add `{row}` if it holds no nanotube"))
     elif silent:
-        notes.append(f"{len(silent):,} images without annotation are left out, such as {silent[0]}")
+        notes.append(f"Left out: {_IMAGES.count(len(silent))} without annotation, such as {silent[0]}")
         return set(silent)
     return set()
 

@@ -22,6 +22,7 @@ from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image, Labels
 from nanonuclei.tasks.nuclei.sources.corrected_files import FORMS, LIMITS, Corrected, group
 from nanonuclei.tasks.nuclei.sources.mine import MINE, MINE_ARCHIVE, mine_source, read_mine, read_splits
+from nanonuclei.tasks.values import Noun
 from nanonuclei.writing import whole_file
 
 _UNSAFE = re.compile(r"[^\w.-]+")
@@ -146,9 +147,10 @@ def _changes(key: str, files: Files, labels: Labels) -> Changes | None:
 
 def _changed(results: Sequence[_Result], untouched: int) -> str:
     """Returns what was changed against the prediction, a line per image where that is known."""
-    lines = [f"{len(results)} corrected images"]
+    images = Noun("image", "images")
+    lines = [f"Corrected: {images.count(len(results))}"]
     if untouched:
-        lines.append(f"{untouched} images that nobody saved a correction of are left out")
+        lines.append(f"Left out: {images.count(untouched)} that nobody saved a correction of")
     told = [one for one in results if one.changed is not None]
     for one in told:
         lines.append(f"  {one.sample.sample_id}: {one.changed}")

@@ -30,6 +30,7 @@ from nanonuclei.tasks.nanotubes.sources.drawn.strokes import READERS
 from nanonuclei.tasks.nanotubes.sources.images import ARCHIVE_LIMITS, read_entry
 from nanonuclei.tasks.nanotubes.sources.layout import ImageEntry, Layout, find_layout
 from nanonuclei.tasks.nanotubes.sources.splits import TubeFacts, unite
+from nanonuclei.tasks.values import Noun
 from nanonuclei.writing import whole_file
 
 SHARES = {"test": 0.3, "val": 0.1}
@@ -199,7 +200,7 @@ def _is_corrected(files: Files) -> bool:
 
 def _changed(found: Sequence[_Read]) -> str:
     """Returns what was changed against the prediction, a line per image where that is known."""
-    lines = [f"{len(found)} corrected images"]
+    lines = [f"Corrected: {Noun('image', 'images').count(len(found))}"]
     told = [one for one in found if one.changed is not None]
     lines += [f"  {one.kept.sample_id}: {one.changed}" for one in told]
     if told:
