@@ -94,16 +94,19 @@ def test_what_a_search_prints_compares_its_best_with_what_it_began_with_for_as_l
     best = Path("best.yaml")
     best.write_text(
         "data.simulated.num_images: 30\ndata.on_bad_sample: skip\ntrain.epochs: 6\ntrain.steps_per_epoch: 3\n"
+        "train.patch_size: 64\ntrain.learning_rate: 0.01\nnetwork.depth: 2\n"
     )
-    words = shlex.split(comparison("nuclei", "simulated", ("simulated", str(best))))
+    found = ("train.learning_rate", "network.depth")
+    words = shlex.split(comparison("nuclei", "simulated", ("simulated", str(best)), searched=found))
     assert words[-1].removeprefix("set=").split() == [
         "data.on_bad_sample=skip",
         "data.simulated.num_images=30",
         "train.epochs=6",
+        "train.patch_size=64",
         "train.steps_per_epoch=3",
     ]
     settings = tuple(words[-1].removeprefix("set=").split())
     wanted = CompareOptions(f"simulated {best}", 1, "", False)
     plan(Choices("nuclei", "simulated", None, settings), wanted, say=quiet)
     best.write_text("train.learning_rate: 0.01\ntrain.epochs: 8\ntrain.steps_per_epoch: 25\n")
-    assert "steps_per_epoch" not in comparison("nuclei", "simulated", ("simulated", str(best)))
+    assert "steps_per_epoch" not in comparison("nuclei", "simulated", ("simulated", str(best)), searched=found)

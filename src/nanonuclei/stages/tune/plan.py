@@ -6,14 +6,14 @@ import contextlib
 import json
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.legal import check_space
-from nanonuclei.config.params import flatten, told
+from nanonuclei.config.params import flatten, load_recipe, told
 from nanonuclei.config.roles import paths_of
 from nanonuclei.config.section import Role
 from nanonuclei.errors import ConfigError, without_password
@@ -83,18 +83,20 @@ def _of_objects(config: ExperimentConfig) -> tuple[str, ...]:
     return tuple(path for path in paths_of(config, (Role.READING,)) if not path.startswith("windows."))
 
 
-def comparison(task: str, dataset: str, recipes: tuple[str, str]) -> str:
-    """Returns the command that compares two recipes, to be printed: with the second one's budget and data if others.
+def comparison(task: str, dataset: str, recipes: tuple[str, str], *, searched: Collection[str]) -> str:
+    """Returns the command that compares two recipes, to be printed: alike in budget, data, and what was not searched.
 
     Args:
         task: Name of the task.
         dataset: Its name.
         recipes: What the search began with, and what it found; `compare` asks that both train equally long, on one
             split.
+        searched: Settings that the search chose.
     """
     configs = [resolve(Choices(task, dataset, recipe), say=lambda _: None) for recipe in recipes]
     before, found = (flatten(config) for config in configs)
     alike = {*OF_A_COMPARISON, *paths_of(configs[1], (Role.DATA,))}
+    alike |= set(load_recipe(Path(recipes[1]))) - set(searched)
     changed = {path: value for path, value in found.items() if path in alike and value != before[path]}
     return command("compare", task=task, dataset=dataset, recipes=" ".join(recipes), set=told(changed))
 

@@ -48,7 +48,7 @@ def best_recipe(config: ExperimentConfig, best: TrialRecord, *, search: Search, 
     return (
         f"# Trial {best.number} of study {search.study}: {search.config.metric} {best.outcome.value:.4f} at epoch "
         f"{best.outcome.figures.get('best_epoch', 0):.0f} of {epochs} on {config.data.dataset}.\n"
-        f"#   {command('train', task=config.task, recipe=path.as_posix())}\n"
+        f"#   {command('train', task=config.task, dataset=config.data.dataset, recipe=path.as_posix())}\n"
         + yaml.safe_dump({**changed, **tuned}, sort_keys=False)
     )
 

@@ -87,7 +87,8 @@ def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str],
             mlflow.log_metric("trial_overhead_seconds", overhead)
             say(f"\nA trial took {overhead:.2f} s beside its training (median of {len(objective.overheads)} here).")
         say(f"Train it: {command('train', task=config.task, dataset=config.data.dataset, recipe=path)}")
-        say(f"Compare:  {comparison(config.task, config.data.dataset, (options.recipe or DEFAULT, str(path)))}")
+        recipes = (options.recipe or DEFAULT, str(path))
+        say(f"Compare:  {comparison(config.task, config.data.dataset, recipes, searched=best.settings)}")
         say(f"Trials:   {ui_link(share_view(parent, trials_view(search, parent, shares)))}")
     return parent
 
