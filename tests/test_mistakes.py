@@ -145,6 +145,14 @@ MISTAKES = {
     ),
     "one image in place of a folder": ("fetch mine-tnt --source pictures/a.png", "pictures/a.png is one image. Name"),
     "plots among other files": ("plots --output pictures", "but pictures holds other files. Name another"),
+    "model of another task than the images": (
+        "finetune --dataset mine-tnt --model nuclei",
+        "mine-tnt holds images of nanotubes, but nuclei is a model of nuclei. Name a model of nanotubes, or another",
+    ),
+    "label with a model of a task without pictures": (
+        "label --images pictures --output drawn --model nuclei",
+        "but nuclei is a model of nuclei. Leave out the model, or name another one",
+    ),
     "images without lines": (
         "fetch mine-tnt --source pictures",
         "must hold an image with centre lines that",

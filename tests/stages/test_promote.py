@@ -23,6 +23,7 @@ from nanonuclei.errors import ConfigError, DoneAlreadyError, TrackingError
 from nanonuclei.serving.store import log_model, model_uri
 from nanonuclei.stages import promote as stage
 from nanonuclei.stages.promote import Promotion, promote, rollback
+from nanonuclei.stages.shipped.ship import ship
 from nanonuclei.stages.train import train
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
@@ -197,6 +198,7 @@ def test_training_of_nanotubes_becomes_champion_and_what_has_no_value_does_not(
     first = allowed(run, "nanotubes")
     assert first.decision.promoted, first.decision.reasons
     assert champion("nanotubes") == "1"
+    assert (ship(run, models=lab / "models", say=quiet) / "answers.json").is_file()
     metrics = existing_run(first.run_id).data.metrics
     trained_metrics = existing_run(run).data.metrics
     for name in ("test/window_pr_auc", "test/window_accuracy", "test/object_precision"):

@@ -16,9 +16,13 @@ from tests.conftest import ROOT, disc_labels
 from tests.databases import own_database
 from tests.stages.shipped_model import DISCS, change_network, make_project, told
 
+from nanonuclei.config.params import load_experiment
 from nanonuclei.errors import DataError, TrackingError
 from nanonuclei.serving.named import find_model
+from nanonuclei.serving.shipped.made_for import check_place
 from nanonuclei.serving.shipped.provenance import FORMAT
+from nanonuclei.stages.shipped.ship import batch_of
+from nanonuclei.tasks import create_task, task_names
 
 
 @pytest.fixture
@@ -99,3 +103,34 @@ def test_wrong_words_are_told_with_exit_code_2(
     code, text = told(capsys, *words)
     assert code == 2
     assert message in text
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "dataset", "message"),
+    [
+        ("nuclei", "nanotubes", "", "models/nuclei is for a model of nuclei, but this is one of nanotubes"),
+        ("nanotubes", "nuclei", "", "models/nanotubes is for a model of nanotubes, but this is one of nuclei"),
+        ("nuclei", "nuclei", "simulated", "was trained on real images, but this one was trained on simulated ones"),
+        ("", "nuclei", "simulated", "was trained on real images, but this one was trained on simulated ones"),
+    ],
+)
+def test_a_model_does_not_take_the_place_of_a_better_one(
+    place: Path, name: str, task: str, dataset: str, message: str
+) -> None:
+    with pytest.raises(TrackingError, match=f"{message}. Give another name"):
+        check_place(name, task, dataset=dataset)
+
+
+def test_a_model_takes_a_place_of_its_own_and_that_of_its_like(place: Path) -> None:
+    check_place("mine", "nuclei", dataset="simulated")
+    check_place("nuclei", "nuclei", dataset="dsb2018")
+    check_place("", "nanotubes", dataset="simulated")
+
+
+@pytest.mark.parametrize("task", task_names())
+def test_an_image_smaller_than_a_network_takes_is_mirrored_for_it(task: str) -> None:
+    config = load_experiment(task, path=ROOT / "params.yaml")
+    batch = batch_of(config, np.arange(40 * 70, dtype=np.uint8).reshape(40, 70))
+    least = [min(shape[axis] for shape in create_task(config).export_shapes) for axis in (1, 2)]
+    assert batch.shape == (1, max(32, least[0]), max(64, least[1]), 3)
+    assert batch.dtype == np.float32

@@ -251,3 +251,18 @@ def check_model(reference: str) -> None:
     from nanonuclei.serving.named import check_name
 
     check_name(reference)
+
+
+def known_task(reference: str) -> str:
+    """Returns the task of a model, as far as one look at files or database tells; empty where it does not.
+
+    Args:
+        reference: Of a model that is there, see `check_model`.
+    """
+    from nanonuclei.serving.folder import CONFIG, stored_task
+    from nanonuclei.serving.shipped.places import shipped_folder
+
+    if RUN_ID.fullmatch(reference) or (SHORT_RUN_ID.fullmatch(reference) and not Path(reference).exists()):
+        return (tags_of(full_run_id(reference)) or {}).get("task", "")
+    folder = shipped_folder(reference) or Path(reference)
+    return stored_task(folder / CONFIG) if (folder / CONFIG).is_file() else ""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from nanonuclei.commands.checks import check_dataset
+from nanonuclei.commands.checks import check_dataset, check_model, known_task
 from nanonuclei.commands.options import MODEL, Stages, choices_of, experiment_options, given
 from nanonuclei.errors import NanonucleiError
 from nanonuclei.quiet import native_messages_hidden
+from nanonuclei.tasks import dataset_type
 from nanonuclei.writing import check_new_folder
 
 WEIGHTS = "weights"
@@ -71,6 +72,13 @@ def run_label(options: argparse.Namespace) -> int:
     check_new_folder(Path(options.output))
     if not Path(options.images).exists():
         raise NanonucleiError(f"images must be a folder or zip, but {options.images} is not there. Check the path")
+    if options.model:
+        check_model(options.model)
+        if (made := known_task(options.model)) and not dataset_type(made).is_labelled_in_pictures:
+            raise NanonucleiError(
+                f"pictures are made for tasks whose images are annotated in them, but {options.model} is a model of "
+                f"{made}. Leave out the model, or name another one"
+            )
     with native_messages_hidden():
         from nanonuclei.stages.label import label
     channel = int(options.channel) if options.channel.isdecimal() else options.channel

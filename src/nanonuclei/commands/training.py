@@ -16,6 +16,7 @@ from nanonuclei.commands.checks import (
     check_trained_elsewhere,
     check_used,
     check_weights,
+    known_task,
 )
 from nanonuclei.commands.options import (
     DEFAULT_TASK,
@@ -150,8 +151,14 @@ def run_finetune(options: argparse.Namespace) -> None:
     if options.model:
         check_model(options.model)
     check_dataset(options.dataset, (SIMULATED,))
-    own = (task for task in task_names() if options.dataset in dataset_type(task).locations)
-    model = options.model or next(own, DEFAULT_TASK)
+    own = [task for task in task_names() if options.dataset in dataset_type(task).locations]
+    made = known_task(options.model) if options.model else ""
+    if own and made and made not in own:
+        raise NanonucleiError(
+            f"{options.dataset} holds images of {' or '.join(own)}, but {options.model} is a model of {made}. Name a "
+            f"model of {own[0]}, or another dataset"
+        )
+    model = options.model or next(iter(own), DEFAULT_TASK)
     check_fetched(options.dataset)
     with native_messages_hidden():
         from nanonuclei.stages.finetune.finetune import finetune

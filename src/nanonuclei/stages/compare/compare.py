@@ -9,9 +9,8 @@ from mlflow.tracking import MlflowClient
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import with_settings
-from nanonuclei.errors import NanonucleiError, TrackingError
-from nanonuclei.invocation import option
-from nanonuclei.stages.compare.plan import CompareOptions, plan
+from nanonuclei.errors import NanonucleiError
+from nanonuclei.stages.compare.plan import CompareOptions, check_splits, plan
 from nanonuclei.stages.compare.report import log_comparison
 from nanonuclei.stages.compare.runs import ComparedRun, broken_off_run, finished_run, read_run
 from nanonuclei.stages.prepare import prepared_dataset
@@ -62,26 +61,6 @@ def compare(choices: Choices, options: CompareOptions, *, say: Callable[[str], N
         _tag(arms, parent)
         log_comparison(arms, parent=parent, say=say)
     return parent
-
-
-def check_splits(splits: Mapping[str, str], *, allowed: bool) -> None:
-    """Makes sure that all are scored on the same test images.
-
-    Args:
-        splits: Fingerprint by who has it.
-        allowed: Whether others will do.
-
-    Raises:
-        TrackingError: The fingerprints differ.
-    """
-    if len(set(splits.values())) > 1 and not allowed:
-        told = "\n".join(f"  {name}: {split or 'unknown'}" for name, split in splits.items())
-        raise TrackingError(
-            "runs that are compared must have the same split, but their fingerprints differ: a difference could come "
-            "from easier test images, and some may have been trained on test images of the others\n"
-            f"{told}\nTake runs of one split, or compare on the test images that all share with "
-            f"`{option('allow_different_splits', 'true')}`"
-        )
 
 
 def _splits_of(taken: Mapping[str, Sequence[ComparedRun]]) -> dict[str, str]:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.recipes import DEFAULT, recipe_name
-from nanonuclei.errors import ConfigError
+from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.invocation import option
 from nanonuclei.stages.settings import Choices, resolve
 from nanonuclei.tracking.database import full_run_id
-from nanonuclei.tracking.early.runs import check_compared
+from nanonuclei.tracking.early.runs import check_compared, tags_of
 
 MAX_SEEDS = 100
 
@@ -82,6 +82,7 @@ def plan(choices: Choices, options: CompareOptions, *, say: Callable[[str], None
             raise ConfigError(
                 f"runs must read NAME=RUN,RUN with each run once, but {name} names one twice. Leave it out"
             )
+    check_splits(early_splits(runs), allowed=options.allow_different_splits)
     wanted = {name: replace(choices, recipe=word) for name, word in names.items() if name not in named}
     said: list[str] = []
     configs = {name: resolve(one, say=said.append) for name, one in wanted.items()}
@@ -91,6 +92,32 @@ def plan(choices: Choices, options: CompareOptions, *, say: Callable[[str], None
     if wanted and (twice := shared_runs(runs)):  # before hours of training; without these it is told with the verdict
         say(f"Note: {told_twice(twice)}")
     return Plan(order, wanted, configs, runs)
+
+
+def early_splits(runs: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Returns the fingerprints of the splits of runs, by what names a run, as far as one look at the database tells."""
+    found = {f"{name}, run {run_id}": tags_of(run_id) for name, ids in runs.items() for run_id in ids}
+    return {who: tags["split.fingerprint"] for who, tags in found.items() if tags and "split.fingerprint" in tags}
+
+
+def check_splits(splits: Mapping[str, str], *, allowed: bool) -> None:
+    """Makes sure that all are scored on the same test images.
+
+    Args:
+        splits: Fingerprint by who has it.
+        allowed: Whether others will do.
+
+    Raises:
+        TrackingError: The fingerprints differ.
+    """
+    if len(set(splits.values())) > 1 and not allowed:
+        told = "\n".join(f"  {name}: {split or 'unknown'}" for name, split in splits.items())
+        raise TrackingError(
+            "runs that are compared must have the same split, but their fingerprints differ: a difference could come "
+            "from easier test images, and some may have been trained on test images of the others\n"
+            f"{told}\nTake runs of one split, or compare on the test images that all share with "
+            f"`{option('allow_different_splits', 'true')}`"
+        )
 
 
 def recipe_names(text: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from nanonuclei.imaging.types import Float32Array, Image
 from nanonuclei.serving.folder import CONFIG, NETWORK, ONNX, load_folder, stored_task
 from nanonuclei.serving.shipped.answers import write_answers
 from nanonuclei.serving.shipped.card import card
+from nanonuclei.serving.shipped.made_for import check_place
 from nanonuclei.serving.shipped.places import MODELS
 from nanonuclei.serving.shipped.provenance import (
     CARD,
@@ -52,13 +53,15 @@ def ship(reference: str, *, name: str = "", models: Path = MODELS, say: Callable
 
     Raises:
         ExportError: Halved weights change the answers too much.
-        TrackingError: There is no such model, it was not scored on the test images, or recorded no lineage.
+        TrackingError: There is no such model, it was not scored on the test images, or recorded no lineage; or the
+            folder holds a model of another task.
     """
     run_id = run_of(reference)
     files, recorded = files_at(model_uri(existing_run(run_id))), recorded_facts(run_id)
     path = files / CONFIG
     config = load_experiment(stored_task(path), path=path, missing_from=PARAMS)
     scores, name = scores_of(run_id), name or config.task
+    check_place(name, config.task, dataset=config.data.dataset, models=models)
     target = models / name
     with being_made(target) as partial:
         (partial / CONFIG).write_text(to_yaml(config), encoding="utf-8")
@@ -66,7 +69,7 @@ def ship(reference: str, *, name: str = "", models: Path = MODELS, say: Callable
             if file.is_file() and file.name not in (NETWORK, ONNX, CONFIG):
                 shutil.copyfile(file, partial / file.name)
         examples = small_images(config)
-        batches = [*_noise(config), *(_batch(config, image) for image in examples.values())]
+        batches = [*_noise(config), *(batch_of(config, image) for image in examples.values())]
         difference = halve_weights(files / ONNX, partial / ONNX, batches=batches)
         write_answers(partial, *load_folder(partial, name=name), examples)
         made = Provenance(
@@ -113,8 +116,15 @@ def _noise(config: ExperimentConfig) -> Iterator[Float32Array]:
         yield rng.random(shape, np.float32)
 
 
-def _batch(config: ExperimentConfig, image: Image) -> Float32Array:
-    """Returns an image as a batch of one, cut to a multiple of the smallest step of a network, 32 px."""
-    shown = create_task(config).network_input(image)
-    height, width = (extent // 32 * 32 for extent in shown.shape[:2])
-    return shown[None, :height, :width]
+def batch_of(config: ExperimentConfig, image: Image) -> Float32Array:
+    """Returns an image as a batch of one that the network takes.
+
+    It is cut to a multiple of the smallest step of a network, 32 px, and mirrored where it is smaller than the least
+    that the network is exported for, such as a window.
+    """
+    task = create_task(config)
+    shown, shapes = task.network_input(image), task.export_shapes
+    least = [min(shape[axis] for shape in shapes) for axis in (1, 2)]
+    height, width = (max(extent // 32 * 32, side) for extent, side in zip(shown.shape, least, strict=False))
+    beyond = [(0, max(0, side - extent)) for extent, side in zip(shown.shape, (height, width), strict=False)]
+    return np.pad(shown, [*beyond, (0, 0)], mode="symmetric")[None, :height, :width]
