@@ -24,6 +24,11 @@ REFERENCE_SECONDS = 2.0
 MISTAKES = {
     "stage": ("trian nuclei", "there is no stage 'trian'. Did you mean train?"),
     "parameter": ("train nuclei --recipee unet", "train has no parameter 'recipee'. Did you mean recipe?"),
+    "weights of another task": (
+        "train nuclei --dataset simulated --set network.weights=nanotubes",
+        "network.weights must name a model of nuclei, but nanotubes is one of nanotubes",
+    ),
+    "name before what has none": ("compare --task nuclei", "compare takes task without a name. Leave out --task, give"),
     "parameter of another stage": ("explore nuclei --resume x", "explore has no parameter 'resume'. Known: "),
     "pattern without quotes": (
         "predict pictures/a.png pictures/b.png",

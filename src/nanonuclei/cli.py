@@ -91,6 +91,11 @@ class _Parser(argparse.ArgumentParser):
         for word in words if self._stages() is None else []:
             name = word.partition("=")[0]
             if name.startswith("--") and name != "--" and name not in self._option_string_actions:
+                bare = name.removeprefix("--")
+                if bare in {action.dest for action in self._actions if not action.option_strings}:
+                    raise NanonucleiError(
+                        f"{self.prog.split()[-1]} takes {bare} without a name. Leave out --{bare}, give its value alone"
+                    )
                 shown = [given for given in known if given not in ("h", "help", "build") and not given.startswith("-")]
                 raise NanonucleiError(
                     f"{self.prog.split()[-1]} has no parameter {name.removeprefix('--')!r}. "

@@ -194,6 +194,8 @@ def check_weights(config: ExperimentConfig, *, kinds: Sequence[object] = (), mod
 
     if models and names_model(weights):
         check_model(weights)
+        if (made := known_task(weights)) and made != config.task:
+            raise ConfigError(f"network.weights must name a model of {config.task}, but {weights} is one of {made}")
         return
     tried = [str(kind) for kind in kinds or [getattr(config.network, "kind", "")]]
     words = {IMAGENET, NO_WEIGHTS, *(word for kind in tried for word in FURTHER_WEIGHTS.get(kind, ()))}

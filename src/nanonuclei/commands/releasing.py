@@ -25,7 +25,6 @@ from nanonuclei.commands.options import (
 from nanonuclei.errors import NanonucleiError
 from nanonuclei.invocation import option
 from nanonuclei.quiet import native_messages_hidden
-from nanonuclei.serving.shipped.made_for import check_place
 from nanonuclei.tasks import task_names, task_package
 from nanonuclei.tracking.database import check_database, full_run_id
 from nanonuclei.tracking.early.registered import check_champion
@@ -84,6 +83,8 @@ def run_ship(options: argparse.Namespace) -> None:
     if options.run_id:
         options.run_id = sources[0] = full_run_id(options.run_id)
         check_holds_model(options.run_id)
+        from nanonuclei.serving.shipped.made_for import check_place
+
         tags = tags_of(options.run_id) or {}
         check_place(options.name, tags.get("task", ""), dataset=tags.get("dataset", ""))
     elif options.model:

@@ -161,10 +161,13 @@ def is_run(reference: str) -> bool:
 
 
 def names_model(weights: str) -> bool:
-    """Tells whether weights that a training shall begin with are a model: a URI, a run, or a folder with its files."""
+    """Tells whether weights that a training shall begin with are a model.
+
+    Such as a URI, a run, one that comes along, or a folder with a model's files.
+    """
     path = Path(weights)
     folder = path.is_dir() and any((place / CONFIG).is_file() for place in (path, path / "artifacts"))
-    return is_uri(weights) or is_run(weights) or folder
+    return is_uri(weights) or is_run(weights) or folder or shipped_folder(weights) is not None
 
 
 def _shipped(reference: str, folder: Path) -> NamedModel:

@@ -74,7 +74,7 @@ def test_a_block_that_cannot_be_done_is_left_to_others(
     (tmp_path / "file").write_text("in the way")
     job = Job(request, str(tmp_path / "file" / "out"), begun.made_with, threads=1)
     started = Meanwhile(job, model_files(begun.opened), waiting)
-    started._process.wait()
+    started._process.join()
     answers, without = started.finish()
     started.close()
     assert answers == []

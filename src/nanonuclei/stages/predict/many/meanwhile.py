@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import pickle
+import multiprocessing
 import signal
-import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Mapping
+from multiprocessing.connection import Connection
 
 from nanonuclei.errors import NanonucleiError
-from nanonuclei.packaged import with_sources
 from nanonuclei.stages.predict.many.blocks import Answer, Block, Job, predict_block
 
 
@@ -33,13 +30,11 @@ class Meanwhile:
         self._answers: list[Answer] = []
         """Of the blocks that it took, in order; the last one may lack."""
         self._stopped = threading.Event()
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", f"from {__name__} import serve; serve()"],
-            env=with_sources(os.environ),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # what goes wrong here goes wrong again with Ray, which tells it
-        )
+        context = multiprocessing.get_context("spawn")  # a fork would copy the locks of the network's threads
+        self._pipe, end = context.Pipe()
+        self._process = context.Process(target=_serve, args=(end,), daemon=True)
+        self._process.start()
+        end.close()
         self._thread = threading.Thread(target=self._hand_out, args=((job, dict(model)),), daemon=True)
         self._thread.start()
 
@@ -57,19 +52,17 @@ class Meanwhile:
         """Ends the process, whatever it is at."""
         self._process.kill()
         self._thread.join()
-        self._process.communicate()
+        self._process.join()
+        self._pipe.close()
 
     def _hand_out(self, first: tuple[Job, dict[str, bytes]]) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         said: object = first
         while True:
             try:
-                pickle.dump(said, self._process.stdin)
-                self._process.stdin.flush()
+                self._pipe.send(said)
                 if self._taken:
-                    self._answers.append(pickle.load(self._process.stdout))
-            except (OSError, EOFError, pickle.UnpicklingError, ValueError):
+                    self._answers.append(self._pipe.recv())
+            except (OSError, EOFError):  # it died, or ended because it cannot do a block
                 return
             if self._stopped.is_set():
                 return
@@ -80,20 +73,17 @@ class Meanwhile:
             self._taken.append(said)
 
 
-def serve() -> None:
-    """Does the blocks that it reads as pickles, behind job and model, and answers each with a pickle."""
+def _serve(pipe: Connection) -> None:
+    """Does the blocks that it is sent, behind job and model, and answers each."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this process ends it
-    heard, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    job, model = pickle.load(heard)
+    job, model = pipe.recv()
     while True:
         try:
-            block = pickle.load(heard)
+            block = pipe.recv()
         except EOFError:
             return
         try:
             answer = predict_block(block, job, model)
         except NanonucleiError:
             return  # done again by a worker of Ray, whose error is told
-        pickle.dump(answer, answers)
-        answers.flush()
+        pipe.send(answer)
