@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -48,6 +51,21 @@ def test_signal_is_a_keyboard_interrupt_and_so_is_every_error_after_it(signum: i
     assert interrupts.interrupted(ValueError())
     interrupts.listen()
     assert not interrupts.interrupted(ValueError())
+
+
+@pytest.mark.parametrize("signum", SIGNALS)
+def test_signal_that_falls_where_python_ignores_errors_is_heard(signum: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # put back afterwards
+    interrupts.listen()
+
+    def once(*_: object) -> None:
+        gc.callbacks.remove(once)
+        signal.raise_signal(signum)
+
+    gc.callbacks.append(once)
+    gc.collect()
+    with pytest.raises(KeyboardInterrupt):
+        threading.Event().wait(60)
 
 
 def test_job_in_the_background_of_a_script_stays_deaf() -> None:

@@ -6,9 +6,17 @@ TensorFlow does so while it traces a function (a SystemError, or an error of its
 from __future__ import annotations
 
 import signal
+import sys
+import threading
+from collections.abc import Callable
 from types import FrameType
+from typing import Any
+
+_AGAIN_SECONDS = 0.05
 
 _received: list[int] = []
+_others: list[Callable[[Any], None]] = []
+"""What was told of errors that nobody can catch before `listen`."""
 
 
 def listen() -> None:
@@ -23,6 +31,9 @@ def listen() -> None:
             signal.signal(getattr(signal, name), _stop)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _stop)
+    if sys.unraisablehook is not _heard_in_vain:
+        _others[:] = [sys.unraisablehook]
+        sys.unraisablehook = _heard_in_vain
 
 
 def interrupted(error: BaseException) -> bool:
@@ -33,3 +44,11 @@ def interrupted(error: BaseException) -> bool:
 def _stop(signum: int, frame: FrameType | None) -> None:
     _received.append(signum)
     raise KeyboardInterrupt
+
+
+def _heard_in_vain(error: Any) -> None:
+    """Sends an interrupt again that fell where Python ignores errors, such as a callback of the garbage collection."""
+    if _received and issubclass(error.exc_type, KeyboardInterrupt):
+        threading.Timer(_AGAIN_SECONDS, signal.raise_signal, (_received[-1],)).start()
+    else:
+        _others[0](error)
