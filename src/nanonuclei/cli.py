@@ -32,8 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0; 1 where `lineage` does not hold or `promote` refuses; 2 where the user can mend what went wrong: the message
-        is on standard error; 3 where `predict`, `fetch`, `label` or `correct` could not use some of
-        the images.
+        is on standard error; 3 where `predict`, `fetch`, `label` or `correct` could not use some of the
+        images.
     """
     interrupts.listen()
     quieten()

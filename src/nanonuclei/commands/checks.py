@@ -262,9 +262,10 @@ def known_task(reference: str) -> str:
         reference: Of a model that is there, see `check_model`.
     """
     from nanonuclei.serving.folder import CONFIG, stored_task
+    from nanonuclei.serving.named import is_run
     from nanonuclei.serving.shipped.places import shipped_folder
 
-    if RUN_ID.fullmatch(reference) or (SHORT_RUN_ID.fullmatch(reference) and not Path(reference).exists()):
+    if is_run(reference):
         return (tags_of(full_run_id(reference)) or {}).get("task", "")
     folder = shipped_folder(reference) or Path(reference)
     return stored_task(folder / CONFIG) if (folder / CONFIG).is_file() else ""
