@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nanonuclei.config.pixels import LossConfig
-from nanonuclei.models.losses import SMOOTH, ForegroundAccuracy, ForegroundIoU, diameter_error, pixel_loss
+from nanonuclei.models.losses import SMOOTH, ForegroundAccuracy, ForegroundIoU, cross_entropy, diameter_error, pixel_loss
 
 TRUTH = np.array([[[[0], [1]], [[1], [2]]]], np.uint8)
 SCORES = np.array([[[[0.8, 0.1, 0.1], [0.3, 0.6, 0.1]], [[0.6, 0.3, 0.1], [0.1, 0.4, 0.5]]]], np.float32)
@@ -27,6 +27,46 @@ def value(
 def test_sparse_cross_entropy_by_hand() -> None:
     expected = -np.mean(np.log([0.8, 0.6, 0.3, 0.5]))
     assert value("sparse_categorical_crossentropy", TRUTH, SCORES) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("softmax", ["keras", "none"])
+def test_cross_entropy_and_its_gradient_are_those_of_keras(softmax: str) -> None:
+    """With the logits at hand, as in a training, and from probabilities alone, as behind a diameter's channel."""
+    import tensorflow as tf
+
+    logits = tf.constant(np.random.default_rng(0).normal(0.0, 4.0, (2, 8, 6, 3)), tf.float32)
+    truth = np.random.default_rng(1).integers(0, 3, (2, 8, 6, 1)).astype(np.uint8)
+    weights = tf.constant(np.random.default_rng(2).random((2, 8, 6)), tf.float32)
+
+    @tf.function
+    def losses_and_gradients() -> list[tuple[tf.Tensor, tf.Tensor]]:
+        found = []
+        for formula in (cross_entropy, keras.losses.sparse_categorical_crossentropy):
+            with tf.GradientTape() as tape:
+                tape.watch(logits)
+                scores = keras.activations.softmax(logits)
+                loss = formula(truth, scores if softmax == "keras" else scores[..., :3])
+            found.append((loss, tape.gradient(loss, logits, output_gradients=weights)))
+        return found
+
+    (loss, gradient), (expected_loss, expected_gradient) = losses_and_gradients()
+    np.testing.assert_allclose(loss, expected_loss, rtol=2e-5, atol=2e-6)
+    np.testing.assert_allclose(gradient, expected_gradient, rtol=2e-5, atol=2e-6)
+
+
+def test_a_pixel_that_a_training_gets_wholly_wrong_still_teaches() -> None:
+    import tensorflow as tf
+
+    @tf.function
+    def loss_and_gradient(logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            loss = cross_entropy(np.zeros((1, 1, 1, 1), np.uint8), keras.activations.softmax(logits))
+        return loss, tape.gradient(loss, logits)
+
+    loss, gradient = loss_and_gradient(tf.constant([[[[-30.0, 30.0, 0.0]]]]))
+    np.testing.assert_allclose(loss, [[[60.0]]], rtol=1e-5)
+    np.testing.assert_allclose(gradient, [[[[-1.0, 1.0, 0.0]]]], atol=1e-6)
 
 
 def test_border_weight_counts_border_pixels_more() -> None:
