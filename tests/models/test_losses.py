@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from nanonuclei.config.pixels import LossConfig
-from nanonuclei.models.losses import SMOOTH, ForegroundAccuracy, ForegroundIoU, cross_entropy, diameter_error, pixel_loss
+from nanonuclei.models.losses import (
+    SMOOTH,
+    ForegroundAccuracy,
+    ForegroundIoU,
+    cross_entropy,
+    diameter_error,
+    pixel_loss,
+)
 
 TRUTH = np.array([[[[0], [1]], [[1], [2]]]], np.uint8)
 SCORES = np.array([[[[0.8, 0.1, 0.1], [0.3, 0.6, 0.1]], [[0.6, 0.3, 0.1], [0.1, 0.4, 0.5]]]], np.float32)

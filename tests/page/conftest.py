@@ -18,8 +18,9 @@ import requests
 import uvicorn
 from tests.stages.bright_model import READING
 
+from nanonuclei.listening import bound
 from nanonuclei.page.door import ASKER, PAGE
-from nanonuclei.page.server import Address, _bound, application, decoded_limits
+from nanonuclei.page.server import Address, application, decoded_limits
 from nanonuclei.page.workbench import Workbench
 from nanonuclei.serving.named import NamedModel, OpenedModel
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
@@ -60,7 +61,7 @@ def running(opened: OpenedModel, folder: Path) -> Iterator[str]:
     """Serves a page; yields its address."""
     folder.mkdir(exist_ok=True)
     address = Address(port=0)
-    with _bound(address) as listening:
+    with bound(address.host, address.port) as listening:
         app = application(Workbench(opened, limits=decoded_limits()), address, folder=folder)
         config = uvicorn.Config(app, lifespan="off", log_level="critical", ws="none", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)

@@ -13,9 +13,8 @@ from tests.page.conftest import Client
 from tests.stages.bright_model import disc_image
 
 from nanonuclei.data.files.limits import ImageLimits
-from nanonuclei.errors import ConfigError, DataError
+from nanonuclei.errors import DataError
 from nanonuclei.page.memory import Memory
-from nanonuclei.page.server import Address, _bound
 from nanonuclei.page.uploads import Uploads, clean_name
 
 PNG = cv2.imencode(".png", disc_image())[1].tobytes()
@@ -155,15 +154,6 @@ def test_memory_is_bounded_and_forgets_what_was_not_used_for_longest() -> None:
     assert (memory.get(("d", "scores")), memory.num_bytes) == (None, 8)
     memory.forget(["b"])
     assert memory.num_bytes == 4
-
-
-def test_port_that_is_taken_and_host_of_another_machine_are_told() -> None:
-    with _bound(Address(port=0)) as listening:
-        port = listening.getsockname()[1]
-        with pytest.raises(ConfigError, match=re.escape(f"127.0.0.1:{port} cannot be used")):
-            _bound(Address(port=port))
-    with pytest.raises(ConfigError, match=r"address of this machine|cannot be used"):
-        _bound(Address("192.0.2.1"))
 
 
 def test_index_and_its_files_are_served_without_anything_from_elsewhere(page: Client) -> None:

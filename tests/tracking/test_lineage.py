@@ -18,7 +18,7 @@ from nanonuclei.data.versions import dataset_md5
 from nanonuclei.errors import TrackingError
 from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.origin.lineage import Lineage, describe, trace
-from nanonuclei.tracking.origin.restoring import restore_commands
+from nanonuclei.tracking.origin.restoring import restoring
 from nanonuclei.tracking.runs import git_tags, log_settings, stage_run
 
 
@@ -133,7 +133,7 @@ def test_missing_data_is_not_believed(runs: dict[str, str]) -> None:
     Path("data/discs").rmdir()
     (check,) = [check for check in trace(runs["train"]).checks if check.verdict != "holds"]
     assert (check.subject, check.verdict) == ("data", "unknown")
-    assert "dvc pull" in check.detail
+    assert "No cache or remote of DVC here holds it: fetch it, or copy it from where the run was made" in check.detail
 
 
 @pytest.mark.slow
@@ -156,20 +156,35 @@ def test_printed_commands_bring_code_and_data_back_in_a_clone(repository: Path, 
         git("add", "note.txt")
         git("commit", "--quiet", "--message", "later")
 
-        def show(commit: str, path: str) -> str:
-            return subprocess.run(
-                ["git", "show", f"{commit}:{path}"], check=True, capture_output=True, text=True, timeout=20
-            ).stdout
+        (repository / "params.yaml").write_text((repository / "params.yaml").read_text() + "# a note of mine\n")
 
-        commands = restore_commands(recorded, data=Path("data"), cache=Path(".dvc/cache"), show=show)
-        assert commands[-1] == "dvc checkout data.dvc"
+        def git_says(*words: str) -> str:
+            return subprocess.run(["git", *words], check=True, capture_output=True, text=True, timeout=20).stdout
+
+        found = restoring(recorded, data=Path("data"), cache=Path(".dvc/cache"), git=git_says)
+        commands = found.commands
+        assert (commands[0], commands[-1]) == ("git stash", "dvc checkout data.dvc")
+        assert found.notes == ("`git stash` puts your uncommitted changes aside; `git stash pop` brings them back.",)
         for command in commands:
             subprocess.run(command, shell=True, check=True, timeout=120)
         assert not (repository / "note.txt").exists()
         assert dataset_md5(Path("data"), "discs") == wanted
         (kept,) = (repository / "scratch").rglob("images.zip")
         assert kept.read_bytes() == b"other discs, not saved anywhere"
-        assert restore_commands(recorded, data=Path("data"), cache=Path(".dvc/cache"), show=show) == commands[:1]
+        again = restoring(recorded, data=Path("data"), cache=Path(".dvc/cache"), git=git_says)
+        assert again.commands == (f"git checkout {with_data}",)
+        git("stash", "pop", "--quiet")
+        assert (repository / "params.yaml").read_text().endswith("# a note of mine\n")
+
+
+def test_data_that_nothing_here_holds_are_told_beside_the_commands(runs: dict[str, str]) -> None:
+    wanted = dataset_md5(Path("data"), "discs")
+    Path("data/discs/images.zip").write_bytes(b"other discs")
+    lineage = trace(runs["prepare"])
+    assert lineage.restoring.commands[-1].endswith("fetch --env-manager local -P dataset=discs")
+    (note,) = lineage.restoring.notes
+    assert note.endswith(f"copy the folder from where the run was made; its md5 must be {wanted}.")
+    assert describe(lineage).endswith(f"\n{note}")
 
 
 def test_simulated_images_need_the_code_alone(repository: Path) -> None:
@@ -177,7 +192,7 @@ def test_simulated_images_need_the_code_alone(repository: Path) -> None:
         mlflow.set_tag("split.fingerprint", "f")
         log_facts(Facts("prepare", "nuclei", "simulated", "", "f"))
     commit = git_tags()["git.commit"]
-    (command,) = trace(run_id).restore
+    (command,) = trace(run_id).restoring.commands
     assert command == f"git checkout {commit}"
     git("commit", "--quiet", "--allow-empty", "--message", "later")
     subprocess.run(command, shell=True, check=True, timeout=120, capture_output=True)

@@ -16,7 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from nanonuclei.data.files.limits import ImageLimits
-from nanonuclei.errors import ConfigError
+from nanonuclei.listening import bound
 from nanonuclei.page.app import Page
 from nanonuclei.page.door import Door
 from nanonuclei.page.uploads import Uploads
@@ -69,7 +69,11 @@ def serve(opened: OpenedModel, address: Address, *, browser: bool, say: Callable
     Raises:
         ConfigError: The address cannot be used.
     """
-    with _bound(address) as listening, tempfile.TemporaryDirectory(prefix="nanonuclei-page-") as folder:
+    with (
+        bound(address.host, address.port) as listening,
+        tempfile.TemporaryDirectory(prefix="nanonuclei-page-") as folder,
+    ):
+        listening.listen()
         port = listening.getsockname()[1]
         host = socket.gethostname() if address.host in EVERYWHERE else address.host
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -139,35 +143,6 @@ class _Server(uvicorn.Server):
         """Waits for the requests that are being answered, and for no network."""
         self._close()
         await super().shutdown(sockets)
-
-
-def _bound(address: Address) -> socket.socket:
-    """Returns a socket that is bound to the address.
-
-    Raises:
-        ConfigError: It is no address of this machine, or in use.
-    """
-    try:
-        family, kind, protocol, _, place = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise ConfigError(
-            f"host must be an address of this machine, got {address.host!r} ({error.strerror}). Leave it out"
-        ) from error
-    try:
-        if os.name == "posix":
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(place)
-        listening.listen()
-    except OSError as error:
-        listening.close()
-        raise ConfigError(
-            f"the page needs a free port of this machine, but {address.host}:{address.port} cannot be used "
-            f"({error.strerror}). Name another with --port, such as --port {min(address.port + 1, 65_535)}"
-        ) from error
-    return listening
 
 
 def _has_screen() -> bool:

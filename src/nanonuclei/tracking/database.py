@@ -119,8 +119,7 @@ def no_run(text: str) -> TrackingError:
     known_form = RUN_ID.fullmatch(text) or SHORT_RUN_ID.fullmatch(text)
     form = "" if known_form else " An id has 32 hex digits, of which the first 4 may be enough."
     return TrackingError(
-        f"no run {text!r} at {shown_uri()}.{form} `mlflow runs list --experiment-id 0` or the UI shows the ids; "
-        f"{URI_VARIABLE} names another server"
+        f"no run {text!r} at {shown_uri()}.{form} `{ui_command()}` shows the ids; {URI_VARIABLE} names another server"
     )
 
 

@@ -117,7 +117,7 @@ def test_a_model_that_is_missing_is_told_once(
     caplog.set_level("INFO", "nanonuclei")
     registry.alias = TrackingError("no model 'models:/cells@champion' there")
     with pytest.raises(TrackingError, match=r"no model 'models:/cells@champion' there\. Promote a model: "):
-        serve("models:/cells@champion", Address("127.0.0.1", 1))
+        serve("models:/cells@champion", Address("127.0.0.1", 0))
     assert caplog.text == ""
     Follower(Followed("cells", "champion"), Metrics(), load=registry.load).look()
     assert caplog.text.count("no model 'models:/cells@champion' there") == 1

@@ -21,6 +21,7 @@ from nanonuclei.serving.shipped.provenance import (
     read_provenance,
     settings_digest,
 )
+from nanonuclei.tracking.origin.restoring import remedy_of_data
 
 Verdict = Literal["holds", "broken", "not here"]
 
@@ -92,10 +93,10 @@ def _data(made: Provenance, data: Path) -> tuple[Verdict, str]:
         return "holds", f"{made.data.name}: made by the code from its seed"
     folder = data / made.data.name
     if not folder.exists():
-        return "not here", f"{folder} is missing, recorded {made.data.md5}. `dvc pull` it, or fetch it"
+        return "not here", f"{folder} is missing, recorded {made.data.md5}. {remedy_of_data(in_cache=False)}"
     found = content_md5(folder)
     if found != made.data.md5:
-        return "broken", f"{folder} has md5 {found}, recorded {made.data.md5}. `dvc checkout` it, or fetch it"
+        return "broken", f"{folder} has md5 {found}, recorded {made.data.md5}. {remedy_of_data(in_cache=False)}"
     return "holds", f"{folder} has md5 {found}"
 
 

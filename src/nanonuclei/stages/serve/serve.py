@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import uvicorn
 
-from nanonuclei.errors import NanonucleiError, TrackingError
+from nanonuclei.errors import TrackingError
 from nanonuclei.invocation import command
+from nanonuclei.listening import bound, cannot_be_used
 from nanonuclei.serving.live.app import LiveApp
 from nanonuclei.serving.live.days import Days
 from nanonuclei.serving.live.follow import Follower
@@ -48,8 +50,14 @@ def serve(reference: str, address: Address, *, wait: bool = False, say: Callable
         say: Told what the user should read.
 
     Raises:
+        ConfigError: The address cannot be used.
         TrackingError: There is no such model, or it cannot serve, and `wait` is false.
     """
+    with bound(address.host, address.port) as place:
+        _serve(reference, address, place, wait=wait, say=say)
+
+
+def _serve(reference: str, address: Address, place: socket.socket, *, wait: bool, say: Callable[[str], None]) -> None:
     os.environ.setdefault(NO_PICKLE, "false")
     followed, metrics, totals = parse_followed(reference), Metrics(), Totals()
     follower = Follower(followed, metrics)
@@ -64,8 +72,6 @@ def serve(reference: str, address: Address, *, wait: bool = False, say: Callable
     server = uvicorn.Server(
         uvicorn.Config(
             LiveApp(follower, metrics, totals),
-            host=address.host,
-            port=address.port,
             log_level="warning",
             server_header=False,
             timeout_graceful_shutdown=DRAIN_SECONDS,
@@ -76,12 +82,10 @@ def serve(reference: str, address: Address, *, wait: bool = False, say: Callable
     say(f"{reference} at http://{address.host}:{address.port}/invocations, its figures at /metrics. Ctrl-C ends it.")
     try:
         with contextlib.suppress(KeyboardInterrupt):  # where a script's background job is deaf to it, uvicorn is not
-            server.run()
+            server.run(sockets=[place])
+    except OSError as error:  # somebody else began to listen in the meantime
+        raise cannot_be_used(address.host, address.port, error) from error
     finally:
         follower.stop()
         days.stop()
-    if not server.started:
-        raise NanonucleiError(
-            f"{address.host}:{address.port} must be free to listen on, but is not. Give another --port"
-        )
     say("Ended.")

@@ -10,7 +10,7 @@ import hashlib
 import io
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +26,7 @@ from nanonuclei.errors import DataError, TrackingError
 from nanonuclei.tracking.database import FAILING, not_answering
 from nanonuclei.tracking.facts import FACTS, TAG, model_md5
 from nanonuclei.tracking.origin.parents import compare_parent
-from nanonuclei.tracking.origin.restoring import restore_commands
+from nanonuclei.tracking.origin.restoring import Restoring, remedy_of_data, restoring
 from nanonuclei.tracking.runs import existing_run, first_line
 
 Verdict = Literal["holds", "broken", "unknown"]
@@ -57,12 +57,12 @@ class Lineage:
     Attributes:
         chain: What each run recorded.
         checks: In the order of the chain.
-        restore: Commands that bring code and data back to that state, see `tracking.origin.restoring`.
+        restoring: How code and data are brought back to that state.
     """
 
     chain: tuple[Recorded, ...]
     checks: tuple[Check, ...]
-    restore: tuple[str, ...] = ()
+    restoring: Restoring = field(default_factory=Restoring)
 
     @property
     def holds(self) -> bool:
@@ -93,10 +93,7 @@ def trace(reference: str, *, data: Path = Path("data"), cache: Path | None = Non
         waiting += [other for other in upstream if other not in {r["run_id"] for r in chain} and other not in waiting]
     kept = cache or cache_folder()
     checks += _guarded(chain[0], "data", lambda: _data(chain[0], data, kept))
-    restore = restore_commands(
-        chain[0], data=data, cache=kept, show=lambda commit, path: _git("show", f"{commit}:{path}")
-    )
-    return Lineage(tuple(chain), tuple(checks), restore)
+    return Lineage(tuple(chain), tuple(checks), restoring(chain[0], data=data, cache=kept, git=_git))
 
 
 def run_of(reference: str) -> str:
@@ -273,8 +270,7 @@ def _data(recorded: Recorded, data: Path, cache: Path) -> tuple[Verdict, str]:
     state = f"{folder} has md5 {here}, recorded {wanted}" if here else f"{folder} is missing, recorded {wanted}"
     pinned = pinned_md5(data.with_suffix(".dvc"))
     kept = pinned is not None and dataset_in_cache(name, wanted, pinned=pinned, cache=cache)
-    remedy = "DVC's cache holds it" if kept else "`dvc pull` it, or fetch it"
-    return "broken" if here else "unknown", f"{state}. {remedy}"
+    return "broken" if here else "unknown", f"{state}. {remedy_of_data(in_cache=kept)}"
 
 
 def _git(*arguments: str) -> str | None:
@@ -293,5 +289,10 @@ def describe(lineage: Lineage) -> str:
             for check in lineage.checks
             if check.run_id == recorded["run_id"]
         ]
-    lines += ["", "To bring that state back:", *(f"  {command}" for command in lineage.restore)]
+    lines += [
+        "",
+        "To bring that state back:",
+        *(f"  {text}" for text in lineage.restoring.commands),
+        *lineage.restoring.notes,
+    ]
     return "\n".join(lines)

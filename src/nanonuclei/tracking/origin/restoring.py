@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -16,36 +17,66 @@ ASIDE = "scratch/data-before-"
 """Where datasets of another state are moved to, in a folder that git ignores."""
 
 
-def restore_commands(
-    recorded: Mapping[str, str], *, data: Path, cache: Path, show: Callable[[str, str], str | None]
-) -> tuple[str, ...]:
-    """Returns shell commands, for the folder of the project.
+@dataclass(frozen=True)
+class Restoring:
+    """How a state is brought back.
 
-    Code comes from git. Simulated images are drawn again from their seed, by the code. A real dataset that is not here
-    as it was comes from DVC's cache, from a remote, or is fetched; another one that lies there is moved aside. What a
-    pipeline derived is derived again.
+    Attributes:
+        commands: Shell commands, for the folder of the project.
+        notes: What a user must know of them.
+    """
+
+    commands: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def restoring(recorded: Mapping[str, str], *, data: Path, cache: Path, git: Callable[..., str | None]) -> Restoring:
+    """Returns how code and data of a run are brought back.
+
+    Code comes from git; settings and code that were changed since the last commit are put aside by `git stash`.
+    Simulated images are drawn again from their seed, by the code. A real dataset that is not here as it was comes from
+    DVC's cache, from a remote, or is fetched; another one that lies there is moved aside. What a pipeline derived is
+    derived again.
 
     Args:
         recorded: What the run recorded, see `tracking.facts`.
         data: Folder of the datasets.
         cache: DVC's cache.
-        show: Returns the text of a file in a commit, given commit and path; None where there is none.
+        git: Returns what git prints with some arguments; None where it refuses.
     """
     commit, name, wanted = recorded.get("git.commit"), recorded["dataset"], recorded.get("dataset_md5")
-    found = [f"git checkout {commit}"] if commit else []
+    found, notes = [], []
+    if commit:
+        if git("status", "--porcelain", "--untracked-files=no"):
+            found.append("git stash")
+            notes.append("`git stash` puts your uncommitted changes aside; `git stash pop` brings them back.")
+        found.append(f"git checkout {commit}")
     if wanted and not _is_here(data / name, wanted):
-        pinned = _pinned(show(commit, POINTER) if commit else None)
+        pinned = _pinned(git("show", f"{commit}:{POINTER}") if commit else None)
         aside = f"mkdir -p scratch && mv {data} {ASIDE}{(commit or wanted)[:8]}"
         moved = [aside] if data.exists() and any(data.iterdir()) else []
         if pinned is not None and dataset_in_cache(name, wanted, pinned=pinned, cache=cache):
             found += [*moved, f"dvc checkout {POINTER}"]
-        elif pinned is not None and _has_remote():
+        elif pinned is not None and has_remote():
             found += [*moved, f"dvc pull {POINTER}"]
         else:
             found += [*moved, command("fetch", dataset=name)]
+            notes.append(
+                f"No cache or remote of DVC here holds {data / name} as it was. Where the data were your own, give "
+                f"`source`, or copy the folder from where the run was made; its md5 must be {wanted}."
+            )
     if any(key.startswith("upstream.") for key in recorded):
         found.append(command("repro", targets=f"{recorded['stage']}@{recorded['task']}"))
-    return tuple(found)
+    return Restoring(tuple(found), tuple(notes))
+
+
+def remedy_of_data(*, in_cache: bool) -> str:
+    """Returns where data that are not here as they were can be had."""
+    if in_cache:
+        return f"DVC's cache holds it: `dvc checkout {POINTER}`"
+    if has_remote():
+        return f"`dvc pull {POINTER}`, or fetch it"
+    return "No cache or remote of DVC here holds it: fetch it, or copy it from where the run was made"
 
 
 def _is_here(folder: Path, wanted: str) -> bool:
@@ -59,7 +90,8 @@ def _pinned(text: str | None) -> str | None:
         return None
 
 
-def _has_remote(settings: Path = Path(".dvc")) -> bool:
+def has_remote(settings: Path = Path(".dvc")) -> bool:
+    """Tells whether DVC knows a remote."""
     parser = configparser.ConfigParser(interpolation=None)
     parser.read([settings / "config", settings / "config.local"], encoding="utf-8")
     return any("remote " in section for section in parser.sections())
