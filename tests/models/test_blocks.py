@@ -1,4 +1,4 @@
-"""Depthwise convolutions, which JAX computes in another way than other backends."""
+"""Layers that some backends compute in another way than Keras: depthwise convolutions and dropout."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from tests.conftest import ROOT, network
 
+from nanonuclei.models import blocks
 from nanonuclei.models.blocks import DepthwiseConv2D
 from nanonuclei.models.unet import unet
 
@@ -20,6 +21,7 @@ CASES = [(stride, kernel, shape) for stride in (1, 2) for kernel in (3, 5) for s
 
 COMPARISON = """
 import keras, numpy as np
+from nanonuclei.models import blocks
 from nanonuclei.models.blocks import DepthwiseConv2D
 assert keras.backend.backend() == "jax"
 rng, worst = np.random.default_rng(0), 0.0
@@ -118,3 +120,21 @@ def test_diameter_is_one_more_channel_between_0_and_1(decoder: str) -> None:
     # from the 4 filters of the first level by 1 x 1, or from these and the 3 channels of the image by 3 x 3
     weights = {"transpose": 4 + 1, "pix2pix": 9 * sized.get_layer("diameter").kernel.shape[-1] + 1}
     assert sized.count_params() - plain.count_params() == weights[decoder]
+
+
+def test_dropout_keeps_its_share_the_mean_and_the_rest_as_it_was() -> None:
+    inputs = np.ones((4, 32, 32, 8), np.float32)
+    dropout = blocks.Dropout(0.1, seed=3)
+    dropped = np.asarray(dropout(inputs, training=True))
+    assert set(np.unique(dropped)) == {np.float32(0.0), np.float32(1 / 0.9)}
+    assert np.mean(dropped == 0.0) == pytest.approx(0.1, abs=0.01)
+    assert np.mean(dropped == 0.0, axis=(0, 1, 2)) == pytest.approx(0.1, abs=0.02)
+    assert not np.array_equal(dropped, np.asarray(dropout(inputs, training=True)))
+    assert np.array_equal(dropped, np.asarray(blocks.Dropout(0.1, seed=3)(inputs, training=True)))
+    assert np.array_equal(inputs, np.asarray(dropout(inputs)))
+
+
+def test_dropout_of_an_odd_number_of_channels_is_that_of_keras() -> None:
+    inputs = np.ones((1, 8, 8, 3), np.float32)
+    found, expected = (layer(0.5, seed=3)(inputs, training=True) for layer in (blocks.Dropout, keras.layers.Dropout))
+    assert np.array_equal(np.asarray(found), np.asarray(expected))

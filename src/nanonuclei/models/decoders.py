@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from nanonuclei.config.pixels import NetworkConfig
-from nanonuclei.models.blocks import block, filters_at, normalised, score_options
+from nanonuclei.models.blocks import Dropout, block, filters_at, normalised, score_options
 
 Features = Mapping[int, keras.KerasTensor]
 """Level to ``(batch, height / 2**level, width / 2**level, channels)``; `config.depth` is the lowest level."""
@@ -73,7 +73,7 @@ def pix2pix(
         )(x)
         x = normalised(x, config, name=f"rise{level}_norm")
         if config.dropout > 0:
-            x = layers.Dropout(config.dropout, name=f"rise{level}_drop")(x)
+            x = Dropout(config.dropout, name=f"rise{level}_drop")(x)
         x = layers.ReLU(name=f"rise{level}_relu")(x)
         x = _joined(x, features, level)
     options: dict[str, Any] = {"strides": 2**largest, "padding": "same"}
