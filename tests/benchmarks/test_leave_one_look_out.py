@@ -17,18 +17,10 @@ import yaml
 from leave_one_look_out import arms, config_of, main, parts_without, result_path, trained
 from look_tables import groups_table, markdown, results_table
 from looks import Appearance, appearance, look_name, looks
-from tests.benchmarks.conftest import unpadded
+from tests.benchmarks.conftest import sized_catalog, squares, unpadded
 
 from nanonuclei.data.catalog import (
     Catalog,
-    Sample,
-    SampleRef,
-    content_fingerprint,
-    image_path,
-    labels_path,
-    sample_digest,
-    save_catalog,
-    write_sample,
 )
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
@@ -39,16 +31,6 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def _in_project(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-
-
-def squares(values: list[int], *, side: int = 10, peak: int = 220) -> tuple[np.ndarray, np.ndarray]:
-    """Squares of the given grey values on 20, and a patch of `peak` in the first that sets the image's range."""
-    image, labels = np.full((60, 40 * len(values)), 20, np.uint8), np.zeros((60, 40 * len(values)), np.uint16)
-    for place, value in enumerate(values):
-        part = slice(10, 10 + side), slice(40 * place + 5, 40 * place + 5 + side)
-        image[part], labels[part] = value, place + 1
-    image[10:14, 5:9] = peak
-    return image, labels
 
 
 def test_appearance_is_the_median_nucleus_its_diameter_and_its_share_of_the_range() -> None:
@@ -78,19 +60,8 @@ def test_names_follow_from_the_bounds(diameter: float, brightness: float, name: 
 
 @pytest.fixture
 def sized(tmp_path: Path) -> Catalog:
-    """Eight training and four validation images: even ones with squares of 10 px, odd ones with squares of 28 px."""
-    folder, refs = tmp_path / "prepared", []
-    for number in range(12):
-        image, labels = squares([200, 200 - number, 210], side=28 if number % 2 else 10)
-        sample = Sample(f"s{number:02}", image, labels)
-        write_sample(folder, sample)
-        paths = image_path(folder, sample.sample_id), labels_path(folder, sample.sample_id)
-        split = "train" if number < 8 else "val"
-        digest = sample_digest(image, labels)
-        refs.append(SampleRef(sample.sample_id, *paths, 60, 120, "fluorescence", 3, number, split, digest))
-    catalog = Catalog("dsb2018", content_fingerprint((ref.sample_id, ref.digest) for ref in refs), tuple(refs))
-    save_catalog(catalog, folder)
-    return catalog
+    """Eight training and four validation images."""
+    return sized_catalog(tmp_path / "prepared", {"train": 8, "val": 4})
 
 
 TINY_LOOK, LARGE_LOOK = "fluorescence-tiny-bright", "fluorescence-medium-bright"
