@@ -51,14 +51,14 @@ def compare(choices: Choices, options: CompareOptions, *, say: Callable[[str], N
     taken = {name: [read_run(run, task=choices.task) for run in ids] for name, ids in planned.runs.items()}
     splits = {name: prepared_dataset(config, say=say)[0].split_fingerprint() for name, config in configs.items()}
     check_splits({**splits, **_splits_of(taken)}, allowed=options.allow_different_splits)
-    tags = {"task": choices.task, "arms": " ".join(order)}
+    shown = [*configs.values(), *(run.config for runs in taken.values() for run in runs)][0]
+    tags = {"task": choices.task, "dataset.name": shown.data.dataset, "arms": " ".join(order)}
     with stage_run("compare", name=f"compare {choices.task} {' '.join(order)}", tags=tags) as parent:
         for name, config in configs.items():
             plans = _plans(wanted[name], config, split=splits[name], num=options.seeds)
             ids = [_trained(plan, name, parent=parent, say=say) for plan in plans]
             taken[name] = [read_run(run_id, task=choices.task) for run_id in ids]
         arms = {name: taken[name] for name in order}
-        _tag(arms, parent)
         log_comparison(arms, parent=parent, say=say)
     return parent
 
@@ -91,6 +91,7 @@ def _trained(plan: Planned, name: str, *, parent: str, say: Callable[[str], None
             f"the training of {name} with seed {seed} failed; its message stands above. Mend it and compare again: "
             "finished trainings are kept"
         )
+    _tag(found, name, plan.config, parent=parent)
     return found
 
 
@@ -101,12 +102,11 @@ def _words(choices: Choices, begun: str | None) -> list[str]:
     return [choices.task, "--dataset", str(choices.dataset), *recipe, "--set", " ".join(choices.settings)]
 
 
-def _tag(arms: Mapping[str, Sequence[ComparedRun]], parent: str) -> None:
-    """Tags the runs, so that one filter of the UI finds them, and names those that nobody has named."""
-    client = MlflowClient()
-    for name, runs in arms.items():
-        for run in runs:
-            client.set_tag(run.run_id, "recipe", name)
-            client.set_tag(run.run_id, "compared_in", parent)
-            if existing_run(run.run_id).info.run_name == run_name(run.config):
-                client.set_tag(run.run_id, "mlflow.runName", run_name(run.config, name))
+def _tag(run_id: str, name: str, config: ExperimentConfig, *, parent: str) -> None:
+    """Tags a training that this comparison made; runs that it only takes stay as they are, being of others too."""
+    client, run = MlflowClient(), existing_run(run_id)
+    client.set_tag(run_id, "compared_in", parent)
+    if "recipe" not in run.data.tags:
+        client.set_tag(run_id, "recipe", name)
+    if run.info.run_name == run_name(config):  # nobody has named it
+        client.set_tag(run_id, "mlflow.runName", run_name(config, name))
