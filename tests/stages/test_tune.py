@@ -83,7 +83,7 @@ def test_search_leaves_a_run_with_a_run_per_trial_and_the_best_as_a_recipe(
     config: NucleiExperiment, quick: dict[str, float]
 ) -> None:
     said: list[str] = []
-    parent = tune(config, options=TuneOptions("optuna", trials=5), say=said.append)
+    parent = tune(config, options=TuneOptions("optuna", trials=5, recipe="default"), say=said.append)
     run = mlflow.get_run(parent)
     assert run.info.status == "FINISHED"
     assert (run.data.tags["stage"], run.data.tags["study"]) == ("tune", "nuclei-simulated-optuna")
@@ -100,6 +100,9 @@ def test_search_leaves_a_run_with_a_run_per_trial_and_the_best_as_a_recipe(
     assert all(set(trial.data.params) == set(config.tune.space) for trial in trials)
     assert all({"value", "seconds", "num_params", "inference_ms", "best_epoch"} <= set(t.data.metrics) for t in trials)
     assert all(trial.data.tags["worker"] for trial in trials)
+    identity = {"task": "nuclei", "recipe": "default", "dataset": "simulated", "seed": str(config.seed)}
+    for one, own in ((run, {"stage": "tune"}), *((trial, {"stage": "trial", "parent": parent}) for trial in trials)):
+        assert {**identity, **own}.items() <= one.data.tags.items()
     curve = mlflow.MlflowClient().get_metric_history(trials[0].info.run_id, "val/iou")
     assert [point.step for point in curve] == [1, 2]
 

@@ -56,7 +56,7 @@ def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str],
     SCRATCH.mkdir(parents=True, exist_ok=True)
     with FileLock(SCRATCH / "prepared.lock"):  # several workers may begin at once
         catalog, source = prepared_dataset(config, say=say)
-    tags = {**identity_tags(config), "tuner": options.tuner, "study": search.study}
+    tags = {**identity_tags(config, recipe=options.recipe), "tuner": options.tuner, "study": search.study}
     with contextlib.ExitStack() as held:
 
         def enter(known: str | None) -> str:
@@ -72,7 +72,9 @@ def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str],
         parent = tuner.join(enter)
         say(f"Search {search.study}: run {parent}, worker {worker_name()}")
         _close_dead(parent, tuner)
-        objective = TrackedObjective(config, catalog, parent=parent, folder=search.folder, say=say)
+        objective = TrackedObjective(
+            config, catalog, parent=parent, folder=search.folder, recipe=options.recipe, say=say
+        )
         tuner.run(objective, say=say)
         _close_dead(parent, tuner)
         records = tuner.records()
