@@ -156,7 +156,11 @@ def test_recipes_are_trained_with_equal_seeds_on_one_split_and_the_verdict_is_to
     assert len({one.data.tags["split.fingerprint"] for one in compared}) == 1
 
     MlflowClient().set_tag(compared[0].info.run_id, "mlflow.runName", "mine")
+    batch = trainings.configs[0].train.batch_size
+    begins = f"each 2 epochs of 3 steps with batches of {batch}."
+    assert f"Trainings to make: 4 of 4 (worse 2, tuned 2), {begins}" in said
     again = compare(CHOICES, CompareOptions(recipes, seeds=3), say=said.append)
+    assert f"Trainings to make: 2 of 6 (worse 1, tuned 1), {begins}" in said
     assert mlflow.get_run(compared[0].info.run_id).data.tags["compared_in"] == parent
     assert mlflow.get_run(compared[0].info.run_id).info.run_name == "mine"
     assert [(c.train.learning_rate, c.seed) for c in trainings.configs[4:]] == [(0.002, 9), (0.01, 9)]

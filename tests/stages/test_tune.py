@@ -94,6 +94,7 @@ def test_search_leaves_a_run_with_a_run_per_trial_and_the_best_as_a_recipe(
     }
     assert {"best.yaml", "trials.csv", "config.yaml"} <= artifacts(parent)
 
+    assert any(line.startswith("Trials: 5 in all, each 2 epochs of ") for line in said)
     trials = trials_of(parent)
     assert [trial.data.tags["state"] for trial in trials] == ["complete"] * 5
     assert {trial.info.status for trial in trials} == {"FINISHED"}

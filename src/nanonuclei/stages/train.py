@@ -108,7 +108,7 @@ def train(
         if not resume:
             held.enter_context(alone(folder))
         write_text(folder / CONFIG, to_yaml(config))
-        say(f"Run {run_id}")
+        say(f"Run {run_id}: {'goes on with' if resume else 'begins'} a training of {config.train.budget}.")
         log_network(config)
         catalog, source = prepared_dataset(config, say=say)
         log_inputs(config, catalog, source, folder=folder)
@@ -239,7 +239,10 @@ def run_fit(
 
 
 def _trainings(task: Task, run_id: str) -> str:
-    """Returns the address of the table of all trainings of the run's task, the best first, below that of the UI."""
+    """Returns the address of the table of the trainings of the run's task in its experiment, below that of the UI.
+
+    The best come first. MLflow keeps a view in one experiment, so that those of others are not in it.
+    """
     scores = [f"metrics.test/{name}" for name in task.headlines]
     view = View(
         filter=f"tags.stage = 'train' AND tags.task = '{task.config.task}'",
@@ -257,6 +260,6 @@ def _closing(task: Task, run_id: str, result: FitResult) -> str:
         f"Run {run_id}: {len(result.history['train/loss'])} epochs, kept {kept}, "
         f"{result.seconds / 60:.1f} min on {hardware.num_devices} {hardware.device} ({hardware.name}, "
         f"{hardware.precision}).\n"
-        f"All of them: {ui_link(_trainings(task, run_id))}\n"
+        f"Trainings of {task.config.task} in this experiment: {ui_link(_trainings(task, run_id))}\n"
         f"Score again: {command('evaluate', run=run_id)}"
     )

@@ -54,8 +54,13 @@ def compare(choices: Choices, options: CompareOptions, *, say: Callable[[str], N
     shown = [*configs.values(), *(run.config for runs in taken.values() for run in runs)][0]
     tags = {"task": choices.task, "dataset.name": shown.data.dataset, "arms": " ".join(order)}
     with stage_run("compare", name=f"compare {choices.task} {' '.join(order)}", tags=tags) as parent:
-        for name, config in configs.items():
-            plans = _plans(wanted[name], config, split=splits[name], num=options.seeds)
+        trainings = {
+            name: _plans(wanted[name], config, split=splits[name], num=options.seeds)
+            for name, config in configs.items()
+        }
+        if trainings:
+            say(_begins(trainings))
+        for name, plans in trainings.items():
             ids = [_trained(plan, name, parent=parent, say=say) for plan in plans]
             taken[name] = [read_run(run_id, task=choices.task) for run_id in ids]
         arms = {name: taken[name] for name in order}
@@ -74,6 +79,23 @@ def _plans(choices: Choices, config: ExperimentConfig, *, split: str, num: int) 
         one = replace(choices, dataset=config.data.dataset, settings=(*choices.settings, f"seed={seed}"))
         found.append(Planned(one, with_settings(config, {"seed": seed}), split))
     return found
+
+
+def _begins(trainings: Mapping[str, Sequence[Planned]]) -> str:
+    """Returns how many trainings are about to be made, and how long each is."""
+    waiting = {
+        name: sum(finished_run(plan.config, split=plan.split) is None for plan in plans)
+        for name, plans in trainings.items()
+    }
+    num_all, num_waiting = sum(map(len, trainings.values())), sum(waiting.values())
+    if not num_waiting:
+        return f"Trainings to make: none, all {num_all} are there from before."
+    budgets = {name: trainings[name][0].config.train.budget for name, count in waiting.items() if count}
+    each = f"each {next(iter(budgets.values()))}"
+    if len(set(budgets.values())) > 1:
+        each = "; ".join(f"{name} {budget}" for name, budget in budgets.items())
+    counts = ", ".join(f"{name} {count}" for name, count in waiting.items())
+    return f"Trainings to make: {num_waiting} of {num_all} ({counts}), {each}."
 
 
 def _trained(plan: Planned, name: str, *, parent: str, say: Callable[[str], None]) -> str:

@@ -26,11 +26,13 @@ from nanonuclei.tracking.database import ui_link
 from nanonuclei.tracking.runs import DatasetInput, existing_run, identity_tags, log_datasets, log_settings, stage_run
 from nanonuclei.tracking.trials import close_dead_trials
 from nanonuclei.tracking.views import share_view
-from nanonuclei.tune.base import RUNNING, Tuner, best_record, open_search, worker_name
+from nanonuclei.tune.base import RUNNING, Search, Tuner, best_record, open_search, worker_name
 from nanonuclei.tune.pretrained import check_weights
 from nanonuclei.writing import write_text
 
 BEST = "best.yaml"
+OF_A_BUDGET = ("train.epochs", "train.steps_per_epoch", "train.batch_size")
+"""Settings that say how long a trial is, which a search may choose."""
 SEEN = ("train", "val")
 """Splits that a search may see."""
 
@@ -71,6 +73,7 @@ def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str],
 
         parent = tuner.join(enter)
         say(f"Search {search.study}: run {parent}, worker {worker_name()}")
+        say(_begins(config, search))
         _close_dead(parent, tuner)
         objective = TrackedObjective(
             config, catalog, parent=parent, folder=search.folder, recipe=options.recipe, say=say
@@ -93,6 +96,14 @@ def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str],
         say(f"Compare:  {comparison(config.task, config.data.dataset, recipes, searched=best.settings)}")
         say(f"Trials:   {ui_link(share_view(parent, trials_view(search, parent, shares)))}")
     return parent
+
+
+def _begins(config: ExperimentConfig, search: Search) -> str:
+    """Returns how many trainings a search is made of, and how long each is."""
+    budget = config.train.model_copy(update={"epochs": search.config.epochs}).budget
+    chosen = [name for name in OF_A_BUDGET if name in search.config.space]
+    but = f", but for {' and '.join(chosen)}, which the search chooses" if chosen else ""
+    return f"Trials: {search.trials} in all, each {budget}{but}."
 
 
 def _check_split(run_id: str, catalog: Catalog) -> None:
