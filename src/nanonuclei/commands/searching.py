@@ -9,6 +9,7 @@ from nanonuclei.commands.options import DEFAULT_TASK, Stages, choices_of, experi
 from nanonuclei.errors import NanonucleiError
 from nanonuclei.quiet import native_messages_hidden
 from nanonuclei.tasks import task_names
+from nanonuclei.tracking.early.own_run import name_own_run
 
 DEFAULT_TUNER = "optuna"
 KIND = "network.kind"
@@ -48,6 +49,7 @@ def add_to(stages: Stages) -> None:
 def run_tune(options: argparse.Namespace) -> None:
     """Searches for better settings."""
     from nanonuclei.stages.settings import recipe_of, resolve
+    from nanonuclei.stages.tune.finished import finished_search
     from nanonuclei.stages.tune.plan import TuneOptions, check_study, plan
     from nanonuclei.tune.base import check_tuner
     from nanonuclei.tune.reaching import check_reachable
@@ -67,9 +69,14 @@ def run_tune(options: argparse.Namespace) -> None:
         study=options.study,
         recipe=recipe_of(choices, config),
     )
-    check_study(plan(config, wanted), options.tuner)
+    search = plan(config, wanted)
+    check_study(search, options.tuner)
     if options.tuner == DEFAULT_TUNER:  # the others keep nothing in a database
         check_reachable(options.storage)
+    if told := finished_search(config, wanted, search):
+        print(told)
+        name_own_run(f"tune {search.study}, which is finished", stage="tune")
+        return
     with native_messages_hidden():
         from nanonuclei.stages.tune.tune import tune
     print(*said, sep="\n", end="\n" if said else "")  # after the imports, of which a package may be missing

@@ -12,17 +12,16 @@ from filelock import FileLock
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, to_yaml
-from nanonuclei.config.recipes import DEFAULT
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.data.versions import dataset_md5
 from nanonuclei.errors import TrackingError
-from nanonuclei.invocation import command, option
+from nanonuclei.invocation import option
 from nanonuclei.stages.places import DATA, SCRATCH
 from nanonuclei.stages.prepare import prepared_dataset
-from nanonuclei.stages.tune.plan import TuneOptions, comparison, plan
+from nanonuclei.stages.tune.finished import BEST, Finished, closing, remember
+from nanonuclei.stages.tune.plan import TuneOptions, plan
 from nanonuclei.stages.tune.report import best_recipe, log_search, search_table, trials_view
 from nanonuclei.stages.tune.trial import TrackedObjective
-from nanonuclei.tracking.database import ui_link
 from nanonuclei.tracking.runs import DatasetInput, existing_run, identity_tags, log_datasets, log_settings, stage_run
 from nanonuclei.tracking.trials import close_dead_trials
 from nanonuclei.tracking.views import share_view
@@ -30,7 +29,6 @@ from nanonuclei.tune.base import RUNNING, Search, Tuner, best_record, open_searc
 from nanonuclei.tune.pretrained import check_weights
 from nanonuclei.writing import write_text
 
-BEST = "best.yaml"
 OF_A_BUDGET = ("train.epochs", "train.steps_per_epoch", "train.batch_size")
 """Settings that say how long a trial is, which a search may choose."""
 SEEN = ("train", "val")
@@ -86,15 +84,16 @@ def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str],
         write_text(path, best_recipe(config, best, search=search, path=path))
         mlflow.log_artifact(str(path))
         shares = log_search(config, search, records=records, best=best)
-        say(search_table(search, records, best=best))
+        table = search_table(search, records, best=best)
+        say(table)
         if objective.overheads:
             overhead = statistics.median(objective.overheads)
             mlflow.log_metric("trial_overhead_seconds", overhead)
             say(f"\nA trial took {overhead:.2f} s beside its training (median of {len(objective.overheads)} here).")
-        say(f"Train it: {command('train', task=config.task, dataset=config.data.dataset, recipe=path)}")
-        recipes = (options.recipe or DEFAULT, str(path))
-        say(f"Compare:  {comparison(config.task, config.data.dataset, recipes, searched=best.settings)}")
-        say(f"Trials:   {ui_link(share_view(parent, trials_view(search, parent, shares)))}")
+        view = share_view(parent, trials_view(search, parent, shares))
+        finished = Finished(parent, search.trials, table, tuple(best.settings), view)
+        say(closing(config, options, finished, folder=search.folder))
+    remember(finished, search, tuner=options.tuner)  # not before: one whose run did not end is not finished
     return parent
 
 
