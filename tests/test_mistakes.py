@@ -9,6 +9,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,19 @@ MISTAKES = {
     "registered model of another task than the images": (
         "finetune --dataset mine-tnt --model models:/nuclei/1",
         "mine-tnt holds images of nanotubes, but models:/nuclei/1 is a model of nuclei. Name a model of nanotubes",
+    ),
+    "broken images of a training": (
+        "train nuclei --dataset dsb2018",
+        "data/dsb2018/stage1_train.zip cannot be used as it",
+    ),
+    "broken images of nanotubes of a training": ("train nanotubes", "data/tnt/tnt.zip cannot be used as it is"),
+    "broken images of a search": ("tune nuclei", "data/dsb2018/stage1_train.zip cannot be used as it is"),
+    "broken images of nanotubes of a search": ("tune nanotubes", "data/tnt/tnt.zip cannot be used as it is"),
+    "broken images to explore": ("explore nuclei", "data/dsb2018/stage1_train.zip cannot be used as it is"),
+    "broken images of nanotubes to explore": ("explore nanotubes", "data/tnt/tnt.zip cannot be used as it is"),
+    "broken images of a comparison": (
+        "compare nuclei --recipes",
+        "data/dsb2018/stage1_train.zip cannot be used as it is",
     ),
     "nothing to roll back": ("promote nuclei --rollback", "there are no runs here"),
     "first champion to roll back": ("promote nuclei --rollback", "version 1 of nuclei is the first champion, there is"),
@@ -233,8 +247,14 @@ MISTAKES = {
     "missing images": ("label --images nowhere --output new", "but nowhere is not there"),
 }
 """What is wrong, to the words of a command line and a part of the message."""
-WORDS = {"compared recipe": ["--recipes", "unet unte"], "compared runs": ["--runs", "a=abcd1234 b=abcd1235"]}
+WORDS = {
+    "compared recipe": ["--recipes", "unet unte"],
+    "compared runs": ["--runs", "a=abcd1234 b=abcd1235"],
+    "broken images of a comparison": ["--recipes", "unet default"],
+}
 """Last parameter of a command line that holds a space."""
+BROKEN = ("a/images/a.png", "a/masks/1.png", "images/b.png", "masks/b.png")
+"""Files of datasets whose images cannot be read, as both tasks lay them out."""
 WITH_CHAMPION = (
     "first champion to roll back",
     "images that a champion is compared on",
@@ -312,6 +332,12 @@ def test_mistake_is_told_early_in_one_line_and_leaves_nothing(mistake: str, budg
     if mistake in WITH_CHAMPION:
         with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
             database.executescript(CHAMPION)
+    if mistake.startswith("broken images"):
+        for name in ("dsb2018/stage1_train.zip", "tnt/tnt.zip"):
+            (tmp_path / "data" / name).parent.mkdir(parents=True)
+            with zipfile.ZipFile(tmp_path / "data" / name, "w") as archive:
+                for file in BROKEN:
+                    archive.writestr(file, b"no image")
     found = sorted(tmp_path.rglob("*"))
     seconds, done = processor_seconds(["-m", "nanonuclei", *command], tmp_path)
     assert done.returncode == 2, done.stderr

@@ -28,7 +28,9 @@ class Planned:
     split: str
 
 
-def compare(choices: Choices, options: CompareOptions, *, say: Callable[[str], None] = print) -> str:
+def compare(
+    choices: Choices, options: CompareOptions, *, prepared: bool = False, say: Callable[[str], None] = print
+) -> str:
     """Compares recipes on the test images.
 
     A training that exists with the same settings, seed and split is taken; one that was cut off here goes on.
@@ -36,6 +38,7 @@ def compare(choices: Choices, options: CompareOptions, *, say: Callable[[str], N
     Args:
         choices: Task, dataset, and settings on top of every recipe; no recipe.
         options: Recipes, runs, number of seeds.
+        prepared: Whether the images have been prepared, and all told that comes before, just now.
         say: Told what the user should read.
 
     Returns:
@@ -46,10 +49,11 @@ def compare(choices: Choices, options: CompareOptions, *, say: Callable[[str], N
         TrackingError: A named run cannot be taken, or the splits differ.
         NanonucleiError: A training failed.
     """
-    planned = plan(choices, options, say=say)
+    begin: Callable[[str], None] = (lambda _: None) if prepared else say
+    planned = plan(choices, options, say=begin)
     order, wanted, configs = planned.order, planned.choices, planned.configs
     taken = {name: [read_run(run, task=choices.task) for run in ids] for name, ids in planned.runs.items()}
-    splits = {name: prepared_dataset(config, say=say)[0].split_fingerprint() for name, config in configs.items()}
+    splits = {name: prepared_dataset(config, say=begin)[0].split_fingerprint() for name, config in configs.items()}
     check_splits({**splits, **_splits_of(taken)}, allowed=options.allow_different_splits)
     shown = [*configs.values(), *(run.config for runs in taken.values() for run in runs)][0]
     tags = {"task": choices.task, "dataset.name": shown.data.dataset, "arms": " ".join(order)}

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
-from filelock import FileLock
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, to_yaml
@@ -16,7 +15,8 @@ from nanonuclei.data.catalog import Catalog
 from nanonuclei.data.versions import dataset_md5
 from nanonuclei.errors import TrackingError
 from nanonuclei.invocation import option
-from nanonuclei.stages.places import DATA, SCRATCH
+from nanonuclei.stages.new_folder import one_at_a_time
+from nanonuclei.stages.places import DATA
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.tune.finished import BEST, Finished, closing, remember
 from nanonuclei.stages.tune.plan import TuneOptions, plan
@@ -35,12 +35,19 @@ SEEN = ("train", "val")
 """Splits that a search may see."""
 
 
-def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str], None] = print) -> str:
+def tune(
+    config: ExperimentConfig,
+    *,
+    options: TuneOptions,
+    prepared: bool = False,
+    say: Callable[[str], None] = print,
+) -> str:
     """Searches until there are as many trials as asked for; a search that was cut off goes on.
 
     Args:
         config: With `data.dataset` decided; `tune` says what is searched.
         options: Tuner, number of trials, where they are shared.
+        prepared: Whether the images have been prepared and told of just now.
         say: Told what the user should read.
 
     Returns:
@@ -48,14 +55,14 @@ def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str],
 
     Raises:
         ConfigError: The space is not legal, a name or number not valid, or the study exists with another space.
+        DataError: See `stages.prepare.prepared_dataset`.
         NanonucleiError: The storage cannot be reached, or no trial was finished.
     """
     search = plan(config, options)
     check_weights(config)
-    tuner = open_search(options.tuner, search)
-    SCRATCH.mkdir(parents=True, exist_ok=True)
-    with FileLock(SCRATCH / "prepared.lock"):  # several workers may begin at once
-        catalog, source = prepared_dataset(config, say=say)
+    with one_at_a_time():
+        catalog, source = prepared_dataset(config, say=(lambda _: None) if prepared else say)
+    tuner = open_search(options.tuner, search)  # not before: broken images must leave no study
     tags = {**identity_tags(config, recipe=options.recipe), "tuner": options.tuner, "study": search.study}
     with contextlib.ExitStack() as held:
 
