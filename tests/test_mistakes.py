@@ -9,6 +9,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,47 @@ MISTAKES = {
     "promoted run": ("promote nuclei --run abcd1234", "no run 'abcd1234' at "),
     "promoted name": ("promote nuclei --model nucleii", "no model 'nucleii'. Did you mean nuclei?"),
     "task of a promoted model": ("promote nanotubes --model nuclei", "nuclei is a model for nuclei, not for nanotubes"),
+    "task of a registered champion": (
+        "promote nanotubes --model models:/nuclei@champion",
+        "Error: models:/nuclei@champion is a model for nuclei, not for nanotubes. Promote it as nuclei",
+    ),
+    "task of a registered version": (
+        "promote nuclei --model models:/nanotubes/1",
+        "Error: models:/nanotubes/1 is a model for nanotubes, not for nuclei. Promote it as nanotubes",
+    ),
+    "task of a logged model": (
+        "promote nuclei --model models:/m-0123",
+        "Error: models:/m-0123 is a model for nanotubes, not for nuclei. Promote it as nanotubes",
+    ),
+    "task of a run's model": (
+        "promote nuclei --model 00000000000000000000000000000002",
+        "Error: 00000000000000000000000000000002 is a model for nanotubes, not for nuclei. Promote it as nanotubes",
+    ),
+    "registered weights of another task": (
+        "train nuclei --dataset simulated --set network.weights=models:/nanotubes/1",
+        "network.weights must name a model of nuclei, but models:/nanotubes/1 is one of nanotubes",
+    ),
+    "label with a registered model of a task without pictures": (
+        "label --images pictures --output drawn --model models:/nuclei@champion",
+        "but models:/nuclei@champion is a model of nuclei. Leave out the model, or name another one",
+    ),
+    "registered model of another task than the images": (
+        "finetune --dataset mine-tnt --model models:/nuclei/1",
+        "mine-tnt holds images of nanotubes, but models:/nuclei/1 is a model of nuclei. Name a model of nanotubes",
+    ),
+    "broken images of a training": (
+        "train nuclei --dataset dsb2018",
+        "data/dsb2018/stage1_train.zip cannot be used as it",
+    ),
+    "broken images of nanotubes of a training": ("train nanotubes", "data/tnt/tnt.zip cannot be used as it is"),
+    "broken images of a search": ("tune nuclei", "data/dsb2018/stage1_train.zip cannot be used as it is"),
+    "broken images of nanotubes of a search": ("tune nanotubes", "data/tnt/tnt.zip cannot be used as it is"),
+    "broken images to explore": ("explore nuclei", "data/dsb2018/stage1_train.zip cannot be used as it is"),
+    "broken images of nanotubes to explore": ("explore nanotubes", "data/tnt/tnt.zip cannot be used as it is"),
+    "broken images of a comparison": (
+        "compare nuclei --recipes",
+        "data/dsb2018/stage1_train.zip cannot be used as it is",
+    ),
     "nothing to roll back": ("promote nuclei --rollback", "there are no runs here"),
     "first champion to roll back": ("promote nuclei --rollback", "version 1 of nuclei is the first champion, there is"),
     "images that a champion is compared on": (
@@ -205,15 +247,44 @@ MISTAKES = {
     "missing images": ("label --images nowhere --output new", "but nowhere is not there"),
 }
 """What is wrong, to the words of a command line and a part of the message."""
-WORDS = {"compared recipe": ["--recipes", "unet unte"], "compared runs": ["--runs", "a=abcd1234 b=abcd1235"]}
+WORDS = {
+    "compared recipe": ["--recipes", "unet unte"],
+    "compared runs": ["--runs", "a=abcd1234 b=abcd1235"],
+    "broken images of a comparison": ["--recipes", "unet default"],
+}
 """Last parameter of a command line that holds a space."""
-WITH_CHAMPION = ("first champion to roll back", "images that a champion is compared on")
-"""Mistakes where a registry has a champion, another model than the one that comes along."""
+BROKEN = ("a/images/a.png", "a/masks/1.png", "images/b.png", "masks/b.png")
+"""Files of datasets whose images cannot be read, as both tasks lay them out."""
+WITH_CHAMPION = (
+    "first champion to roll back",
+    "images that a champion is compared on",
+    "task of a registered champion",
+    "task of a registered version",
+    "task of a logged model",
+    "task of a run's model",
+    "registered weights of another task",
+    "label with a registered model of a task without pictures",
+    "registered model of another task than the images",
+)
+"""Mistakes where a registry has a champion, another model than the one that comes along, and a model of each task."""
 CHAMPION = """
-create table model_versions (name text, version int, run_id text);
+create table runs (run_uuid text);
+create table tags (run_uuid text, key text, value text);
+create table logged_models (model_id text, source_run_id text);
+create table registered_models (name text);
+create table model_versions (name text, version int, current_stage text, run_id text);
 create table registered_model_aliases (name text, alias text, version int);
 create table model_version_tags (name text, version int, key text, value text);
-insert into model_versions values ('nuclei', 1, 'one');
+insert into runs values ('00000000000000000000000000000001'), ('00000000000000000000000000000002');
+insert into tags values
+    ('00000000000000000000000000000001', 'task', 'nuclei'),
+    ('00000000000000000000000000000002', 'task', 'nanotubes'),
+    ('00000000000000000000000000000002', 'model.uri', 'models:/m-0123');
+insert into logged_models values ('m-0123', '00000000000000000000000000000002');
+insert into registered_models values ('nuclei'), ('nanotubes');
+insert into model_versions values
+    ('nuclei', 1, 'None', '00000000000000000000000000000001'),
+    ('nanotubes', 1, 'None', '00000000000000000000000000000002');
 insert into registered_model_aliases values ('nuclei', 'champion', 1);
 """
 """What a look at the registry reads."""
@@ -261,6 +332,12 @@ def test_mistake_is_told_early_in_one_line_and_leaves_nothing(mistake: str, budg
     if mistake in WITH_CHAMPION:
         with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
             database.executescript(CHAMPION)
+    if mistake.startswith("broken images"):
+        for name in ("dsb2018/stage1_train.zip", "tnt/tnt.zip"):
+            (tmp_path / "data" / name).parent.mkdir(parents=True)
+            with zipfile.ZipFile(tmp_path / "data" / name, "w") as archive:
+                for file in BROKEN:
+                    archive.writestr(file, b"no image")
     found = sorted(tmp_path.rglob("*"))
     seconds, done = processor_seconds(["-m", "nanonuclei", *command], tmp_path)
     assert done.returncode == 2, done.stderr

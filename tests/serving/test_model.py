@@ -23,7 +23,7 @@ from nanonuclei.config.params import with_settings
 from nanonuclei.engine.networks import network_of
 from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.serving.limits import REQUEST_LIMITS, limits
-from nanonuclei.serving.model import ObjectModel
+from nanonuclei.serving.model import SERVER, ObjectModel
 from nanonuclei.serving.probe import bare_environment
 from nanonuclei.serving.refusal import Refused
 from nanonuclei.serving.store import CONFIG, NETWORK, ONNX, REQUIREMENTS, load_served
@@ -97,6 +97,19 @@ def test_images_unlike_those_of_training_are_told_in_python(
     warnings = [record.message for record in caplog.records if "unlike" in record.message]
     assert len(warnings) == 1
     assert warnings[0].startswith("Warning: image 1 looks unlike those that the model was trained on: background")
+
+
+def test_what_a_model_was_trained_on_is_the_first_that_a_server_tells_of_it(
+    logged: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(SERVER, str(logged))
+    for place in ("guard.guard", "admission.entrance.open_entrance", "admission.memory.give_back_freed_memory"):
+        monkeypatch.setattr(f"nanonuclei.serving.{place}", lambda *_, **__: None)
+    caplog.set_level("INFO", "nanonuclei")
+    mlflow.pyfunc.load_model(str(logged))
+    told = [record.message for record in caplog.records if record.name.startswith("nanonuclei")]
+    assert [line.split(" ")[0] for line in told] == ["The", "requests"]
+    assert told[0].startswith("The model was trained on ")
 
 
 @pytest.mark.parametrize(

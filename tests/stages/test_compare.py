@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from nanonuclei.stages.settings import Choices, resolve
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tasks.nuclei.score import THRESHOLDS
 from nanonuclei.tracking.runs import PARENT, log_settings, run_name
+from nanonuclei.tracking.views import SHARED_STATE
 
 pytestmark = pytest.mark.usefixtures("project")
 
@@ -154,7 +156,12 @@ def test_recipes_are_trained_with_equal_seeds_on_one_split_and_the_verdict_is_to
     assert len({one.data.tags["split.fingerprint"] for one in compared}) == 1
 
     MlflowClient().set_tag(compared[0].info.run_id, "mlflow.runName", "mine")
+    batch = trainings.configs[0].train.batch_size
+    begins = f"each 2 epochs of 3 steps with batches of {batch}."
+    assert f"Trainings to make: 4 of 4 (worse 2, tuned 2), {begins}" in said
     again = compare(CHOICES, CompareOptions(recipes, seeds=3), say=said.append)
+    assert f"Trainings to make: 2 of 6 (worse 1, tuned 1), {begins}" in said
+    assert mlflow.get_run(compared[0].info.run_id).data.tags["compared_in"] == parent
     assert mlflow.get_run(compared[0].info.run_id).info.run_name == "mine"
     assert [(c.train.learning_rate, c.seed) for c in trainings.configs[4:]] == [(0.002, 9), (0.01, 9)]
     assert mlflow.get_run(again).data.metrics["worse/ap50_pooled"] == pytest.approx(0.81)
@@ -183,10 +190,17 @@ def test_training_that_was_cut_off_here_goes_on(recipes: str, trainings: Trainin
 
 
 def test_named_runs_are_taken_as_they_are(config: NucleiExperiment, trainings: Trainings) -> None:
-    runs = [finished(with_settings(config, {"seed": s, "data.seed": 7}), 0.01 * s) for s in (7, 8, 9)]
+    runs = [finished(with_settings(config, {"seed": s, "data.seed": 7}), 0.01 * s, recipe="own") for s in (7, 8, 9)]
+    before = [mlflow.get_run(run).data.tags for run in runs]
     text = f"a={runs[0]},{runs[1]} b={runs[2]}"
     parent = compare(CHOICES, CompareOptions(runs=text), say=quiet)
+    assert [mlflow.get_run(run).data.tags for run in runs] == before
     run = mlflow.get_run(parent)
+    assert (run.data.tags["task"], run.data.tags["dataset"]) == ("nuclei", "simulated")
+    client = MlflowClient()
+    client.create_run("0")
+    shown = json.loads(client.get_experiment("0").tags[f"{SHARED_STATE}{parent}"])["searchFilter"]
+    assert {run.info.run_id for run in client.search_runs(["0"], shown)} == set(runs)
     assert trainings.words == []
     assert run.data.metrics["b/iou_difference"] == pytest.approx(0.015)
     assert "The arms have different seeds" in run.data.tags["mlflow.note.content"]
@@ -223,7 +237,7 @@ def test_named_runs_take_the_place_of_a_recipe(recipes: str, config: NucleiExper
     parent = compare(choices, CompareOptions(recipes, seeds=1, runs=f"worse={given}"), say=quiet)
     assert [c.train.learning_rate for c in trainings.configs] == [0.01]
     assert mlflow.get_run(parent).data.tags["arms"] == "worse tuned"
-    assert mlflow.get_run(given).data.tags["recipe"] == "worse"
+    assert "recipe" not in mlflow.get_run(given).data.tags
 
 
 def test_runs_of_different_splits_are_refused_unless_told(config: NucleiExperiment) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -45,6 +46,8 @@ def test_samples_that_cannot_be_used_are_counted_listed_and_exit_code_3(
     assert last.endswith(f") are listed in {listed}.")
     table = pd.read_csv(listed)
     assert set(table["sample_id"]) == {"a", "bb"}
+    run = mlflow.search_runs(output_format="list")[0]
+    assert (run.info.status, run.data.tags["error"]) == ("FAILED", "2 of 3 samples cannot be used")
     assert main([*words[:-1], str(next(Path("data").rglob("*.zip")))]) == 3  # the dataset in place, once more
     assert "2 of 3 samples cannot be used" in capsys.readouterr().out
     write(source, "a")

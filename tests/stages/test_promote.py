@@ -151,6 +151,8 @@ def test_challenger_is_refused_then_promoted_then_beaten_and_rolled_back(
     assert str(at_alias(task, CHALLENGER).version) == refused.version
     run = existing_run(refused.run_id)
     assert (run.data.tags["decision"], run.data.tags["mlflow.parentRunId"]) == ("refused", bad)
+    assert run.info.status == "FAILED"  # as `mlflow run` calls the run of a command that ends with 1
+    assert run.data.tags["error"].startswith("refused: ")
 
     assert promote(task, bad[:12], say=quiet).version == refused.version
     assert len(MlflowClient().search_model_versions(f"name = '{task}'")) == 1
@@ -162,6 +164,7 @@ def test_challenger_is_refused_then_promoted_then_beaten_and_rolled_back(
     assert second.decision.promoted
     assert champion(task) == second.version
     run = existing_run(second.run_id)
+    assert run.info.status == "FINISHED"
     assert run.data.tags["champion.scored"] == "before"
     assert run.data.metrics["promote/all/gain"] > 0.1
     decided = json.loads(mlflow.artifacts.load_text(f"runs:/{second.run_id}/promotion/decision.json"))

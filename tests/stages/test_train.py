@@ -105,7 +105,8 @@ def test_one_run_holds_all_that_is_needed_to_repeat_it_and_its_model_can_be_used
         "figures/test_worst.png",
         "model_summary.txt",
     }
-    assert any(run_id in line for line in said)
+    begins = f"Run {run_id}: begins a training of {config.train.epochs} epochs of {config.train.steps_per_epoch} steps "
+    assert any(line.startswith(f"{begins}with batches of {config.train.batch_size}.") for line in said)
     assert any("pixel accuracy" in line for line in said)
 
     stored, _ = load_trained(run)

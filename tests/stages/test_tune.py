@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
 import shlex
+import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,13 +16,17 @@ from typing import Any
 import mlflow
 import pytest
 import yaml
+from tests.conftest import ROOT
 
 from nanonuclei.cli import _parser
+from nanonuclei.commands.options import choices_of
 from nanonuclei.config.params import load_experiment, load_recipe
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.errors import ConfigError, NanonucleiError, TrackingError
 from nanonuclei.stages.places import PARAMS
+from nanonuclei.stages.settings import recipe_of, resolve
 from nanonuclei.stages.tune import tune as stage
+from nanonuclei.stages.tune.finished import finished_search
 from nanonuclei.stages.tune.plan import check_study, plan
 from nanonuclei.stages.tune.trial import trial_data
 from nanonuclei.stages.tune.tune import TuneOptions, tune
@@ -83,7 +91,7 @@ def test_search_leaves_a_run_with_a_run_per_trial_and_the_best_as_a_recipe(
     config: NucleiExperiment, quick: dict[str, float]
 ) -> None:
     said: list[str] = []
-    parent = tune(config, options=TuneOptions("optuna", trials=5), say=said.append)
+    parent = tune(config, options=TuneOptions("optuna", trials=5, recipe="default"), say=said.append)
     run = mlflow.get_run(parent)
     assert run.info.status == "FINISHED"
     assert (run.data.tags["stage"], run.data.tags["study"]) == ("tune", "nuclei-simulated-optuna")
@@ -94,12 +102,16 @@ def test_search_leaves_a_run_with_a_run_per_trial_and_the_best_as_a_recipe(
     }
     assert {"best.yaml", "trials.csv", "config.yaml"} <= artifacts(parent)
 
+    assert any(line.startswith("Trials: 5 in all, each 2 epochs of ") for line in said)
     trials = trials_of(parent)
     assert [trial.data.tags["state"] for trial in trials] == ["complete"] * 5
     assert {trial.info.status for trial in trials} == {"FINISHED"}
     assert all(set(trial.data.params) == set(config.tune.space) for trial in trials)
     assert all({"value", "seconds", "num_params", "inference_ms", "best_epoch"} <= set(t.data.metrics) for t in trials)
     assert all(trial.data.tags["worker"] for trial in trials)
+    identity = {"task": "nuclei", "recipe": "default", "dataset": "simulated", "seed": str(config.seed)}
+    for one, own in ((run, {"stage": "tune"}), *((trial, {"stage": "trial", "parent": parent}) for trial in trials)):
+        assert {**identity, **own}.items() <= one.data.tags.items()
     curve = mlflow.MlflowClient().get_metric_history(trials[0].info.run_id, "val/iou")
     assert [point.step for point in curve] == [1, 2]
 
@@ -181,6 +193,67 @@ def test_interrupted_search_goes_on_in_the_same_run(
     died = next(trial for trial in trials if trial.data.tags["state"] == "died")
     assert retried.data.tags["retry_of"] == died.data.tags["trial"]
     assert retried.data.params == died.data.params
+
+
+LIGHT = (
+    "import sys; from nanonuclei.cli import main; code = main(sys.argv[1:]); "
+    "slow = {'keras', 'keras_tuner', 'matplotlib', 'mlflow', 'optuna', 'tensorflow'} & set(sys.modules); "
+    "sys.exit(str(slow) if slow else code)"
+)
+"""The command line, which fails where it has imported what takes seconds."""
+
+
+@pytest.mark.parametrize("tuner", ["optuna", "keras-tuner"])
+def test_finished_search_is_told_without_slow_imports_and_its_run_stays_as_it_is(
+    tuner: str, config: NucleiExperiment, quick: dict[str, float]
+) -> None:
+    set_ = "tune.epochs=1 network.depth=1 network.base_filters=4 train.patch_size=32 tune.optuna.pruner=none"
+    words = ["tune", "nuclei", "--dataset", "simulated", "--tuner", tuner, "--set", set_, "--trials"]
+    parsed = choices_of(_parser().parse_args([*words, "1"]))
+    config = resolve(parsed, say=lambda _: None)
+    options = TuneOptions(tuner, trials=1, recipe=recipe_of(parsed, config))
+    said: list[str] = []
+    parent = tune(config, options=options, say=said.append)
+    before = mlflow.get_run(parent)
+
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT, *words, "1"],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "MLFLOW_TRACKING_URI": mlflow.get_tracking_uri()},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    first, rest = done.stdout.split("\n", 1)
+    assert first.startswith(f"Search nuclei-simulated-{tuner} is finished with 1 trial: nothing was changed.")
+    assert parent in first
+    assert next(text for text in said if text.startswith("\nTrials: ")) in rest
+    for begin in ("Train it: ", "Compare:  ", "Trials:   "):
+        assert f"\n{begin}" in rest
+    after = mlflow.get_run(parent)
+    assert (after.info.end_time, after.data.to_dictionary()) == (before.info.end_time, before.data.to_dictionary())
+
+    def told(**changed: Any) -> str:
+        other = dataclasses.replace(options, **changed)
+        return finished_search(config, other, plan(config, other))
+
+    assert told()
+    assert told(trials=2) == ""  # there is work left
+    with sqlite3.connect(mlflow.get_tracking_uri().removeprefix("sqlite:///")) as database:
+        database.execute("update runs set status = 'RUNNING' where run_uuid = ?", (parent,))
+    assert told() == ""  # somebody is at work
+    with sqlite3.connect(mlflow.get_tracking_uri().removeprefix("sqlite:///")) as database:
+        database.execute("update runs set status = 'FINISHED' where run_uuid = ?", (parent,))
+    assert told()
+    folder = Path(f"scratch/tune/nuclei-simulated-{tuner}")
+    if tuner == "optuna":
+        with sqlite3.connect(folder / "study.db") as database:
+            database.execute("update trials set state = 'RUNNING' where number = 0")
+    else:
+        file = next((folder / "keras-tuner").glob("trial_0/trial.json"))
+        file.write_text(json.dumps({**json.loads(file.read_text()), "status": "RUNNING"}))
+    assert told() == ""  # one was cut off, or is at work
 
 
 def test_search_does_not_go_on_with_other_data(

@@ -17,6 +17,7 @@ import pytest
 
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tune.base import COMPLETE, DIED, Search, open_search
+from nanonuclei.tune.reaching import ended_in_database
 
 pytestmark = pytest.mark.slow
 
@@ -111,10 +112,14 @@ def test_killed_workers_lose_no_trial_and_none_runs_twice(
     assert {note["pid"] for note in retries.values()} <= survivors
 
 
-def test_last_worker_waits_for_the_trial_of_one_that_was_killed(start: Start, tmp_path: Path) -> None:
+def test_last_worker_waits_for_the_trial_of_one_that_was_killed(
+    start: Start, postgresql: str, tmp_path: Path, experiment: Callable[..., NucleiExperiment]
+) -> None:
+    search = Search("last", experiment(SETTINGS).tune, {}, 1, 7, tmp_path, postgresql)
     victim = start("last", trials=1, held=True)
     let_go(tmp_path, 1)
     assert wait_for_trial(victim, tmp_path) == 0
+    assert ended_in_database(search) is None
     (tmp_path / "go").touch()
     other = start("last", trials=1)
     wait_until(lambda: "Waiting for trials that run elsewhere" in (tmp_path / "output.txt").read_text(), tmp_path)
@@ -122,6 +127,7 @@ def test_last_worker_waits_for_the_trial_of_one_that_was_killed(start: Start, tm
     victim.wait()
     assert other.wait(240) == 0
     assert [note["pid"] for note in notes(tmp_path) if note["event"] == "end"] == [other.pid]
+    assert ended_in_database(search) == 1  # the repetition is no second trial
 
 
 def test_worker_that_fell_silent_leaves_its_trial_to_the_other(start: Start, tmp_path: Path) -> None:

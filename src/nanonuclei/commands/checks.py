@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nanonuclei.errors import ConfigError, DataError, NanonucleiError, TrackingError, nearest_name
 from nanonuclei.tasks import dataset_type, task_names, task_package
 from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID, full_run_id
-from nanonuclei.tracking.early.registered import champion_already, champion_of
+from nanonuclei.tracking.early.registered import champion_already, champion_of, run_behind
 from nanonuclei.tracking.early.runs import check_holds_model, tags_of
 
 if TYPE_CHECKING:
@@ -91,13 +91,12 @@ def check_can_be_promoted(task: str, reference: str) -> None:
         DataError: The images have not been fetched.
         DoneAlreadyError: The model is champion.
     """
-    from nanonuclei.serving.named import is_run, is_uri
+    from nanonuclei.serving.named import is_uri
     from nanonuclei.serving.shipped.places import shipped_folder
     from nanonuclei.serving.shipped.provenance import PROVENANCE, file_sha256, read_provenance
 
     champion = champion_of(task)
-    if is_run(reference):
-        run = full_run_id(reference)
+    if run := run_named(reference):
         if champion is not None and champion.run == run:
             raise champion_already(task, champion.version, run)
         check_images_of(run)
@@ -111,19 +110,12 @@ def check_can_be_promoted(task: str, reference: str) -> None:
 
 
 def check_task(reference: str, task: str) -> None:
-    """Makes sure that a model that comes along, or a folder of one, is of a task; others are left to MLflow.
+    """Makes sure that a model is of a task, as far as one look at files or database tells; the rest is left to MLflow.
 
     Raises:
         TrackingError: It is of another task.
     """
-    from nanonuclei.serving.named import is_run, is_uri
-    from nanonuclei.serving.shipped.places import shipped_folder
-    from nanonuclei.serving.shipped.provenance import PROVENANCE, read_provenance
-
-    folder = None if is_uri(reference) or is_run(reference) else shipped_folder(reference) or Path(reference)
-    if folder is None or not (folder / PROVENANCE).is_file():
-        return
-    if (made := read_provenance(folder).task) != task:
+    if (made := known_task(reference)) and made != task:
         raise TrackingError(f"{reference} is a model for {made}, not for {task}. Promote it as {made}")
 
 
@@ -262,10 +254,28 @@ def known_task(reference: str) -> str:
         reference: Of a model that is there, see `check_model`.
     """
     from nanonuclei.serving.folder import CONFIG, stored_task
-    from nanonuclei.serving.named import is_run
+    from nanonuclei.serving.named import is_uri
     from nanonuclei.serving.shipped.places import shipped_folder
+    from nanonuclei.serving.shipped.provenance import PROVENANCE, read_provenance
+
+    if run := run_named(reference):
+        return (tags_of(run) or {}).get("task", "")
+    if is_uri(reference):
+        return ""
+    folder = shipped_folder(reference) or Path(reference)
+    if (folder / PROVENANCE).is_file():
+        return read_provenance(folder).task
+    return stored_task(folder / CONFIG) if (folder / CONFIG).is_file() else ""
+
+
+def run_named(reference: str) -> str:
+    """Returns the id of the run that a reference to a model names or whose model it names; empty where it is not known.
+
+    Raises:
+        TrackingError: It is a run's id, and there is no such run.
+    """
+    from nanonuclei.serving.named import is_run, is_uri
 
     if is_run(reference):
-        return (tags_of(full_run_id(reference)) or {}).get("task", "")
-    folder = shipped_folder(reference) or Path(reference)
-    return stored_task(folder / CONFIG) if (folder / CONFIG).is_file() else ""
+        return full_run_id(reference)
+    return run_behind(reference) if is_uri(reference) else ""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nanonuclei.commands.checks import check_dataset, check_model, known_task
 from nanonuclei.commands.options import MODEL, Stages, choices_of, experiment_options, given
+from nanonuclei.commands.preparing import DRAWING, prepare_early, tell_after_imports
 from nanonuclei.errors import NanonucleiError
 from nanonuclei.quiet import native_messages_hidden
 from nanonuclei.tasks import dataset_type
@@ -88,14 +89,16 @@ def run_label(options: argparse.Namespace) -> int:
 
 def run_explore(options: argparse.Namespace) -> None:
     """Draws figures and tables of a dataset."""
-    from nanonuclei.stages.settings import resolve
+    from nanonuclei.stages.settings import recipe_of, resolve
 
+    choices = choices_of(options)
     said: list[str] = []
-    config = resolve(choices_of(options), say=said.append)
+    config = resolve(choices, say=said.append)
+    prepared = prepare_early(config, needs=DRAWING, said=said)
     from nanonuclei.stages.explore import explore
 
-    print(*said, sep="\n", end="\n" if said else "")  # after the imports, of which a package may be missing
-    explore(config)
+    tell_after_imports(said, told=prepared)
+    explore(config, recipe=recipe_of(choices, config), prepared=prepared)
 
 
 def run_correct(options: argparse.Namespace) -> int:

@@ -6,9 +6,11 @@ import argparse
 
 from nanonuclei.commands.checks import check_weights
 from nanonuclei.commands.options import DEFAULT_TASK, Stages, choices_of, experiment_options, given, settings_option
+from nanonuclei.commands.preparing import TRAINING, can_be_early, prepare_early, tell_after_imports
 from nanonuclei.errors import NanonucleiError
 from nanonuclei.quiet import native_messages_hidden
 from nanonuclei.tasks import task_names
+from nanonuclei.tracking.early.own_run import name_own_run
 
 DEFAULT_TUNER = "optuna"
 KIND = "network.kind"
@@ -48,6 +50,7 @@ def add_to(stages: Stages) -> None:
 def run_tune(options: argparse.Namespace) -> None:
     """Searches for better settings."""
     from nanonuclei.stages.settings import recipe_of, resolve
+    from nanonuclei.stages.tune.finished import finished_search
     from nanonuclei.stages.tune.plan import TuneOptions, check_study, plan
     from nanonuclei.tune.base import check_tuner
     from nanonuclei.tune.reaching import check_reachable
@@ -67,13 +70,19 @@ def run_tune(options: argparse.Namespace) -> None:
         study=options.study,
         recipe=recipe_of(choices, config),
     )
-    check_study(plan(config, wanted), options.tuner)
+    search = plan(config, wanted)
+    check_study(search, options.tuner)
     if options.tuner == DEFAULT_TUNER:  # the others keep nothing in a database
         check_reachable(options.storage)
+    if told := finished_search(config, wanted, search):
+        print(told)
+        name_own_run(f"tune {search.study}, which is finished", stage="tune")
+        return
+    prepared = prepare_early(config, needs=(*TRAINING, options.tuner.replace("-", "_")), said=said)
     with native_messages_hidden():
         from nanonuclei.stages.tune.tune import tune
-    print(*said, sep="\n", end="\n" if said else "")  # after the imports, of which a package may be missing
-    tune(config, options=wanted)
+    tell_after_imports(said, told=prepared)
+    tune(config, options=wanted, prepared=prepared)
 
 
 def run_compare(options: argparse.Namespace) -> None:
@@ -87,9 +96,13 @@ def run_compare(options: argparse.Namespace) -> None:
 
     choices = Choices(options.task, options.dataset, None, tuple(text for text in options.settings if text))
     wanted = CompareOptions(options.recipes, int(options.seeds), options.runs, options.allow_different_splits == "true")
-    planned = plan(choices, wanted, say=lambda _: None)  # before the slow imports: a wrong name is told at once
+    said: list[str] = []
+    planned = plan(choices, wanted, say=said.append)  # before the slow imports: a wrong name is told at once
     for config in planned.configs.values():
         check_weights(config)
+    prepared = bool(planned.configs) and all(map(can_be_early, planned.configs.values()))
+    for place, config in enumerate(planned.configs.values() if prepared else ()):
+        prepare_early(config, needs=TRAINING, said=() if place else said)
     with native_messages_hidden():
         from nanonuclei.stages.compare.compare import compare
-    compare(choices, wanted)
+    compare(choices, wanted, prepared=prepared)

@@ -28,6 +28,7 @@ from nanonuclei.commands.options import (
     settings_of,
     settings_option,
 )
+from nanonuclei.commands.preparing import TRAINING, prepare_early, tell_after_imports
 from nanonuclei.errors import NanonucleiError, nearest_name
 from nanonuclei.quiet import native_messages_hidden
 from nanonuclei.serving.shipped.places import shipped_folder
@@ -105,10 +106,11 @@ def run_train(options: argparse.Namespace) -> None:
     said: list[str] = []
     config = resolve(choices, say=said.append)  # before the slow imports: a wrong setting is told at once
     check_weights(config)
+    prepared = prepare_early(config, needs=TRAINING, said=said)
     with native_messages_hidden():
         from nanonuclei.stages.train import train
-    print(*said, sep="\n", end="\n" if said else "")  # after the imports, of which a package may be missing
-    train(config, recipe=recipe_of(choices, config))
+    tell_after_imports(said, told=prepared)
+    train(config, recipe=recipe_of(choices, config), prepared=prepared)
 
 
 def run_adopt(options: argparse.Namespace) -> None:

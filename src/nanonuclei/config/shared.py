@@ -130,6 +130,14 @@ class TrainConfig(Section):
     workers: Annotated[int, Field(ge=1, le=64)]
     tensorboard: bool
 
+    @property
+    def budget(self) -> str:
+        """How long a training is, in words."""
+        most = "at most " if self.early_stopping_patience else ""
+        epochs = f"{self.epochs} epoch{'s' * (self.epochs != 1)}"
+        steps = f"{self.steps_per_epoch} step{'s' * (self.steps_per_epoch != 1)}"
+        return f"{most}{epochs} of {steps} with batches of {self.batch_size}"
+
     @model_validator(mode="after")
     def _encoder_is_unfrozen_in_time(self) -> Self:
         if self.encoder == "frozen_then_unfrozen" and self.frozen_epochs >= self.epochs:

@@ -118,13 +118,13 @@ class ObjectModel(PythonModel):  # type: ignore[misc]
             from nanonuclei.serving.admission.memory import give_back_freed_memory
             from nanonuclei.serving.guard import guard
 
+            _logger.warning("The model was %s", " ".join([self._origin, *self._warnings]))
             give_back_freed_memory()
             asked = {name: self.limits[name] for name in ("max_pixels", "max_bytes", "memory")}
             capacity = measure(self._network, reader, **asked)
             self.limits |= {"max_pixels": capacity.num_pixels, "max_bytes": capacity.num_bytes}
             self._lanes = Lanes(capacity)
             _logger.info("requests may have %d px and %d bytes", capacity.num_pixels, capacity.num_bytes)
-            _logger.warning("The model was %s", " ".join([self._origin, *self._warnings]))
             guard(max_bytes=capacity.num_bytes, parameters=(*reader.parameters, RETURN), warnings=self._warnings)
             open_entrance(capacity)
 

@@ -19,19 +19,23 @@ GRID = 12
 """Images per modality that are drawn."""
 
 
-def explore(config: ExperimentConfig, *, say: Callable[[str], None] = print) -> str:
+def explore(
+    config: ExperimentConfig, *, recipe: str = "", prepared: bool = False, say: Callable[[str], None] = print
+) -> str:
     """Logs a run with image grids per modality, histograms, and the table of the splits.
 
     Args:
         config: With `data.dataset` decided.
+        recipe: Name of the recipe that the config was made with, for tags.
+        prepared: Whether the images have been prepared and told of just now.
         say: Told what the user should read.
 
     Returns:
         The run's id.
     """
     name = f"explore {config.task} {config.data.dataset}"
-    with stage_run("explore", name=name, tags=identity_tags(config)) as run_id:
-        catalog, _ = prepared_dataset(config, say=say)
+    catalog, _ = prepared_dataset(config, say=(lambda _: None) if prepared else say)
+    with stage_run("explore", name=name, tags=identity_tags(config, recipe=recipe)) as run_id:
         mlflow.set_tags({"dataset.fingerprint": catalog.fingerprint, "split.fingerprint": catalog.split_fingerprint()})
         dataset = create_dataset(config)
         rng = np.random.default_rng(config.seed)

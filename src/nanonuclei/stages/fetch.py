@@ -12,7 +12,7 @@ from nanonuclei.errors import ConfigError, nearest_name
 from nanonuclei.stages.pipeline.pinned import data_state
 from nanonuclei.stages.places import DATA, PARAMS, problems_file
 from nanonuclei.tasks import create_dataset, dataset_type, task_names
-from nanonuclei.tracking.runs import stage_run
+from nanonuclei.tracking.runs import end_as_failed, stage_run
 from nanonuclei.writing import write_text
 
 WEIGHTS = "weights"
@@ -41,10 +41,12 @@ def fetch(dataset: str, *, source: str = "public", say: Callable[[str], None] = 
     if dataset not in tasks:
         raise ConfigError(f"unknown dataset {dataset!r}. {nearest_name(dataset, (*tasks, WEIGHTS))}")
     own = create_dataset(load_experiment(tasks[dataset], path=PARAMS))
-    with stage_run("fetch", name=f"fetch {dataset}", tags={"dataset.name": dataset}):
+    with stage_run("fetch", name=f"fetch {dataset}", tags={"task": tasks[dataset], "dataset.name": dataset}):
         fetched = own.fetch(dataset, source, data=DATA, report=say)
         mlflow.set_tag("fetch.left_out", fetched.left_out)
         mlflow.log_text(problems_csv(fetched.problems), "problems.csv")
+        if fetched.problems:
+            end_as_failed(fetched.left_out)
     say(data_state())
     listed = problems_file(dataset)
     if not fetched.problems:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import FileLock
+
 from nanonuclei.data.catalog import SUMMARY
+from nanonuclei.stages.places import SCRATCH
 
 
 def put(partial: Path, output: Path, *, cached: bool) -> bool:
@@ -35,3 +40,21 @@ def put(partial: Path, output: Path, *, cached: bool) -> bool:
 def is_whole(folder: Path) -> bool:
     """Tells whether a folder holds prepared images; the summary is written last, before the folder appears."""
     return (folder / SUMMARY).is_file()
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Keeps several processes that begin at once from preparing the same images: the others wait for the first.
+
+    Where that fails, no empty folder is left behind.
+    """
+    lock = SCRATCH / "prepared.lock"
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock):
+            yield
+    except BaseException:
+        for remove in (lock.unlink, (SCRATCH / "prepared").rmdir, SCRATCH.rmdir):
+            with contextlib.suppress(OSError):  # not empty, or not there
+                remove()
+        raise

@@ -46,7 +46,7 @@ from nanonuclei.tracking.registry import (
     roll_back,
     set_challenger,
 )
-from nanonuclei.tracking.runs import PARENT, existing_run, identity_tags, stage_run
+from nanonuclei.tracking.runs import PARENT, end_as_failed, existing_run, identity_tags, stage_run
 
 SCORES = "promotion/per_image.csv"
 """Artifact of a promotion: statistics per test image, which the next challenger is compared with."""
@@ -132,6 +132,8 @@ def promote(task: str, run: str, *, allow_simulated: bool = False, say: Callable
             except TrackingError as error:
                 describe_version(version, description=card, tags={"gate": "overtaken", "gate.reasons": str(error)})
                 raise
+        else:
+            end_as_failed(f"refused: {'; '.join(decision.reasons)}")
     say(_told(task, version, decision, before))
     return Promotion(run_id, str(version.version), decision)
 

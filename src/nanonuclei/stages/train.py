@@ -65,6 +65,7 @@ def train(
     resume: str | None = None,
     recipe: str = "",
     start: Start | None = None,
+    prepared: bool = False,
     say: Callable[[str], None] = print,
 ) -> str:
     """Trains, evaluates on the test split and logs the model.
@@ -75,6 +76,7 @@ def train(
         resume: Id of a run whose training was cut off, in this folder. A finished run is left as it is.
         recipe: Name of the recipe that the config was made with, for names and tags.
         start: What the training begins with; None: as the config says, or the run to resume.
+        prepared: Whether the images have been prepared and told of just now.
         say: Told what the user should read.
 
     Returns:
@@ -102,15 +104,16 @@ def train(
     with contextlib.ExitStack() as held:
         if resume:  # before the run is touched, which may be somebody's at work
             held.enter_context(alone(run_folder(resume)))
+        catalog, source = prepared_dataset(config, say=(lambda _: None) if prepared else say)
+        # not before: broken images must leave no run and no folder
         run_id = held.enter_context(stage_run("train", name=name, tags=tags, resume=resume))
         folder = run_folder(run_id)
         folder.mkdir(parents=True, exist_ok=True)
         if not resume:
             held.enter_context(alone(folder))
         write_text(folder / CONFIG, to_yaml(config))
-        say(f"Run {run_id}")
+        say(f"Run {run_id}: {'goes on with' if resume else 'begins'} a training of {config.train.budget}.")
         log_network(config)
-        catalog, source = prepared_dataset(config, say=say)
         log_inputs(config, catalog, source, folder=folder)
         if resume:
             start = start_of_run(run.data.tags, new=len(training_samples(catalog, config)))
@@ -239,7 +242,10 @@ def run_fit(
 
 
 def _trainings(task: Task, run_id: str) -> str:
-    """Returns the address of the table of all trainings of the run's task, the best first, below that of the UI."""
+    """Returns the address of the table of the trainings of the run's task in its experiment, below that of the UI.
+
+    The best come first. MLflow keeps a view in one experiment, so that those of others are not in it.
+    """
     scores = [f"metrics.test/{name}" for name in task.headlines]
     view = View(
         filter=f"tags.stage = 'train' AND tags.task = '{task.config.task}'",
@@ -257,6 +263,6 @@ def _closing(task: Task, run_id: str, result: FitResult) -> str:
         f"Run {run_id}: {len(result.history['train/loss'])} epochs, kept {kept}, "
         f"{result.seconds / 60:.1f} min on {hardware.num_devices} {hardware.device} ({hardware.name}, "
         f"{hardware.precision}).\n"
-        f"All of them: {ui_link(_trainings(task, run_id))}\n"
+        f"Trainings of {task.config.task} in this experiment: {ui_link(_trainings(task, run_id))}\n"
         f"Score again: {command('evaluate', run=run_id)}"
     )

@@ -125,6 +125,18 @@ def stage_run(
         mlflow.end_run()
 
 
+def end_as_failed(reason: str) -> None:
+    """Ends the active run as FAILED where its stage did all its work, but its command ends with a code other than 0.
+
+    `mlflow run` calls the run of such a command FAILED, and one command must not leave two kinds of runs.
+
+    Args:
+        reason: Logged as the tag ``error``, as that of a stage that raised.
+    """
+    mlflow.set_tag("error", without_password(reason)[:500])
+    _end(RunStatus.FAILED)
+
+
 def existing_run(run_id: str) -> mlflow.entities.Run:
     """Returns a run that is named by its id, or by the unique beginning of it.
 
@@ -151,8 +163,8 @@ def identity_tags(config: ExperimentConfig, *, recipe: str = "") -> dict[str, st
         config: With `data.dataset` decided.
         recipe: Name of the recipe; empty where it is not known.
     """
-    named = {"recipe": recipe} if recipe else {}
-    return {"task": config.task, "dataset.name": config.data.dataset, "seed": str(config.seed), **named}
+    named, dataset = {"recipe": recipe} if recipe else {}, config.data.dataset
+    return {"task": config.task, "dataset.name": dataset, "dataset": dataset, "seed": str(config.seed), **named}
 
 
 def run_name(config: ExperimentConfig, recipe: str = "") -> str:

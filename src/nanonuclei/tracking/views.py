@@ -32,7 +32,7 @@ class View:
     """What a table of runs shows.
 
     Attributes:
-        filter: MLflow's search, such as ``tags.compared_in = '...'``.
+        filter: MLflow's search, such as ``tags.parent = '...'``, or that of `of_runs`.
         order: Column that the rows are ordered by, the best first. Not the date: MLflow would fold the runs under
             their parents then.
         ascending: Whether small values come first.
@@ -74,6 +74,12 @@ def share_view(run_id: str, view: View, *, key: str = "", charts: bool = False) 
         raise TrackingError(f"cannot store the view of run {run_id}: {first_line(error)}") from error
     mode = "CHART" if charts else "TABLE"
     return f"#/experiments/{experiment}/runs?viewStateShareKey={key or run_id}&compareRunsMode={mode}"
+
+
+def of_runs(run_ids: Sequence[str]) -> str:
+    """Returns the search for runs by their ids, `MOST_SELECTED` at most: they need no tag for it."""
+    chosen = list(dict.fromkeys(run_ids))[:MOST_SELECTED]
+    return f"attributes.run_id IN ({', '.join(repr(run_id) for run_id in chosen)})"
 
 
 def side_by_side(run_ids: Sequence[str]) -> str:

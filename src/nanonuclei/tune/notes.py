@@ -10,10 +10,28 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from nanonuclei.errors import NanonucleiError
-from nanonuclei.tune.base import check_identity
+from nanonuclei.tune.base import Search, check_identity
 from nanonuclei.writing import write_text
 
 NOTES = "study.json"
+PROJECT = "keras-tuner"
+"""Folder of Keras Tuner's files below that of a study."""
+ENDED = ("COMPLETED", "FAILED", "INVALID")
+"""Keras Tuner's words for trials that have ended."""
+
+
+def ended_in_files(search: Search) -> int | None:
+    """Returns how many trials of a search that Keras Tuner keeps in files have ended; None where others have not.
+
+    Args:
+        search: Whose folder is looked at; nothing is made, and Keras Tuner is not imported.
+    """
+    files = sorted((search.folder / PROJECT).glob("trial_*/trial.json"))
+    try:
+        states = [json.loads(file.read_text(encoding="utf-8"))["status"] for file in files]
+    except (OSError, ValueError, KeyError, TypeError):  # cut off: the search tells
+        return None
+    return len(states) if set(states) <= set(ENDED) else None
 
 
 class Notes:

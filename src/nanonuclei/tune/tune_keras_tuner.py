@@ -16,9 +16,7 @@ from nanonuclei.invocation import option
 from nanonuclei.tune import base
 from nanonuclei.tune.base import Objective, Outcome, Proposal, Search, TrialRecord
 from nanonuclei.tune.keras_tuner_parts import create_oracle, trial_settings
-from nanonuclei.tune.notes import Notes
-
-PROJECT = "keras-tuner"
+from nanonuclei.tune.notes import PROJECT, Notes
 
 
 class KerasTunerSearch:

@@ -28,7 +28,9 @@ class Planned:
     split: str
 
 
-def compare(choices: Choices, options: CompareOptions, *, say: Callable[[str], None] = print) -> str:
+def compare(
+    choices: Choices, options: CompareOptions, *, prepared: bool = False, say: Callable[[str], None] = print
+) -> str:
     """Compares recipes on the test images.
 
     A training that exists with the same settings, seed and split is taken; one that was cut off here goes on.
@@ -36,6 +38,7 @@ def compare(choices: Choices, options: CompareOptions, *, say: Callable[[str], N
     Args:
         choices: Task, dataset, and settings on top of every recipe; no recipe.
         options: Recipes, runs, number of seeds.
+        prepared: Whether the images have been prepared, and all told that comes before, just now.
         say: Told what the user should read.
 
     Returns:
@@ -46,19 +49,25 @@ def compare(choices: Choices, options: CompareOptions, *, say: Callable[[str], N
         TrackingError: A named run cannot be taken, or the splits differ.
         NanonucleiError: A training failed.
     """
-    planned = plan(choices, options, say=say)
+    begin: Callable[[str], None] = (lambda _: None) if prepared else say
+    planned = plan(choices, options, say=begin)
     order, wanted, configs = planned.order, planned.choices, planned.configs
     taken = {name: [read_run(run, task=choices.task) for run in ids] for name, ids in planned.runs.items()}
-    splits = {name: prepared_dataset(config, say=say)[0].split_fingerprint() for name, config in configs.items()}
+    splits = {name: prepared_dataset(config, say=begin)[0].split_fingerprint() for name, config in configs.items()}
     check_splits({**splits, **_splits_of(taken)}, allowed=options.allow_different_splits)
-    tags = {"task": choices.task, "arms": " ".join(order)}
+    shown = [*configs.values(), *(run.config for runs in taken.values() for run in runs)][0]
+    tags = {"task": choices.task, "dataset.name": shown.data.dataset, "arms": " ".join(order)}
     with stage_run("compare", name=f"compare {choices.task} {' '.join(order)}", tags=tags) as parent:
-        for name, config in configs.items():
-            plans = _plans(wanted[name], config, split=splits[name], num=options.seeds)
+        trainings = {
+            name: _plans(wanted[name], config, split=splits[name], num=options.seeds)
+            for name, config in configs.items()
+        }
+        if trainings:
+            say(_begins(trainings))
+        for name, plans in trainings.items():
             ids = [_trained(plan, name, parent=parent, say=say) for plan in plans]
             taken[name] = [read_run(run_id, task=choices.task) for run_id in ids]
         arms = {name: taken[name] for name in order}
-        _tag(arms, parent)
         log_comparison(arms, parent=parent, say=say)
     return parent
 
@@ -76,6 +85,23 @@ def _plans(choices: Choices, config: ExperimentConfig, *, split: str, num: int) 
     return found
 
 
+def _begins(trainings: Mapping[str, Sequence[Planned]]) -> str:
+    """Returns how many trainings are about to be made, and how long each is."""
+    waiting = {
+        name: sum(finished_run(plan.config, split=plan.split) is None for plan in plans)
+        for name, plans in trainings.items()
+    }
+    num_all, num_waiting = sum(map(len, trainings.values())), sum(waiting.values())
+    if not num_waiting:
+        return f"Trainings to make: none, all {num_all} are there from before."
+    budgets = {name: trainings[name][0].config.train.budget for name, count in waiting.items() if count}
+    each = f"each {next(iter(budgets.values()))}"
+    if len(set(budgets.values())) > 1:
+        each = "; ".join(f"{name} {budget}" for name, budget in budgets.items())
+    counts = ", ".join(f"{name} {count}" for name, count in waiting.items())
+    return f"Trainings to make: {num_waiting} of {num_all} ({counts}), {each}."
+
+
 def _trained(plan: Planned, name: str, *, parent: str, say: Callable[[str], None]) -> str:
     """Returns the id of a finished training, which is made or gone on with where there is none."""
     seed = plan.config.seed
@@ -91,6 +117,7 @@ def _trained(plan: Planned, name: str, *, parent: str, say: Callable[[str], None
             f"the training of {name} with seed {seed} failed; its message stands above. Mend it and compare again: "
             "finished trainings are kept"
         )
+    _tag(found, name, plan.config, parent=parent)
     return found
 
 
@@ -101,12 +128,11 @@ def _words(choices: Choices, begun: str | None) -> list[str]:
     return [choices.task, "--dataset", str(choices.dataset), *recipe, "--set", " ".join(choices.settings)]
 
 
-def _tag(arms: Mapping[str, Sequence[ComparedRun]], parent: str) -> None:
-    """Tags the runs, so that one filter of the UI finds them, and names those that nobody has named."""
-    client = MlflowClient()
-    for name, runs in arms.items():
-        for run in runs:
-            client.set_tag(run.run_id, "recipe", name)
-            client.set_tag(run.run_id, "compared_in", parent)
-            if existing_run(run.run_id).info.run_name == run_name(run.config):
-                client.set_tag(run.run_id, "mlflow.runName", run_name(run.config, name))
+def _tag(run_id: str, name: str, config: ExperimentConfig, *, parent: str) -> None:
+    """Tags a training that this comparison made; runs that it only takes stay as they are, being of others too."""
+    client, run = MlflowClient(), existing_run(run_id)
+    client.set_tag(run_id, "compared_in", parent)
+    if "recipe" not in run.data.tags:
+        client.set_tag(run_id, "recipe", name)
+    if run.info.run_name == run_name(config):  # nobody has named it
+        client.set_tag(run_id, "mlflow.runName", run_name(config, name))

@@ -26,7 +26,7 @@ from nanonuclei.stages.compare.runs import ComparedRun
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.base import Task
 from nanonuclei.tracking.database import ui_link
-from nanonuclei.tracking.views import View, share_view, side_by_side
+from nanonuclei.tracking.views import View, of_runs, share_view, side_by_side
 
 Compared = Mapping[str, Sequence[ComparedRun]]
 
@@ -73,11 +73,10 @@ def log_comparison(arms: Compared, *, parent: str, say: Callable[[str], None]) -
     mlflow.log_text(runs.to_csv(index=False), "runs.csv")
     mlflow.log_figure(compared_curves({name: [run.curves for run in own] for name, own in arms.items()}), "curves.png")
     mlflow.log_metrics(_headline(comparison, task))
-    shown = share_view(parent, _view(task, parent), charts=True)
+    shown = share_view(parent, _view(task, runs["run_id"].tolist()), charts=True)
     mlflow.set_tags(
         {
             "verdict": sentences[0] if sentences else "",
-            "dataset.name": task.config.data.dataset,
             "split.fingerprint": " ".join(dict.fromkeys(run.split for own in arms.values() for run in own)),
             "mlflow.note.content": f"{report}\n\n[Scores and curves]({shown}), [all runs side by side]"
             f"({side_by_side(runs['run_id'].tolist())})",
@@ -148,11 +147,11 @@ def notes(arms: Compared) -> list[str]:
     return found
 
 
-def _view(task: Task, parent: str) -> View:
+def _view(task: Task, run_ids: Sequence[str]) -> View:
     """Returns what MLflow shows of the trainings: recipe, seed and headline scores, the curves below."""
     scores = [f"test/{name}" for name in task.headlines]
     return View(
-        filter=f"tags.compared_in = '{parent}'",
+        filter=of_runs(run_ids),
         order=f"metrics.{scores[0]}",
         ascending=task.headlines[0] in task.lower_is_better,
         columns=("tags.recipe", "tags.seed", *(f"metrics.{name}" for name in scores), "metrics.train_seconds"),

@@ -86,7 +86,7 @@ def finetune(
     start = with_old_images(start, dataset, new=len(new), say=say)
     known_before = old_dataset(start, dataset)
     say(_begins(start, model, (len(new), len(val), len(catalog.split("test"))), known_before))
-    run_id = train(config, recipe=recipe, start=start, say=say)
+    run_id = train(config, recipe=recipe, start=start, prepared=True, say=say)
     sets = {f"the held-out images of {dataset}": catalog.split("test")}
     old = start.replayed_name or known_before
     if old and (images := old_test_images(start.config, old, say=say)):

@@ -57,12 +57,12 @@ def adopt(folder: Path, *, settings: Sequence[str] = (), say: Callable[[str], No
     model = network_with_weights(config, folder)
     tags = {**identity_tags(config), ELSEWHERE: "true"}
     name = f"adopt {config.task} {config.data.dataset} seed {config.seed}"
+    catalog, source = prepared_dataset(config, say=say)
     with stage_run("train", name=name, tags=tags) as run_id:
         work = run_folder(run_id)
         work.mkdir(parents=True, exist_ok=True)
         (work / CONFIG).write_text(to_yaml(config), encoding="utf-8")
         say(f"Run {run_id}")
-        catalog, source = prepared_dataset(config, say=say)
         log_inputs(config, catalog, source, folder=work)
         _log_training(history)
         table = conclude(config, model, catalog, folder=work, say=say)

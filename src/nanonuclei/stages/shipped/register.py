@@ -52,7 +52,10 @@ def promote_named(
         TrackingError: There is no such model, it is of another task, or it does not serve.
     """
     if is_uri(reference) or is_run(reference):
-        return promote(task, run_of(reference), allow_simulated=allow_simulated, say=say).decision.promoted
+        run = run_of(reference)
+        if (made_for := existing_run(run).data.tags.get("task", task)) != task:  # before seconds of loading
+            raise TrackingError(f"{reference} is a model for {made_for}, not for {task}. Promote it as {made_for}")
+        return promote(task, run, allow_simulated=allow_simulated, say=say).decision.promoted
     named = find_model(reference)
     made = named.provenance
     if made is None:

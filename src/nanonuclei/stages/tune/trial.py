@@ -35,6 +35,7 @@ class TrackedObjective:
         catalog: Of its images, train and val are seen.
         parent: Id of the search's run.
         folder: Where a trial's checkpoints go while it runs.
+        recipe: Name of the recipe that the config was made with; empty where it is not known.
         say: Told how each trial begins and ends.
     """
 
@@ -45,12 +46,14 @@ class TrackedObjective:
         *,
         parent: str,
         folder: Path,
+        recipe: str = "",
         say: Callable[[str], None],
     ) -> None:
         self._config = config
         self._data = trial_data(catalog, config)
         self._parent = parent
         self._folder = folder
+        self._tags = identity_tags(config, recipe=recipe)
         self._say = say
         self._since = time.perf_counter()
         self.overheads: list[float] = []
@@ -63,7 +66,7 @@ class TrackedObjective:
             TakenOverError: See `Report`, as UnreachableError.
         """
         retry = {} if proposal.retry_of is None else {"retry_of": str(proposal.retry_of)}
-        tags = {"worker": worker_name(), **identity_tags(self._config), **retry}
+        tags = {"worker": worker_name(), **self._tags, **retry}
         self._say(f"Trial {proposal.number}: {' '.join(f'{k}={_short(v)}' for k, v in proposal.settings.items())}")
         run_id = open_trial(self._parent, number=proposal.number, settings=proposal.settings, tags=tags)
         try:

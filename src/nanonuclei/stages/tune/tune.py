@@ -8,39 +8,46 @@ from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
-from filelock import FileLock
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, to_yaml
-from nanonuclei.config.recipes import DEFAULT
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.data.versions import dataset_md5
 from nanonuclei.errors import TrackingError
-from nanonuclei.invocation import command, option
-from nanonuclei.stages.places import DATA, SCRATCH
+from nanonuclei.invocation import option
+from nanonuclei.stages.new_folder import one_at_a_time
+from nanonuclei.stages.places import DATA
 from nanonuclei.stages.prepare import prepared_dataset
-from nanonuclei.stages.tune.plan import TuneOptions, comparison, plan
+from nanonuclei.stages.tune.finished import BEST, Finished, closing, remember
+from nanonuclei.stages.tune.plan import TuneOptions, plan
 from nanonuclei.stages.tune.report import best_recipe, log_search, search_table, trials_view
 from nanonuclei.stages.tune.trial import TrackedObjective
-from nanonuclei.tracking.database import ui_link
 from nanonuclei.tracking.runs import DatasetInput, existing_run, identity_tags, log_datasets, log_settings, stage_run
 from nanonuclei.tracking.trials import close_dead_trials
 from nanonuclei.tracking.views import share_view
-from nanonuclei.tune.base import RUNNING, Tuner, best_record, open_search, worker_name
+from nanonuclei.tune.base import RUNNING, Search, Tuner, best_record, open_search, worker_name
 from nanonuclei.tune.pretrained import check_weights
 from nanonuclei.writing import write_text
 
-BEST = "best.yaml"
+OF_A_BUDGET = ("train.epochs", "train.steps_per_epoch", "train.batch_size")
+"""Settings that say how long a trial is, which a search may choose."""
 SEEN = ("train", "val")
 """Splits that a search may see."""
 
 
-def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str], None] = print) -> str:
+def tune(
+    config: ExperimentConfig,
+    *,
+    options: TuneOptions,
+    prepared: bool = False,
+    say: Callable[[str], None] = print,
+) -> str:
     """Searches until there are as many trials as asked for; a search that was cut off goes on.
 
     Args:
         config: With `data.dataset` decided; `tune` says what is searched.
         options: Tuner, number of trials, where they are shared.
+        prepared: Whether the images have been prepared and told of just now.
         say: Told what the user should read.
 
     Returns:
@@ -48,15 +55,15 @@ def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str],
 
     Raises:
         ConfigError: The space is not legal, a name or number not valid, or the study exists with another space.
+        DataError: See `stages.prepare.prepared_dataset`.
         NanonucleiError: The storage cannot be reached, or no trial was finished.
     """
     search = plan(config, options)
     check_weights(config)
-    tuner = open_search(options.tuner, search)
-    SCRATCH.mkdir(parents=True, exist_ok=True)
-    with FileLock(SCRATCH / "prepared.lock"):  # several workers may begin at once
-        catalog, source = prepared_dataset(config, say=say)
-    tags = {**identity_tags(config), "tuner": options.tuner, "study": search.study}
+    with one_at_a_time():
+        catalog, source = prepared_dataset(config, say=(lambda _: None) if prepared else say)
+    tuner = open_search(options.tuner, search)  # not before: broken images must leave no study
+    tags = {**identity_tags(config, recipe=options.recipe), "tuner": options.tuner, "study": search.study}
     with contextlib.ExitStack() as held:
 
         def enter(known: str | None) -> str:
@@ -71,8 +78,11 @@ def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str],
 
         parent = tuner.join(enter)
         say(f"Search {search.study}: run {parent}, worker {worker_name()}")
+        say(_begins(config, search))
         _close_dead(parent, tuner)
-        objective = TrackedObjective(config, catalog, parent=parent, folder=search.folder, say=say)
+        objective = TrackedObjective(
+            config, catalog, parent=parent, folder=search.folder, recipe=options.recipe, say=say
+        )
         tuner.run(objective, say=say)
         _close_dead(parent, tuner)
         records = tuner.records()
@@ -81,16 +91,25 @@ def tune(config: ExperimentConfig, *, options: TuneOptions, say: Callable[[str],
         write_text(path, best_recipe(config, best, search=search, path=path))
         mlflow.log_artifact(str(path))
         shares = log_search(config, search, records=records, best=best)
-        say(search_table(search, records, best=best))
+        table = search_table(search, records, best=best)
+        say(table)
         if objective.overheads:
             overhead = statistics.median(objective.overheads)
             mlflow.log_metric("trial_overhead_seconds", overhead)
             say(f"\nA trial took {overhead:.2f} s beside its training (median of {len(objective.overheads)} here).")
-        say(f"Train it: {command('train', task=config.task, dataset=config.data.dataset, recipe=path)}")
-        recipes = (options.recipe or DEFAULT, str(path))
-        say(f"Compare:  {comparison(config.task, config.data.dataset, recipes, searched=best.settings)}")
-        say(f"Trials:   {ui_link(share_view(parent, trials_view(search, parent, shares)))}")
+        view = share_view(parent, trials_view(search, parent, shares))
+        finished = Finished(parent, search.trials, table, tuple(best.settings), view)
+        say(closing(config, options, finished, folder=search.folder))
+    remember(finished, search, tuner=options.tuner)  # not before: one whose run did not end is not finished
     return parent
+
+
+def _begins(config: ExperimentConfig, search: Search) -> str:
+    """Returns how many trainings a search is made of, and how long each is."""
+    budget = config.train.model_copy(update={"epochs": search.config.epochs}).budget
+    chosen = [name for name in OF_A_BUDGET if name in search.config.space]
+    but = f", but for {' and '.join(chosen)}, which the search chooses" if chosen else ""
+    return f"Trials: {search.trials} in all, each {budget}{but}."
 
 
 def _check_split(run_id: str, catalog: Catalog) -> None:

@@ -114,6 +114,34 @@ def champion_of(name: str) -> Registered | None:
     return Registered(str(row[0]), str(row[1] or ""), found)
 
 
+def run_behind(reference: str) -> str:
+    """Returns the id of the run that logged a model of the registry; empty where only MLflow can tell, as of a server.
+
+    Args:
+        reference: ``models:/NAME@ALIAS``, ``models:/NAME/VERSION`` or ``models:/m-ID``.
+    """
+    file, found = database_file(), _REGISTERED.fullmatch(reference)
+    if file is None or not file.is_file():
+        return ""
+    if found is None:
+        query, values = "select source_run_id from logged_models where model_id = ?", [reference.rpartition("/")[2]]
+    elif found["alias"]:
+        query = (
+            "select v.run_id from model_versions v join registered_model_aliases a "
+            "on a.name = v.name and a.version = v.version where a.name = ? and a.alias = ?"
+        )
+        values = [found["name"], found["alias"]]
+    else:
+        query, values = (
+            "select run_id from model_versions where name = ? and version = ?",
+            [found["name"], found["number"]],
+        )
+    with contextlib.suppress(sqlite3.Error), read_only(file) as database:  # MLflow tells what is wrong with it
+        row = database.execute(query, values).fetchone()
+        return str(row[0] or "") if row else ""
+    return ""
+
+
 def _known() -> dict[str, set[str]] | None:
     """Returns the registered models with their aliases and versions as URIs end; None where only MLflow can tell."""
     file = database_file()

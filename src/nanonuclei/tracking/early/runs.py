@@ -35,6 +35,22 @@ def tags_of(run_id: str) -> dict[str, str] | None:
         return None
 
 
+def status_of(run_id: str) -> str | None:
+    """Returns MLflow's word for the status of a run; empty where it is not there any more, None as in `tags_of`."""
+    file = database_file()
+    if file is None:
+        return None
+    if not file.is_file():
+        return ""
+    try:
+        with read_only(file) as database:
+            query = "select status from runs where run_uuid = ? and lifecycle_stage = 'active'"
+            row = database.execute(query, (run_id,)).fetchone()
+    except sqlite3.Error:  # locked, or made by another version: MLflow tells
+        return None
+    return str(row[0]) if row else ""
+
+
 def check_holds_model(run_id: str, *, task: str = "") -> None:
     """Makes sure that a run logged a model, of a task where one is given.
 
