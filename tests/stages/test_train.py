@@ -105,8 +105,9 @@ def test_one_run_holds_all_that_is_needed_to_repeat_it_and_its_model_can_be_used
         "figures/test_worst.png",
         "model_summary.txt",
     }
-    begins = f"Run {run_id}: begins a training of {config.train.epochs} epochs of {config.train.steps_per_epoch} steps "
-    assert any(line.startswith(f"{begins}with batches of {config.train.batch_size}.") for line in said)
+    assert said[said.index(f"Run {run_id}") + 1] == f"1 training of {config.train.budget}."
+    budget = f"{config.train.epochs} epochs of {config.train.steps_per_epoch} steps with batches of "
+    assert config.train.budget == f"{budget}{config.train.batch_size}"
     assert any("pixel accuracy" in line for line in said)
 
     stored, _ = load_trained(run)

@@ -112,7 +112,8 @@ def train(
         if not resume:
             held.enter_context(alone(folder))
         write_text(folder / CONFIG, to_yaml(config))
-        say(f"Run {run_id}: {'goes on with' if resume else 'begins'} a training of {config.train.budget}.")
+        say(f"Run {run_id}")
+        say(f"{'Going on with 1' if resume else '1'} training of {config.train.budget}.")
         log_network(config)
         log_inputs(config, catalog, source, folder=folder)
         if resume:

@@ -87,7 +87,8 @@ def train_stage(task: str, *, say: Callable[[str], None] = print) -> str:
         folder = run_folder(run_id)
         folder.mkdir(parents=True, exist_ok=True)
         with alone(folder):
-            say(f"Run {run_id}: begins a training of {config.train.budget}.")
+            say(f"Run {run_id}")
+            say(f"1 training of {config.train.budget}.")
             (folder / CONFIG).write_text(to_yaml(config), encoding="utf-8")
             log_network(config)
             log_inputs(config, catalog, _source(config) or build.prepared, folder=folder)
