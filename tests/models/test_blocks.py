@@ -138,3 +138,24 @@ def test_dropout_of_an_odd_number_of_channels_is_that_of_keras() -> None:
     inputs = np.ones((1, 8, 8, 3), np.float32)
     found, expected = (layer(0.5, seed=3)(inputs, training=True) for layer in (blocks.Dropout, keras.layers.Dropout))
     assert np.array_equal(np.asarray(found), np.asarray(expected))
+
+
+def test_a_last_layer_is_a_convolution_that_is_rough_in_training_alone() -> None:
+    inputs = np.random.default_rng(0).normal(size=(2, 6, 5, 8)).astype(np.float32)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        ours = blocks.Pointwise(3, activation="softmax", dtype="float32")
+        theirs = keras.layers.Conv2D(3, 1, activation="softmax", dtype="float32")
+        rough = keras.ops.cast(inputs, "bfloat16")
+        ours.build(rough.shape), theirs.build(rough.shape)
+        theirs.set_weights(ours.get_weights())
+        expected, answer, trained = theirs(rough), ours(rough), ours(rough, training=True)
+        read = blocks.Pointwise.from_config(ours.get_config())
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert {str(keras.backend.standardize_dtype(x.dtype)) for x in (answer, trained)} == {"float32"}
+    np.testing.assert_allclose(answer, expected, rtol=1e-6)
+    np.testing.assert_allclose(trained, expected, atol=0.02)
+    assert not np.array_equal(trained, expected)
+    assert (read.filters, read.compute_dtype, read.autocast) == (3, "float32", False)

@@ -88,6 +88,24 @@ class StandardizedConv2D(layers.Conv2D):
 
 
 @keras.saving.register_keras_serializable(package="nanonuclei")
+class Pointwise(layers.Conv2D):
+    """A last layer of 1 x 1 kernels, which answers in float32 and in training multiplies in the precision of its input.
+
+    Bias and activation are always computed in float32, as Keras advises for mixed precision. In training the gradients
+    of an input of full size need not be carried in float32, which takes twice the time.
+    """
+
+    def __init__(self, filters: int, kernel_size: Any = 1, **options: Any) -> None:
+        super().__init__(filters, kernel_size, **{**options, "dtype": "float32", "autocast": False})
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Returns ``(batch, height, width, filters)`` float32."""
+        rough = inputs if training else ops.cast(inputs, "float32")
+        found = ops.conv(rough, ops.cast(self.kernel, rough.dtype), padding=self.padding, data_format=self.data_format)
+        return self.activation(ops.cast(found, "float32") + self.bias)
+
+
+@keras.saving.register_keras_serializable(package="nanonuclei")
 class Dropout(layers.Dropout):
     """Dropout; under TensorFlow on a CPU, with 16 random bits for an activation, a third of the time of Keras's.
 

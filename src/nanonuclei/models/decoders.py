@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from nanonuclei.config.pixels import NetworkConfig
-from nanonuclei.models.blocks import Dropout, block, filters_at, normalised, score_options
+from nanonuclei.models.blocks import Dropout, Pointwise, block, filters_at, normalised, score_options
 
 Features = Mapping[int, keras.KerasTensor]
 """Level to ``(batch, height / 2**level, width / 2**level, channels)``; `config.depth` is the lowest level."""
@@ -37,8 +37,8 @@ def transpose(
         x = layers.Conv2DTranspose(filters_at(level, config), 2, strides=2, padding="same", name=f"rise{level}")(x)
         x = _joined(x, features, level)
         x = block(x, config, level=level, name=f"up{level}")
-    scores = layers.Conv2D(num_classes, 1, **score_options(num_classes))(x)
-    return _with_diameter(scores, layers.Conv2D(1, 1, **DIAMETER)(x)) if diameter else scores
+    scores = Pointwise(num_classes, **score_options(num_classes))(x)
+    return _with_diameter(scores, Pointwise(1, **DIAMETER)(x)) if diameter else scores
 
 
 def pix2pix(
