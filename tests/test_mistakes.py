@@ -220,6 +220,50 @@ MISTAKES = {
     "setting that no model has": ("predict pictures --model abcd1234 --set insta=1", "unknown setting 'insta'"),
     "predicted images": ("predict nowhere", "nowhere does not exist. Name a folder of images"),
     "model to predict with": ("predict pictures --model nucleii", "no model 'nucleii'. Did you mean nuclei?"),
+    "kind of images that the simulator does not draw": (
+        "train nuclei --dataset simulated --set data.modality=stained",
+        "data.modality must be one that simulated images have, all or fluorescence, got stained.",
+    ),
+    "kind of images of a search": (
+        "tune nuclei --dataset simulated --set data.modality=stained",
+        "data.modality must be one that simulated images have",
+    ),
+    "devices": ("train nuclei --dataset simulated --set train.devices=99", "asked for 99, found"),
+    "weights that have not been fetched": (
+        "train nuclei --dataset simulated --set network.kind=efficientnetlite0",
+        "network.weights=imagenet of efficientnetlite0 must be fetched before training",
+    ),
+    "layer of another network": (
+        "train nanotubes --dataset simulated --set network.answer=window --set network.kind=vgg16",
+        "trunk must be a layer of vgg16, got 'block_6_expand_relu'. Such as block4_conv3",
+    ),
+    "storage of a tuner that has one worker": (
+        "tune nuclei --dataset simulated --tuner keras-tuner --storage sqlite:///x.db",
+        "storage is for many workers",
+    ),
+    "model to ship": ("ship --model nuclei", "ship takes the model of a run, a run's id or models:/NAME@ALIAS"),
+    "value of a fine-tuning": ("finetune --dataset simulated --set train.epochs=0", "train.epochs=0: input should be"),
+    "value of a fine-tuning that does not fit": (
+        "finetune --dataset simulated --set train.patch_size=100",
+        "train.patch_size must be a multiple of",
+    ),
+    "network of a fine-tuning": (
+        "finetune --dataset simulated --set network.depth=2",
+        "a trained model keeps its network.depth; finetune can change",
+    ),
+    "value of a scoring": (
+        "evaluate --run 00000000000000000000000000000003 --set instances.threshold=5",
+        "instances.threshold=5: input should be",
+    ),
+    "value that the model of a run does not fit": (
+        "evaluate --run 00000000000000000000000000000003 --set windows.size=1100",
+        "windows.size must be a multiple of 2**network.depth = 8",
+    ),
+    "value of a prediction": (
+        "predict pictures --set instances.threshold=7 --output new",
+        "instances.threshold=7: input should be",
+    ),
+    "value of the page": ("page --set instances.threshold=7", "instances.threshold=7: input should be"),
     "setting of a model": ("predict pictures --set instances.treshold=1", "Did you mean instances.threshold"),
     "format": ("predict pictures --formats cvs", "Did you mean csv"),
     "prepared task": ("prepare nuclie", "Did you mean nuclei?"),
@@ -265,18 +309,27 @@ WITH_CHAMPION = (
     "registered weights of another task",
     "label with a registered model of a task without pictures",
     "registered model of another task than the images",
+    "value of a scoring",
+    "value that the model of a run does not fit",
 )
 """Mistakes where a registry has a champion, another model than the one that comes along, and a model of each task."""
 CHAMPION = """
 create table runs (run_uuid text);
 create table tags (run_uuid text, key text, value text);
+create table params (run_uuid text, key text, value text);
 create table logged_models (model_id text, source_run_id text);
 create table registered_models (name text);
 create table model_versions (name text, version int, current_stage text, run_id text);
 create table registered_model_aliases (name text, alias text, version int);
 create table model_version_tags (name text, version int, key text, value text);
-insert into runs values ('00000000000000000000000000000001'), ('00000000000000000000000000000002');
+insert into runs values ('00000000000000000000000000000001'), ('00000000000000000000000000000002'),
+    ('00000000000000000000000000000003');
+insert into params values
+    ('00000000000000000000000000000003', 'network.depth', '3'),
+    ('00000000000000000000000000000003', 'a.setting.of.old', '1');
 insert into tags values
+    ('00000000000000000000000000000003', 'task', 'nuclei'),
+    ('00000000000000000000000000000003', 'model.uri', 'models:/m-4567'),
     ('00000000000000000000000000000001', 'task', 'nuclei'),
     ('00000000000000000000000000000002', 'task', 'nanotubes'),
     ('00000000000000000000000000000002', 'model.uri', 'models:/m-0123');
@@ -301,7 +354,7 @@ def processor_seconds(words: list[str], folder: Path) -> tuple[float, subprocess
     done = subprocess.run(
         [sys.executable, *words],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "KERAS_HOME": str(folder / "no-weights")},
         capture_output=True,
         text=True,
         timeout=120,

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from tests.conftest import network
 
+from nanonuclei.config.shared import weights_folder
 from nanonuclei.errors import ConfigError
 from nanonuclei.models.efficientnet_lite import FEATURES, blocks, efficientnet_lite0, set_torch_weights
 from nanonuclei.models.encoders import ENCODER, load_pretrained, set_frozen
 from nanonuclei.models.unet import unet
-from nanonuclei.models.weights import PUBLISHED, weights_folder
+from nanonuclei.models.weights import PUBLISHED
 
 CHANNELS = {1: 16, 2: 24, 3: 40, 4: 112, 5: 320}
 FETCHED = weights_folder() / PUBLISHED["efficientnetlite0", "imagenet"].file

@@ -6,6 +6,7 @@ import argparse
 from pathlib import PurePath
 
 from nanonuclei.commands.checks import check_model, check_settings
+from nanonuclei.commands.fitting import check_fits
 from nanonuclei.commands.options import (
     DEFAULT_TASK,
     Stages,
@@ -102,6 +103,9 @@ def run_predict(options: argparse.Namespace) -> int:
     check_place(images)
     check_settings(options.settings)
     check_model(options.model)
+    from nanonuclei.config.section import Role
+
+    check_fits(options.model, options.settings, roles=(Role.READING,), stage="predict")
     name_own_run(f"predict {without_password(PurePath(images).name)}", stage="predict")
     if engine == "ray":
         from nanonuclei.stages.predict.many.engine import predict_on_many
@@ -120,6 +124,9 @@ def run_page(options: argparse.Namespace) -> None:
         )
     check_settings(options.settings)
     check_model(options.model)
+    from nanonuclei.config.section import Role
+
+    check_fits(options.model, options.settings, roles=(Role.READING,), stage="page")
     from nanonuclei.page.opening import open_page
 
     open_page(options.model, options.host, int(options.port), settings=options.settings, browser=not options.no_browser)

@@ -13,7 +13,7 @@ from nanonuclei.tracking.early.registered import champion_already, champion_of, 
 from nanonuclei.tracking.early.runs import check_holds_model, tags_of
 
 if TYPE_CHECKING:
-    from nanonuclei.config.experiment import ExperimentConfig
+    pass
 
 HISTORY = "history.json"
 """As `stages.shipped.adopt.HISTORY`."""
@@ -139,68 +139,6 @@ def check_settings(settings: Sequence[str]) -> None:
     for name in wanted:
         if name not in known:
             raise ConfigError(f"unknown setting {name!r}. {nearest_path(name, known)}")
-
-
-def check_used(task: str, settings: Sequence[str], *, stage: str) -> None:
-    """Makes sure that settings say how a trained model is used, not how it was made.
-
-    Args:
-        task: Of the model; empty where that is not known, and nothing is looked at.
-        settings: Texts ``path=value``.
-        stage: Which command it is.
-
-    Raises:
-        ConfigError: One does not.
-    """
-    from nanonuclei.config.params import load_experiment, parse_settings
-    from nanonuclei.stages.places import PARAMS
-    from nanonuclei.stages.settings import USED, check_changeable
-
-    if not task or not (changed := parse_settings([text for text in settings if text])):
-        return
-    try:
-        config = load_experiment(task, path=PARAMS)
-    except ConfigError:  # the model's own config may still be read
-        return
-    check_changeable(config, changed, roles=USED, stage=stage)
-
-
-def check_weights(config: ExperimentConfig, *, kinds: Sequence[object] = (), models: bool = True) -> None:
-    """Makes sure that the pretrained weights that an experiment names exist, and that its network takes them.
-
-    Args:
-        config: Of the experiment.
-        kinds: Kinds of network that are tried; the experiment's own where there are none.
-        models: Whether the weights may name a model to begin with, whose network is taken with them.
-
-    Raises:
-        ConfigError: They do not exist, or no network that is tried takes them.
-        TrackingError: They name a run or registered model that does not exist.
-    """
-    from nanonuclei.config.shared import FROM_SCRATCH, FURTHER_WEIGHTS, IMAGENET, NO_WEIGHTS
-
-    weights = str(getattr(config.network, "weights", NO_WEIGHTS))
-    if weights in (IMAGENET, NO_WEIGHTS):
-        return
-    from nanonuclei.serving.named import names_model
-
-    if models and names_model(weights):
-        check_model(weights)
-        if (made := known_task(weights)) and made != config.task:
-            raise ConfigError(f"network.weights must name a model of {config.task}, but {weights} is one of {made}")
-        return
-    tried = [str(kind) for kind in kinds or [getattr(config.network, "kind", "")]]
-    words = {IMAGENET, NO_WEIGHTS, *(word for kind in tried for word in FURTHER_WEIGHTS.get(kind, ()))}
-    if weights not in words and not Path(weights).is_file():
-        raise ConfigError(
-            f"network.weights must be {', '.join(sorted(words))} or a file that exists, got {weights!r}. Check the path"
-        )
-    if set(tried) == {FROM_SCRATCH}:
-        raise ConfigError(
-            f"network.weights are for an image network, but network.kind is {FROM_SCRATCH}, which begins with random "
-            f"ones: it must be imagenet or none then, got {weights!r}. Leave it out, or set another network.kind, such "
-            "as mobilenetv2"
-        )
 
 
 def check_prepared_task(task: str) -> None:

@@ -12,6 +12,7 @@ from nanonuclei.commands.checks import (
     check_settings,
     check_task,
     check_trained_elsewhere,
+    run_named,
 )
 from nanonuclei.commands.options import (
     DEFAULT_TASK,
@@ -89,6 +90,10 @@ def run_ship(options: argparse.Namespace) -> None:
         check_place(options.name, tags.get("task", ""), dataset=tags.get("dataset", ""))
     elif options.model:
         check_model(options.model)
+        if not run_named(options.model) and not options.model.startswith("models:/"):
+            raise NanonucleiError(
+                f"ship takes the model of a run, a run's id or models:/NAME@ALIAS, got {options.model!r}. Name one"
+            )
     else:
         check_trained_elsewhere("weights must be", options.weights)
     with native_messages_hidden():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from nanonuclei.commands.checks import check_weights
+from nanonuclei.commands.fitting import check_trainable
 from nanonuclei.commands.options import DEFAULT_TASK, Stages, choices_of, experiment_options, given, settings_option
 from nanonuclei.commands.preparing import TRAINING, can_be_early, prepare_early, tell_after_imports
 from nanonuclei.errors import NanonucleiError
@@ -62,7 +62,7 @@ def run_tune(options: argparse.Namespace) -> None:
     said: list[str] = []
     config = resolve(choices, say=said.append)
     space = config.tune.space
-    check_weights(config, kinds=space[KIND].ends() if KIND in space else (), models=False)
+    check_trainable(config, kinds=space[KIND].ends() if KIND in space else (), models=False)
     wanted = TuneOptions(
         options.tuner,
         int(options.trials),
@@ -99,7 +99,7 @@ def run_compare(options: argparse.Namespace) -> None:
     said: list[str] = []
     planned = plan(choices, wanted, say=said.append)  # before the slow imports: a wrong name is told at once
     for config in planned.configs.values():
-        check_weights(config)
+        check_trainable(config)
     prepared = bool(planned.configs) and all(map(can_be_early, planned.configs.values()))
     for place, config in enumerate(planned.configs.values() if prepared else ()):
         prepare_early(config, needs=TRAINING, said=() if place else said)

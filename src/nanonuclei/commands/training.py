@@ -14,10 +14,9 @@ from nanonuclei.commands.checks import (
     check_prepared_task,
     check_settings,
     check_trained_elsewhere,
-    check_used,
-    check_weights,
     known_task,
 )
+from nanonuclei.commands.fitting import check_fits, check_trainable, own_config
 from nanonuclei.commands.options import (
     DEFAULT_TASK,
     MODEL,
@@ -37,7 +36,7 @@ from nanonuclei.tasks import dataset_type, task_names
 from nanonuclei.tracking.database import full_run_id
 from nanonuclei.tracking.early.at_work import check_alone
 from nanonuclei.tracking.early.own_run import name_own_run
-from nanonuclei.tracking.early.runs import check_holds_model, finished_training, tags_of
+from nanonuclei.tracking.early.runs import check_holds_model, finished_training
 
 SPLITS = ("train", "val", "test")
 """As `data.catalog.SPLITS`, whose import takes long."""
@@ -96,6 +95,8 @@ def run_train(options: argparse.Namespace) -> None:
             return
         check_images_of(run)
         check_alone(run_folder(run))
+        if config := own_config(run):
+            check_trainable(config)
         with native_messages_hidden():
             from nanonuclei.stages.train import train
         train(None, resume=run)
@@ -105,7 +106,7 @@ def run_train(options: argparse.Namespace) -> None:
     choices = choices_of(options)
     said: list[str] = []
     config = resolve(choices, say=said.append)  # before the slow imports: a wrong setting is told at once
-    check_weights(config)
+    check_trainable(config)
     prepared = prepare_early(config, needs=TRAINING, said=said)
     with native_messages_hidden():
         from nanonuclei.stages.train import train
@@ -141,7 +142,9 @@ def run_evaluate(options: argparse.Namespace) -> None:
     run = full_run_id(options.run_id)
     check_holds_model(run)
     check_images_of(run)
-    check_used((tags_of(run) or {}).get("task", ""), options.settings, stage="evaluate")
+    from nanonuclei.stages.settings import USED
+
+    check_fits(run, options.settings, roles=USED, stage="evaluate")
     with native_messages_hidden():
         from nanonuclei.stages.evaluate import evaluate_run
     evaluate_run(run, split=options.split, settings=settings_of(options))
@@ -162,6 +165,11 @@ def run_finetune(options: argparse.Namespace) -> None:
         )
     model = options.model or next(iter(own), DEFAULT_TASK)
     check_fetched(options.dataset)
+    if config := own_config(model):
+        from nanonuclei.config.params import parse_settings
+        from nanonuclei.stages.finetune.settings import finetuning
+
+        finetuning(config, options.dataset, parse_settings(settings_of(options)), model=model)
     with native_messages_hidden():
         from nanonuclei.stages.finetune.finetune import finetune
     finetune(options.dataset, model=model, settings=settings_of(options))

@@ -7,7 +7,7 @@ sections in its folder's `config.py`.
 from __future__ import annotations
 
 import importlib
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -43,6 +43,9 @@ class ExperimentConfig(Section):
     windows: InferenceConfig
     evaluate: EvaluateConfig
     tune: TuneConfig
+
+    simulated_modalities: ClassVar[tuple[str, ...]] = ()
+    """Kinds of images that the task's simulator draws, where settings choose among kinds."""
 
     @property
     def trained_modality(self) -> str:

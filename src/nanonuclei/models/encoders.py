@@ -15,9 +15,10 @@ import numpy as np
 from keras import layers
 
 from nanonuclei.config.pixels import NetworkConfig
+from nanonuclei.config.shared import fetched_path, weights_folder
 from nanonuclei.errors import ConfigError
 from nanonuclei.models import efficientnet_lite
-from nanonuclei.models.weights import PUBLISHED, published_path, weights_folder
+from nanonuclei.models.weights import PUBLISHED
 
 ENCODER = "encoder"
 """Name of the layer of a U-Net that holds the image network."""
@@ -245,7 +246,7 @@ def weights_path(config: NetworkConfig) -> Path:
         ConfigError: It is not there, has not been fetched, or cannot be downloaded.
     """
     if (config.kind, config.weights) in PUBLISHED:
-        return published_path(config.kind, config.weights)
+        return fetched_path(config.kind, config.weights)
     if config.weights != "imagenet":
         path = Path(config.weights)
         if not path.is_file():

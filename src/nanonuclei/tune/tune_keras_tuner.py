@@ -11,7 +11,7 @@ from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import Trial
 from keras_tuner.src import config as keras_tuner_config
 
-from nanonuclei.errors import ConfigError, NanonucleiError
+from nanonuclei.errors import NanonucleiError
 from nanonuclei.invocation import option
 from nanonuclei.tune import base
 from nanonuclei.tune.base import Objective, Outcome, Proposal, Search, TrialRecord
@@ -23,8 +23,7 @@ class KerasTunerSearch:
     """A search with Keras Tuner; see `tune.base.Tuner`."""
 
     def __init__(self, search: Search) -> None:
-        if search.storage:
-            raise ConfigError("storage is for many workers, which tuner=optuna has; tuner=keras-tuner runs one")
+        base.check_shared(PROJECT, search.storage)
         folder = search.folder / PROJECT
         identity = {**search.identity, "tune.keras_tuner.oracle": search.config.keras_tuner.oracle}
         self._notes = Notes(folder, study=search.study, identity=identity)

@@ -8,12 +8,11 @@ import numpy as np
 from mlflow.tracking import MlflowClient
 
 from nanonuclei.config.gate import load_gate
-from nanonuclei.config.params import parse_settings, with_settings
-from nanonuclei.config.recipes import read_recipe
-from nanonuclei.config.section import Role
-from nanonuclei.errors import ConfigError, DataError, nearest_name
+from nanonuclei.config.params import parse_settings
+from nanonuclei.errors import DataError
 from nanonuclei.invocation import command
 from nanonuclei.serving.named import open_model
+from nanonuclei.stages.finetune.settings import finetuning
 from nanonuclei.stages.finetune.start import (
     Start,
     begin_with,
@@ -26,13 +25,9 @@ from nanonuclei.stages.finetune.verdict import Verdict, is_it_better
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.samples import training_samples, validation_samples
-from nanonuclei.stages.settings import check_changeable
 from nanonuclei.stages.train import train
-from nanonuclei.tasks import create_dataset, dataset_type
+from nanonuclei.tasks import dataset_type
 from nanonuclei.tasks.dataset import SIMULATED
-
-CHANGEABLE = (Role.DATA, Role.TRAINING, Role.MACHINE, Role.READING, Role.SCORING)
-"""Roles of the settings that may be changed: all but those of the network and its loss."""
 
 COMPARISON = "finetune/comparison.csv"
 VERDICT, BETTER = "finetune.verdict", "finetune.better"
@@ -63,19 +58,9 @@ def finetune(
     """
     start = begin_with(model)
     open_model(start.reference, missing_from=PARAMS)  # what cannot be compared in the end is not trained first
-    task, known = start.config.task, {SIMULATED, *dataset_type(start.config.task).locations}
-    if dataset not in known:
-        raise ConfigError(f"unknown dataset {dataset!r} of {task}. {nearest_name(dataset, known)}")
-    recipe = dataset_type(task).finetune_recipe
-    if not recipe:
-        raise ConfigError(
-            f"models of {task} have no recipe of a fine-tuning. Begin a training with {model}: "
-            f"`{command('train', task=task, set=f'network.weights={start.reference}')}`"
-        )
-    gate, given = load_gate(task, path=PARAMS), parse_settings(settings)
-    check_changeable(start.config, given, roles=CHANGEABLE, stage="finetune")
-    changed = {**read_recipe(recipe, task=task, params=PARAMS), **create_dataset(start.config).on_other_images()}
-    config = with_settings(start.config, {**changed, "data.dataset": dataset, **given})
+    task = start.config.task
+    config = finetuning(start.config, dataset, parse_settings(settings), model=start.reference)
+    recipe, gate = dataset_type(task).finetune_recipe, load_gate(task, path=PARAMS)
     catalog, _ = prepared_dataset(config, say=say)
     new, val = training_samples(catalog, config), validation_samples(catalog, config)
     if not can_be_compared_on(catalog.split("test")):

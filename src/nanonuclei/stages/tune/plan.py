@@ -20,7 +20,7 @@ from nanonuclei.errors import ConfigError, without_password
 from nanonuclei.invocation import command, option
 from nanonuclei.stages.places import study_folder
 from nanonuclei.stages.settings import Choices, resolve
-from nanonuclei.tune.base import Search, check_identity, check_tuner, wrong_storage
+from nanonuclei.tune.base import Search, check_identity, check_shared, check_tuner, wrong_storage
 from nanonuclei.tune.notes import NOTES
 
 NOT_SHARED = (Role.SEARCH, Role.SCORING, Role.MACHINE)
@@ -55,6 +55,7 @@ def plan(config: ExperimentConfig, options: TuneOptions) -> Search:
     check_tuner(options.tuner)
     check_no_password(options.storage)
     check_kind(options.storage)
+    check_shared(options.tuner, options.storage)
     if options.trials < 1:
         raise ConfigError(f"a search must have at least one trial, got trials={options.trials}")
     study = options.study or f"{config.task}-{config.data.dataset}-{options.tuner}"

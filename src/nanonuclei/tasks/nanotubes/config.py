@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -19,6 +20,14 @@ Limit = Fraction | Literal["auto"]
 
 LINE = "line"
 """Value of `network.answer` for a network that marks centre lines."""
+
+
+TRUNKS = {
+    "vgg16": (r"block\d_(conv\d|pool)", "block4_conv3"),
+    "mobilenetv2": (r"block_\d+_\w+|expanded_conv_\w+|(bn_)?Conv_?1\w*|out_relu", "block_6_expand_relu"),
+    "resnet50": (r"conv\d_\w+|pool1_\w+", "conv3_block4_out"),
+}
+"""What names of layers are like, and one of them, by `network.kind`; Keras knows them all, but takes long to load."""
 
 
 class WindowAugmentConfig(JitterConfig):
@@ -62,6 +71,13 @@ class ClassifierConfig(Section):
     depth: Annotated[int, Field(ge=1, le=ENCODER_DEPTH)]
     base_filters: Annotated[int, Field(ge=1, le=256)]
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+
+    @model_validator(mode="after")
+    def _trunk_is_of_its_network(self) -> Self:
+        pattern, such = TRUNKS.get(self.kind, (".*", ""))
+        if self.answer == "window" and not re.fullmatch(pattern, self.trunk):
+            raise ValueError(f"trunk must be a layer of {self.kind}, got {self.trunk!r}. Such as {such}")
+        return self
 
     @model_validator(mode="after")
     def _weights_exist(self) -> Self:

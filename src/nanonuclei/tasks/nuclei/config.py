@@ -57,6 +57,8 @@ class NucleiExperiment(AugmentedExperiment):
     instances: InstancesConfig
     tune: NucleiTuneConfig
 
+    simulated_modalities: ClassVar[tuple[str, ...]] = ("fluorescence",)
+
     @property
     def trained_modality(self) -> str:
         """`data.modality`."""

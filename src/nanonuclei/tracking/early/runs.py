@@ -35,6 +35,18 @@ def tags_of(run_id: str) -> dict[str, str] | None:
         return None
 
 
+def settings_of(run_id: str) -> dict[str, str] | None:
+    """Returns the parameters that a run logged; None where only MLflow can tell, as of a server."""
+    file = database_file()
+    if file is None or not file.is_file():
+        return None
+    try:
+        with read_only(file) as database:
+            return dict(database.execute("select key, value from params where run_uuid = ?", (run_id,)).fetchall())
+    except sqlite3.Error:  # locked, or made by another version: MLflow tells
+        return None
+
+
 def status_of(run_id: str) -> str | None:
     """Returns MLflow's word for the status of a run; empty where it is not there any more, None as in `tags_of`."""
     file = database_file()

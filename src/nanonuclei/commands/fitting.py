@@ -1,0 +1,164 @@
+"""What can be known of the settings of a training, or of a model that is to be used, before anything slow begins."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nanonuclei.commands.checks import check_model, known_task, run_named
+from nanonuclei.errors import ConfigError, DataError, NanonucleiError
+from nanonuclei.tracking.early.runs import settings_of as logged_settings
+
+if TYPE_CHECKING:
+    from nanonuclei.config.experiment import ExperimentConfig
+    from nanonuclei.config.section import Role
+
+OTHER_GPUS = ("/dev/kfd", "/dev/dxg")
+"""Files of devices by which Linux reaches GPUs that are not NVIDIA's own driver's."""
+
+
+def check_trainable(config: ExperimentConfig, *, kinds: Sequence[object] = (), models: bool = True) -> None:
+    """Makes sure that weights, devices and kinds of images that a training asks for are there, as far as files tell.
+
+    Args:
+        config: Of the experiment.
+        kinds: As in `check_weights`.
+        models: As in `check_weights`.
+
+    Raises:
+        ConfigError: Weights are not there, or there are fewer devices.
+        DataError: Simulated images are of other kinds.
+        TrackingError: Weights name a run or registered model that does not exist.
+    """
+    check_weights(config, kinds=kinds, models=models)
+    _check_devices(config)
+    from nanonuclei.tasks.dataset import SIMULATED
+
+    wanted = config.trained_modality
+    drawn = config.simulated_modalities
+    if config.data.dataset == SIMULATED and wanted not in ("all", *drawn):
+        raise DataError(
+            f"data.modality must be one that simulated images have, all or {', '.join(drawn)}, got {wanted}. Take "
+            "one of these, or real images"
+        )
+
+
+def _check_devices(config: ExperimentConfig) -> None:
+    asked = config.train.devices
+    if asked == "auto" or asked == 1 or sys.platform != "linux" or any(Path(name).exists() for name in OTHER_GPUS):
+        return
+    found = len(list(Path("/dev").glob("nvidia[0-9]*")))
+    if asked > max(1, found):
+        raise ConfigError(
+            f"train.devices must not exceed the visible devices: asked for {asked}, found {found} GPUs. "
+            "Set train.devices=auto"
+        )
+
+
+def check_weights(config: ExperimentConfig, *, kinds: Sequence[object] = (), models: bool = True) -> None:
+    """Makes sure that the pretrained weights that an experiment names exist, and that its network takes them.
+
+    Args:
+        config: Of the experiment.
+        kinds: Kinds of network that are tried; the experiment's own where there are none.
+        models: Whether the weights may name a model to begin with, whose network is taken with them.
+
+    Raises:
+        ConfigError: They do not exist, or no network that is tried takes them.
+        TrackingError: They name a run or registered model that does not exist.
+    """
+    from nanonuclei.config.shared import (
+        FETCHED_FILES,
+        FROM_SCRATCH,
+        FURTHER_WEIGHTS,
+        IMAGENET,
+        NO_WEIGHTS,
+        fetched_path,
+    )
+
+    weights = str(getattr(config.network, "weights", NO_WEIGHTS))
+    tried = [str(kind) for kind in kinds or [getattr(config.network, "kind", "")]]
+    for kind in tried:
+        if (kind, weights) in FETCHED_FILES:
+            fetched_path(kind, weights)
+    if weights in (IMAGENET, NO_WEIGHTS):
+        return
+    from nanonuclei.serving.named import names_model
+
+    if models and names_model(weights):
+        check_model(weights)
+        if (made := known_task(weights)) and made != config.task:
+            raise ConfigError(f"network.weights must name a model of {config.task}, but {weights} is one of {made}")
+        return
+    words = {IMAGENET, NO_WEIGHTS, *(word for kind in tried for word in FURTHER_WEIGHTS.get(kind, ()))}
+    if weights not in words and not Path(weights).is_file():
+        raise ConfigError(
+            f"network.weights must be {', '.join(sorted(words))} or a file that exists, got {weights!r}. Check the path"
+        )
+    if set(tried) == {FROM_SCRATCH}:
+        raise ConfigError(
+            f"network.weights are for an image network, but network.kind is {FROM_SCRATCH}, which begins with random "
+            f"ones: it must be imagenet or none then, got {weights!r}. Leave it out, or set another network.kind, such "
+            "as mobilenetv2"
+        )
+
+
+def own_config(reference: str) -> ExperimentConfig | None:
+    """Returns the experiment of a model, as far as one look at files or database tells; None where it does not.
+
+    Args:
+        reference: Of a model that is there, see `checks.check_model`.
+    """
+    from nanonuclei.config.params import load_experiment, parse_settings
+    from nanonuclei.serving.folder import CONFIG
+    from nanonuclei.serving.named import is_uri
+    from nanonuclei.serving.shipped.places import shipped_folder
+    from nanonuclei.stages.places import PARAMS
+
+    task = known_task(reference)
+    if not task:
+        return None
+    try:
+        if run := run_named(reference):
+            logged = logged_settings(run)
+            if not logged:
+                return None
+            known = _known_paths(load_experiment(task, path=PARAMS), logged)
+            return load_experiment(task, path=PARAMS, settings=parse_settings([f"{k}={v}" for k, v in known.items()]))
+        if is_uri(reference):
+            return None
+        path = (shipped_folder(reference) or Path(reference)) / CONFIG
+        return load_experiment(task, path=path, missing_from=PARAMS, stored=True) if path.is_file() else None
+    except NanonucleiError:  # the command itself may still read it, or tells why not
+        return None
+
+
+def _known_paths(config: ExperimentConfig, logged: Mapping[str, str]) -> dict[str, str]:
+    from nanonuclei.config.params import flatten
+
+    return {path: value for path, value in logged.items() if path in flatten(config)}
+
+
+def check_fits(reference: str, settings: Sequence[str], *, roles: Sequence[Role], stage: str) -> None:
+    """Makes sure that settings of a model may be changed by a command, and that their values fit its others.
+
+    Args:
+        reference: Of a model that is there, see `checks.check_model`; where its experiment is not at hand, nothing is
+            looked at.
+        settings: Texts ``path=value``.
+        roles: Roles of the settings that may be changed.
+        stage: Which command it is.
+
+    Raises:
+        ConfigError: One may not be changed, or does not fit.
+    """
+    from nanonuclei.config.params import parse_settings, with_settings
+    from nanonuclei.stages.settings import check_changeable
+
+    changed = parse_settings([text for text in settings if text])
+    config = own_config(reference) if changed else None
+    if config is not None:
+        check_changeable(config, changed, roles=roles, stage=stage)
+        with_settings(config, changed)
