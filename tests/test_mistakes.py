@@ -274,6 +274,10 @@ MISTAKES = {
         "repro trian@nuclei",
         "the pipeline has no stage 'trian@nuclei'. Did you mean train@nuclei",
     ),
+    "file of stages": (
+        "repro pipelines/nowhere/dvc.yaml",
+        "but pipelines/nowhere/dvc.yaml is not there",
+    ),
     "plots of nothing": ("plots --output drawn", "plots need the tables that the pipeline writes"),
     "plots into a file": ("plots --output pictures/a.png", "output must be a folder, but pictures/a.png is a file"),
     "format of a package": ("export --to onnx --output new.zip", "unknown format 'onnx'. Known: bioimageio."),

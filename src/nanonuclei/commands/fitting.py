@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,19 @@ OTHER_GPUS = ("/dev/kfd", "/dev/dxg")
 """Files of devices by which Linux reaches GPUs that are not NVIDIA's own driver's."""
 
 
-def check_trainable(config: ExperimentConfig, *, kinds: Sequence[object] = (), models: bool = True) -> None:
+def check_trainable(
+    config: ExperimentConfig,
+    *,
+    kinds: Sequence[object] = (),
+    words_tried: Sequence[object] = (),
+    models: bool = True,
+) -> None:
     """Makes sure that weights, devices and kinds of images that a training asks for are there, as far as files tell.
 
     Args:
         config: Of the experiment.
         kinds: As in `check_weights`.
+        words_tried: As in `check_weights`.
         models: As in `check_weights`.
 
     Raises:
@@ -32,7 +40,7 @@ def check_trainable(config: ExperimentConfig, *, kinds: Sequence[object] = (), m
         DataError: Simulated images are of other kinds.
         TrackingError: Weights name a run or registered model that does not exist.
     """
-    check_weights(config, kinds=kinds, models=models)
+    check_weights(config, kinds=kinds, words_tried=words_tried, models=models)
     _check_devices(config)
     from nanonuclei.tasks.dataset import SIMULATED
 
@@ -57,12 +65,19 @@ def _check_devices(config: ExperimentConfig) -> None:
         )
 
 
-def check_weights(config: ExperimentConfig, *, kinds: Sequence[object] = (), models: bool = True) -> None:
+def check_weights(
+    config: ExperimentConfig,
+    *,
+    kinds: Sequence[object] = (),
+    words_tried: Sequence[object] = (),
+    models: bool = True,
+) -> None:
     """Makes sure that the pretrained weights that an experiment names exist, and that its network takes them.
 
     Args:
         config: Of the experiment.
         kinds: Kinds of network that are tried; the experiment's own where there are none.
+        words_tried: Values of `network.weights` that are tried; the experiment's own where there are none.
         models: Whether the weights may name a model to begin with, whose network is taken with them.
 
     Raises:
@@ -80,9 +95,9 @@ def check_weights(config: ExperimentConfig, *, kinds: Sequence[object] = (), mod
 
     weights = str(getattr(config.network, "weights", NO_WEIGHTS))
     tried = [str(kind) for kind in kinds or [getattr(config.network, "kind", "")]]
-    for kind in tried:
-        if (kind, weights) in FETCHED_FILES:
-            fetched_path(kind, weights)
+    for kind, word in product(tried, [str(word) for word in words_tried] or [weights]):
+        if (kind, word) in FETCHED_FILES:
+            fetched_path(kind, word)
     if weights in (IMAGENET, NO_WEIGHTS):
         return
     from nanonuclei.serving.named import names_model

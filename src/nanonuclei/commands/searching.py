@@ -13,7 +13,7 @@ from nanonuclei.tasks import task_names
 from nanonuclei.tracking.early.own_run import name_own_run
 
 DEFAULT_TUNER = "optuna"
-KIND = "network.kind"
+KIND, WEIGHTS = "network.kind", "network.weights"
 """Setting that a search may choose, and which weights are for."""
 
 
@@ -62,7 +62,8 @@ def run_tune(options: argparse.Namespace) -> None:
     said: list[str] = []
     config = resolve(choices, say=said.append)
     space = config.tune.space
-    check_trainable(config, kinds=space[KIND].ends() if KIND in space else (), models=False)
+    kinds, words = (space[path].ends() if path in space else () for path in (KIND, WEIGHTS))
+    check_trainable(config, kinds=kinds, words_tried=words, models=False)
     wanted = TuneOptions(
         options.tuner,
         int(options.trials),

@@ -45,6 +45,9 @@ def check_targets(targets: Sequence[str]) -> None:
     for target in targets:
         if target not in known and not any(sign in target for sign in "/:."):
             raise NanonucleiError(f"the pipeline has no stage {target!r}. {nearest_name(target, known)}")
+        file = Path(target.partition(":")[0])
+        if file.suffix in (".dvc", ".yaml", ".yml") and not file.is_file():
+            raise NanonucleiError(f"a target must be a stage or its file, but {file} is not there. Check the path")
 
 
 def check_sources(tasks: Sequence[str]) -> None:

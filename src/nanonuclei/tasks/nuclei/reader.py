@@ -52,8 +52,8 @@ class NucleiReader(Reader):
     open_settings = {"instances.tune": True}
     stains = NUCLEAR_STAINS
     cautions = (
-        "Trained on 2D light microscopy: fluorescence, stained tissue, a few brightfield images. Other modalities and "
-        "3D stacks were never seen. A model that estimates sizes was shown nuclei of 6 to 120 px.",
+        "Made for 2D light microscopy of the kinds that it was trained on. 3D stacks were never seen. A model that "
+        "estimates sizes was shown nuclei of 6 to 120 px.",
         "Grey values are scaled by percentiles of the whole image: without any nucleus, noise has full contrast.",
         "Scores order objects by certainty; they are no probabilities. Not for diagnosis.",
     )

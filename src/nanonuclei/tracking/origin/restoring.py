@@ -11,6 +11,7 @@ import yaml
 
 from nanonuclei.data.versions import content_md5, dataset_in_cache
 from nanonuclei.invocation import command
+from nanonuclei.tasks import dataset_type
 
 POINTER = "data.dvc"
 ASIDE = "scratch/data-before-"
@@ -60,10 +61,12 @@ def restoring(recorded: Mapping[str, str], *, data: Path, cache: Path, git: Call
         elif pinned is not None and has_remote():
             found += [*moved, f"dvc pull {POINTER}"]
         else:
-            found += [*moved, command("fetch", dataset=name)]
+            public = name in dataset_type(recorded["task"]).public
+            found += [*moved, command("fetch", dataset=name)] if public else moved
+            got = "Where the data were your own, copy" if public else "Copy"
             notes.append(
-                f"No cache or remote of DVC here holds {data / name} as it was. Where the data were your own, give "
-                f"`source`, or copy the folder from where the run was made; its md5 must be {wanted}."
+                f"No cache or remote of DVC here holds {data / name} as it was. {got} the folder from where the run "
+                f"was made, or fetch its source again; its md5 must be {wanted}."
             )
     if any(key.startswith("upstream.") for key in recorded):
         found.append(command("repro", targets=f"{recorded['stage']}@{recorded['task']}"))
