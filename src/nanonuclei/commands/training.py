@@ -118,6 +118,9 @@ def run_adopt(options: argparse.Namespace) -> None:
     """Makes a run of a training that took place elsewhere."""
     check_settings(options.settings)
     check_trained_elsewhere("adopt takes", options.folder)
+    from nanonuclei.stages.settings import USED
+
+    check_fits(options.folder, options.settings, roles=USED, stage="adopt")
     with native_messages_hidden():
         from nanonuclei.stages.shipped.adopt import adopt
     adopt(Path(options.folder), settings=settings_of(options))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import keras
@@ -8,14 +9,14 @@ import pytest
 
 from nanonuclei.errors import ConfigError
 from nanonuclei.imaging.window_geometry import WindowGeometry
-from nanonuclei.models.encoders import ENCODER
+from nanonuclei.models.encoders import ENCODER, ENCODERS
 from nanonuclei.tasks.nanotubes.classifier import (
     freeze,
     load_trunk,
     window_classifier,
     window_geometry,
 )
-from nanonuclei.tasks.nanotubes.config import ClassifierConfig
+from nanonuclei.tasks.nanotubes.config import TRUNKS, ClassifierConfig
 
 
 def config(**settings: object) -> ClassifierConfig:
@@ -78,7 +79,7 @@ def test_scores_begin_in_the_middle() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"trunk": "block4_conv3"}, "network.trunk must be a layer of mobilenetv2, got 'block4_conv3'"),
+        ({"trunk": "block_99_add"}, "network.trunk must be a layer of mobilenetv2, got 'block_99_add'"),
         ({"trunk": "block_3_expand_rel"}, "Did you mean block_3_expand_relu"),
         ({"learns_from": "block_9_add", "weights": "imagenet"}, "network.learns_from must be all or a layer of the"),
     ],
@@ -86,6 +87,21 @@ def test_scores_begin_in_the_middle() -> None:
 def test_layers_that_are_not_there_are_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         window_geometry(config(**settings), window=16)
+
+
+def test_layer_of_another_network_is_refused_before_keras_is_loaded() -> None:
+    with pytest.raises(
+        ValueError, match=r"trunk must be a layer of mobilenetv2, got 'block4_conv3'\. Such as block_6_"
+    ):
+        config(trunk="block4_conv3")
+
+
+@pytest.mark.parametrize("kind", TRUNKS)
+def test_names_of_layers_are_those_of_keras(kind: str) -> None:
+    pattern, example = TRUNKS[kind]
+    names = [layer.name for layer in ENCODERS[kind].network(input_shape=(None, None, 3)).layers[1:]]
+    assert [name for name in names if not re.fullmatch(pattern, name)] == []
+    assert example in names
 
 
 def test_window_that_the_stride_does_not_divide_is_refused() -> None:
