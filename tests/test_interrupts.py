@@ -7,6 +7,7 @@ import gc
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -64,8 +65,10 @@ def test_signal_that_falls_where_python_ignores_errors_is_heard(signum: int, mon
 
     gc.callbacks.append(once)
     gc.collect()
+    began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         threading.Event().wait(60)
+    assert time.monotonic() - began < 30, "the main thread was not woken"
 
 
 def test_job_in_the_background_of_a_script_stays_deaf() -> None:

@@ -49,6 +49,15 @@ def _stop(signum: int, frame: FrameType | None) -> None:
 def _heard_in_vain(error: Any) -> None:
     """Sends an interrupt again that fell where Python ignores errors, such as a callback of the garbage collection."""
     if _received and issubclass(error.exc_type, KeyboardInterrupt):
-        threading.Timer(_AGAIN_SECONDS, signal.raise_signal, (_received[-1],)).start()
+        threading.Timer(_AGAIN_SECONDS, _send, (_received[-1],)).start()
     else:
         _others[0](error)
+
+
+def _send(signum: int) -> None:
+    """Sends a signal to the main thread, which wakes it where it waits; Windows can only raise it where it is sent."""
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, signum)
+    else:
+        signal.raise_signal(signum)
