@@ -142,6 +142,10 @@ def test_a_model_learns_from_corrections_and_becomes_champion(lab: Path, task: s
 
     checks = {check.subject: check for check in trace(run_id).checks}
     assert checks["parent"].verdict == "holds"
+    assert (checks["replayed"].verdict, checks["replayed"].detail) == (
+        "holds",
+        "simulated: made by the code from its seed",
+    )
     assert "the training began with models:/m-" in checks["parent"].detail
 
     after = promote(task, run_id, say=quiet)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from nanonuclei.config.params import flatten, load_experiment
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.data.versions import dataset_md5
 from nanonuclei.errors import TrackingError
-from nanonuclei.tracking.facts import Facts, log_facts
+from nanonuclei.tracking.facts import REPLAYED, REPLAYED_MD5, Facts, log_facts
 from nanonuclei.tracking.origin.lineage import Lineage, describe, trace
 from nanonuclei.tracking.origin.restoring import restoring
 from nanonuclei.tracking.runs import git_tags, log_settings, stage_run
@@ -188,6 +189,28 @@ def test_data_that_nothing_here_holds_are_told_beside_the_commands(
     (note,) = found.notes
     assert note.endswith(f"where the run was made, or fetch its source again; its md5 must be {'5' * 32}.")
     assert describe(Lineage((recorded | {"run_id": "r"},), (), found)).endswith(f"\n{note}")
+
+
+@pytest.mark.parametrize(("content", "verdict"), [(b"old discs", "holds"), (b"others", "broken"), (None, "unknown")])
+def test_images_that_were_shown_again_are_compared_too(
+    repository: Path, disc_catalog: Catalog, content: bytes | None, verdict: str
+) -> None:
+    old = repository / "data" / "old" / "images.zip"
+    old.parent.mkdir()
+    old.write_bytes(b"old discs")
+    tags = {REPLAYED: "old", REPLAYED_MD5: dataset_md5(repository / "data", "old"), "dataset.name": "simulated"}
+    with stage_run("train", name="train", tags=tags) as run_id:
+        mlflow.log_text(disc_catalog.table().to_csv(index=False), "data/catalog.csv")
+        mlflow.set_tag("split.fingerprint", disc_catalog.split_fingerprint())
+        log_facts(Facts("train", "nuclei", "simulated", "", disc_catalog.split_fingerprint()))
+    if content is None:
+        shutil.rmtree(old.parent)
+    else:
+        old.write_bytes(content)
+    checks = {check.subject: check for check in trace(run_id).checks}
+    assert checks["data"].verdict == "holds"
+    assert checks["replayed"].verdict == verdict
+    assert checks["replayed"].detail.startswith("data/old ")
 
 
 def test_simulated_images_need_the_code_alone(repository: Path) -> None:

@@ -29,12 +29,12 @@ from nanonuclei.report.compare import Arm, Bootstrap, compare_arms
 from nanonuclei.serving.probe import problem
 from nanonuclei.serving.store import load_served, model_files, model_uri
 from nanonuclei.stages.finetune.gate import Rivals
-from nanonuclei.stages.finetune.start import REPLAYED
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.tasks import create_reader, create_task, dataset_type, task_package
 from nanonuclei.tasks.values import Report
 from nanonuclei.tracking.early.registered import champion_already
+from nanonuclei.tracking.facts import REPLAYED
 from nanonuclei.tracking.gate import Candidate, Champion, Decision, Gain, decide
 from nanonuclei.tracking.registry import (
     CHAMPION,

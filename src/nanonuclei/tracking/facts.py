@@ -18,6 +18,8 @@ CODE = ("git.commit", "git.dirty")
 """Tags that were set when the stage began: the code may have been edited since."""
 PARENT_MODEL, PARENT_MD5 = "parent.model", "parent.md5"
 """Tags of a run whose training began with a stored model: its name, which does not move, and md5 of its network."""
+REPLAYED, REPLAYED_MD5 = "replayed.dataset", "replayed.md5"
+"""Tags of such a run: whose images were shown again beside the new ones, and DVC's md5 of them unless simulated."""
 LOCK = Path("requirements.txt")
 DVC_LOCK = Path("dvc.lock")
 ADDED_LATER = ("registered_model_meta", "__pycache__")
@@ -68,6 +70,8 @@ def log_facts(facts: Facts) -> dict[str, str]:
         "model_md5": model_md5(uri) if uri else "",
         "parent": run.data.tags.get(PARENT_MODEL, ""),
         "parent_md5": run.data.tags.get(PARENT_MD5, ""),
+        "replayed": run.data.tags.get(REPLAYED, ""),
+        "replayed_md5": run.data.tags.get(REPLAYED_MD5, ""),
     }
     recorded = {name: str(value) for name, value in recorded.items() if value != ""}
     mlflow.set_tags({f"{TAG}{name}": value for name, value in recorded.items()})

@@ -13,10 +13,10 @@ from nanonuclei.data.catalog import SampleRef
 from nanonuclei.engine.evaluate import evaluate_network
 from nanonuclei.imaging.networks import Network
 from nanonuclei.serving.named import open_model
-from nanonuclei.stages.finetune.start import REPLAYED, old_test_images
+from nanonuclei.stages.finetune.start import old_test_images
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.tasks import create_task
-from nanonuclei.tracking.facts import PARENT_MODEL
+from nanonuclei.tracking.facts import PARENT_MODEL, REPLAYED
 from nanonuclei.tracking.gate import Champion, Gain, Parent
 
 Served = tuple[ExperimentConfig, Network]

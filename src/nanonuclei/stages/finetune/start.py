@@ -15,7 +15,7 @@ from nanonuclei.config.params import Scalar, flatten, load_experiment, with_sett
 from nanonuclei.config.roles import paths_of
 from nanonuclei.config.section import Role
 from nanonuclei.data.catalog import Catalog, SampleRef
-from nanonuclei.data.versions import file_md5
+from nanonuclei.data.versions import dataset_md5, file_md5
 from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.report.compare import MIN_FIELDS
 from nanonuclei.serving.folder import CONFIG, NETWORK, ONNX, stored_task
@@ -27,10 +27,7 @@ from nanonuclei.stages.samples import training_samples
 from nanonuclei.tasks import create_dataset, dataset_type
 from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.dataset import SIMULATED
-from nanonuclei.tracking.facts import PARENT_MD5, PARENT_MODEL
-
-REPLAYED = "replayed.dataset"
-"""Tag of a run that began with a stored model: whose images were shown again beside the new ones."""
+from nanonuclei.tracking.facts import PARENT_MD5, PARENT_MODEL, REPLAYED, REPLAYED_MD5
 
 FEWEST_REPLAYED = 512
 """Old images that are shown again, at least, where there are as many: many kinds of them cost no more than few."""
@@ -64,7 +61,10 @@ class Start:
 
     def tags(self) -> dict[str, str]:
         """Returns what a run is told by."""
-        named = {REPLAYED: self.replayed_name} if self.replayed_name else {}
+        named = {}
+        if self.replayed_name:
+            version = dataset_md5(DATA, self.replayed_name)
+            named = {REPLAYED: self.replayed_name, **({REPLAYED_MD5: version} if version else {})}
         return {PARENT_MODEL: self.reference, PARENT_MD5: self.md5, **named}
 
     def structure(self) -> dict[str, Scalar]:

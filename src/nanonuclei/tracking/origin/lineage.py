@@ -21,12 +21,13 @@ from mlflow.exceptions import MlflowException
 
 from nanonuclei.config.params import flatten
 from nanonuclei.data.catalog import fingerprint_of_table
-from nanonuclei.data.versions import cache_folder, content_md5, dataset_in_cache, file_md5, pinned_md5
+from nanonuclei.data.versions import cache_folder, file_md5
 from nanonuclei.errors import DataError, TrackingError
 from nanonuclei.tracking.database import FAILING, not_answering
 from nanonuclei.tracking.facts import FACTS, TAG, model_md5
+from nanonuclei.tracking.origin.data import compare_data
 from nanonuclei.tracking.origin.parents import compare_parent
-from nanonuclei.tracking.origin.restoring import Restoring, remedy_of_data, restoring
+from nanonuclei.tracking.origin.restoring import Restoring, restoring
 from nanonuclei.tracking.runs import existing_run, first_line
 
 Verdict = Literal["holds", "broken", "unknown"]
@@ -92,7 +93,12 @@ def trace(reference: str, *, data: Path = Path("data"), cache: Path | None = Non
         upstream = [value for name, value in recorded.items() if name.startswith("upstream.")]
         waiting += [other for other in upstream if other not in {r["run_id"] for r in chain} and other not in waiting]
     kept = cache or cache_folder()
-    checks += _guarded(chain[0], "data", lambda: _data(chain[0], data, kept))
+    for recorded in chain:
+        for subject, dataset in (("data", "dataset"), ("replayed", "replayed")):
+            if (subject == "data" and recorded is not chain[0]) or dataset not in recorded:
+                continue  # the chain has one dataset
+            name, wanted = recorded[dataset], recorded.get(f"{dataset}_md5")
+            checks += _guarded(recorded, subject, lambda n=name, w=wanted: compare_data(n, w, data=data, cache=kept))
     return Lineage(tuple(chain), tuple(checks), restoring(chain[0], data=data, cache=kept, git=_git))
 
 
@@ -256,21 +262,6 @@ def _environment(recorded: Recorded) -> tuple[Verdict, str] | None:
     if found != recorded["environment_md5"]:
         return "broken", f"requirements.txt had md5 {recorded['environment_md5']}, committed is {found}"
     return "holds", "requirements.txt is the committed one"
-
-
-def _data(recorded: Recorded, data: Path, cache: Path) -> tuple[Verdict, str]:
-    name = recorded["dataset"]
-    if "dataset_md5" not in recorded:
-        return "holds", f"{name}: made by the code from its seed"
-    wanted = recorded["dataset_md5"]
-    folder = data / name
-    here = content_md5(folder) if folder.exists() else None
-    if here == wanted:
-        return "holds", f"{folder} has md5 {wanted}"
-    state = f"{folder} has md5 {here}, recorded {wanted}" if here else f"{folder} is missing, recorded {wanted}"
-    pinned = pinned_md5(data.with_suffix(".dvc"))
-    kept = pinned is not None and dataset_in_cache(name, wanted, pinned=pinned, cache=cache)
-    return "broken" if here else "unknown", f"{state}. {remedy_of_data(in_cache=kept)}"
 
 
 def _git(*arguments: str) -> str | None:
