@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nanonuclei.errors import ConfigError, DataError, NanonucleiError, TrackingError, nearest_name
 from nanonuclei.tasks import dataset_type, task_names, task_package
 from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID, full_run_id
 from nanonuclei.tracking.early.registered import champion_already, champion_of, run_behind
 from nanonuclei.tracking.early.runs import check_holds_model, tags_of
-
-if TYPE_CHECKING:
-    pass
 
 HISTORY = "history.json"
 """As `stages.shipped.adopt.HISTORY`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,16 +31,16 @@ def check_trainable(
 
     Args:
         config: Of the experiment.
-        kinds: As in `check_weights`.
-        words_tried: As in `check_weights`.
-        models: As in `check_weights`.
+        kinds: Kinds of network that are tried; the experiment's own where there are none.
+        words_tried: Values of `network.weights` that are tried; the experiment's own where there are none.
+        models: Whether the weights may name a model to begin with, whose network is taken with them.
 
     Raises:
         ConfigError: Weights are not there, or there are fewer devices.
         DataError: Simulated images are of other kinds.
         TrackingError: Weights name a run or registered model that does not exist.
     """
-    check_weights(config, kinds=kinds, words_tried=words_tried, models=models)
+    _check_weights(config, kinds, words_tried, models=models)
     _check_devices(config)
     from nanonuclei.tasks.dataset import SIMULATED
 
@@ -65,25 +65,10 @@ def _check_devices(config: ExperimentConfig) -> None:
         )
 
 
-def check_weights(
-    config: ExperimentConfig,
-    *,
-    kinds: Sequence[object] = (),
-    words_tried: Sequence[object] = (),
-    models: bool = True,
+def _check_weights(
+    config: ExperimentConfig, kinds: Sequence[object], words_tried: Sequence[object], *, models: bool
 ) -> None:
-    """Makes sure that the pretrained weights that an experiment names exist, and that its network takes them.
-
-    Args:
-        config: Of the experiment.
-        kinds: Kinds of network that are tried; the experiment's own where there are none.
-        words_tried: Values of `network.weights` that are tried; the experiment's own where there are none.
-        models: Whether the weights may name a model to begin with, whose network is taken with them.
-
-    Raises:
-        ConfigError: They do not exist, or no network that is tried takes them.
-        TrackingError: They name a run or registered model that does not exist.
-    """
+    """Makes sure that the pretrained weights exist, and that a network which is tried takes them."""
     from nanonuclei.config.shared import (
         FETCHED_FILES,
         FROM_SCRATCH,
@@ -126,7 +111,7 @@ def own_config(reference: str) -> ExperimentConfig | None:
     Args:
         reference: Of a model that is there, see `checks.check_model`.
     """
-    from nanonuclei.config.params import load_experiment, parse_settings
+    from nanonuclei.config.params import flatten, load_experiment, parse_settings
     from nanonuclei.serving.folder import CONFIG
     from nanonuclei.serving.named import is_uri
     from nanonuclei.serving.shipped.places import shipped_folder
@@ -140,20 +125,15 @@ def own_config(reference: str) -> ExperimentConfig | None:
             logged = logged_settings(run)
             if not logged:
                 return None
-            known = _known_paths(load_experiment(task, path=PARAMS), logged)
-            return load_experiment(task, path=PARAMS, settings=parse_settings([f"{k}={v}" for k, v in known.items()]))
+            paths = flatten(load_experiment(task, path=PARAMS))
+            known = [f"{path}={value}" for path, value in logged.items() if path in paths]
+            return load_experiment(task, path=PARAMS, settings=parse_settings(known))
         if is_uri(reference):
             return None
         path = (shipped_folder(reference) or Path(reference)) / CONFIG
         return load_experiment(task, path=path, missing_from=PARAMS, stored=True) if path.is_file() else None
     except NanonucleiError:  # the command itself may still read it, or tells why not
         return None
-
-
-def _known_paths(config: ExperimentConfig, logged: Mapping[str, str]) -> dict[str, str]:
-    from nanonuclei.config.params import flatten
-
-    return {path: value for path, value in logged.items() if path in flatten(config)}
 
 
 def check_fits(reference: str, settings: Sequence[str], *, roles: Sequence[Role], stage: str) -> None:

@@ -14,7 +14,7 @@ from nanonuclei.tracking.early.own_run import name_own_run
 
 DEFAULT_TUNER = "optuna"
 KIND, WEIGHTS = "network.kind", "network.weights"
-"""Setting that a search may choose, and which weights are for."""
+"""Settings that a search may choose, and that say which weights a trial needs."""
 
 
 def add_to(stages: Stages) -> None:

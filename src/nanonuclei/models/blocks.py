@@ -92,7 +92,7 @@ class Pointwise(layers.Conv2D):
     """A last layer of 1 x 1 kernels, which answers in float32 and in training multiplies in the precision of its input.
 
     Bias and activation are always computed in float32, as Keras advises for mixed precision. In training the gradients
-    of an input of full size need not be carried in float32, which takes twice the time.
+    of an input of full size need not be carried in float32.
     """
 
     def __init__(self, filters: int, kernel_size: Any = 1, **options: Any) -> None:
@@ -107,7 +107,7 @@ class Pointwise(layers.Conv2D):
 
 @keras.saving.register_keras_serializable(package="nanonuclei")
 class Dropout(layers.Dropout):
-    """Dropout; under TensorFlow on a CPU, with 16 random bits for an activation, a third of the time of Keras's.
+    """Dropout; under TensorFlow on a CPU, with 16 random bits for an activation in place of 32.
 
     The rate is right to 1 / 65,536.
     """

@@ -79,7 +79,7 @@ class PixelLoss(keras.losses.Loss):
 def cross_entropy(y_true: Any, y_pred: Any) -> Any:
     """Returns ``(batch, height, width)``, as `keras.losses.sparse_categorical_crossentropy` does.
 
-    TensorFlow's kernel takes its time for each pixel, on one core: a fifteenth of the training step of a small U-Net.
+    TensorFlow's kernel goes over the pixels one by one, on one core, which a small U-Net waits for.
     Here minus the logarithm of the true class's probability is the loss, a few passes over planes, and ``probability -
     truth`` its gradient by the logits. Other backends compile Keras's own formula into as much.
 

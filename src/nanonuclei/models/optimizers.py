@@ -14,7 +14,7 @@ COSINE_END = 0.01
 
 
 class _InOneKernel:
-    """Under TensorFlow on one device, Adam's step of a variable in one kernel, where Keras takes twelve passes."""
+    """Under TensorFlow on one device, Adam's step of a variable in one kernel, where Keras takes many passes."""
 
     def update_step(self: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Updates a variable and its two moments; the formula is Keras's."""

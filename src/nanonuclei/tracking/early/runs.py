@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from typing import Literal
 
 from nanonuclei.errors import TrackingError
 from nanonuclei.invocation import command
@@ -25,24 +26,21 @@ def tags_of(run_id: str) -> dict[str, str] | None:
     Args:
         run_id: A whole id of a run that is there.
     """
-    file = database_file()
-    if file is None or not file.is_file():
-        return None
-    try:
-        with read_only(file) as database:
-            return dict(database.execute("select key, value from tags where run_uuid = ?", (run_id,)).fetchall())
-    except sqlite3.Error:  # locked, or made by another version: MLflow tells
-        return None
+    return _logged("tags", run_id)
 
 
 def settings_of(run_id: str) -> dict[str, str] | None:
     """Returns the parameters that a run logged; None where only MLflow can tell, as of a server."""
+    return _logged("params", run_id)
+
+
+def _logged(table: Literal["tags", "params"], run_id: str) -> dict[str, str] | None:
     file = database_file()
     if file is None or not file.is_file():
         return None
     try:
         with read_only(file) as database:
-            return dict(database.execute("select key, value from params where run_uuid = ?", (run_id,)).fetchall())
+            return dict(database.execute(f"select key, value from {table} where run_uuid = ?", (run_id,)).fetchall())
     except sqlite3.Error:  # locked, or made by another version: MLflow tells
         return None
 
