@@ -381,8 +381,9 @@ def test_mistake_is_told_early_in_one_line_and_leaves_nothing(mistake: str, budg
     for name in ("a.png", "a.zip"):
         (tmp_path / "pictures" / name).write_bytes(b"")
     notes = tmp_path / "scratch" / "tune" / "old" / "keras-tuner" / "study.json"
-    notes.parent.mkdir(parents=True)
+    (notes.parent / "trial_0").mkdir(parents=True)
     notes.write_text(json.dumps({"identity": {"train.batch_size": 1}}))
+    (notes.parent / "trial_0" / "trial.json").write_text(json.dumps({"status": "COMPLETED"}))
     words, message = MISTAKES[mistake]
     command = [*words.split()[:2], *WORDS[mistake]] if mistake in WORDS else words.split()
     (tmp_path / "dvc.yaml").symlink_to(ROOT / "dvc.yaml")

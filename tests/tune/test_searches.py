@@ -11,6 +11,7 @@ import pytest
 
 from nanonuclei.config.params import Scalar
 from nanonuclei.errors import ConfigError, NanonucleiError
+from nanonuclei.stages.tune.plan import check_study
 from nanonuclei.tune.base import (
     COMPLETE,
     FAILED,
@@ -35,6 +36,7 @@ TUNERS = [
     ("keras-tuner", {"tune.keras_tuner.oracle": "bayesian"}),
     ("keras-tuner", {"tune.keras_tuner.oracle": "hyperband"}),
 ]
+OTHER_SPACE = {"tune.space": {"train.learning_rate": {"type": "float", "low": 0.001, "high": 0.5, "log": True}}}
 every_tuner = pytest.mark.parametrize(("name", "settings"), TUNERS, ids=lambda value: str(value).split("'")[-2:-1])
 one_of_each = pytest.mark.parametrize("name", ["optuna", "keras-tuner"])
 
@@ -130,14 +132,47 @@ def test_what_ends_a_worker_is_not_taken_for_a_failed_trial(make_search: MakeSea
 
 
 @one_of_each
-def test_study_with_another_space_is_refused_and_the_difference_shown(make_search: MakeSearch, name: str) -> None:
-    open_search(name, make_search())
-    other = {"train.learning_rate": {"type": "float", "low": 0.001, "high": 0.5, "log": True}}
+def test_study_with_another_space_is_refused_and_the_difference_shown(
+    make_search: MakeSearch, objective: Objective, name: str
+) -> None:
+    run(name, make_search(trials=1), objective)
     with pytest.raises(ConfigError) as caught:
-        open_search(name, make_search(settings={"tune.space": other}))
+        open_search(name, make_search(settings=OTHER_SPACE))
     lines = str(caught.value).splitlines()
     assert "  tune.space.train.learning_rate: 0.001..0.1 log in the study, 0.001..0.5 log here" in lines
     assert "  tune.space.network.depth: 1..4 in the study, not there here" in lines
+
+
+@one_of_each
+@pytest.mark.parametrize("failed", [0, 2])
+def test_study_without_a_trial_that_could_be_compared_is_begun_anew_with_the_corrected_settings(
+    make_search: MakeSearch, objective: Objective, name: str, failed: int
+) -> None:
+    first = open_search(name, make_search(trials=failed))
+    assert first.join(lambda known: known or "the run") == "the run"
+    if failed:
+        first.run(lambda proposal, report: Outcome(FAILED, error="all is NaN"), say=quiet)
+    del first
+
+    corrected = make_search(trials=2, settings=OTHER_SPACE)
+    check_study(corrected, name)
+    second = open_search(name, corrected)
+    assert second.join(lambda known: known or "another run") == "another run"
+    second.run(lambda proposal, report: Outcome(COMPLETE, 1.0), say=quiet)
+    assert [record.state for record in second.records()] == [COMPLETE] * 2
+    with pytest.raises(ConfigError, match="exists with another space"):
+        check_study(make_search(), name)
+
+
+def test_worker_whose_study_another_one_has_begun_anew_is_told_before_its_first_trial(
+    make_search: MakeSearch, objective: Objective
+) -> None:
+    first = open_search("optuna", make_search())
+    open_search("optuna", make_search(settings=OTHER_SPACE))
+    with pytest.raises(ConfigError, match="exists with another space"):
+        first.run(objective, say=quiet)
+    with pytest.raises(ConfigError, match="exists with another space"):
+        first.join(lambda known: known or "the run")
 
 
 def test_same_seed_proposes_the_same(make_search: MakeSearch, objective: Objective) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ from nanonuclei.tune.base import Search, check_identity
 from nanonuclei.writing import write_text
 
 NOTES = "study.json"
+LOCK = "lock"
 PROJECT = "keras-tuner"
 """Folder of Keras Tuner's files below that of a study."""
-ENDED = ("COMPLETED", "FAILED", "INVALID")
-"""Keras Tuner's words for trials that have ended."""
+WITHOUT_VALUE = ("FAILED", "INVALID")
+"""Keras Tuner's words for trials that failed."""
+ENDED = ("COMPLETED", *WITHOUT_VALUE)
+"""Its words for trials that have ended."""
 
 
 def ended_in_files(search: Search) -> int | None:
@@ -26,12 +30,33 @@ def ended_in_files(search: Search) -> int | None:
     Args:
         search: Whose folder is looked at; nothing is made, and Keras Tuner is not imported.
     """
-    files = sorted((search.folder / PROJECT).glob("trial_*/trial.json"))
-    try:
-        states = [json.loads(file.read_text(encoding="utf-8"))["status"] for file in files]
-    except (OSError, ValueError, KeyError, TypeError):  # cut off: the search tells
+    states = _states(search.folder / PROJECT)
+    return len(states) if states is not None and set(states) <= set(ENDED) else None
+
+
+def identity_in_files(folder: Path) -> Mapping[str, Any] | None:
+    """Returns what the trials of a study of Keras Tuner have in common; None where none could be compared.
+
+    Args:
+        folder: Of the study's own files. A study whose trials all failed, or that has none, began with a mistake.
+    """
+    states = _states(folder)
+    if states is not None and set(states) <= set(WITHOUT_VALUE):
         return None
-    return len(states) if set(states) <= set(ENDED) else None
+    try:
+        found: Mapping[str, Any] = json.loads((folder / NOTES).read_text(encoding="utf-8"))["identity"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found
+
+
+def _states(folder: Path) -> list[str] | None:
+    """Returns how the trials stand in Keras Tuner's words; None where a file is cut off: the search tells."""
+    files = sorted(folder.glob("trial_*/trial.json"))
+    try:
+        return [json.loads(file.read_text(encoding="utf-8"))["status"] for file in files]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 class Notes:
@@ -43,14 +68,14 @@ class Notes:
         identity: What its trials have in common.
 
     Raises:
-        ConfigError: The study exists with another identity.
+        ConfigError: The study exists with another identity, and has trials that could be compared.
         NanonucleiError: Another process holds the folder.
     """
 
     def __init__(self, folder: Path, *, study: str, identity: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / NOTES
-        self._lock = FileLock(folder / "lock", blocking=False, thread_local=False)
+        self._lock = FileLock(folder / LOCK, blocking=False, thread_local=False)
         try:
             self._lock.acquire()
         except Timeout as error:
@@ -60,6 +85,9 @@ class Notes:
             ) from error
         here = json.loads(json.dumps(identity))
         self._known = json.loads(self._path.read_text(encoding="utf-8")) if self._path.is_file() else {"identity": here}
+        if self._known["identity"] != here and identity_in_files(folder) is None:
+            _clear(folder)
+            self._known = {"identity": here}
         check_identity(study, self._known["identity"], here)
         self._write()
 
@@ -75,3 +103,12 @@ class Notes:
 
     def _write(self) -> None:
         write_text(self._path, json.dumps(self._known))
+
+
+def _clear(folder: Path) -> None:
+    """Removes what Keras Tuner keeps of a study, but not the lock."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()

@@ -35,8 +35,9 @@ class SharedStudy:
         self._search = search
         self._storage = storage
         self._space = distributions(search.config.space)
-        identity = json.loads(json.dumps(search.identity))
+        self._identity = json.loads(json.dumps(search.identity))
         with storage.exclusive(search.study):
+            self._drop_if_nothing_would_be_compared()
             self._study = optuna.create_study(
                 storage=storage.optuna,
                 study_name=search.study,
@@ -44,12 +45,14 @@ class SharedStudy:
                 pruner=create_pruner(search.config),
                 load_if_exists=True,
             )
-            base.check_identity(search.study, self._study.user_attrs.get("identity", identity), identity)
-            self._study.set_user_attr("identity", identity)
+            known = self._study.user_attrs.get("identity", self._identity)
+            base.check_identity(search.study, known, self._identity)
+            self._study.set_user_attr("identity", self._identity)
 
     def join(self, make: Callable[[str | None], str]) -> str:
         """Returns the id of the shared record, made by the first worker."""
         with self._storage.exclusive(self._search.study):
+            self._check_kept()
             record = make(self._study.user_attrs.get("record"))
             self._study.set_user_attr("record", record)
         return record
@@ -60,6 +63,7 @@ class SharedStudy:
         while True:
             with self._storage.exclusive(self._search.study), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # heartbeats are experimental, and meant for `optimize`
+                self._check_kept()
                 trials = self._revived()
                 fresh = sum("retry_of" not in trial.user_attrs for trial in trials)
                 states = {trial.state for trial in trials}
@@ -98,6 +102,30 @@ class SharedStudy:
     def records(self) -> tuple[TrialRecord, ...]:
         """Returns every trial."""
         return tuple(_record(trial) for trial in self._study.get_trials(deepcopy=False))
+
+    def _drop_if_nothing_would_be_compared(self) -> None:
+        """Deletes a study of another identity whose trials all failed, or that has none: it began with a mistake."""
+        name, storage = self._search.study, self._storage.optuna
+        try:
+            there = optuna.load_study(study_name=name, storage=storage)
+        except KeyError:
+            return
+        failed = all(trial.state == TrialState.FAIL for trial in there.get_trials(deepcopy=False))
+        if failed and there.user_attrs.get("identity", self._identity) != self._identity:
+            optuna.delete_study(study_name=name, storage=storage)
+
+    def _check_kept(self) -> None:
+        """Makes sure that no other worker has begun the study anew, before it had a trial.
+
+        Raises:
+            ConfigError: One has, with another identity.
+        """
+        try:
+            there = self._study.user_attrs.get("identity", {})
+        except KeyError:  # it has another number now
+            there = optuna.load_study(study_name=self._search.study, storage=self._storage.optuna).user_attrs
+            there = there.get("identity", {})
+        base.check_identity(self._search.study, there, self._identity)
 
     def _revived(self) -> list[FrozenTrial]:
         """Returns the trials, after those of dead workers were put back. All of it may be cut off and repeated."""

@@ -21,7 +21,7 @@ from nanonuclei.invocation import command, option
 from nanonuclei.stages.places import study_folder
 from nanonuclei.stages.settings import Choices, resolve
 from nanonuclei.tune.base import Search, check_identity, check_shared, check_tuner, wrong_storage
-from nanonuclei.tune.notes import NOTES
+from nanonuclei.tune.notes import PROJECT, identity_in_files
 
 NOT_SHARED = (Role.SEARCH, Role.SCORING, Role.MACHINE)
 """Roles of the settings that workers of one search may have otherwise, or that decide no trial."""
@@ -105,11 +105,13 @@ def comparison(task: str, dataset: str, recipes: tuple[str, str], *, searched: C
 def check_study(search: Search, tuner: str) -> None:
     """Makes sure that a study which this machine keeps is a tuner's own and has the settings of a search.
 
+    One without a trial, or whose trials all failed, began with a mistake: it is begun anew.
+
     Raises:
         ConfigError: The study exists with another space or other settings, or is of another tuner alone.
     """
     here = json.loads(json.dumps(search.identity))
-    kept = {"optuna": _of_database(search), "keras-tuner": _of_notes(search.folder)}
+    kept = {"optuna": _of_database(search), PROJECT: identity_in_files(search.folder / PROJECT)}
     there = kept[tuner]
     if there is None and (others := [name for name, known in kept.items() if known is not None]):
         raise ConfigError(
@@ -146,13 +148,14 @@ def check_kind(storage: str | None) -> None:
 
 
 def _of_database(search: Search) -> Mapping[str, Any] | None:
-    """Returns the identity of a study of Optuna in a file of this machine."""
+    """Returns the identity of a study of Optuna in a file of this machine; None where no trials could be compared."""
     file = search.folder / "study.db"
     if search.storage or not file.is_file():
         return None
     query = (
         "select a.value_json from study_user_attributes a join studies s on s.study_id = a.study_id "
-        "where s.study_name = ? and a.key = 'identity'"
+        "where s.study_name = ? and a.key = 'identity' "
+        "and exists (select 1 from trials t where t.study_id = s.study_id and t.state != 'FAIL')"
     )
     with contextlib.suppress(sqlite3.Error, ValueError):  # the search itself will tell
         database = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)
@@ -161,15 +164,4 @@ def _of_database(search: Search) -> Mapping[str, Any] | None:
         finally:
             database.close()
         return json.loads(row[0]) if row else None
-    return None
-
-
-def _of_notes(folder: Path) -> Mapping[str, Any] | None:
-    """Returns the identity of a study of Keras Tuner."""
-    file = folder / "keras-tuner" / NOTES
-    if not file.is_file():
-        return None
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))["identity"]
-        return found
     return None
