@@ -172,6 +172,11 @@ MISTAKES = {
         "without a password, got postgresql://h/d?user=u&password=***",
     ),
     "dataset": ("fetch dsb2017", "unknown dataset 'dsb2017'. Did you mean dsb2018"),
+    "Kaggle without credentials": (
+        "fetch dsb2018 --source kaggle",
+        "Kaggle needs valid credentials: ",
+    ),
+    "server of a dataset": ("fetch dsb2018", "0354551efef351c1241da7c6d48cf938d76f02a.zip cannot be reached ("),
     "source of weights": ("fetch weights --source vgg17", "got 'vgg17'. Did you mean vgg16?"),
     "existing output": (
         "label --images pictures --output pictures",
@@ -233,6 +238,20 @@ MISTAKES = {
         "train nuclei --dataset simulated --set network.kind=efficientnetlite0",
         "network.weights=imagenet of efficientnetlite0 must be fetched before training",
     ),
+    "weights that cannot be downloaded": (
+        "train nuclei --dataset simulated --set network.kind=vgg16 --set network.weights=imagenet",
+        "the ImageNet weights of vgg16 must be in no-folder/models/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5 "
+        "or be downloadable, but https://storage.googleapis.com/tensorflow/keras-applications/vgg16/vgg16_weights_tf_",
+    ),
+    "weights of nanotubes that cannot be downloaded": (
+        "train nanotubes --dataset simulated --set network.answer=window --set network.weights=imagenet",
+        "the ImageNet weights of mobilenetv2 with alpha ",
+    ),
+    "weights of a search that cannot be downloaded": (
+        "tune nanotubes --dataset simulated --set network.answer=window --set network.weights=imagenet",
+        "the ImageNet weights of mobilenetv2 with alpha 0.35 must be in no-folder/models/mobilenet_v2_weights_tf_dim",
+    ),
+    "weights of a comparison that cannot be downloaded": ("compare nuclei --recipes", "must be in no-folder/models/"),
     "layer of another network": (
         "train nanotubes --dataset simulated --set network.answer=window --set network.kind=vgg16",
         "trunk must be a layer of vgg16, got 'block_6_expand_relu'. Such as block4_conv3",
@@ -299,10 +318,24 @@ WORDS = {
     "compared recipe": ["--recipes", "unet unte"],
     "compared runs": ["--runs", "a=abcd1234 b=abcd1235"],
     "broken images of a comparison": ["--recipes", "unet default"],
+    "weights of a comparison that cannot be downloaded": [
+        "--recipes",
+        "unet default",
+        "--dataset",
+        "simulated",
+        "--set",
+        "network.kind=efficientnetb0 network.weights=imagenet",
+    ],
 }
-"""Last parameter of a command line that holds a space."""
+"""Parameters at the end of a command line of which one holds a space."""
 BROKEN = ("a/images/a.png", "a/masks/1.png", "images/b.png", "masks/b.png")
 """Files of datasets whose images cannot be read, as both tasks lay them out."""
+ELSEWHERE = {
+    **dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY"), "http://127.0.0.1:1"),
+    **dict.fromkeys(("no_proxy", "NO_PROXY", "KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY"), ""),
+    **dict.fromkeys(("KERAS_HOME", "KAGGLE_CONFIG_DIR", "KAGGLEHUB_CACHE"), "no-folder"),
+}
+"""Environment in which no server answers, and nothing was downloaded before."""
 WITH_CHAMPION = (
     "first champion to roll back",
     "images that a champion is compared on",
@@ -358,7 +391,7 @@ def processor_seconds(words: list[str], folder: Path) -> tuple[float, subprocess
     done = subprocess.run(
         [sys.executable, *words],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "KERAS_HOME": str(folder / "no-weights")},
+        env={**os.environ, **ELSEWHERE, "PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
         text=True,
         timeout=120,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
 from tests.stages.bright_model import bright_model, disc_image
 
+from nanonuclei.errors import DataError
 from nanonuclei.stages.predict.predict import predict
 from nanonuclei.stages.predict.request import Request
 
@@ -63,3 +65,31 @@ def test_a_warning_tells_that_images_differ_in_the_channel_that_was_taken(folder
     _, said = run(folder)
     (warning,) = [line for line in said if "Warning: channels" in line]
     assert "channel 0 in 1, channel 1 in 1 of them. Add --channel" in warning
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"channel": "foo"}, r"0\.png: no channel 'foo'; there are: 0 grey\. .*2 more images lack it too"),
+        ({"channel": 2}, r"0\.png: no channel 2; there are: 0 grey\. .*2 more images lack it too"),
+        ({"z": 4}, r"0\.png: no focal plane 4; there are 1, from 0\. .*2 more images lack it too"),
+    ],
+)
+def test_what_no_image_has_is_told_before_anything_is_written(
+    folder: Path, asked: dict[str, int | str], message: str
+) -> None:
+    cv2.imwrite(str(folder / "0.png"), DISCS)
+    write(folder / "a.tif", DARK, DISCS)
+    write(folder / "b.tif", DISCS, DARK)
+    (folder / "broken.tif").write_bytes(b"no image")
+    with pytest.raises(DataError, match=message):
+        run(folder, **asked)
+    assert not folder.with_name("out").exists()
+
+
+def test_an_image_that_lacks_what_others_have_is_a_row(folder: Path) -> None:
+    cv2.imwrite(str(folder / "0.png"), DISCS)
+    write(folder / "a.tif", DARK, DISCS)
+    rows, _ = run(folder, channel=1)
+    assert "no channel 1; there are: 0 grey" in rows.loc["0", "error"]
+    assert rows.loc["a", "num_objects"] == 3

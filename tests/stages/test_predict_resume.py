@@ -172,6 +172,24 @@ def test_a_full_disk_is_told_in_a_line_and_what_was_done_stays(
     assert contents(tmp_path / "found") == contents(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("first", ["nanonuclei.json", "a/b/images.csv"])
+def test_what_ends_a_call_before_its_first_image_leaves_no_folder(
+    first: str, images: Path, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = (tmp_path / "found" / first).parent
+    real = writing.Path.replace
+
+    def full(path: Path, target: Path) -> Path:
+        if Path(target).name == Path(first).name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(path, target)
+
+    monkeypatch.setattr(writing.Path, "replace", full)
+    found = sorted(tmp_path.rglob("*"))
+    assert main(words(images, model, output)) == 2
+    assert sorted(tmp_path.rglob("*")) == found
+
+
 def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(
     images: Path, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

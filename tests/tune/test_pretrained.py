@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from nanonuclei.errors import ConfigError
+from nanonuclei.models.encoders import weights_path
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
-from nanonuclei.tune import pretrained
+from nanonuclei.tune.pretrained import check_weights
 
 
 def choice(*values: object) -> dict[str, Any]:
@@ -36,14 +37,13 @@ def choice(*values: object) -> dict[str, Any]:
 )
 def test_weights_are_looked_up_for_every_legal_network_of_the_space(
     experiment: Callable[..., NucleiExperiment],
-    monkeypatch: pytest.MonkeyPatch,
     settings: dict[str, Any],
     space: dict[str, Any],
     asked: list[tuple[str, float]],
 ) -> None:
     seen: list[tuple[str, float]] = []
-    monkeypatch.setattr(pretrained, "weights_path", lambda network: seen.append((network.kind, network.alpha)))
-    pretrained.check_weights(experiment({**settings, "tune.space": space}))
+    config = experiment({**settings, "tune.space": space})
+    check_weights(config, look=lambda network: seen.append((network.kind, network.alpha)))
     assert seen == asked
 
 
@@ -53,6 +53,6 @@ def test_weights_that_are_not_there_are_refused_with_the_trial_that_needs_them(
     missing = str(tmp_path / "none.weights.h5")
     space = {"network.kind": choice("unet", "vgg16"), "network.weights": choice("none", missing)}
     with pytest.raises(ConfigError) as caught:
-        pretrained.check_weights(experiment({"tune.space": space}))
+        check_weights(experiment({"tune.space": space}), look=weights_path)
     assert f"network.kind=vgg16, network.weights={missing}" in str(caught.value)
     assert "a file that exists" in str(caught.value)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nanonuclei.errors import ConfigError, DataError, NanonucleiError, TrackingError, nearest_name
-from nanonuclei.tasks import dataset_type, task_names, task_package
+from nanonuclei.tasks import check_can_be_fetched, dataset_type, task_names, task_package
 from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID, full_run_id
 from nanonuclei.tracking.early.registered import champion_already, champion_of, run_behind
 from nanonuclei.tracking.early.runs import check_holds_model, tags_of
@@ -33,13 +33,13 @@ def check_dataset(name: str, others: Sequence[str], *, source: str | None = None
 
     Raises:
         NanonucleiError: No task has a dataset of that name.
-        DataError: The source is a path that does not exist.
+        DataError: The source is a path that does not exist, or a server that does not answer.
     """
-    datasets = [dataset_type(task) for task in task_names()]
-    known = {*others, *(own for dataset in datasets for own in dataset.locations)}
+    datasets = {task: dataset_type(task) for task in task_names()}
+    known = {*others, *(own for dataset in datasets.values() for own in dataset.locations)}
     if name not in known:
         raise NanonucleiError(f"unknown dataset {name!r}. {nearest_name(name, known)}")
-    for dataset in datasets:
+    for task, dataset in datasets.items():
         if source is None or name not in dataset.locations:
             continue
         if source in ("", PUBLIC) and name not in dataset.public:
@@ -48,6 +48,7 @@ def check_dataset(name: str, others: Sequence[str], *, source: str | None = None
                 f"`{dataset.fetch_command(name)}`"
             )
         dataset.check_source(name, source)
+        check_can_be_fetched(task, name, source, data=Path(DATA))
 
 
 def check_fetched(name: str) -> None:

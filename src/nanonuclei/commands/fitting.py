@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nanonuclei.commands.checks import check_model, known_task, run_named
 from nanonuclei.errors import ConfigError, DataError, NanonucleiError
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from nanonuclei.config.experiment import ExperimentConfig
     from nanonuclei.config.section import Role
 
+PATIENCE = 20.0
+"""Seconds that the server of weights may take to answer."""
+KERAS_ELSEWHERE = "/tmp/.keras/models"
+"""Where Keras keeps weights while it may not write to its folder."""
 OTHER_GPUS = ("/dev/kfd", "/dev/dxg")
 """Files of devices by which Linux reaches GPUs that are not NVIDIA's own driver's."""
 
@@ -41,6 +46,8 @@ def check_trainable(
         TrackingError: Weights name a run or registered model that does not exist.
     """
     _check_weights(config, kinds, words_tried, models=models)
+    if not kinds and not words_tried:  # `tune.pretrained.check_weights` looks at what a space holds
+        check_downloadable(config.network)
     _check_devices(config)
     from nanonuclei.tasks.dataset import SIMULATED
 
@@ -51,6 +58,39 @@ def check_trainable(
             f"data.modality must be one that simulated images have, all or {', '.join(drawn)}, got {wanted}. Take "
             "one of these, or real images"
         )
+
+
+def check_downloadable(network: Any) -> None:
+    """Makes sure that ImageNet weights which Keras downloads are here, or that their server answers.
+
+    Args:
+        network: Section `network` of an experiment.
+
+    Raises:
+        ConfigError: They are not here, and cannot be had.
+    """
+    from nanonuclei.config.shared import IMAGENET, KERAS_FILES, imagenet_lacking, imagenet_place
+
+    kind = getattr(network, "kind", "")
+    if kind not in KERAS_FILES or getattr(network, "weights", "") != IMAGENET:
+        return
+    path, url = imagenet_place(kind, network.alpha)
+    if path.is_file() or (Path(KERAS_ELSEWHERE) / path.name).is_file():
+        return
+    from http.client import HTTPException
+
+    try:
+        _look_at(url)
+    except (OSError, HTTPException, ValueError) as error:
+        raise imagenet_lacking(kind, network.alpha, error) from error
+
+
+@functools.cache
+def _look_at(url: str) -> None:
+    """Opens a URL as Keras does, by the same proxies and certificates; once where it answers."""
+    from urllib.request import urlopen
+
+    urlopen(url, timeout=PATIENCE).close()
 
 
 def _check_devices(config: ExperimentConfig) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from nanonuclei.commands.fitting import check_trainable
+from nanonuclei.commands.fitting import check_downloadable, check_trainable
 from nanonuclei.commands.options import DEFAULT_TASK, Stages, choices_of, experiment_options, given, settings_option
 from nanonuclei.commands.preparing import TRAINING, can_be_early, prepare_early, tell_after_imports
 from nanonuclei.errors import NanonucleiError
@@ -53,6 +53,7 @@ def run_tune(options: argparse.Namespace) -> None:
     from nanonuclei.stages.tune.finished import finished_search
     from nanonuclei.stages.tune.plan import TuneOptions, check_study, plan
     from nanonuclei.tune.base import check_tuner
+    from nanonuclei.tune.pretrained import check_weights
     from nanonuclei.tune.reaching import check_reachable
 
     if not options.trials.isdecimal():
@@ -72,6 +73,7 @@ def run_tune(options: argparse.Namespace) -> None:
         recipe=recipe_of(choices, config),
     )
     search = plan(config, wanted)
+    check_weights(config, look=check_downloadable)
     check_study(search, options.tuner)
     if options.tuner == DEFAULT_TUNER:  # the others keep nothing in a database
         check_reachable(options.storage)

@@ -30,6 +30,20 @@ FETCHED_FILES: Mapping[tuple[str, str], str] = {
 """File in `weights_folder` by `network.kind` and `network.weights`, of weights that are fetched."""
 FETCHED_KINDS = tuple(kind for kind, _ in FETCHED_FILES)
 """Values of `network.kind` whose weights are fetched."""
+KERAS_FILES: Mapping[str, tuple[str, str]] = {
+    "mobilenetv2": (
+        "tensorflow/keras-applications/mobilenet_v2/",
+        "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_224_no_top.h5",
+    ),
+    "resnet50": ("tensorflow/keras-applications/resnet/", "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+    "vgg16": ("tensorflow/keras-applications/vgg16/", "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+    "efficientnetb0": ("keras-applications/", "efficientnetb0_notop.h5"),
+}
+"""Folder on `KERAS_SERVER`, and name, of the ImageNet weights without the classifier that Keras downloads.
+
+By `network.kind`; ``{alpha}`` stands for the width.
+"""
+KERAS_SERVER = "https://storage.googleapis.com/"
 FETCH = "python src/nanonuclei fetch weights"
 """The command that fetches them."""
 
@@ -53,6 +67,28 @@ def fetched_path(kind: str, weights: str) -> Path:
             f"train.encoder=unfrozen)"
         )
     return path
+
+
+def imagenet_place(kind: str, alpha: float) -> tuple[Path, str]:
+    """Returns where ImageNet weights of `KERAS_FILES` lie, and the URL that Keras downloads them from."""
+    folder, name = KERAS_FILES[kind]
+    name = name.format(alpha=float(alpha))
+    return weights_folder() / name, f"{KERAS_SERVER}{folder}{name}"
+
+
+def imagenet_lacking(kind: str, alpha: float, error: BaseException) -> ConfigError:
+    """Returns the error that tells that ImageNet weights of `KERAS_FILES` are not there and cannot be downloaded."""
+    path, url = imagenet_place(kind, alpha)
+    return ConfigError(
+        f"the ImageNet weights of {described(kind, alpha)} must be in {path} or be downloadable, but {url} cannot be "
+        f"had ({error}). Put the file there, name another folder with KERAS_HOME, or set network.weights to the path "
+        "of a file, or to none (random weights, with train.encoder=unfrozen)"
+    )
+
+
+def described(kind: str, alpha: float) -> str:
+    """Returns what messages call an image network."""
+    return f"mobilenetv2 with alpha {alpha:g}" if kind == "mobilenetv2" else kind
 
 
 def weights_wheel(source: str) -> Path | None:

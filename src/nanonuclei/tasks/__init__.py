@@ -10,6 +10,7 @@ import functools
 import importlib
 from collections.abc import Mapping
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nanonuclei.errors import ConfigError, nearest_name
@@ -71,6 +72,22 @@ def dataset_type(task: str) -> type[Dataset]:
     """Returns the class of a task's datasets."""
     kind: type[Dataset] = _part(task, "DATASET")
     return kind
+
+
+def check_can_be_fetched(task: str, name: str, source: str, *, data: Path) -> None:
+    """Makes sure that the server of a dataset answers, as far as the task says how that is seen.
+
+    Args:
+        task: The task.
+        name: Of one of its datasets.
+        source: See `Dataset.fetch`.
+        data: The data folder.
+
+    Raises:
+        DataError: It does not answer, or there are no credentials for it.
+    """
+    if _has(task, "FETCH_CHECK"):
+        _part(task, "FETCH_CHECK")(name, source, data=data)
 
 
 def create_reader(config: ExperimentConfig) -> Reader:

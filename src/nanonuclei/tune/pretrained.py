@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
+from typing import Any
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.legal import trial_config
 from nanonuclei.errors import ConfigError
-from nanonuclei.models.encoders import weights_path
 
 NAMING = ("network.kind", "network.weights", "network.alpha")
 """Settings that say which file of weights a trial needs."""
 
 
-def check_weights(config: ExperimentConfig) -> None:
+def check_weights(config: ExperimentConfig, *, look: Callable[[Any], object]) -> None:
     """Looks up, or downloads, every file of pretrained weights that the space and its config name.
+
+    Args:
+        config: `tune` says what is searched.
+        look: Takes a network's config, and raises a `ConfigError` where its weights cannot be had.
 
     Raises:
         ConfigError: One is not there and cannot be downloaded.
@@ -29,7 +34,7 @@ def check_weights(config: ExperimentConfig) -> None:
             continue
         if getattr(network, "kind", "unet") != "unet" and getattr(network, "weights", "none") != "none":
             try:
-                weights_path(network)
+                look(network)
             except ConfigError as error:
                 told = ", ".join(f"{path}={value}" for path, value in settings.items()) or "every trial"
                 raise ConfigError(

@@ -106,7 +106,7 @@ def test_shards_hold_what_one_machine_writes(request_: Request, output: str, tmp
 def test_a_restart_does_what_is_missing_and_what_failed(request_: Request, output: str, tmp_path: Path) -> None:
     predict_on_many(asked(request_, output), say=quiet)
     store = open_store(output)
-    with pytest.raises(ConfigError, match="Add --resume"):
+    with pytest.raises(ConfigError, match=r"Add `-P resume=true` to go on with it"):
         predict_on_many(asked(request_, output), say=quiet)
     shards = sorted(store.names("images"))
     before = {name: store.read(f"images/{name}") for name in shards}

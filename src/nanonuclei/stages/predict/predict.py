@@ -13,6 +13,7 @@ from nanonuclei.config.section import Role
 from nanonuclei.errors import ConfigError
 from nanonuclei.serving.named import OpenedModel, open_model
 from nanonuclei.stages.places import PARAMS
+from nanonuclei.stages.predict.asked import check_asked
 from nanonuclei.stages.predict.call import Call, Summary
 from nanonuclei.stages.predict.record import fingerprint, open_folder
 from nanonuclei.stages.predict.request import Request, find_images, output_beside
@@ -50,7 +51,8 @@ def predict(request: Request, *, say: Callable[[str], None] = print) -> Summary:
     Raises:
         ConfigError: A setting is not one of those that may be changed, or the output holds something else, or results
             and `resume` was not asked for, or another call is at work in it.
-        DataError: There are no images; the disk is full; or a model that comes along was changed.
+        DataError: There are no images, or none has the channel that is asked for; the disk is full; or a model that
+            comes along was changed.
         TrackingError: There is no such model.
     """
     if isinstance(request.output, str):
@@ -58,6 +60,7 @@ def predict(request: Request, *, say: Callable[[str], None] = print) -> Summary:
     begun = begin(request, say=say)
     output = request.output or output_beside(request.images, begun.reader.noun.many)
     paths = find_images(request.images, output=output)
+    check_asked(request, begun.reader, paths)
     with open_folder(output, begun.made_with, resume=request.resume) as lines:
         for line in lines:
             say(line)

@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
@@ -67,6 +68,8 @@ def fingerprint(opened: OpenedModel, request: Request) -> str:
 def open_folder(output: Path, made_with: Mapping[str, Any], *, resume: bool) -> Iterator[list[str]]:
     """Makes a folder of results, or takes up one that is there; no other call writes to it meanwhile.
 
+    A new one in which no image has a row yet is removed again where anything is raised.
+
     Args:
         output: The folder.
         made_with: What it is made with; at least ``fingerprint``.
@@ -97,11 +100,32 @@ def open_folder(output: Path, made_with: Mapping[str, Any], *, resume: bool) -> 
             f"results are written to a new folder, but {output} exists. Name another with "
             f"`{option('output', 'FOLDER')}`, or remove it"
         )
-    with _alone(output):
-        if again:
-            remove_partial(output)
-        write_text(record, json.dumps(dict(made_with), indent=2, ensure_ascii=False) + "\n")
-        yield lines
+    made = [folder for folder in (output, *output.parents) if not folder.exists()]
+    try:
+        with _alone(output):
+            try:
+                if again:
+                    remove_partial(output)
+                write_text(record, json.dumps(dict(made_with), indent=2, ensure_ascii=False) + "\n")
+                yield lines
+            except BaseException:
+                if not again and not (output / IMAGES).is_file():
+                    _empty(output)
+                raise
+    except BaseException:
+        for folder in made:
+            with contextlib.suppress(OSError):  # not empty, or not there
+                folder.rmdir()
+        raise
+
+
+def _empty(output: Path) -> None:
+    """Removes what stands in a folder of results, but the lock."""
+    for path in output.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != LOCK:
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from nanonuclei.data.catalog import Catalog
 from nanonuclei.data.versions import dataset_md5
 from nanonuclei.errors import TrackingError
 from nanonuclei.invocation import option
+from nanonuclei.models.encoders import weights_path
 from nanonuclei.stages.new_folder import one_at_a_time
 from nanonuclei.stages.places import DATA
 from nanonuclei.stages.prepare import prepared_dataset
@@ -59,7 +60,7 @@ def tune(
         NanonucleiError: The storage cannot be reached, or no trial was finished.
     """
     search = plan(config, options)
-    check_weights(config)
+    check_weights(config, look=weights_path)
     with one_at_a_time():
         catalog, source = prepared_dataset(config, say=(lambda _: None) if prepared else say)
     tuner = open_search(options.tuner, search)  # not before: broken images must leave no study

@@ -5,6 +5,7 @@ The names below say where its parts are; `tasks` imports each when it is first u
 
 EXPERIMENT = "nanonuclei.tasks.nuclei.config:NucleiExperiment"
 DATASET = "nanonuclei.tasks.nuclei.dataset:NucleiDataset"
+FETCH_CHECK = "nanonuclei.tasks.nuclei.sources.fetch:check_dsb2018"
 READER = "nanonuclei.tasks.nuclei.reader:NucleiReader"
 CONTROLS = "nanonuclei.tasks.nuclei.controls:CONTROLS"
 MEASURES = "nanonuclei.tasks.nuclei.controls:MEASURES"

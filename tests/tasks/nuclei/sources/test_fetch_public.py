@@ -18,7 +18,7 @@ from nanonuclei.data.archives import file_sha256
 from nanonuclei.errors import DataError
 from nanonuclei.tasks.nuclei.sources import fetch
 from nanonuclei.tasks.nuclei.sources.dsb2018 import DSB2018_ARCHIVE
-from nanonuclei.tasks.nuclei.sources.fetch import PUBLIC_COMMIT, PUBLIC_SHA256, fetch_dsb2018
+from nanonuclei.tasks.nuclei.sources.fetch import PUBLIC_COMMIT, PUBLIC_SHA256, check_dsb2018, fetch_dsb2018
 
 
 def part_file(public: Public) -> Path:
@@ -121,9 +121,17 @@ def test_without_a_network_one_line_says_what_to_do(public: Public, monkeypatch:
         server = Server(b"", url=f"http://127.0.0.1:{taken.getsockname()[1]}/a.zip")  # bound, but nobody listens
         with pytest.raises(DataError) as caught:
             public.fetch(server)
+        with pytest.raises(DataError) as early:
+            check_dsb2018("dsb2018", "public", data=public.data, url=server.url)
+        part = public.data / "dsb2018" / f"{PUBLIC_COMMIT}.zip.part"
+        part.parent.mkdir(parents=True)
+        part.write_bytes(public.content)
+        check_dsb2018("dsb2018", "public", data=public.data, url=server.url)  # nothing is needed of the server
+        part.unlink()
+    assert str(early.value) == str(caught.value)
     assert str(caught.value).startswith(f"{server.url} cannot be reached (")
     assert str(caught.value).count("a.zip") == 1
-    assert str(caught.value).endswith("download the zip on another machine and give it as source=<path>")
+    assert str(caught.value).endswith("download the zip on another machine and give it as `-P source=ZIP`")
     assert "\n" not in str(caught.value)
     assert (public.waited, left_in(public.data)) == ([], [])
 

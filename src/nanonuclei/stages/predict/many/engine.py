@@ -16,10 +16,12 @@ from typing import Any
 from nanonuclei.config.params import to_yaml
 from nanonuclei.data.files.listing import RECORD
 from nanonuclei.errors import ConfigError
+from nanonuclei.invocation import option
 from nanonuclei.packaged import how_to_install
 from nanonuclei.report.exports.readme import readme
 from nanonuclei.serving.folder import CONFIG, NETWORK
 from nanonuclei.serving.named import OpenedModel
+from nanonuclei.stages.predict.asked import check_asked
 from nanonuclei.stages.predict.call import Summary
 from nanonuclei.stages.predict.many.blocks import IMAGES, Answer, Block, Job, cut_blocks, finished
 from nanonuclei.stages.predict.many.meanwhile import Meanwhile
@@ -56,6 +58,7 @@ def predict_on_many(request: Request, *, say: Callable[[str], None] = print) -> 
     place = request.output or output_beside(request.images, begun.reader.noun.many)
     output = place if isinstance(place, str) else place.absolute().as_posix()
     paths = find_images(request.images, output=place)
+    check_asked(request, begun.reader, paths)
     blocks = cut_blocks(paths, size=request.block, fingerprint=begun.made_with["fingerprint"])
     store = open_store(output)
     _check_place(store, output, resume=request.resume)
@@ -106,9 +109,15 @@ def _check_place(store: Store, output: str, *, resume: bool) -> None:
     """
     if store.read(RECORD) is None:
         if store.names():
-            raise ConfigError(f"results are written to a new place, but {output} holds files. Name another --output")
+            raise ConfigError(
+                f"results are written to a new place, but {output} holds files. Name another with "
+                f"`{option('output', 'PLACE')}`"
+            )
     elif not resume:
-        raise ConfigError(f"{output} holds results of an earlier call. Add --resume, or name another --output")
+        raise ConfigError(
+            f"{output} holds results of an earlier call. Add `{option('resume', 'true')}` to go on with it, or name "
+            f"another place with `{option('output', 'PLACE')}`"
+        )
 
 
 def _done_before(store: Store, blocks: Sequence[Block]) -> dict[str, Answer]:

