@@ -110,6 +110,10 @@ def test_objects_come_back_to_the_pixel_and_the_deleted_one_is_told(results: Pat
         np.testing.assert_array_equal(found.labels, np.where(predicted == 3, 0, predicted))
         image = cv2.imread(str(results.parent / "in" / f"{name}.png"), cv2.IMREAD_UNCHANGED)
         np.testing.assert_array_equal(found.image, image)
+    stored = Path("data/mine/images.zip").stat().st_mtime_ns
+    fetch_mine(str(folder), Path("data"), report=said.append)
+    assert said[-1].endswith(f"holds these {len(NAMES)} images already, unchanged: nothing to do. It holds 5 images")
+    assert Path("data/mine/images.zip").stat().st_mtime_ns == stored
 
 
 def test_label_studio_is_shown_few_corners_and_exactly_the_pixels() -> None:
@@ -225,6 +229,11 @@ def test_label_images_of_any_tool_beside_the_images_are_read(project: Path) -> N
     dataset = create_dataset(config)
     facts = [dataset.facts(sample) for sample in dataset.samples(Path("data/mine/images.zip"))]
     assert sorted(dataset.deal(facts).splits) == ["test", "test", "train", "val"]
+    cv2.imwrite("in/2_cp_masks.png", np.where(truth(2) == 1, 0, 7 * truth(2)))  # gaps between the numbers
+    fetch_mine("in", Path("data"), report=said.append)
+    assert "4 images (1 new or corrected again, 3 there already, unchanged), " in said[-1]
+    fetch_mine("in", Path("data"), report=said.append)
+    assert "holds these 4 images already, unchanged: nothing to do" in said[-1]
     assert resolve(Choices("nuclei"), say=quiet).data.dataset == "simulated"  # auto passes over a user's own images
     assert resolve(Choices("nuclei", "mine"), say=quiet).data.dataset == "mine"
 

@@ -75,6 +75,10 @@ def test_lines_come_back_and_the_deleted_one_is_told(results: Path, to: str) -> 
             assert shapely.hausdorff_distance(shapely.LineString(line), wanted) < 0.5
     splits = [item.split for item in read_archive(Path("data") / ARCHIVE)]
     assert sorted(splits) == ["test", "test", "train", "train", "val"]
+    stored = (Path("data") / ARCHIVE).stat().st_mtime_ns
+    fetch("mine-tnt", source=str(folder), say=said.append)
+    assert "holds these 5 images already, unchanged: nothing to do. It holds 5 images" in "\n".join(said[-2:])
+    assert (Path("data") / ARCHIVE).stat().st_mtime_ns == stored
 
 
 def test_only_what_was_saved_counts_and_held_out_images_stay_held_out(results: Path) -> None:
@@ -92,7 +96,8 @@ def test_only_what_was_saved_counts_and_held_out_images_stay_held_out(results: P
     assert "Left out: 1 image that nobody saved a correction of" in "\n".join(said)
     before = {one.sample_id: one.split for one in kept_before(Path("data") / ARCHIVE)}
     untouched.write_text(json.dumps({"type": "FeatureCollection", "features": []}))
-    fetch("mine-tnt", source="all", say=quiet)
+    fetch("mine-tnt", source="all", say=said.append)
+    assert re.search(r"5 images \(1 new or corrected again, 4 there already, unchanged\)", "\n".join(said))
     after = {one.sample_id: one for one in kept_before(Path("data") / ARCHIVE)}
     assert {name: after[name].split for name in before} == before
     assert after["B01_site1"].lines == ()

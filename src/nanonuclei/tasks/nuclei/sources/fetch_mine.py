@@ -25,6 +25,7 @@ from nanonuclei.tasks.nuclei.sources.mine import MINE, MINE_ARCHIVE, mine_source
 from nanonuclei.tasks.values import Noun
 from nanonuclei.writing import whole_file
 
+_IMAGES = Noun("image", "images")
 _UNSAFE = re.compile(r"[^\w.-]+")
 
 
@@ -37,7 +38,8 @@ class _Result:
 def fetch_mine(source: str, data: Path, *, report: Callable[[str], None] = print) -> Fetched:
     """Reads corrected images and adds them to ``mine/images.zip`` below the data folder.
 
-    An image that is there already is replaced, and stays in its split; all others of before are kept. New fields of
+    An image that is there already is replaced, and stays in its split; all others of before are kept. Where all are
+    there already and unchanged, the archive stays as it is. New fields of
     view are dealt so that the shares of the splits are right.
 
     Args:
@@ -147,10 +149,9 @@ def _changes(key: str, files: Files, labels: Labels) -> Changes | None:
 
 def _changed(results: Sequence[_Result], untouched: int) -> str:
     """Returns what was changed against the prediction, a line per image where that is known."""
-    images = Noun("image", "images")
-    lines = [f"Corrected: {images.count(len(results))}"]
+    lines = [f"Corrected: {_IMAGES.count(len(results))}"]
     if untouched:
-        lines.append(f"Left out: {images.count(untouched)} that nobody saved a correction of")
+        lines.append(f"Left out: {_IMAGES.count(untouched)} that nobody saved a correction of")
     told = [one for one in results if one.changed is not None]
     for one in told:
         lines.append(f"  {one.sample.sample_id}: {one.changed}")
@@ -183,6 +184,11 @@ def _put(new: Sequence[Sample], target: Path, report: Callable[[str], None]) -> 
                 "copy, or move it away to begin anew"
             )
         old.append(one)
+    there = {one.sample_id: one for one in old}
+    same = sum(_is_same(one, there.get(one.sample_id)) for one in new)
+    if same == len(new):
+        report(f"{target} holds {_these(same)} already, unchanged: nothing to do. It holds {_IMAGES.count(len(old))}")
+        return
     samples = sorted([*(s for s in old if s.sample_id not in replaced), *new], key=lambda sample: sample.sample_id)
     fields = find_fields([sample.image for sample in samples]).tolist()
     splits = deal(
@@ -194,9 +200,25 @@ def _put(new: Sequence[Sample], target: Path, report: Callable[[str], None]) -> 
     counts = {split: splits.count(split) for split in ("train", "val", "test")}
     num_nuclei = sum(int(np.count_nonzero(np.bincount(s.labels.ravel())[1:])) for s in samples)
     report(
-        f"{target}: {len(samples)} images ({len(replaced)} new or corrected again), {num_nuclei:,} nuclei; "
+        f"{target}: {len(samples)} images ({_told(len(new) - same, same)}), {num_nuclei:,} nuclei; "
         f"{counts['train']} to train, {counts['val']} to say when to end, {counts['test']} held out"
     )
+
+
+def _told(changed: int, same: int) -> str:
+    return f"{changed} new or corrected again" + (f", {same} there already, unchanged" if same else "")
+
+
+def _these(number: int) -> str:
+    return "this image" if number == 1 else f"these {number} images"
+
+
+def _is_same(new: Sample, old: Sample | None) -> bool:
+    """Tells whether a sample that is there is the same, whatever the numbers of its objects."""
+    if old is None or new.image.dtype != old.image.dtype or not np.array_equal(new.image, old.image):
+        return False
+    numbers = [np.unique(one.labels, return_inverse=True)[1].reshape(one.labels.shape) for one in (new, old)]
+    return bool(np.array_equal(*numbers))
 
 
 def _entries(samples: Sequence[Sample], table: bytes) -> Iterator[tuple[str, bytes]]:

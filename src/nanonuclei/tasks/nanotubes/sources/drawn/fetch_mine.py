@@ -40,6 +40,7 @@ images with many objects."""
 SIMPLIFIED = 0.2
 """px that a centre line traced in a mask may move, so that it has fewer points."""
 
+_IMAGES = Noun("image", "images")
 _PICTURES = (".png", ".jpg", ".jpeg")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -75,7 +76,8 @@ def check_mine(path: Path) -> None:
 def fetch_mine(source: str, data: Path, *, channels: ChannelsConfig, report: Callable[[str], None] = print) -> Fetched:
     """Reads images with centre lines and adds them to `ARCHIVE` below the data folder.
 
-    An image that is there already is replaced, and stays in its split; all others of before are kept.
+    An image that is there already is replaced, and stays in its split; all others of before are kept. Where all are
+    there already and unchanged, the archive stays as it is.
 
     Args:
         source: A folder or zip that `correct` wrote, or one in any form of `layout` that tells lines or masks.
@@ -200,7 +202,7 @@ def _is_corrected(files: Files) -> bool:
 
 def _changed(found: Sequence[_Read]) -> str:
     """Returns what was changed against the prediction, a line per image where that is known."""
-    lines = [f"Corrected: {Noun('image', 'images').count(len(found))}"]
+    lines = [f"Corrected: {_IMAGES.count(len(found))}"]
     told = [one for one in found if one.changed is not None]
     lines += [f"  {one.kept.sample_id}: {one.changed}" for one in told]
     if told:
@@ -211,6 +213,12 @@ def _changed(found: Sequence[_Read]) -> str:
 def _put(new: Sequence[Kept], target: Path, report: Callable[[str], None]) -> None:
     replaced = {one.sample_id for one in new}
     before = kept_before(target)
+    there = {one.sample_id: one for one in before}
+    same = sum(_is_same(one, there.get(one.sample_id)) for one in new)
+    if same == len(new):
+        these = "this image" if same == 1 else f"these {same} images"
+        report(f"{target} holds {these} already, unchanged: nothing to do. It holds {_IMAGES.count(len(before))}")
+        return
     splits = {one.sample_id: one.split for one in before}
     kept = sorted([*(one for one in before if one.sample_id not in replaced), *new], key=lambda one: one.sample_id)
     dealt = deal_fields(kept, splits)
@@ -218,9 +226,19 @@ def _put(new: Sequence[Kept], target: Path, report: Callable[[str], None]) -> No
         write_zip(temporary, entries(kept, dealt))
     counts = [split for _, split in dealt.values()]
     sure, doubtful = sum(len(one.lines) for one in kept), sum(len(one.doubtful) for one in kept)
-    said = f"{len(kept)} images ({len(new)} new or corrected again), {sure:,} nanotubes and {doubtful:,} doubtful ones"
+    told = f"{len(new) - same} new or corrected again" + (f", {same} there already, unchanged" if same else "")
+    said = f"{len(kept)} images ({told}), {sure:,} nanotubes and {doubtful:,} doubtful ones"
     train, val, test = (counts.count(split) for split in ("train", "val", "test"))
     report(f"{target}: {said}; {train} to train, {val} to say when to end, {test} held out")
+
+
+def _is_same(new: Kept, old: Kept | None) -> bool:
+    """Tells whether an image that is there is stored in the same bytes."""
+    return old is not None and _stored(new) == _stored(old)
+
+
+def _stored(one: Kept) -> list[tuple[str, bytes]]:
+    return list(entries([one], {one.sample_id: (0, "train")}))
 
 
 def deal_fields(kept: Sequence[Kept], before: dict[str, str]) -> dict[str, tuple[int, str]]:
