@@ -288,6 +288,8 @@ MISTAKES = {
     "prepared task": ("prepare nuclie", "Did you mean nuclei?"),
     "images of the pipeline": ("prepare nuclei", "the pipeline needs data/dsb2018, which is missing"),
     "images of all the pipeline": ("repro", "the pipeline needs data/dsb2018, which is missing"),
+    "changed images of the pipeline": ("repro", "data/ changed since data.dvc: it has md5 "),
+    "conflict in the files of the pipeline": ("repro", "dvc.lock must not hold conflict markers, but a merge left"),
     "prepared images": ("train nuclei --build", "build/nuclei/prepared must hold prepared images, but is missing"),
     "stage of the pipeline": (
         "repro trian@nuclei",
@@ -429,6 +431,12 @@ def test_mistake_is_told_early_in_one_line_and_leaves_nothing(mistake: str, budg
             with zipfile.ZipFile(tmp_path / "data" / name, "w") as archive:
                 for file in BROKEN:
                     archive.writestr(file, b"no image")
+    if mistake == "changed images of the pipeline":
+        (tmp_path / "data" / "dsb2018").mkdir(parents=True)
+        (tmp_path / "data" / "dsb2018" / "stage1_train.zip").write_bytes(b"")
+        (tmp_path / "data.dvc").write_text("outs: [{md5: 0123.dir, path: data}]\n")
+    if mistake.startswith("conflict"):
+        (tmp_path / "dvc.lock").write_text("<<<<<<< HEAD\n")
     found = sorted(tmp_path.rglob("*"))
     seconds, done = processor_seconds(["-m", "nanonuclei", *command], tmp_path)
     assert done.returncode == 2, done.stderr

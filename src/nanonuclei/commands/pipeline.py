@@ -40,11 +40,12 @@ def run_prepare(options: argparse.Namespace) -> None:
 
 def run_repro(options: argparse.Namespace) -> None:
     """Runs the pipeline."""
-    from nanonuclei.stages.pipeline.pinned import check_sources, check_targets, pipeline_tasks
+    from nanonuclei.stages.pipeline.pinned import check_data, check_lock, check_targets
 
     targets = [target for target in options.targets if target]
     check_targets(targets)
-    check_sources(pipeline_tasks())
+    check_lock()
+    check_data()
     with native_messages_hidden():
         from nanonuclei.stages.pipeline.repro import repro
     repro(targets)

@@ -10,7 +10,7 @@ import mlflow
 import pandas as pd
 
 from nanonuclei.errors import NanonucleiError
-from nanonuclei.stages.pipeline.pinned import check_cache, check_data, check_lock, pipeline_tasks
+from nanonuclei.stages.pipeline.pinned import check_cache, pipeline_tasks
 from nanonuclei.stages.places import Build
 from nanonuclei.tracking.children import run_child
 from nanonuclei.tracking.database import ui_command
@@ -22,6 +22,8 @@ STAGES_TABLE = "stages.csv"
 def repro(targets: Sequence[str] = (), *, say: Callable[[str], None] = print) -> str:
     """Runs the stages that are out of date and reports on all of them.
 
+    The data and `dvc.lock` are to be checked before, see `pinned.check_data` and `pinned.check_lock`.
+
     Args:
         targets: Such as ``train@nuclei``; all stages where none is given.
         say: Told what the user should read.
@@ -30,13 +32,10 @@ def repro(targets: Sequence[str] = (), *, say: Callable[[str], None] = print) ->
         The parent run's id.
 
     Raises:
-        DataError: The data is missing, or not what `data.dvc` pins, `dvc.lock` is in conflict, or DVC's
-            cache could not take in what was made.
+        DataError: DVC's cache could not take in what was made.
         NanonucleiError: A stage failed; what it said stands above.
     """
     with stage_run("repro", name="pipeline", tags={}) as run_id:
-        check_lock()
-        check_data()
         code = run_child(["dvc", "repro", *targets], run_id)
         table = _stages(run_id, targets)
         mlflow.log_text(table.to_csv(index=False), STAGES_TABLE)
