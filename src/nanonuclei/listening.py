@@ -6,6 +6,7 @@ import os
 import socket
 
 from nanonuclei.errors import ConfigError
+from nanonuclei.invocation import option
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -40,5 +41,5 @@ def cannot_be_used(host: str, port: int, error: OSError) -> ConfigError:
     """Returns the error that tells that an address is in use, or not this machine's."""
     return ConfigError(
         f"a free port of this machine is needed, but {host}:{port} cannot be used ({error.strerror}). Name another "
-        f"with --port, such as --port {min(port + 1, 65_535)}"
+        f"with `{option('port', str(min(port + 1, 65_535)))}`"
     )

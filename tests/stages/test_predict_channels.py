@@ -64,7 +64,7 @@ def test_a_warning_tells_that_images_differ_in_the_channel_that_was_taken(folder
     write(folder / "b.tif", DISCS, DARK)
     _, said = run(folder)
     (warning,) = [line for line in said if "Warning: channels" in line]
-    assert "channel 0 in 1, channel 1 in 1 of them. Add --channel" in warning
+    assert "channel 0 in 1, channel 1 in 1 of them. Name one with `-P channel=C`" in warning
 
 
 @pytest.mark.parametrize(

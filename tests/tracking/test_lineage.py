@@ -145,15 +145,20 @@ def test_printed_commands_bring_code_and_data_back_in_a_clone(repository: Path, 
     tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", tools)
+        old = repository / "data" / "old" / "images.zip"
+        old.parent.mkdir()
+        old.write_bytes(b"old discs")
         run("dvc", "init", "--quiet")
         (repository / ".gitignore").write_text("/mlruns/\nmlflow.db*\n/scratch/\n")
         run("dvc", "add", "--quiet", "data")
         git("add", ".")
         git("commit", "--quiet", "--message", "data")
         wanted, with_data = dataset_md5(Path("data"), "discs"), git_tags()["git.commit"]
-        recorded = dict(trace(runs["prepare"]).chain[0], **{"git.commit": with_data})
+        replayed = {"replayed": "old", "replayed_md5": dataset_md5(Path("data"), "old")}
+        recorded = dict(trace(runs["prepare"]).chain[0], **{"git.commit": with_data, **replayed})
         (repository / "note.txt").write_text("later")
         (repository / "data" / "discs" / "images.zip").write_bytes(b"other discs, not saved anywhere")
+        shutil.rmtree(old.parent)
         git("add", "note.txt")
         git("commit", "--quiet", "--message", "later")
 
@@ -170,6 +175,7 @@ def test_printed_commands_bring_code_and_data_back_in_a_clone(repository: Path, 
             subprocess.run(command, shell=True, check=True, timeout=120)
         assert not (repository / "note.txt").exists()
         assert dataset_md5(Path("data"), "discs") == wanted
+        assert old.read_bytes() == b"old discs"
         (kept,) = (repository / "scratch").rglob("images.zip")
         assert kept.read_bytes() == b"other discs, not saved anywhere"
         again = restoring(recorded, data=Path("data"), cache=Path(".dvc/cache"), git=git_says)
@@ -189,6 +195,45 @@ def test_data_that_nothing_here_holds_are_told_beside_the_commands(
     (note,) = found.notes
     assert note.endswith(f"where the run was made, or fetch its source again; its md5 must be {'5' * 32}.")
     assert describe(Lineage((recorded | {"run_id": "r"},), (), found)).endswith(f"\n{note}")
+
+
+@pytest.mark.parametrize(
+    ("lacking", "replayed", "between"),
+    [
+        ("discs", "dsb2018", ["mkdir -p data && cp -rn scratch/data-before-abc/dsb2018 data/"]),
+        (
+            "dsb2018",
+            "dsb2018",
+            [
+                "mlflow run . -e fetch --env-manager local -P dataset=dsb2018",
+                "mkdir -p data && cp -rn scratch/data-before-abc/discs data/",
+            ],
+        ),
+        ("", "dsb2018", []),
+        ("discs", "simulated", []),
+    ],
+)
+def test_images_that_were_shown_again_are_brought_back_too(
+    repository: Path, lacking: str, replayed: str, between: list[str]
+) -> None:
+    old = repository / "data" / "dsb2018" / "images.zip"
+    old.parent.mkdir()
+    old.write_bytes(b"old discs")
+    md5s = {name: dataset_md5(Path("data"), name) for name in ("discs", "dsb2018")}
+    recorded = {"task": "nuclei", "stage": "train", "git.commit": "abc", "replayed": replayed}
+    recorded |= {"dataset": "discs", "dataset_md5": md5s["discs"]}
+    recorded |= {"replayed_md5": md5s[replayed]} if replayed in md5s else {}
+    if lacking:
+        (repository / "data" / lacking / "images.zip").write_bytes(b"others")
+    found = restoring(recorded, data=Path("data"), cache=Path(".dvc/cache"), git=lambda *_: None)
+    moved = ["mkdir -p scratch && mv data scratch/data-before-abc"] if lacking else []
+    assert list(found.commands) == ["git checkout abc", *moved, *between]
+    assert [f"holds data/{lacking} as it was" in note for note in found.notes] == [True] * bool(lacking)
+    for command in [*moved, *(words for words in between if words.startswith("mkdir"))]:
+        subprocess.run(command, shell=True, check=True, timeout=20)
+    if lacking and replayed in md5s:
+        (kept,) = {"discs", "dsb2018"} - {lacking}
+        assert dataset_md5(Path("data"), kept) == md5s[kept]
 
 
 @pytest.mark.parametrize(("content", "verdict"), [(b"old discs", "holds"), (b"others", "broken"), (None, "unknown")])

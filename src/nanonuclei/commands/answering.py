@@ -17,6 +17,7 @@ from nanonuclei.commands.options import (
     switch,
 )
 from nanonuclei.errors import NanonucleiError, nearest_name, without_password
+from nanonuclei.invocation import option
 from nanonuclei.tracking.database import check_database
 from nanonuclei.tracking.early.own_run import name_own_run
 from nanonuclei.tracking.early.registered import check_registered
@@ -86,7 +87,9 @@ def run_predict(options: argparse.Namespace) -> int:
     if engine not in ENGINES:
         raise NanonucleiError(f"unknown engine {engine!r}. {nearest_name(engine, ENGINES)}")
     if engine != "ray" and (options.address or options.block):
-        raise NanonucleiError("address and block are for many machines. Add --engine ray, or leave them out")
+        raise NanonucleiError(
+            f"address and block are for many machines. Add `{option('engine', 'ray')}`, or leave them out"
+        )
     request = Request(
         images,
         options.model,

@@ -83,7 +83,7 @@ def serve(opened: OpenedModel, address: Address, *, browser: bool, say: Callable
             if not address.is_loopback:
                 say(
                     "Warning: everybody who reaches this machine can use the page: it has no password, and what is "
-                    "sent is not encrypted. Leave out --host to keep it to yourself."
+                    "sent is not encrypted. Leave out host to keep it to yourself."
                 )
             sys.stdout.flush()  # also where it goes to a file or a pipe
             if browser and _has_screen():

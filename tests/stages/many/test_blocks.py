@@ -185,5 +185,5 @@ def test_names_of_shards_follow_from_images_and_model() -> None:
 def test_tables_as_csv_and_urls_without_an_engine_are_refused_with_the_remedy(request_: Request) -> None:
     with pytest.raises(ConfigError, match="leave csv out"):
         predict_on_many(Request(request_.images, "m", formats=("csv",)), say=quiet)
-    with pytest.raises(ConfigError, match="Add --engine ray"):
+    with pytest.raises(ConfigError, match="Add `-P engine=ray`"):
         predict(Request(request_.images, "m", output="s3://lab/out"), say=quiet)

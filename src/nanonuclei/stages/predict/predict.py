@@ -11,6 +11,7 @@ from nanonuclei import __version__
 from nanonuclei.config.params import parse_settings, told
 from nanonuclei.config.section import Role
 from nanonuclei.errors import ConfigError
+from nanonuclei.invocation import option
 from nanonuclei.serving.named import OpenedModel, open_model
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.predict.asked import check_asked
@@ -56,7 +57,9 @@ def predict(request: Request, *, say: Callable[[str], None] = print) -> Summary:
         TrackingError: There is no such model.
     """
     if isinstance(request.output, str):
-        raise ConfigError(f"one machine writes into a folder, got {request.output}. Add --engine ray, or name a folder")
+        raise ConfigError(
+            f"one machine writes into a folder, got {request.output}. Add `{option('engine', 'ray')}`, or name a folder"
+        )
     begun = begin(request, say=say)
     output = request.output or output_beside(request.images, begun.reader.noun.many)
     paths = find_images(request.images, output=output)

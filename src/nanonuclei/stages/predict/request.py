@@ -11,6 +11,7 @@ from nanonuclei.data.files.reading import stem
 from nanonuclei.data.lists.manifest import is_manifest, read_manifest
 from nanonuclei.data.lists.remote import Source, is_url, list_remote
 from nanonuclei.errors import ConfigError, DataError, nearest_name
+from nanonuclei.invocation import option
 from nanonuclei.report.exports.readme import FORMATS
 
 DEFAULT_FORMATS = ("csv", "labels", "overlay")
@@ -116,7 +117,7 @@ def output_beside(images: str, noun: str) -> Path:
         ConfigError: The input is a URL.
     """
     if is_url(images):
-        raise ConfigError(f"results of {images} need a place. Name one with --output")
+        raise ConfigError(f"results of {images} need a place. Name one with `{option('output', 'FOLDER')}`")
     path = Path(images)
     if not path.exists():
         parts = path.parts

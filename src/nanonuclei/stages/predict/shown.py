@@ -14,6 +14,7 @@ from nanonuclei.data.lists.remote import Source, content_at, state_of
 from nanonuclei.errors import NanonucleiError
 from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.types import Float32Array
+from nanonuclei.invocation import option
 from nanonuclei.stages.predict.large.windows import LargeImage, large_images
 from nanonuclei.stages.predict.request import Request
 from nanonuclei.tasks.base import Reader
@@ -84,7 +85,10 @@ class Images:
         """Yields what the user should know of all images together."""
         if len(self._taken) > 1:
             told = ", ".join(f"channel {channel} in {number}" for channel, number in sorted(self._taken.items()))
-            yield f"Warning: channels have no names, and images differ in the one taken: {told} of them. Add --channel"
+            yield (
+                f"Warning: channels have no names, and images differ in the one taken: {told} of them. Name one with "
+                f"`{option('channel', 'C')}`"
+            )
 
     def _read(self, path: Source, shown: Shown) -> Iterator[Shown]:
         try:

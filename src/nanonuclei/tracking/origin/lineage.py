@@ -99,7 +99,8 @@ def trace(reference: str, *, data: Path = Path("data"), cache: Path | None = Non
                 continue  # the chain has one dataset
             name, wanted = recorded[dataset], recorded.get(f"{dataset}_md5")
             checks += _guarded(recorded, subject, lambda n=name, w=wanted: compare_data(n, w, data=data, cache=kept))
-    return Lineage(tuple(chain), tuple(checks), restoring(chain[0], data=data, cache=kept, git=_git))
+    old = {name: one[name] for one in chain for name in ("replayed", "replayed_md5") if name in one}
+    return Lineage(tuple(chain), tuple(checks), restoring({**old, **chain[0]}, data=data, cache=kept, git=_git))
 
 
 def run_of(reference: str) -> str:

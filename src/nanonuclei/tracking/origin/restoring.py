@@ -36,8 +36,8 @@ def restoring(recorded: Mapping[str, str], *, data: Path, cache: Path, git: Call
 
     Code comes from git; settings and code that were changed since the last commit are put aside by `git stash`.
     Simulated images are drawn again from their seed, by the code. A real dataset that is not here as it was comes from
-    DVC's cache, from a remote, or is fetched; another one that lies there is moved aside. What a pipeline derived is
-    derived again.
+    DVC's cache, from a remote, or is fetched; another one that lies there is moved aside. So do the old images that a
+    fine-tuning showed again. What a pipeline derived is derived again.
 
     Args:
         recorded: What the run recorded, see `tracking.facts`.
@@ -45,31 +45,69 @@ def restoring(recorded: Mapping[str, str], *, data: Path, cache: Path, git: Call
         cache: DVC's cache.
         git: Returns what git prints with some arguments; None where it refuses.
     """
-    commit, name, wanted = recorded.get("git.commit"), recorded["dataset"], recorded.get("dataset_md5")
+    commit = recorded.get("git.commit")
     found, notes = [], []
     if commit:
         if git("status", "--porcelain", "--untracked-files=no"):
             found.append("git stash")
             notes.append("`git stash` puts your uncommitted changes aside; `git stash pop` brings them back.")
         found.append(f"git checkout {commit}")
-    if wanted and not _is_here(data / name, wanted):
-        pinned = _pinned(git("show", f"{commit}:{POINTER}") if commit else None)
-        aside = f"mkdir -p scratch && mv {data} {ASIDE}{(commit or wanted)[:8]}"
-        moved = [aside] if data.exists() and any(data.iterdir()) else []
-        if pinned is not None and dataset_in_cache(name, wanted, pinned=pinned, cache=cache):
-            found += [*moved, f"dvc checkout {POINTER}"]
-        elif pinned is not None and has_remote():
-            found += [*moved, f"dvc pull {POINTER}"]
-        else:
-            public = name in dataset_type(recorded["task"]).public
-            found += [*moved, command("fetch", dataset=name)] if public else moved
+    wanted = {
+        recorded[dataset]: recorded[f"{dataset}_md5"]
+        for dataset in ("dataset", "replayed")
+        if dataset in recorded and f"{dataset}_md5" in recorded
+    }
+    pinned = _pinned(git("show", f"{commit}:{POINTER}") if commit else None)
+    aside = f"{ASIDE}{(commit or next(iter(wanted.values()), ''))[:8]}"
+    own = _of_data(wanted, recorded["task"], data=data, cache=cache, pinned=pinned, aside=aside)
+    found += own.commands
+    notes += own.notes
+    if any(key.startswith("upstream.") for key in recorded):
+        found.append(command("repro", targets=f"{recorded['stage']}@{recorded['task']}"))
+    return Restoring(tuple(found), tuple(notes))
+
+
+def _of_data(
+    wanted: Mapping[str, str], task: str, *, data: Path, cache: Path, pinned: str | None, aside: str
+) -> Restoring:
+    """Returns how datasets are brought back.
+
+    Args:
+        wanted: DVC's md5 of each, by its name.
+        task: Whose datasets they are.
+        data: Folder of the datasets.
+        cache: DVC's cache.
+        pinned: DVC's md5 of the folder in the commit of the run; None where it pins none.
+        aside: Where the folder is moved to, as DVC overwrites nothing that it does not know.
+    """
+    lacking = [name for name, md5 in wanted.items() if not _is_here(data / name, md5)]
+    if not lacking:
+        return Restoring()
+    moved = data.exists() and any(data.iterdir())
+    found = [f"mkdir -p scratch && mv {data} {aside}"] if moved else []
+    saved = [
+        name
+        for name, md5 in wanted.items()
+        if pinned is not None and dataset_in_cache(name, md5, pinned=pinned, cache=cache)
+    ]
+    elsewhere = [name for name in lacking if name not in saved]
+    notes = []
+    if not elsewhere:
+        found.append(f"dvc checkout {POINTER}")
+    elif pinned is not None and has_remote():
+        found.append(f"dvc pull {POINTER}")
+    else:
+        found += [f"dvc checkout {data / name}" for name in saved]
+        for name in elsewhere:
+            public = name in dataset_type(task).public
+            found += [command("fetch", dataset=name)] if public else []
             got = "Where the data were your own, copy" if public else "Copy"
             notes.append(
                 f"No cache or remote of DVC here holds {data / name} as it was. {got} the folder from where the run "
-                f"was made, or fetch its source again; its md5 must be {wanted}."
+                f"was made, or fetch its source again; its md5 must be {wanted[name]}."
             )
-    if any(key.startswith("upstream.") for key in recorded):
-        found.append(command("repro", targets=f"{recorded['stage']}@{recorded['task']}"))
+    kept = [name for name in wanted if moved and name not in (*lacking, *saved)]
+    found += [f"mkdir -p {data} && cp -rn {aside}/{name} {data}/" for name in kept]
     return Restoring(tuple(found), tuple(notes))
 
 

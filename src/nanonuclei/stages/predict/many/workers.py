@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nanonuclei.errors import ConfigError, DataError, NanonucleiError
+from nanonuclei.invocation import option
 from nanonuclei.stages.predict.many.blocks import Answer, Block, Job, predict_block
 from nanonuclei.stages.predict.many.meanwhile import Meanwhile
 from nanonuclei.stages.predict.progress import Progress
@@ -52,7 +53,9 @@ class Work:
                 answers, missing = [*done, *answers, *more], [*missing, *lost]
         except KeyboardInterrupt:
             num = f"{self._progress.num_done} of {self._progress.num_files}"
-            self._progress.once("stopped", f"Stopped after {num} files of this call: go on with --resume.")
+            self._progress.once(
+                "stopped", f"Stopped after {num} files of this call: go on with `{option('resume', 'true')}`."
+            )
             raise
         return answers, missing
 
@@ -90,12 +93,12 @@ class Work:
         try:
             answer: Answer = self._ray.get(reference)
         except NanonucleiError as error:
-            stays = "What was done stays; go on with --resume"
+            stays = f"What was done stays; go on with `{option('resume', 'true')}`"
             raise DataError(f"{getattr(error, 'cause', error)}. {stays}") from None
         except self._ray.exceptions.RayTaskError as error:
             raise DataError(
                 f"a worker cannot do {block.shard}: {error.cause!r}. Install the same version of nanonuclei on all "
-                f"machines; what was done stays, go on with --resume"
+                f"machines; what was done stays, go on with `{option('resume', 'true')}`"
             ) from error
         except self._ray.exceptions.RayError as error:
             self._progress.failed(f"No results of {len(block.images)} images, the worker died: {type(error).__name__}")

@@ -217,8 +217,8 @@ def _is_same(new: Sample, old: Sample | None) -> bool:
     """Tells whether a sample that is there is the same, whatever the numbers of its objects."""
     if old is None or new.image.dtype != old.image.dtype or not np.array_equal(new.image, old.image):
         return False
-    numbers = [np.unique(one.labels, return_inverse=True)[1].reshape(one.labels.shape) for one in (new, old)]
-    return bool(np.array_equal(*numbers))
+    here, there = (np.unique(one.labels, return_inverse=True)[1].reshape(one.labels.shape) for one in (new, old))
+    return bool(np.array_equal(here, there))
 
 
 def _entries(samples: Sequence[Sample], table: bytes) -> Iterator[tuple[str, bytes]]:
