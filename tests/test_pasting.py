@@ -36,7 +36,10 @@ SAMPLES = {
 }
 """A value of each parameter; of the others, a word."""
 OPTIONS_OF = {
+    "commands/answering.py": ("predict",),
     "commands/releasing.py": ("promote", "ship"),
+    "listening.py": ("page", "serve"),
+    "models/weights.py": ("fetch",),
     "stages/clean": ("clean",),
     "stages/compare": ("compare",),
     "stages/export": ("export",),
@@ -44,6 +47,7 @@ OPTIONS_OF = {
     "stages/settings.py": ("train", "explore", "tune", "compare"),
     "stages/shipped/register.py": ("promote",),
     "stages/tune": ("tune",),
+    "tasks/nuclei/sources": ("fetch",),
     "tracking/gate.py": ("promote",),
     "tune": ("tune",),
 }
@@ -181,8 +185,8 @@ def test_printed_option_is_one_of_the_stages_that_print_it(
         entry = ENTRY_POINTS.get(stage, stage)
         point = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"][entry]["parameters"]
         others = {name: sample(name) for name, kind in point.items() if needed(kind) and name != printed.name}
-        if POSITIONAL.get(stage) == "task":
-            others["task"] = sample("task")
+        if POSITIONAL.get(stage) in ("task", "dataset"):
+            others[POSITIONAL[stage]] = sample(POSITIONAL[stage])
         words = [*shlex.split(command(stage, **others)), *added]
         try:
             found = parsed(words[1:] if way else of_mlflow(words))

@@ -275,6 +275,10 @@ def test_search_does_not_go_on_with_other_settings(
         tune(other, options=TuneOptions("optuna", trials=2), say=lambda text: None)
     assert "  network.base_filters: 4 in the study, 8 here" in str(caught.value).splitlines()
     assert "workers" not in str(caught.value)
+    assert str(caught.value).splitlines()[-1] == (
+        "Take them back with `-P set=network.base_filters=4`, or begin another search with "
+        "`-P study=nuclei-simulated-optuna-2`"
+    )
 
 
 @pytest.mark.parametrize(

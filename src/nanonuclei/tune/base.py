@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from nanonuclei.config.params import Scalar
+from nanonuclei.config.params import Scalar, told
 from nanonuclei.config.tune import TuneConfig
 from nanonuclei.errors import ConfigError, NanonucleiError, nearest_name
 from nanonuclei.invocation import option
@@ -169,17 +170,29 @@ def check_identity(study: str, there: Mapping[str, Any], here: Mapping[str, Any]
         ConfigError: The identities differ; the message shows where.
     """
     names = [*there, *(name for name in here if name not in there)]
-    lines = [
-        f"  {name}: {there.get(name, 'not there')} in the study, {here.get(name, 'not there')} here"
-        for name in names
-        if there.get(name) != here.get(name)
-    ]
-    if lines:
+    other = [name for name in names if there.get(name) != here.get(name)]
+    if other:
+        lines = [
+            f"  {name}: {there.get(name, 'not there')} in the study, {here.get(name, 'not there')} here"
+            for name in other
+        ]
+        back = {name: there[name] for name in other if name in there and _can_be_set(name, there[name])}
+        how = f"Take them back with `{option('set', told(back))}`" if len(back) == len(other) else "Take them back"
         raise ConfigError(
             f"study {study!r} exists with another space or other settings, and its trials would not compare:\n"
             + "\n".join(lines)
-            + f"\nTake these settings back, or begin another search with `{option('study', 'NAME')}`"
+            + f"\n{how}, or begin another search with `{another_study(study)}`"
         )
+
+
+def another_study(study: str) -> str:
+    """Returns the parameter that begins another search than one of this name."""
+    return option("study", f"{study}-2")
+
+
+def _can_be_set(name: str, value: object) -> bool:
+    """Tells whether a part of an identity is a setting of one word; the space, task and dataset are given otherwise."""
+    return not name.startswith(("tune.space.", "data.dataset", "task")) and not re.search(r"\s", str(value))
 
 
 def best_record(records: Sequence[TrialRecord], *, greater_is_better: bool) -> TrialRecord:
@@ -191,10 +204,10 @@ def best_record(records: Sequence[TrialRecord], *, greater_is_better: bool) -> T
     complete = [record for record in records if record.state == COMPLETE and record.outcome.value is not None]
     if not complete:
         counts = {state: sum(record.state == state for record in records) for state in {r.state for r in records}}
-        told = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "none was begun"
+        ended = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "none was begun"
         errors = dict.fromkeys(record.outcome.error for record in records if record.outcome.error)
         raise NanonucleiError(
-            "\n".join([f"no trial was finished ({told}), so that there is no best one and no best.yaml", *errors])
+            "\n".join([f"no trial was finished ({ended}), so that there is no best one and no best.yaml", *errors])
         )
     sign = -1.0 if greater_is_better else 1.0
     return min(complete, key=lambda record: (sign * float(record.outcome.value or 0.0), record.number))

@@ -12,7 +12,6 @@ from keras_tuner.engine.trial import Trial
 from keras_tuner.src import config as keras_tuner_config
 
 from nanonuclei.errors import NanonucleiError
-from nanonuclei.invocation import option
 from nanonuclei.tune import base
 from nanonuclei.tune.base import Objective, Outcome, Proposal, Search, TrialRecord
 from nanonuclei.tune.keras_tuner_parts import create_oracle, trial_settings
@@ -32,7 +31,7 @@ class KerasTunerSearch:
             self._tuner = _Search(create_oracle(search), directory=str(search.folder), project_name=PROJECT)
         except (ValueError, RuntimeError) as error:
             raise NanonucleiError(
-                f"{folder} holds a file that was cut off. Begin a search with `{option('study', 'NAME')}`"
+                f"{folder} holds a file that was cut off. Begin a search with `{base.another_study(search.study)}`"
             ) from error
 
     def join(self, make: Callable[[str | None], str]) -> str:

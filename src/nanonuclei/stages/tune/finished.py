@@ -15,7 +15,7 @@ from nanonuclei.invocation import command, option
 from nanonuclei.stages.tune.plan import TuneOptions, comparison
 from nanonuclei.tracking.database import ui_link
 from nanonuclei.tracking.early.runs import status_of
-from nanonuclei.tune.base import Search
+from nanonuclei.tune.base import Search, another_study
 from nanonuclei.tune.notes import ended_in_files
 from nanonuclei.tune.reaching import ended_in_database
 from nanonuclei.writing import write_text
@@ -85,9 +85,10 @@ def finished_search(config: ExperimentConfig, options: TuneOptions, search: Sear
     if ended is None or ended < search.trials:
         return ""
     trials = f"{found.trials} trial{'s' * (found.trials != 1)}"
+    more, other = option("trials", str(2 * found.trials)), another_study(search.study)
     return (
         f"Search {search.study} is finished with {trials}: nothing was changed. Its run is {found.run}. "
-        f"`{option('trials', str(2 * found.trials))}` goes on with it, `{option('study', 'NAME')}` begins another.\n"
+        f"`{more}` goes on with it, `{other}` begins another.\n"
         f"{found.table}\n\n{closing(config, options, found, folder=search.folder)}"
     )
 

@@ -20,7 +20,7 @@ from nanonuclei.errors import ConfigError, without_password
 from nanonuclei.invocation import command, option
 from nanonuclei.stages.places import study_folder
 from nanonuclei.stages.settings import Choices, resolve
-from nanonuclei.tune.base import Search, check_identity, check_shared, check_tuner, wrong_storage
+from nanonuclei.tune.base import Search, another_study, check_identity, check_shared, check_tuner, wrong_storage
 from nanonuclei.tune.notes import PROJECT, identity_in_files
 
 NOT_SHARED = (Role.SEARCH, Role.SCORING, Role.MACHINE)
@@ -116,7 +116,8 @@ def check_study(search: Search, tuner: str) -> None:
     if there is None and (others := [name for name, known in kept.items() if known is not None]):
         raise ConfigError(
             f"study {search.study!r} is a search of {others[0]}, and {tuner} would begin another one below its name. "
-            f"Go on with it by `{option('tuner', others[0])}`, or begin another search with `{option('study', 'NAME')}`"
+            f"Go on with it by `{option('tuner', others[0])}`, or begin another search with "
+            f"`{another_study(search.study)}`"
         )
     if there is not None:  # the tuner adds a setting of its own, and looks at that itself
         own = {name: value for name, value in there.items() if name in here or not name.startswith("tune.keras_tuner.")}

@@ -14,7 +14,6 @@ from nanonuclei.config.params import flatten, to_yaml
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.data.versions import dataset_md5
 from nanonuclei.errors import TrackingError
-from nanonuclei.invocation import option
 from nanonuclei.models.encoders import weights_path
 from nanonuclei.stages.new_folder import one_at_a_time
 from nanonuclei.stages.places import DATA
@@ -26,7 +25,7 @@ from nanonuclei.stages.tune.trial import TrackedObjective
 from nanonuclei.tracking.runs import DatasetInput, existing_run, identity_tags, log_datasets, log_settings, stage_run
 from nanonuclei.tracking.trials import close_dead_trials
 from nanonuclei.tracking.views import share_view
-from nanonuclei.tune.base import RUNNING, Search, Tuner, best_record, open_search, worker_name
+from nanonuclei.tune.base import RUNNING, Search, Tuner, another_study, best_record, open_search, worker_name
 from nanonuclei.tune.pretrained import check_weights
 from nanonuclei.writing import write_text
 
@@ -69,7 +68,7 @@ def tune(
 
         def enter(known: str | None) -> str:
             if known is not None:
-                _check_split(known, catalog)
+                _check_split(known, catalog, study=search.study)
             run_id = held.enter_context(
                 stage_run("tune", name=f"tune {search.study}", tags=tags, resume=known, system_metrics=known is None)
             )
@@ -113,13 +112,13 @@ def _begins(config: ExperimentConfig, search: Search) -> str:
     return f"Trials: {search.trials} in all, each {budget}{but}."
 
 
-def _check_split(run_id: str, catalog: Catalog) -> None:
+def _check_split(run_id: str, catalog: Catalog, *, study: str) -> None:
     recorded = existing_run(run_id).data.tags.get("split.fingerprint")
     if recorded != catalog.split_fingerprint():
         raise TrackingError(
             f"the data is not that of the search so far: its split has fingerprint {recorded}, the data here "
             f"{catalog.split_fingerprint()}. Put the same data here, or begin another search with "
-            f"`{option('study', 'NAME')}`"
+            f"`{another_study(study)}`"
         )
 
 
