@@ -174,7 +174,7 @@ MISTAKES = {
     "dataset": ("fetch dsb2017", "unknown dataset 'dsb2017'. Did you mean dsb2018"),
     "Kaggle without credentials": (
         "fetch dsb2018 --source kaggle",
-        "Kaggle needs valid credentials: ",
+        "Kaggle needs valid credentials: there are none. Put an API token from ",
     ),
     "server of a dataset": ("fetch dsb2018", "0354551efef351c1241da7c6d48cf938d76f02a.zip cannot be reached ("),
     "source of weights": ("fetch weights --source vgg17", "got 'vgg17'. Did you mean vgg16?"),
@@ -334,7 +334,7 @@ BROKEN = ("a/images/a.png", "a/masks/1.png", "images/b.png", "masks/b.png")
 """Files of datasets whose images cannot be read, as both tasks lay them out."""
 ELSEWHERE = {
     **dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY"), "http://127.0.0.1:1"),
-    **dict.fromkeys(("no_proxy", "NO_PROXY", "KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY"), ""),
+    **dict.fromkeys(("no_proxy", "NO_PROXY", "KAGGLE_API_TOKEN", "KAGGLE_KEY", "KAGGLE_KERNEL_RUN_TYPE"), ""),
     **dict.fromkeys(("KERAS_HOME", "KAGGLE_CONFIG_DIR", "KAGGLEHUB_CACHE"), "no-folder"),
 }
 """Environment in which no server answers, and nothing was downloaded before."""
@@ -387,13 +387,13 @@ def test_every_command_has_a_mistake() -> None:
     assert set(stages) - {words.split()[0] for words, _ in MISTAKES.values()} == set()
 
 
-def processor_seconds(words: list[str], folder: Path) -> tuple[float, subprocess.CompletedProcess[str]]:
+def processor_seconds(words: list[str], folder: Path, **more: str) -> tuple[float, subprocess.CompletedProcess[str]]:
     """Runs Python in a process of its own; returns its processor time and what it said."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, *words],
         cwd=folder,
-        env={**os.environ, **ELSEWHERE, "PYTHONPATH": str(ROOT / "src")},
+        env={**os.environ, **ELSEWHERE, "PYTHONPATH": str(ROOT / "src"), **more},
         capture_output=True,
         text=True,
         timeout=120,
@@ -438,7 +438,8 @@ def test_mistake_is_told_early_in_one_line_and_leaves_nothing(mistake: str, budg
     if mistake.startswith("conflict"):
         (tmp_path / "dvc.lock").write_text("<<<<<<< HEAD\n")
     found = sorted(tmp_path.rglob("*"))
-    seconds, done = processor_seconds(["-m", "nanonuclei", *command], tmp_path)
+    home = {"HOME": str(tmp_path)} if mistake.startswith("Kaggle") else {}
+    seconds, done = processor_seconds(["-m", "nanonuclei", *command], tmp_path, **home)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
