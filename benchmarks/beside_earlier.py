@@ -7,9 +7,8 @@ Each measurement is a process of its own, with the sources and the `params.yaml`
 
 * *patches*: what one worker prepares per second of the processor, without a network. A second of the processor is what
   one core does in a second of the clock, however busy the machine is.
-* *fit*: images per second of `engine.train.fit` over the epochs after the first, with validation and all that happens
-  at the ends of epochs. By the clock: on a busy machine trust the
-  ratio alone.
+* *fit*: images per second of `engine.train.fit` over the two epochs after the first, with validation and all that
+  happens at the ends of epochs: a default training, cut short. By the clock: on a busy machine trust the ratio alone.
 
 PREPARED is a folder of prepared images that both can read.
 """
@@ -32,10 +31,11 @@ from nanonuclei.data.catalog import load_catalog
 from nanonuclei.engine.train import fit
 from nanonuclei.tasks import create_task
 
-what, task_name, prepared, *settings = sys.argv[1:]
+what, task_name, prepared, images, *settings = sys.argv[1:]
 catalog = load_catalog(Path(prepared))
 config = load_experiment(task_name, path=Path("params.yaml"), settings=parse_settings(settings))
-task, train, size = create_task(config), catalog.split("train")[:64], config.train.batch_size
+task, size = create_task(config), config.train.batch_size
+train, val = (catalog.split(name)[: int(number) or None] for name, number in zip(("train", "val"), images.split(",")))
 if what == "patches":
     batches = task.batches(train, training=True)
     first = 12 + 2 * len(train) // size
@@ -49,20 +49,21 @@ else:
     ends = []
     clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter()))
     with tempfile.TemporaryDirectory() as folder:
-        fit(task, train, catalog.split("val")[:8], workdir=Path(folder), callbacks=[clock])
+        fit(task, train, val, workdir=Path(folder), callbacks=[clock])
     print((len(ends) - 1) * config.train.steps_per_epoch * size / (ends[-1] - ends[0]))
 """
 
 
 def measured(tree: Path, what: str, options: argparse.Namespace) -> float:
     """Returns what a process with the sources of a tree measures."""
-    settings = [f"data.dataset={options.dataset}", *options.settings]
+    settings, images = [f"data.dataset={options.dataset}", *options.settings], "0,0"
     if what == "patches":
+        images = "64,1"
         settings.append("train.workers=1")
     else:
-        settings += ["train.epochs=4", f"train.steps_per_epoch={options.steps}", "train.tensorboard=false"]
+        settings += ["train.epochs=3", "train.tensorboard=false"]
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, what, options.task, str(options.prepared.absolute()), *settings],
+        [sys.executable, "-c", CHILD, what, options.task, str(options.prepared.absolute()), images, *settings],
         cwd=tree,
         env={**os.environ, "PYTHONPATH": "src", "TF_CPP_MIN_LOG_LEVEL": "3"},
         stdout=subprocess.PIPE,
@@ -96,7 +97,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--dataset", default="dsb2018", help="that PREPARED holds (%(default)s)")
     parser.add_argument("--what", nargs="+", default=["patches", "fit"], choices=["patches", "fit"])
     parser.add_argument("--rounds", type=int, default=3, help="%(default)s")
-    parser.add_argument("--steps", type=int, default=40, help="batches of an epoch of fit (%(default)s)")
     parser.add_argument("--set", dest="settings", nargs="*", default=[], metavar="PATH=VALUE")
     return parser.parse_args()
 

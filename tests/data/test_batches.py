@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 
 from nanonuclei.data.batches import TrainBatches, ValidationBatches
 from nanonuclei.data.catalog import Catalog
@@ -56,9 +57,23 @@ def test_validation_shows_every_pixel_of_the_split(experiment: Experiment, disc_
     assert sum(int(targets.sum()) for _, targets in shown) >= sum(int((s.labels() > 0).sum()) for s in samples)
 
 
-def test_validation_is_the_same_each_time(experiment: Experiment, disc_catalog: Catalog) -> None:
-    batches = ValidationBatches(disc_catalog.split("val"), config=experiment(), target=TARGET)
-    np.testing.assert_array_equal(batches[0][0], batches[0][0])
+@pytest.mark.parametrize("kept", [True, False])
+def test_validation_is_the_same_each_time(
+    experiment: Experiment, disc_catalog: Catalog, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not kept:
+        monkeypatch.setattr("nanonuclei.data.batches.MOST_KEPT", 0)
+    made: list[None] = []
+
+    def target(labels: np.ndarray, diameters: None) -> np.ndarray:
+        made.append(None)
+        return TARGET(labels, diameters)
+
+    batches = ValidationBatches(disc_catalog.split("val"), config=experiment(), target=target)
+    (images, targets), (images_again, targets_again) = batches[0], batches[0]
+    np.testing.assert_array_equal(images, images_again)
+    np.testing.assert_array_equal(targets, targets_again)
+    assert len(made) == len(images) * (1 if kept else 2)
 
 
 def test_threads_and_processes_give_the_same_batches(experiment: Experiment, disc_catalog: Catalog) -> None:

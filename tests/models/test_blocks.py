@@ -1,4 +1,4 @@
-"""Layers that some backends compute in another way than Keras: depthwise convolutions and dropout."""
+"""Layers that some backends compute in another way than Keras."""
 
 from __future__ import annotations
 
@@ -159,3 +159,63 @@ def test_a_last_layer_is_a_convolution_that_is_rough_in_training_alone() -> None
     np.testing.assert_allclose(trained, expected, atol=0.02)
     assert not np.array_equal(trained, expected)
     assert (read.filters, read.compute_dtype, read.autocast) == (3, "float32", False)
+
+
+def test_a_softmax_in_training_is_that_of_keras() -> None:
+    logits = np.random.default_rng(0).normal(scale=8.0, size=(2, 4, 4, 3)).astype(np.float32)
+    logits[0, 0] += 300.0  # a number that all classes share changes none of them
+    logits[0, 1, 0] = (60.0, -20.0, -20.0)
+    ours = blocks.Pointwise(3, activation="softmax")
+    ours.build(logits.shape)
+    ours.set_weights([np.eye(3).reshape(1, 1, 3, 3), np.zeros(3)])
+    found = ours(logits, training=True)
+    np.testing.assert_allclose(found, keras.ops.softmax(logits), rtol=2e-4, atol=1e-7)
+    np.testing.assert_array_equal(found._keras_logits, logits)
+
+
+@pytest.mark.parametrize("strides", [2, 3])
+def test_a_rise_is_the_transpose_convolution_that_it_stands_for(strides: int) -> None:
+    inputs = np.random.default_rng(0).normal(size=(2, 3, 5, 6)).astype(np.float32)
+    ours, theirs = (kind(4, 2, strides=strides, padding="same") for kind in (blocks.Rise, keras.layers.Conv2DTranspose))
+    ours.build(inputs.shape), theirs.build(inputs.shape)
+    ours.bias.assign([1.0, -2.0, 3.0, 0.5])
+    theirs.set_weights(ours.get_weights())
+    answers, gradients = zip(*(_answer_and_gradients(layer, inputs) for layer in (ours, theirs)), strict=True)
+    np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
+    for found, expected in zip(*gradients, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(ours(inputs), theirs(inputs))
+
+
+def _answer_and_gradients(layer: keras.layers.Layer, inputs: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    """What a layer answers in training, and the gradients of its weighted sum by inputs, kernel and bias."""
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        shown = tf.constant(inputs)
+        tape.watch(shown)
+        answer = layer(shown, training=True) if isinstance(layer, blocks.Rise) else layer(shown)
+        total = tf.reduce_sum(answer * tf.reshape(tf.range(tf.size(answer), dtype=tf.float32), answer.shape) / 100.0)
+    return np.asarray(answer), tape.gradient(total, [shown, *(weight.value for weight in layer.weights)])
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 4, 5), (1, 1, 6, 3)])
+def test_gradients_of_standardized_kernels_are_those_of_the_formula(shape: tuple[int, ...]) -> None:
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    kernel, gain, weights = (tf.constant(rng.normal(size=s), tf.float32) for s in (shape, shape[-1:], shape))
+
+    def formula(kernel: tf.Tensor, gain: tf.Tensor) -> tf.Tensor:
+        centred = kernel - tf.reduce_mean(kernel, (0, 1, 2))
+        return blocks.RELU_GAIN * gain * centred / tf.sqrt(tf.reduce_sum(centred**2, (0, 1, 2)) + 1e-7)
+
+    found, expected = [], []
+    for function, kept in ((blocks.standardized, found), (formula, expected)):
+        with tf.GradientTape() as tape:
+            tape.watch([kernel, gain])
+            answer = function(kernel, gain)
+            total = tf.reduce_sum(answer * weights)
+        kept += [answer, *tape.gradient(total, [kernel, gain])]
+    for mine, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-5)

@@ -23,6 +23,9 @@ from nanonuclei.imaging.windows import Window, cover, extract
 
 Batch = tuple[Float32Array, UInt8Array]
 
+MOST_KEPT = 2**28
+"""Bytes of targets that validation keeps from one epoch to the next; the rest is made anew."""
+
 
 class TrainBatches(keras.utils.PyDataset):
     """A stream of batches that workers prepare ahead.
@@ -95,6 +98,7 @@ class ValidationBatches(keras.utils.PyDataset):
         sizes = range(most, most // 2, -1)
         self._batch_size = next((size for size in sizes if len(self._patches) % size == 0), most)
         self._decode = decoder(tuple(samples), config)
+        self._kept: dict[int, UInt8Array] = {}
 
     @property
     def num_batches(self) -> int:
@@ -103,10 +107,22 @@ class ValidationBatches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> Batch:
         """Returns batch `index`."""
-        images, targets = [], []
-        for place, window in self._patches[index * self._batch_size : (index + 1) * self._batch_size]:
+        patches = self._patches[index * self._batch_size : (index + 1) * self._batch_size]
+        images = []
+        for place, window in patches:
             sample = self._decode(place)
             images.append(normalize(extract(sample.image, [window])[0], sample.limits))
-            assert self._target is not None
-            targets.append(self._target(extract(sample.labels, [window])[0, ..., 0].astype(np.int32), None))
-        return np.stack(images), np.stack(targets)
+        return np.stack(images), self._targets(index, patches)
+
+    def _targets(self, index: int, patches: Sequence[tuple[int, Window]]) -> UInt8Array:
+        """Returns the targets of a batch, which are the same in every epoch and take as long as the images."""
+        if (kept := self._kept.get(index)) is not None:
+            return kept
+        assert self._target is not None
+        labels = (
+            extract(self._decode(place).labels, [window])[0, ..., 0].astype(np.int32) for place, window in patches
+        )
+        made: UInt8Array = np.stack([self._target(part, None) for part in labels])
+        if (len(self._kept) + 1) * made.nbytes <= MOST_KEPT:
+            self._kept[index] = made
+        return made

@@ -65,6 +65,9 @@ class StandardizedConv2D(layers.Conv2D):
     through a ReLU. Nothing is computed per pixel and nothing depends on the batch.
     """
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{**options, "autocast": False})  # kernels are standardized in float32
+
     def build(self, input_shape: Any) -> None:
         """Adds the gain of each filter."""
         super().build(input_shape)
@@ -78,13 +81,46 @@ class StandardizedConv2D(layers.Conv2D):
         """Reads what `save_own_variables` stored."""
         layers.Layer.load_own_variables(self, store)
 
-    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        """Convolves with the standardized kernel."""
-        kernel = ops.cast(kernel, "float32")
-        centred = kernel - ops.mean(kernel, axis=(0, 1, 2), keepdims=True)
-        power = ops.sum(ops.square(centred), axis=(0, 1, 2), keepdims=True)
-        kernel = RELU_GAIN * ops.cast(self.gain, "float32") * centred * ops.rsqrt(power + keras.config.epsilon())
-        return super().convolution_op(inputs, ops.cast(kernel, inputs.dtype))
+    def call(self, inputs: Any) -> Any:
+        """Convolves with the standardized kernel, in the precision of the layer."""
+        inputs = ops.cast(inputs, self.compute_dtype)
+        kernel = ops.cast(standardized(self.kernel, self.gain), self.compute_dtype)
+        outputs = self.convolution_op(inputs, kernel)
+        if self.use_bias:
+            outputs = ops.add(outputs, ops.cast(ops.reshape(self.bias, (1, 1, 1, -1)), self.compute_dtype))
+        return self.activation(outputs)
+
+
+def standardized(kernel: Any, gain: Any) -> Any:
+    """Returns a kernel ``(height, width, channels, filters)`` float32 as `StandardizedConv2D` describes it.
+
+    The gradient is written out: a backend that goes over a kernel once for each factor of the formula takes longer
+    over it than over some of the convolutions. It follows from the formula by the quotient rule.
+
+    Args:
+        kernel: As it is learnt, of the same shape, float32.
+        gain: Per filter, ``(filters,)`` float32.
+    """
+    number = math.prod(kernel.shape[:-1])
+    means = ops.full((1, number), 1.0 / number)
+
+    @ops.custom_gradient
+    def formula(rows: Any, gain: Any) -> Any:
+        centred = rows - ops.matmul(means, rows)
+        inverse = ops.rsqrt(number * ops.matmul(means, ops.square(centred)) + keras.config.epsilon())
+        scale = RELU_GAIN * gain * inverse
+
+        def gradient(*values: Any, upstream: Any = None) -> Any:
+            change = values[-1] if upstream is None else upstream
+            along = number * ops.matmul(means, change * centred)
+            mean = ops.matmul(means, change)
+            by_rows = scale * change - (centred * (scale * ops.square(inverse) * along) + scale * mean)
+            return by_rows, RELU_GAIN * inverse * along
+
+        return centred * scale, gradient
+
+    found = formula(ops.reshape(kernel, (number, -1)), ops.reshape(gain, (1, -1)))
+    return ops.reshape(found, kernel.shape)
 
 
 @keras.saving.register_keras_serializable(package="nanonuclei")
@@ -102,7 +138,63 @@ class Pointwise(layers.Conv2D):
         """Returns ``(batch, height, width, filters)`` float32."""
         rough = inputs if training else ops.cast(inputs, "float32")
         found = ops.conv(rough, ops.cast(self.kernel, rough.dtype), padding=self.padding, data_format=self.data_format)
-        return self.activation(ops.cast(found, "float32") + self.bias)
+        found = ops.cast(found, "float32") + self.bias
+        if training and self.activation is keras.activations.softmax and _is_on_cpu():
+            return _softmax(found)
+        return self.activation(found)
+
+
+def _softmax(logits: Any) -> Any:
+    """Returns what Keras's softmax does, with the logits where Keras leaves them for its losses.
+
+    TensorFlow's kernel goes over the pixels one by one; few classes are summed faster by products with ones. The mean
+    of the logits is taken off, which changes no probability, and what is further than 80 from it counts as 80: beyond,
+    an exponential does not fit into float32.
+    """
+    import tensorflow as tf
+
+    number = logits.shape[-1]
+    ones = tf.ones((number, number))
+    rows = tf.reshape(logits, (-1, number))
+    powers = tf.exp(tf.clip_by_value(rows - tf.matmul(rows, ones / number), -80.0, 80.0))
+    answer = tf.reshape(powers / tf.matmul(powers, ones), tf.shape(logits))
+    answer.set_shape(logits.shape)
+    answer._keras_logits = logits
+    return answer
+
+
+def _is_on_cpu() -> bool:
+    """Whether TensorFlow computes, and without a GPU."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.config.list_logical_devices("GPU")
+
+
+@keras.saving.register_keras_serializable(package="nanonuclei")
+class Rise(layers.Conv2DTranspose):
+    """A transpose convolution; one of 2 x 2 kernels and stride 2 is a product per pixel in training on a CPU.
+
+    Its kernels do not meet, so that each pixel becomes 2 x 2 of its own: a 1 x 1 convolution to four times the filters,
+    whose answers are put beside and below each other. TensorFlow adds the bias in the same pass then, and finds the
+    gradient of both in one.
+    """
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Returns ``(batch, 2 * height, 2 * width, filters)`` for stride 2."""
+        plain = self.kernel_size == self.strides == (2, 2) and self.dilation_rate == (1, 1) and self.use_bias
+        if not (training and plain and _is_on_cpu()):
+            return super().call(inputs)
+        import tensorflow as tf
+
+        kernel = tf.convert_to_tensor(self.kernel)  # (2, 2, filters, channels)
+        kernel = tf.reshape(tf.transpose(kernel, (3, 0, 1, 2)), (1, 1, -1, 4 * self.filters))
+        found = tf.nn.bias_add(tf.nn.conv2d(inputs, kernel, 1, "SAME"), tf.tile(tf.convert_to_tensor(self.bias), [4]))
+        batch, height, width = (tf.shape(inputs)[axis] for axis in range(3))
+        found = tf.reshape(found, (batch, height, width, 2, 2 * self.filters))
+        found = tf.reshape(tf.transpose(found, (0, 1, 3, 2, 4)), (batch, 2 * height, 2 * width, self.filters))
+        return self.activation(found)
 
 
 @keras.saving.register_keras_serializable(package="nanonuclei")
@@ -114,7 +206,7 @@ class Dropout(layers.Dropout):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Returns the inputs, in training with a share of zeros and the rest larger by as much."""
-        if not training or self.rate == 0 or not self._is_slow(inputs):
+        if not training or self.rate == 0 or self.noise_shape is not None or inputs.shape[-1] % 2 or not _is_on_cpu():
             return super().call(inputs, training=training)
         import tensorflow as tf
 
@@ -124,14 +216,6 @@ class Dropout(layers.Dropout):
         bits = tf.random.stateless_uniform(pairs, seed, minval=None, maxval=None, dtype=tf.uint32)
         kept = tf.reshape(tf.bitcast(bits, tf.uint16), shape) >= round(self.rate * 2**16)
         return tf.where(kept, inputs, tf.zeros((), inputs.dtype)) * tf.cast(1.0 / (1.0 - self.rate), inputs.dtype)
-
-    def _is_slow(self, inputs: Any) -> bool:
-        """Whether Keras's own would be slow, and the bits can be told by halves."""
-        if keras.backend.backend() != "tensorflow" or self.noise_shape is not None or inputs.shape[-1] % 2:
-            return False
-        import tensorflow as tf
-
-        return not tf.config.list_logical_devices("GPU")
 
 
 @keras.saving.register_keras_serializable(package="nanonuclei")

@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from nanonuclei.config.pixels import NetworkConfig
-from nanonuclei.models.blocks import Dropout, Pointwise, block, filters_at, normalised, score_options
+from nanonuclei.models.blocks import Dropout, Pointwise, Rise, block, filters_at, normalised, score_options
 
 Features = Mapping[int, keras.KerasTensor]
 """Level to ``(batch, height / 2**level, width / 2**level, channels)``; `config.depth` is the lowest level."""
@@ -34,7 +34,7 @@ def transpose(
     """
     x = features[config.depth]
     for level in reversed(range(config.depth)):
-        x = layers.Conv2DTranspose(filters_at(level, config), 2, strides=2, padding="same", name=f"rise{level}")(x)
+        x = Rise(filters_at(level, config), 2, strides=2, padding="same", name=f"rise{level}")(x)
         x = _joined(x, features, level)
         x = block(x, config, level=level, name=f"up{level}")
     scores = Pointwise(num_classes, **score_options(num_classes))(x)

@@ -93,7 +93,6 @@ def cross_entropy(y_true: Any, y_pred: Any) -> Any:
 
     y_pred = tf.convert_to_tensor(y_pred)
     y_true = tf.cast(y_true, y_pred.dtype)
-    numbers = tf.range(y_pred.shape[-1], dtype=y_pred.dtype)
     logits = getattr(y_pred, "_keras_logits", None)  # Keras's softmax leaves them there, for its own losses
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
@@ -104,7 +103,7 @@ def cross_entropy(y_true: Any, y_pred: Any) -> Any:
         chosen = tf.maximum(chosen, keras.config.epsilon() if logits is None else LEAST)
 
         def gradient(upstream: Any) -> Any:
-            truth = tf.cast(y_true == numbers, y_pred.dtype)
+            truth = tf.one_hot(tf.cast(y_true[..., 0], tf.int32), y_pred.shape[-1], dtype=y_pred.dtype)
             if logits is not None:
                 return (y_pred - truth) * upstream[..., None]
             return truth * (-upstream / chosen)[..., None]
