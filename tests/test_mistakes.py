@@ -16,6 +16,7 @@ import pytest
 from tests.conftest import ROOT
 
 from nanonuclei.cli import _parser
+from nanonuclei.config.params import flatten, load_experiment
 
 BUDGET_SECONDS = 2.0
 """Processor time of a mistake on the machine where the slowest of them took 0.9 s."""
@@ -278,6 +279,14 @@ MISTAKES = {
         "evaluate --run 00000000000000000000000000000003 --set windows.size=1100",
         "windows.size must be a multiple of 2**network.depth = 8",
     ),
+    "value of a scoring of nanotubes": (
+        "evaluate --run 00000000000000000000000000000002 --set tubes.width=wide",
+        "tubes.width=wide: input should be a valid number, or 'auto'.",
+    ),
+    "value of a prediction by a run": (
+        "predict pictures --model 00000000000000000000000000000003 --set windows.diameter=foo",
+        "windows.diameter=foo: input should be a valid number, or 'auto' or 'none'.",
+    ),
     "value of a prediction": (
         "predict pictures --set instances.threshold=7 --output new",
         "instances.threshold=7: input should be",
@@ -349,6 +358,8 @@ WITH_CHAMPION = (
     "label with a registered model of a task without pictures",
     "registered model of another task than the images",
     "value of a scoring",
+    "value of a scoring of nanotubes",
+    "value of a prediction by a run",
     "value that the model of a run does not fit",
 )
 """Mistakes where a registry has a champion, another model than the one that comes along, and a model of each task."""
@@ -363,9 +374,6 @@ create table registered_model_aliases (name text, alias text, version int);
 create table model_version_tags (name text, version int, key text, value text);
 insert into runs values ('00000000000000000000000000000001'), ('00000000000000000000000000000002'),
     ('00000000000000000000000000000003');
-insert into params values
-    ('00000000000000000000000000000003', 'network.depth', '3'),
-    ('00000000000000000000000000000003', 'a.setting.of.old', '1');
 insert into tags values
     ('00000000000000000000000000000003', 'task', 'nuclei'),
     ('00000000000000000000000000000003', 'model.uri', 'models:/m-4567'),
@@ -380,6 +388,15 @@ insert into model_versions values
 insert into registered_model_aliases values ('nuclei', 'champion', 1);
 """
 """What a look at the registry reads."""
+LOGGED = [
+    (run, path, str(value))
+    for run, task, changed in (
+        ("00000000000000000000000000000002", "nanotubes", {"a.setting.of.old": 1}),
+        ("00000000000000000000000000000003", "nuclei", {"network.depth": 3, "a.setting.of.old": 1}),
+    )
+    for path, value in {**flatten(load_experiment(task, path=ROOT / "params.yaml")), **changed}.items()
+]
+"""Settings of two trainings, as texts, as `tracking.runs.log_settings` logs them."""
 
 
 def test_every_command_has_a_mistake() -> None:
@@ -425,6 +442,8 @@ def test_mistake_is_told_early_in_one_line_and_leaves_nothing(mistake: str, budg
     if mistake in WITH_CHAMPION:
         with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
             database.executescript(CHAMPION)
+            database.executemany("insert into params values (?, ?, ?)", LOGGED)
+            database.commit()
     if mistake.startswith("broken images"):
         for name in ("dsb2018/stage1_train.zip", "tnt/tnt.zip"):
             (tmp_path / "data" / name).parent.mkdir(parents=True)

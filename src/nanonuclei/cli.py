@@ -44,14 +44,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(arguments)
         answer: int | None = options.run(options)
+        name_own_run(stage, stage=stage, once=True)
     except BaseException as error:
         if interrupts.interrupted(error):
             if PARENT_VARIABLE not in os.environ:  # who started this one says it
                 print("\nInterrupted." + SAME_AGAIN * (stage in GOES_ON), file=sys.stderr)
+            name_own_run(stage, stage=stage, once=True)
             return 130
         told = error if isinstance(error, NanonucleiError) else unanswered(error) or unusable(error)
         if isinstance(told, DoneAlreadyError):
             print(told)
+            name_own_run(stage, stage=stage, once=True)
             return 0
         if told is not None:
             print(f"Error: {without_password(str(told))}", file=sys.stderr)

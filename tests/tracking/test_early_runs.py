@@ -68,14 +68,16 @@ def test_a_server_is_left_to_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_run_of_an_entry_point_that_does_nothing_is_named(
     run: Callable[..., str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    finished, own, other = run(**TRAINING), run(), run()
+    finished, own, other, third = run(**TRAINING), run(), run(), run()
     monkeypatch.setenv("MLFLOW_RUN_ID", own)
     assert main(["train", "--resume", finished]) == 0
     assert "is finished: nothing was changed" in capsys.readouterr().out
     monkeypatch.setenv("MLFLOW_RUN_ID", other)
     assert main(["compare", "nuclei", "--recipes", "unte default"]) == 2
-    names = [mlflow.get_run(each).info.run_name for each in (own, other)]
-    assert names == [f"resume of {finished[:8]}", "compare that could not begin"]
+    monkeypatch.setenv("MLFLOW_RUN_ID", third)
+    assert main(["clean"]) == 0
+    names = [mlflow.get_run(each).info.run_name for each in (own, other, third)]
+    assert names == [f"resume of {finished[:8]}", "compare that could not begin", "clean"]
     assert mlflow.get_run(other).data.tags["error"].startswith("no recipe at recipes/unte.yaml")
 
 

@@ -15,6 +15,7 @@ from nanonuclei.tracking.early.runs import settings_of as logged_settings
 
 if TYPE_CHECKING:
     from nanonuclei.config.experiment import ExperimentConfig
+    from nanonuclei.config.params import Scalar
     from nanonuclei.config.section import Role
 
 PATIENCE = 20.0
@@ -151,7 +152,7 @@ def own_config(reference: str) -> ExperimentConfig | None:
     Args:
         reference: Of a model that is there, see `checks.check_model`.
     """
-    from nanonuclei.config.params import flatten, load_experiment, parse_settings
+    from nanonuclei.config.params import flatten, load_experiment
     from nanonuclei.serving.folder import CONFIG
     from nanonuclei.serving.named import is_uri
     from nanonuclei.serving.shipped.places import shipped_folder
@@ -166,14 +167,25 @@ def own_config(reference: str) -> ExperimentConfig | None:
             if not logged:
                 return None
             paths = flatten(load_experiment(task, path=PARAMS))
-            known = [f"{path}={value}" for path, value in logged.items() if path in paths]
-            return load_experiment(task, path=PARAMS, settings=parse_settings(known))
+            settings = {path: value for path, value in map(_logged_scalar, logged.items()) if path in paths}
+            return load_experiment(task, path=PARAMS, settings=settings)
         if is_uri(reference):
             return None
         path = (shipped_folder(reference) or Path(reference)) / CONFIG
         return load_experiment(task, path=path, missing_from=PARAMS, stored=True) if path.is_file() else None
     except NanonucleiError:  # the command itself may still read it, or tells why not
         return None
+
+
+def _logged_scalar(logged: tuple[str, str]) -> tuple[str, Scalar]:
+    """Returns a setting as it was before it was logged as text; without its path where it is no scalar, as a space."""
+    from nanonuclei.config.params import parse_settings
+
+    path, text = logged
+    try:
+        return path, parse_settings([f"{path}={text}"])[path]
+    except ConfigError:
+        return "", text
 
 
 def check_fits(reference: str, settings: Sequence[str], *, roles: Sequence[Role], stage: str) -> None:

@@ -252,13 +252,29 @@ def _validate(
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        lines = dict.fromkeys(_describe(problem, source, origins or {}) for problem in error.errors())
+        lines = dict.fromkeys(_describe(problem, source, origins or {}) for problem in _joined(error.errors()))
         raise ConfigError("\n".join(lines)) from None
+
+
+def _joined(problems: Iterable[Any]) -> list[Any]:
+    """Returns the problems, those of a value that fits no branch of a union as one."""
+    found: dict[str, Any] = {}
+    for problem in problems:
+        path = _path(problem)
+        if (first := found.get(path)) is None or problem["type"] != "literal_error":
+            found[path] = problem if first is None else first
+        else:
+            found[path] = {**first, "msg": f"{first['msg']}, or {problem['ctx']['expected']}"}
+    return list(found.values())
+
+
+def _path(problem: Any) -> str:
+    return ".".join(str(part) for part in problem["loc"] if not _is_branch(part))
 
 
 def _is_branch(part: int | str) -> bool:
     """Pydantic names the branch of a union in a problem's place; it is no part of the path."""
-    return part in ("constrained-int", "float", "int", "choice") or str(part).startswith("literal[")
+    return part in ("float", "int", "choice") or str(part).startswith(("literal[", "constrained-"))
 
 
 def _origin(path: str, message: str, origins: Mapping[str, str]) -> str | None:
@@ -279,7 +295,7 @@ def _origin(path: str, message: str, origins: Mapping[str, str]) -> str | None:
 
 
 def _describe(problem: Any, source: str, origins: Mapping[str, str]) -> str:
-    path = ".".join(str(part) for part in problem["loc"] if not _is_branch(part))
+    path = _path(problem)
     message = problem["msg"].removeprefix("Value error, ")
     source = _origin(path, message, origins) or source
     if problem["type"] == "missing":

@@ -11,7 +11,11 @@ PARENT_VARIABLE = "NANONUCLEI_PARENT_RUN"
 """Environment variable that tells a stage which run it is a child of."""
 
 
-def name_own_run(name: str, *, stage: str, error: str = "") -> None:
+_named: set[str] = set()
+"""Runs that this process has named."""
+
+
+def name_own_run(name: str, *, stage: str, error: str = "", once: bool = False) -> None:
     """Names the run of this process's entry point, which MLflow has given a random name; nothing is raised.
 
     A run that a stage has opened already keeps its name, and outside of `mlflow run` there is none.
@@ -20,10 +24,12 @@ def name_own_run(name: str, *, stage: str, error: str = "") -> None:
         name: Its name.
         stage: Its tag ``stage``.
         error: Why the command could not begin; its tag ``error``.
+        once: Whether a name that this process gave it stays.
     """
     run_id = os.environ.get("MLFLOW_RUN_ID")
-    if not run_id:
+    if not run_id or (once and run_id in _named):
         return
+    _named.add(run_id)
     with contextlib.suppress(Exception):  # what the user should read has been said
         from mlflow.tracking import MlflowClient
 
