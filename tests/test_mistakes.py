@@ -255,7 +255,7 @@ MISTAKES = {
     "weights of a comparison that cannot be downloaded": ("compare nuclei --recipes", "must be in no-folder/models/"),
     "layer of another network": (
         "train nanotubes --dataset simulated --set network.answer=window --set network.kind=vgg16",
-        "trunk must be a layer of vgg16, got 'block_6_expand_relu'. Such as block4_conv3",
+        "trunk must be a layer of vgg16, such as block4_conv3, got 'block_6_expand_relu'",
     ),
     "storage of a tuner that has one worker": (
         "tune nuclei --dataset simulated --tuner keras-tuner --storage sqlite:///x.db",
@@ -278,6 +278,10 @@ MISTAKES = {
     "value that the model of a run does not fit": (
         "evaluate --run 00000000000000000000000000000003 --set windows.size=1100",
         "windows.size must be a multiple of 2**network.depth = 8",
+    ),
+    "window that the trunk does not divide": (
+        "train nanotubes --dataset simulated --set train.patch_size=60",
+        "train.patch_size must be a multiple of 8, the stride of network.trunk=block_6_expand_relu, got 60. Take 56 or",
     ),
     "value of a scoring of nanotubes": (
         "evaluate --run 00000000000000000000000000000002 --set tubes.width=wide",

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import keras
@@ -10,13 +9,15 @@ import pytest
 from nanonuclei.errors import ConfigError
 from nanonuclei.imaging.window_geometry import WindowGeometry
 from nanonuclei.models.encoders import ENCODER, ENCODERS
+from nanonuclei.models.receptive_field import receptive_field
 from nanonuclei.tasks.nanotubes.classifier import (
     freeze,
     load_trunk,
     window_classifier,
     window_geometry,
 )
-from nanonuclei.tasks.nanotubes.config import TRUNKS, ClassifierConfig
+from nanonuclei.tasks.nanotubes.config import ClassifierConfig
+from nanonuclei.tasks.nanotubes.trunks import EXAMPLES, trunk_strides
 
 
 def config(**settings: object) -> ClassifierConfig:
@@ -79,8 +80,6 @@ def test_scores_begin_in_the_middle() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"trunk": "block_99_add"}, "network.trunk must be a layer of mobilenetv2, got 'block_99_add'"),
-        ({"trunk": "block_3_expand_rel"}, "Did you mean block_3_expand_relu"),
         ({"learns_from": "block_9_add", "weights": "imagenet"}, "network.learns_from must be all or a layer of the"),
     ],
 )
@@ -89,19 +88,38 @@ def test_layers_that_are_not_there_are_refused(settings: dict[str, object], mess
         window_geometry(config(**settings), window=16)
 
 
-def test_layer_of_another_network_is_refused_before_keras_is_loaded() -> None:
-    with pytest.raises(
-        ValueError, match=r"trunk must be a layer of mobilenetv2, got 'block4_conv3'\. Such as block_6_"
-    ):
-        config(trunk="block4_conv3")
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"trunk": "block4_conv3"}, r"trunk must be a layer of mobilenetv2, such as block_6_expand_relu, got 'block4_"),
+        ({"trunk": "block_99_add"}, r"got 'block_99_add'\. Did you mean block_9_add"),
+        ({"trunk": "block_3_expand_rel"}, r"Did you mean block_3_expand_relu"),
+        ({"learns_from": "block_3_expand_rel"}, r"learns_from must be a layer of mobilenetv2, .*block_3_expand_relu"),
+    ],
+)
+def test_layer_of_another_network_is_refused_before_keras_is_loaded(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        config(**settings)
 
 
-@pytest.mark.parametrize("kind", TRUNKS)
-def test_names_of_layers_are_those_of_keras(kind: str) -> None:
-    pattern, example = TRUNKS[kind]
-    names = [layer.name for layer in ENCODERS[kind].network(input_shape=(None, None, 3)).layers[1:]]
-    assert [name for name in names if not re.fullmatch(pattern, name)] == []
-    assert example in names
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_layers_and_their_strides_are_those_of_keras(kind: str) -> None:
+    network = ENCODERS[kind].network(input_shape=(256, 256, 3))
+    padded = {layer.name for layer in network.layers if isinstance(layer, keras.layers.ZeroPadding2D)}
+    found = {layer.name: 256 // layer.output.shape[1] for layer in network.layers[1:]}
+    strides = trunk_strides(kind)
+    assert set(found) == set(strides)
+    assert {name: found[name] for name in found.keys() - padded} == {
+        name: strides[name] for name in found.keys() - padded
+    }
+    assert EXAMPLES[kind] in strides
+
+
+@pytest.mark.parametrize(("kind", "layer"), [("mobilenetv2", "block_6_pad"), ("resnet50", "pool1_pad")])
+def test_padding_has_the_stride_of_what_it_pads(kind: str, layer: str) -> None:
+    network = ENCODERS[kind].network(input_shape=(None, None, 3))
+    field = receptive_field(keras.Model(network.input, network.get_layer(layer).output))
+    assert trunk_strides(kind)[layer] == field.stride
 
 
 def test_window_that_the_stride_does_not_divide_is_refused() -> None:

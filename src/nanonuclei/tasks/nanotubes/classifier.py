@@ -17,13 +17,10 @@ from nanonuclei.errors import ConfigError, nearest_name
 from nanonuclei.imaging.window_geometry import WindowGeometry
 from nanonuclei.models.encoders import ENCODER, ENCODERS, Preprocess, load_pretrained, set_frozen
 from nanonuclei.models.receptive_field import ReceptiveField, receptive_field
-from nanonuclei.tasks.nanotubes.config import ClassifierConfig
+from nanonuclei.tasks.nanotubes.config import ALL, ClassifierConfig
 
 INPUT_DEVIATION = 64.0
 """About the standard deviation, in grey values, of what networks of the mode ``caffe`` take."""
-
-ALL = "all"
-"""Value of `network.learns_from` for the whole trunk."""
 
 
 def window_geometry(config: ClassifierConfig, *, window: int) -> WindowGeometry:

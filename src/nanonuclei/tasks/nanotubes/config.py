@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -12,7 +11,9 @@ from nanonuclei.config.pixels import ENCODER_DEPTH, JitterConfig
 from nanonuclei.config.section import Fraction, Positive, Role, Section
 from nanonuclei.config.shared import IMAGENET_ALPHAS, InferenceConfig, TrainConfig
 from nanonuclei.config.tune import TuneConfig
+from nanonuclei.errors import nearest_name
 from nanonuclei.tasks.nanotubes.data_config import NanotubeDataConfig
+from nanonuclei.tasks.nanotubes.trunks import EXAMPLES, trunk_strides
 
 Limit = Fraction | Literal["auto"]
 """A threshold on scores; auto: chosen on the validation images at the end of the training, and stored as a number."""
@@ -21,13 +22,8 @@ Limit = Fraction | Literal["auto"]
 LINE = "line"
 """Value of `network.answer` for a network that marks centre lines."""
 
-
-TRUNKS = {
-    "vgg16": (r"block\d_(conv\d|pool)", "block4_conv3"),
-    "mobilenetv2": (r"block_\d+_\w+|expanded_conv_\w+|(bn_)?Conv_?1\w*|out_relu", "block_6_expand_relu"),
-    "resnet50": (r"conv\d_\w+|pool1_\w+", "conv3_block4_out"),
-}
-"""What names of layers are like, and one of them, by `network.kind`; Keras knows them all, but takes long to load."""
+ALL = "all"
+"""Value of `network.learns_from` for the whole trunk."""
 
 
 class WindowAugmentConfig(JitterConfig):
@@ -73,10 +69,15 @@ class ClassifierConfig(Section):
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
 
     @model_validator(mode="after")
-    def _trunk_is_of_its_network(self) -> Self:
-        pattern, such = TRUNKS.get(self.kind, (".*", ""))
-        if self.answer == "window" and not re.fullmatch(pattern, self.trunk):
-            raise ValueError(f"trunk must be a layer of {self.kind}, got {self.trunk!r}. Such as {such}")
+    def _layers_are_of_their_network(self) -> Self:
+        known = trunk_strides(self.kind)
+        for name, layer in (("trunk", self.trunk), ("learns_from", self.learns_from)):
+            if self.answer == "window" and layer not in known and (name, layer) != ("learns_from", ALL):
+                near = nearest_name(layer, known)
+                raise ValueError(
+                    f"{name} must be a layer of {self.kind}, such as {EXAMPLES[self.kind]}, got {layer!r}"
+                    + (f". {near}" if near.startswith("Did you mean") else "")
+                )
         return self
 
     @model_validator(mode="after")
@@ -243,6 +244,14 @@ class NanotubeExperiment(ExperimentConfig):
     tubes: TubesConfig
     tune: WindowTuneConfig
 
+    def _check_windows(self) -> None:
+        window, stride = self.train.patch_size, trunk_strides(self.network.kind)[self.network.trunk]
+        if window % stride:
+            raise ValueError(
+                f"train.patch_size must be a multiple of {stride}, the stride of network.trunk={self.network.trunk}, "
+                f"got {window}. Take {max(1, window // stride) * stride} or {(window // stride + 1) * stride}"
+            )
+
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
         if self.train.encoder != "unfrozen" and self.network.weights == "none":
@@ -250,6 +259,8 @@ class NanotubeExperiment(ExperimentConfig):
                 f"random weights must not be frozen: train.encoder must be unfrozen with network.weights=none, "
                 f"got {self.train.encoder}"
             )
+        if self.network.answer != LINE:
+            self._check_windows()
         if self.tubes.lines != "image" and self.network.answer != LINE:
             raise ValueError(
                 f"lines are read off a map that marks them: tubes.lines={self.tubes.lines} needs network.answer=line, "
