@@ -184,6 +184,31 @@ def test_printed_commands_bring_code_and_data_back_in_a_clone(repository: Path, 
         assert (repository / "params.yaml").read_text().endswith("# a note of mine\n")
 
 
+@pytest.mark.slow
+def test_data_that_are_pinned_here_alone_are_brought_back_before_git_forgets_them(
+    repository: Path, runs: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git_says(*words: str) -> str:
+        return subprocess.run(["git", *words], check=True, capture_output=True, text=True, timeout=20).stdout
+
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    subprocess.run(["dvc", "init", "--quiet"], check=True, timeout=120)
+    (repository / ".gitignore").write_text("/mlruns/\nmlflow.db*\n/scratch/\n/data\n")
+    (repository / "data.dvc").write_text("outs:\n- md5: 00000000000000000000000000000000.dir\n  path: data\n")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "data that are not here")
+    subprocess.run(["dvc", "add", "--quiet", "data"], check=True, timeout=120)
+    wanted, commit = dataset_md5(Path("data"), "discs"), git_tags()["git.commit"]
+    assert git_tags()["git.dirty"] == "false"
+    recorded = dict(trace(runs["prepare"]).chain[0], **{"git.commit": commit})
+    (repository / "data" / "discs" / "images.zip").write_bytes(b"other discs")
+    found = restoring(recorded, data=Path("data"), cache=Path(".dvc/cache"), git=git_says)
+    assert found.commands[1:] == ("dvc checkout data.dvc", "git stash", f"git checkout {commit}")
+    for command in found.commands:
+        subprocess.run(command, shell=True, check=True, timeout=120)
+    assert dataset_md5(Path("data"), "discs") == wanted
+
+
 @pytest.mark.parametrize(("dataset", "fetched"), [("dsb2018", True), ("mine", False)])
 def test_data_that_nothing_here_holds_are_told_beside_the_commands(
     repository: Path, dataset: str, fetched: bool

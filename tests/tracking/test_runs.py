@@ -92,6 +92,7 @@ def git(folder: Path, *words: str) -> None:
         ("pipelines/more/dvc.yaml", "true"),
         ("params.yaml", "true"),
         ("README.md", "true"),
+        ("data.dvc", "false"),
     ],
 )
 def test_unknown_files_are_a_change_of_code_only_where_code_and_settings_are(
@@ -100,7 +101,8 @@ def test_unknown_files_are_a_change_of_code_only_where_code_and_settings_are(
     folder = tmp_path / "clone"
     folder.mkdir()
     git(folder, "init", "--quiet")
-    (folder / "README.md").write_text("read")
+    for tracked in ("README.md", "data.dvc"):
+        (folder / tracked).write_text("read")
     git(folder, "add", ".")
     git(folder, "commit", "--quiet", "-m", "first")
     monkeypatch.chdir(folder)

@@ -28,8 +28,8 @@ from nanonuclei.tracking.new_database import answering, make_database
 from nanonuclei.tracking.processes import close_dead_runs, first_process_tag, process_tag
 
 PARENT = "mlflow.parentRunId"
-NOT_CODE = (":(exclude)dvc.lock", ":(exclude)pipelines/*/dvc.lock", ":(exclude)build")
-"""What a pipeline writes itself while it runs does not make its working tree dirty."""
+NOT_CODE = (":(exclude)dvc.lock", ":(exclude)pipelines/*/dvc.lock", ":(exclude)build", ":(exclude)data.dvc")
+"""What a pipeline writes itself while it runs is no change of code; nor are data, whose md5 is recorded."""
 CODE = (
     "src",
     "pipelines",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from nanonuclei.data.versions import content_md5, dataset_in_cache
+from nanonuclei.data.versions import content_md5, dataset_in_cache, pinned_md5
 from nanonuclei.invocation import command
 from nanonuclei.tasks import dataset_type
 
@@ -36,8 +36,9 @@ def restoring(recorded: Mapping[str, str], *, data: Path, cache: Path, git: Call
 
     Code comes from git; settings and code that were changed since the last commit are put aside by `git stash`.
     Simulated images are drawn again from their seed, by the code. A real dataset that is not here as it was comes from
-    DVC's cache, from a remote, or is fetched; another one that lies there is moved aside. So do the old images that a
-    fine-tuning showed again. What a pipeline derived is derived again.
+    DVC's cache, by what its commit pins or else by what is pinned here, from a remote, or is fetched; another one that
+    lies there is moved aside. So do the old images that a fine-tuning showed again. What a pipeline derived is derived
+    again.
 
     Args:
         recorded: What the run recorded, see `tracking.facts`.
@@ -46,21 +47,25 @@ def restoring(recorded: Mapping[str, str], *, data: Path, cache: Path, git: Call
         git: Returns what git prints with some arguments; None where it refuses.
     """
     commit = recorded.get("git.commit")
-    found, notes = [], []
-    if commit:
-        if git("status", "--porcelain", "--untracked-files=no"):
-            found.append("git stash")
-            notes.append("`git stash` puts your uncommitted changes aside; `git stash pop` brings them back.")
-        found.append(f"git checkout {commit}")
     wanted = {
         recorded[dataset]: recorded[f"{dataset}_md5"]
         for dataset in ("dataset", "replayed")
         if dataset in recorded and f"{dataset}_md5" in recorded
     }
-    pinned = _pinned(git("show", f"{commit}:{POINTER}") if commit else None)
     aside = f"{ASIDE}{(commit or next(iter(wanted.values()), ''))[:8]}"
-    own = _of_data(wanted, recorded["task"], data=data, cache=cache, pinned=pinned, aside=aside)
-    found += own.commands
+    ways = [
+        _of_data(wanted, recorded["task"], data=data, cache=cache, pinned=pinned, aside=aside)
+        for pinned in (_pinned(git("show", f"{commit}:{POINTER}") if commit else None), pinned_md5(Path(POINTER)))
+    ]
+    before = bool(ways[0].notes) and not ways[1].notes  # pinned here, and not in the commit: before git takes that back
+    own = ways[before]
+    found, notes = list(own.commands) if before else [], []
+    if commit:
+        if git("status", "--porcelain", "--untracked-files=no"):
+            found.append("git stash")
+            notes.append("`git stash` puts your uncommitted changes aside; `git stash pop` brings them back.")
+        found.append(f"git checkout {commit}")
+    found += () if before else own.commands
     notes += own.notes
     if any(key.startswith("upstream.") for key in recorded):
         found.append(command("repro", targets=f"{recorded['stage']}@{recorded['task']}"))
