@@ -167,3 +167,24 @@ def test_a_package_that_is_missing_is_told_before_anything_is_said_of_data(stage
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
     assert "this command needs the package" in done.stderr
+
+
+def test_a_backend_that_is_none_is_told_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "jaxx")
+    assert cli.main(["clean"]) == 2
+    said = "Error: KERAS_BACKEND must be tensorflow, jax or torch, got 'jaxx'. Did you mean jax?\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_backend_that_is_not_installed_is_told_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lacking(options: object) -> None:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch.nn")
+
+    monkeypatch.setattr("nanonuclei.commands.records.run_clean", lacking)
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    assert cli.main(["clean"]) == 2
+    assert "KERAS_BACKEND=torch needs the package torch, which is not installed" in capsys.readouterr().err

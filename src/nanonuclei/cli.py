@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from nanonuclei import __version__, commands, interrupts, invocation
-from nanonuclei.errors import DoneAlreadyError, NanonucleiError, nearest_name, unusable, without_password
+from nanonuclei.errors import ConfigError, DoneAlreadyError, NanonucleiError, nearest_name, unusable, without_password
 from nanonuclei.packaged import how_to_install
 from nanonuclei.quiet import quieten
 from nanonuclei.tracking.database import unanswered
@@ -18,6 +18,9 @@ from nanonuclei.tracking.early.own_run import PARENT_VARIABLE, name_own_run
 
 ZOO = ("bioimageio", "onnx")
 """Packages of the extra that writes packages for other tools."""
+
+BACKEND, BACKENDS = "KERAS_BACKEND", ("tensorflow", "jax", "torch")
+"""Environment variable that names what Keras computes with, and its values, the usual one first."""
 
 GOES_ON = frozenset({"compare", "tune"})
 """Stages that go on where they were cut off when they are called again in the same words."""
@@ -43,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stage = next(iter(sys.argv[1:] if arguments is None else arguments), "")
     try:
         options = _parser().parse_args(arguments)
+        _check_backend(os.environ.get(BACKEND, BACKENDS[0]))
         answer: int | None = options.run(options)
         name_own_run(stage, stage=stage, once=True)
     except BaseException as error:
@@ -62,6 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
         if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("nanonuclei"):
             missing = (error.name or "").partition(".")[0]
+            if missing == os.environ.get(BACKEND):
+                print(
+                    f"Error: {BACKEND}={missing} needs the package {missing}, which is not installed. Install it, or "
+                    f"leave {BACKEND} out",
+                    file=sys.stderr,
+                )
+                return 2
             extras = "zoo" if missing in ZOO else "train,platform"
             print(
                 f"Error: this command needs the package {missing}, which is not installed. Install all parts: "
@@ -71,6 +82,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
         raise
     return answer or 0
+
+
+def _check_backend(backend: str) -> None:
+    if backend not in BACKENDS:
+        raise ConfigError(
+            f"{BACKEND} must be {', '.join(BACKENDS[:-1])} or {BACKENDS[-1]}, got {backend!r}. "
+            f"{nearest_name(backend, BACKENDS)}"
+        )
 
 
 class _Parser(argparse.ArgumentParser):

@@ -205,6 +205,20 @@ def test_unknown_recipe_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> No
         load_recipe(Path("recipes/simulatd.yaml"))
 
 
+@pytest.mark.parametrize(
+    "wrong", ["scratch/tune/nuclei-dsb2018-optuna/best.yaml", "scratch/tune/nuclei-simulated-optuna", "best.yaml"]
+)
+def test_recipe_that_a_search_found_is_named_where_another_was_meant(
+    wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = Path("scratch/tune/nuclei-simulated-optuna/best.yaml")
+    found.parent.mkdir(parents=True)
+    found.write_text("seed: 3")
+    with pytest.raises(ConfigError, match=f"no recipe at {wrong}. .*{found}"):
+        load_recipe(Path(wrong))
+
+
 def test_parameters_and_recipes_come_with_the_code_where_the_working_directory_has_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,8 +18,9 @@ from nanonuclei.data.catalog import Catalog
 from nanonuclei.data.versions import dataset_md5
 from nanonuclei.errors import TrackingError
 from nanonuclei.tracking.facts import REPLAYED, REPLAYED_MD5, Facts, log_facts
+from nanonuclei.tracking.origin.data import compare_data
 from nanonuclei.tracking.origin.lineage import Lineage, describe, trace
-from nanonuclei.tracking.origin.restoring import restoring
+from nanonuclei.tracking.origin.restoring import pinned_in, restoring
 from nanonuclei.tracking.runs import git_tags, log_settings, stage_run
 
 
@@ -167,7 +168,11 @@ def test_printed_commands_bring_code_and_data_back_in_a_clone(repository: Path, 
         def git_says(*words: str) -> str:
             return subprocess.run(["git", *words], check=True, capture_output=True, text=True, timeout=20).stdout
 
-        found = restoring(recorded, data=Path("data"), cache=Path(".dvc/cache"), git=git_says)
+        pin, cache = pinned_in(with_data, git=git_says), Path(".dvc/cache")
+        verdict, detail = compare_data("discs", wanted, data=Path("no/data"), cache=cache, committed=pin)
+        assert verdict == "unknown"
+        assert "DVC's cache holds it, as data.dvc of that commit pins it" in detail
+        found = restoring(recorded, data=Path("data"), cache=cache, git=git_says)
         commands = found.commands
         assert (commands[0], commands[-1]) == ("git stash", "dvc checkout data.dvc")
         assert found.notes == ("`git stash` puts your uncommitted changes aside; `git stash pop` brings them back.",)

@@ -23,6 +23,9 @@ _logger = logging.getLogger(__name__)
 SETTING = "setting"
 """What messages call a setting of the command line."""
 
+FOUND_RECIPES = "scratch/tune"
+"""Where searches write the best recipes that they find, each in a folder of its own."""
+
 LONGEST_HINT = 400
 """Characters up to which the valid settings are listed; of more the sections are named."""
 
@@ -134,13 +137,22 @@ def load_recipe(path: Path) -> dict[str, Scalar]:
         ConfigError: The file is missing, with the nearest recipe's name, or is not a mapping of settings.
     """
     if not with_shipped(path).is_file():
-        folder = path.parent if path.parent != Path() and path.parent.is_dir() else Path("recipes")
-        known = [(folder / entry.name).as_posix() for entry in with_shipped(folder).glob("*.yaml")]
-        raise ConfigError(f"no recipe at {path}. {nearest_name((folder / path.stem).as_posix() + '.yaml', known)}")
+        raise ConfigError(f"no recipe at {path}. {_nearest_recipe(path)}")
     tree = read_yaml(path)
     if not isinstance(tree, dict) or not tree:
         raise ConfigError(f"recipe {path} must be a YAML mapping of settings, such as `train: {{epochs: 5}}`")
     return flatten(tree)
+
+
+def _nearest_recipe(path: Path) -> str:
+    """Returns a hint: what the folder that was named holds, or recipes of the same name that searches have written."""
+    if path.is_dir():
+        return nearest_name(path.as_posix(), (entry.as_posix() for entry in path.glob("*.yaml")))
+    if found := sorted(entry.as_posix() for entry in Path(FOUND_RECIPES).glob(f"*/{path.stem}.yaml")):
+        return nearest_name(path.as_posix(), found)
+    folder = path.parent if path.parent != Path() and path.parent.is_dir() else Path("recipes")
+    known = [(folder / entry.name).as_posix() for entry in with_shipped(folder).glob("*.yaml")]
+    return nearest_name((folder / path.stem).as_posix() + ".yaml", known)
 
 
 def read_yaml(path: Path) -> Any:

@@ -27,7 +27,7 @@ from nanonuclei.tracking.database import FAILING, not_answering
 from nanonuclei.tracking.facts import FACTS, TAG, model_md5
 from nanonuclei.tracking.origin.data import compare_data
 from nanonuclei.tracking.origin.parents import compare_parent
-from nanonuclei.tracking.origin.restoring import Restoring, restoring
+from nanonuclei.tracking.origin.restoring import Restoring, pinned_in, restoring
 from nanonuclei.tracking.runs import existing_run, first_line
 
 Verdict = Literal["holds", "broken", "unknown"]
@@ -93,12 +93,15 @@ def trace(reference: str, *, data: Path = Path("data"), cache: Path | None = Non
         upstream = [value for name, value in recorded.items() if name.startswith("upstream.")]
         waiting += [other for other in upstream if other not in {r["run_id"] for r in chain} and other not in waiting]
     kept = cache or cache_folder()
+    pin = pinned_in(chain[0].get("git.commit"), git=_git)
     for recorded in chain:
         for subject, dataset in (("data", "dataset"), ("replayed", "replayed")):
             if (subject == "data" and recorded is not chain[0]) or dataset not in recorded:
                 continue  # the chain has one dataset
             name, wanted = recorded[dataset], recorded.get(f"{dataset}_md5")
-            checks += _guarded(recorded, subject, lambda n=name, w=wanted: compare_data(n, w, data=data, cache=kept))
+            checks += _guarded(
+                recorded, subject, lambda n=name, w=wanted: compare_data(n, w, data=data, cache=kept, committed=pin)
+            )
     old = {name: one[name] for one in chain for name in ("replayed", "replayed_md5") if name in one}
     return Lineage(tuple(chain), tuple(checks), restoring({**old, **chain[0]}, data=data, cache=kept, git=_git))
 

@@ -55,7 +55,7 @@ def restoring(recorded: Mapping[str, str], *, data: Path, cache: Path, git: Call
     aside = f"{ASIDE}{(commit or next(iter(wanted.values()), ''))[:8]}"
     ways = [
         _of_data(wanted, recorded["task"], data=data, cache=cache, pinned=pinned, aside=aside)
-        for pinned in (_pinned(git("show", f"{commit}:{POINTER}") if commit else None), pinned_md5(Path(POINTER)))
+        for pinned in (pinned_in(commit, git=git), pinned_md5(Path(POINTER)))
     ]
     before = bool(ways[0].notes) and not ways[1].notes  # pinned here, and not in the commit: before git takes that back
     own = ways[before]
@@ -116,10 +116,17 @@ def _of_data(
     return Restoring(tuple(found), tuple(notes))
 
 
-def remedy_of_data(*, in_cache: bool) -> str:
-    """Returns where data that are not here as they were can be had."""
-    if in_cache:
+def remedy_of_data(*, here: bool, committed: bool) -> str:
+    """Returns where data that are not here as they were can be had.
+
+    Args:
+        here: Whether DVC's cache holds them, by what is pinned here.
+        committed: Whether it does, by what the commit of the run pins.
+    """
+    if here:
         return f"DVC's cache holds it: `dvc checkout {POINTER}`"
+    if committed:
+        return f"DVC's cache holds it, as {POINTER} of that commit pins it: the commands below bring it back"
     if has_remote():
         return f"`dvc pull {POINTER}`, or fetch it"
     return "No cache or remote of DVC here holds it: fetch it, or copy it from where the run was made"
@@ -127,6 +134,11 @@ def remedy_of_data(*, in_cache: bool) -> str:
 
 def _is_here(folder: Path, wanted: str) -> bool:
     return folder.exists() and content_md5(folder) == wanted
+
+
+def pinned_in(commit: str | None, *, git: Callable[..., str | None]) -> str | None:
+    """Returns DVC's md5 of the folder of the datasets in a commit; None where it pins none, or is not here."""
+    return _pinned(git("show", f"{commit}:{POINTER}") if commit else None)
 
 
 def _pinned(text: str | None) -> str | None:
