@@ -160,6 +160,9 @@ def test_what_nobody_saved_is_left_out_and_a_folder_as_it_was_written_is_refused
     with pytest.raises(DataError, match="is as it was written: none of its 5 images was corrected"):
         fetch_mine(str(folder), Path("data"), report=quiet)
     save_geojson(folder)
+    for part in (folder / "images", folder / "images" / "B01"):
+        with pytest.raises(DataError, match=f"{part} is a part of what correct wrote: .* Fetch .*{folder}$"):
+            fetch_mine(str(part), Path("data"), report=quiet)
     untouched = folder / "images" / "B01" / "site1.geojson"
     again = results.parent / "again"
     correct(results, again, to="qupath", say=quiet)

@@ -133,6 +133,8 @@ def stray(results: Path, name: str, points: list[list[float]]) -> None:
 def test_an_export_without_changes_is_refused(results: Path) -> None:
     correct(results, Path("out"), to="label-studio", say=quiet)
     export(Path("out"), lambda _, regions: regions)
+    with pytest.raises(DataError, match="out/images is a part of what correct wrote"):
+        fetch("mine-tnt", source="out/images", say=quiet)
     with pytest.raises(DataError, match="no change against the prediction: there is nothing to learn from"):
         fetch("mine-tnt", source="out", say=quiet)
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from nanonuclei.errors import DataError
@@ -50,6 +51,19 @@ class Manifest:
     def is_untouched(self, name: str, content: bytes) -> bool:
         """Returns whether a file is as it was written: nobody saved it since."""
         return self.written.get(name) == digest(content)
+
+
+def check_is_whole(path: Path) -> None:
+    """Makes sure that a folder of corrections is not a part of one, in which nothing tells what was corrected.
+
+    Raises:
+        DataError: It lies in a folder that `correct` wrote.
+    """
+    for folder in () if (path / MANIFEST).is_file() else path.absolute().parents:
+        if (folder / MANIFEST).is_file():
+            raise DataError(
+                f"{path} is a part of what correct wrote: {MANIFEST} beside it tells what was corrected. Fetch {folder}"
+            )
 
 
 def read_manifest(content: bytes) -> Manifest:

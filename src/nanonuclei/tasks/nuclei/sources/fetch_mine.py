@@ -14,7 +14,7 @@ from nanonuclei.data.archives import Files, open_files, write_zip
 from nanonuclei.data.catalog import BadSample, Sample
 from nanonuclei.data.corrected.changes import Changes, changes
 from nanonuclei.data.corrected.held_out import SPLITS, deal, splits_table
-from nanonuclei.data.corrected.manifest import MANIFEST, PREDICTED, Manifest, read_manifest
+from nanonuclei.data.corrected.manifest import MANIFEST, PREDICTED, Manifest, check_is_whole, read_manifest
 from nanonuclei.data.fields import find_fields
 from nanonuclei.data.files.reading import read_single, read_values
 from nanonuclei.data.problems import Fetched, problems_table
@@ -39,8 +39,8 @@ def fetch_mine(source: str, data: Path, *, report: Callable[[str], None] = print
     """Reads corrected images and adds them to ``mine/images.zip`` below the data folder.
 
     An image that is there already is replaced, and stays in its split; all others of before are kept. Where all are
-    there already and unchanged, the archive stays as it is. New fields of
-    view are dealt so that the shares of the splits are right.
+    there already and unchanged, the archive stays as it is. New fields of view are dealt so that the shares of the
+    splits are right.
 
     Args:
         source: A folder or zip, see `corrected_files.group`.
@@ -55,6 +55,7 @@ def fetch_mine(source: str, data: Path, *, report: Callable[[str], None] = print
             out. The message lists files and remedies.
     """
     path = mine_source(source)
+    check_is_whole(path)
     target = data / MINE_ARCHIVE
     results: list[_Result] = []
     problems: list[BadSample] = []

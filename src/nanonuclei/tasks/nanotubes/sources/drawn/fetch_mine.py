@@ -17,7 +17,7 @@ from nanonuclei.data.archives import Files, existing_source, open_files, write_z
 from nanonuclei.data.catalog import BadSample
 from nanonuclei.data.corrected.changes import Changes, line_changes
 from nanonuclei.data.corrected.held_out import FEWEST, Dealing, deal
-from nanonuclei.data.corrected.manifest import MANIFEST, PREDICTED, read_manifest
+from nanonuclei.data.corrected.manifest import MANIFEST, PREDICTED, check_is_whole, read_manifest
 from nanonuclei.data.files.reading import stem
 from nanonuclei.data.problems import Fetched, problems_table
 from nanonuclei.errors import DataError
@@ -56,9 +56,11 @@ def mine_source(source: str) -> Path:
     """Returns the path of images with corrected lines.
 
     Raises:
-        DataError: It does not exist.
+        DataError: It does not exist, or is a part of what `correct` wrote.
     """
-    return existing_source(source, "the path of a folder or zip of images with centre lines")
+    path = existing_source(source, "the path of a folder or zip of images with centre lines")
+    check_is_whole(path)
+    return path
 
 
 def check_mine(path: Path) -> None:
