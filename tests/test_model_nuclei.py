@@ -53,8 +53,12 @@ def cases() -> Path:
     return folder
 
 
-def test_its_files_settings_and_answers_are_those_that_were_shipped() -> None:
-    _, checks = check_shipped(FOLDER, data=ROOT / "data", lock=ROOT / "requirements.txt", params=ROOT / "params.yaml")
+def test_its_files_settings_and_answers_are_those_that_were_shipped(tmp_path: Path) -> None:
+    others = tmp_path / "dsb2018" / "stage1_train.zip"  # other images of a user's, which say nothing of the model
+    others.parent.mkdir()
+    others.write_bytes(b"others")
+    _, checks = check_shipped(FOLDER, data=tmp_path, lock=ROOT / "requirements.txt", params=ROOT / "params.yaml")
+    assert [check.verdict for check in checks if check.subject == "data"] == ["not here"]
     assert {check.subject: check.detail for check in checks if check.verdict == "broken"} == {}
     assert {check.subject for check in checks if check.verdict == "holds"} >= {"files", "settings", "answers"}
 

@@ -18,6 +18,7 @@ from nanonuclei.commands.options import (
 )
 from nanonuclei.errors import NanonucleiError, nearest_name, without_password
 from nanonuclei.invocation import option
+from nanonuclei.listening import bound
 from nanonuclei.tracking.database import check_database
 from nanonuclei.tracking.early.own_run import name_own_run
 from nanonuclei.tracking.early.registered import check_registered
@@ -144,6 +145,8 @@ def run_serve(options: argparse.Namespace) -> None:
 
     parse_followed(options.model)
     check_database() if options.wait else check_registered(options.model)
+    host = options.host or "127.0.0.1"
+    bound(host, int(port)).close()  # before the slow imports
     from nanonuclei.stages.serve.serve import Address, serve
 
-    serve(options.model, Address(options.host or "127.0.0.1", int(port)), wait=options.wait)
+    serve(options.model, Address(host, int(port)), wait=options.wait)

@@ -15,21 +15,29 @@ TRAINING = ("keras", *DRAWING)
 """Packages that a command needs which trains."""
 
 
-def can_be_early(config: ExperimentConfig) -> bool:
+def can_be_early(config: ExperimentConfig, *, simulated: bool = False) -> bool:
     """Tells whether the images of a config are real ones that it alone decides how to prepare.
 
-    Simulated ones are sound, and are drawn later. The network of a model that a training begins with may ask for
-    others.
+    The network of a model that a training begins with may ask for others.
+
+    Args:
+        config: Of the experiment.
+        simulated: Whether simulated images count too; they are sound, and can be drawn later.
     """
     from nanonuclei.serving.named import names_model
     from nanonuclei.tasks.dataset import SIMULATED
 
     weights = getattr(config.network, "weights", "")
-    return config.data.dataset != SIMULATED and not (isinstance(weights, str) and names_model(weights))
+    return (simulated or config.data.dataset != SIMULATED) and not (isinstance(weights, str) and names_model(weights))
 
 
 def prepare_early(
-    config: ExperimentConfig, *, needs: Sequence[str], said: Sequence[str] = (), say: Callable[[str], None] = print
+    config: ExperimentConfig,
+    *,
+    needs: Sequence[str],
+    said: Sequence[str] = (),
+    say: Callable[[str], None] = print,
+    simulated: bool = False,
 ) -> bool:
     """Prepares the images of a config where that can be done early, see `can_be_early`.
 
@@ -38,6 +46,7 @@ def prepare_early(
         needs: Packages that the command imports afterwards.
         said: What is to be told before anything is said of images.
         say: Told that, and what is done.
+        simulated: See `can_be_early`.
 
     Returns:
         Whether the images are prepared, and all was told.
@@ -46,7 +55,7 @@ def prepare_early(
         DataError: Samples are broken, and `data.on_bad_sample` is ``fail``; see `stages.prepare.prepare`.
         ModuleNotFoundError: A package is missing.
     """
-    if not can_be_early(config):
+    if not can_be_early(config, simulated=simulated):
         return False
     for name in needs:
         if importlib.util.find_spec(name) is None:

@@ -94,7 +94,7 @@ def run_compare(options: argparse.Namespace) -> None:
         raise NanonucleiError(f"seeds must be a whole number from 1, got {options.seeds!r}")
     if options.allow_different_splits not in ("", "true", "false"):
         raise NanonucleiError(f"allow-different-splits must be true or false, got {options.allow_different_splits!r}")
-    from nanonuclei.stages.compare.plan import CompareOptions, plan
+    from nanonuclei.stages.compare.plan import CompareOptions, check_splits, early_splits, plan
     from nanonuclei.stages.settings import Choices
 
     choices = Choices(options.task, options.dataset, None, tuple(text for text in options.settings if text))
@@ -103,9 +103,19 @@ def run_compare(options: argparse.Namespace) -> None:
     planned = plan(choices, wanted, say=said.append)  # before the slow imports: a wrong name is told at once
     for config in planned.configs.values():
         check_trainable(config)
-    prepared = bool(planned.configs) and all(map(can_be_early, planned.configs.values()))
+    beside = bool(planned.runs)  # whose split is known: that of the recipes must be the same
+    early = [can_be_early(config, simulated=beside) for config in planned.configs.values()]
+    prepared = bool(early) and all(early)
     for place, config in enumerate(planned.configs.values() if prepared else ()):
-        prepare_early(config, needs=TRAINING, said=() if place else said)
+        prepare_early(config, needs=TRAINING, said=() if place else said, simulated=beside)
+    if prepared and beside:
+        from nanonuclei.stages.prepare import prepared_dataset
+
+        splits = {
+            name: prepared_dataset(config, say=lambda _: None)[0].split_fingerprint()
+            for name, config in planned.configs.items()
+        }
+        check_splits({**splits, **early_splits(planned.runs)}, allowed=wanted.allow_different_splits)
     with native_messages_hidden():
         from nanonuclei.stages.compare.compare import compare
     compare(choices, wanted, prepared=prepared)

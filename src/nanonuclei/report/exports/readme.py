@@ -100,7 +100,8 @@ def readme(
         )
     else:
         lines += [
-            '  pandas: pandas.read_csv("objects.csv", dtype={"image": str}) keeps a name such as 01 as it is.',
+            '  pandas: pandas.read_csv("objects.csv", dtype={"image": str}) keeps a name such as 01 as it is;',
+            "  images.csv is read in the same way.",
             "  Excel: Data > From Text/CSV; set the column image to Text.",
         ]
     if "geojson" in formats:
