@@ -9,7 +9,7 @@ from nanonuclei.commands.checks import check_dataset, check_model, known_task
 from nanonuclei.commands.options import MODEL, Stages, choices_of, experiment_options, given
 from nanonuclei.commands.preparing import DRAWING, prepare_early, tell_after_imports
 from nanonuclei.errors import NanonucleiError
-from nanonuclei.quiet import native_messages_hidden
+from nanonuclei.heavy import heavy_imports
 from nanonuclei.tasks import dataset_type
 from nanonuclei.tracking.early.own_run import name_own_run
 from nanonuclei.writing import check_new_folder
@@ -67,7 +67,7 @@ def run_fetch(options: argparse.Namespace) -> int:
     from nanonuclei.stages.fetch import fetch
 
     if options.dataset == WEIGHTS:
-        with native_messages_hidden():
+        with heavy_imports():
             import nanonuclei.models.weights  # noqa: F401
 
     return 0 if fetch(options.dataset, source=options.source) else 3
@@ -87,7 +87,7 @@ def run_label(options: argparse.Namespace) -> int:
                 f"pictures are made for tasks whose images are annotated in them, but {options.model} is a model of "
                 f"{made}. Leave out the model, or name another one"
             )
-    with native_messages_hidden():
+    with heavy_imports():
         from nanonuclei.stages.label import label
     channel = int(options.channel) if options.channel.isdecimal() else options.channel
     images, output = Path(options.images), Path(options.output)

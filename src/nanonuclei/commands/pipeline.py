@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nanonuclei.commands.options import Stages, given
 from nanonuclei.errors import NanonucleiError
-from nanonuclei.quiet import native_messages_hidden
+from nanonuclei.heavy import heavy_imports
 from nanonuclei.tasks import task_names, task_package
 from nanonuclei.tracking.early.own_run import name_own_run
 
@@ -33,7 +33,7 @@ def run_prepare(options: argparse.Namespace) -> None:
     from nanonuclei.stages.pipeline.pinned import check_sources
 
     check_sources([options.task])
-    with native_messages_hidden():
+    with heavy_imports():
         from nanonuclei.stages.pipeline.stages import prepare_stage
     prepare_stage(options.task)
 
@@ -46,7 +46,7 @@ def run_repro(options: argparse.Namespace) -> None:
     check_targets(targets)
     check_lock()
     check_data()
-    with native_messages_hidden():
+    with heavy_imports():
         from nanonuclei.stages.pipeline.repro import repro
     repro(targets)
 

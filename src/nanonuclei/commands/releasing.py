@@ -24,8 +24,8 @@ from nanonuclei.commands.options import (
     switch,
 )
 from nanonuclei.errors import NanonucleiError
+from nanonuclei.heavy import heavy_imports
 from nanonuclei.invocation import option
-from nanonuclei.quiet import native_messages_hidden
 from nanonuclei.tasks import task_names, task_package
 from nanonuclei.tracking.database import check_database, full_run_id
 from nanonuclei.tracking.early.registered import check_champion
@@ -96,7 +96,7 @@ def run_ship(options: argparse.Namespace) -> None:
             )
     else:
         check_trained_elsewhere("weights must be", options.weights)
-    with native_messages_hidden():
+    with heavy_imports():
         from nanonuclei.stages.shipped.adopt import adopt
         from nanonuclei.stages.shipped.ship import ship
     reference = adopt(Path(options.weights), settings=settings) if options.weights else sources[0]
@@ -112,7 +112,7 @@ def run_export(options: argparse.Namespace) -> None:
     publication = Publication(names, options.licence)
     check_export(output, to=options.to, publication=publication)
     check_model(options.model)
-    with native_messages_hidden():
+    with heavy_imports():
         from nanonuclei.stages.export.export import export
     export(options.model, output, publication=publication)
 
@@ -138,7 +138,7 @@ def run_promote(options: argparse.Namespace) -> int:
     else:
         check_database()
         check_champion(options.task)
-    with native_messages_hidden():
+    with heavy_imports():
         from nanonuclei.stages.promote import promote, rollback
         from nanonuclei.stages.shipped.register import promote_named
     if options.rollback:

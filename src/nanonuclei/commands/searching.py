@@ -8,7 +8,7 @@ from nanonuclei.commands.fitting import check_downloadable, check_trainable
 from nanonuclei.commands.options import DEFAULT_TASK, Stages, choices_of, experiment_options, given, settings_option
 from nanonuclei.commands.preparing import TRAINING, can_be_early, prepare_early, tell_after_imports
 from nanonuclei.errors import NanonucleiError
-from nanonuclei.quiet import native_messages_hidden
+from nanonuclei.heavy import heavy_imports
 from nanonuclei.tasks import task_names
 from nanonuclei.tracking.early.own_run import name_own_run
 
@@ -82,7 +82,7 @@ def run_tune(options: argparse.Namespace) -> None:
         name_own_run(f"tune {search.study}, which is finished", stage="tune")
         return
     prepared = prepare_early(config, needs=(*TRAINING, options.tuner.replace("-", "_")), said=said)
-    with native_messages_hidden():
+    with heavy_imports():
         from nanonuclei.stages.tune.tune import tune
     tell_after_imports(said, told=prepared)
     tune(config, options=wanted, prepared=prepared)
@@ -116,6 +116,6 @@ def run_compare(options: argparse.Namespace) -> None:
             for name, config in planned.configs.items()
         }
         check_splits({**splits, **early_splits(planned.runs)}, allowed=wanted.allow_different_splits)
-    with native_messages_hidden():
+    with heavy_imports():
         from nanonuclei.stages.compare.compare import compare
     compare(choices, wanted, prepared=prepared)

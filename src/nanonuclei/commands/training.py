@@ -29,7 +29,7 @@ from nanonuclei.commands.options import (
 )
 from nanonuclei.commands.preparing import TRAINING, prepare_early, tell_after_imports
 from nanonuclei.errors import NanonucleiError, nearest_name
-from nanonuclei.quiet import native_messages_hidden
+from nanonuclei.heavy import heavy_imports
 from nanonuclei.serving.shipped.places import shipped_folder
 from nanonuclei.stages.places import run_folder
 from nanonuclei.tasks import dataset_type, task_names
@@ -76,7 +76,7 @@ def run_train(options: argparse.Namespace) -> None:
     """Trains, or goes on with a training."""
     if options.build:
         check_prepared_task(options.task)
-        with native_messages_hidden():
+        with heavy_imports():
             from nanonuclei.stages.pipeline.stages import train_stage
         train_stage(options.task)
         return
@@ -97,7 +97,7 @@ def run_train(options: argparse.Namespace) -> None:
         check_alone(run_folder(run))
         if config := own_config(run):
             check_trainable(config)
-        with native_messages_hidden():
+        with heavy_imports():
             from nanonuclei.stages.train import train
         train(None, resume=run)
         return
@@ -108,7 +108,7 @@ def run_train(options: argparse.Namespace) -> None:
     config = resolve(choices, say=said.append)  # before the slow imports: a wrong setting is told at once
     check_trainable(config)
     prepared = prepare_early(config, needs=TRAINING, said=said)
-    with native_messages_hidden():
+    with heavy_imports():
         from nanonuclei.stages.train import train
     tell_after_imports(said, told=prepared)
     train(config, recipe=recipe_of(choices, config), prepared=prepared)
@@ -121,7 +121,7 @@ def run_adopt(options: argparse.Namespace) -> None:
     from nanonuclei.stages.settings import USED
 
     check_fits(options.folder, options.settings, roles=USED, stage="adopt")
-    with native_messages_hidden():
+    with heavy_imports():
         from nanonuclei.stages.shipped.adopt import adopt
     adopt(Path(options.folder), settings=settings_of(options))
 
@@ -130,7 +130,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
     """Scores the model of a run, or of the pipeline."""
     if options.build:
         check_prepared_task(options.build)
-        with native_messages_hidden():
+        with heavy_imports():
             from nanonuclei.stages.pipeline.stages import evaluate_stage
         evaluate_stage(options.build)
         return
@@ -148,7 +148,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
     from nanonuclei.stages.settings import USED
 
     check_fits(run, options.settings, roles=USED, stage="evaluate")
-    with native_messages_hidden():
+    with heavy_imports():
         from nanonuclei.stages.evaluate import evaluate_run
     evaluate_run(run, split=options.split, settings=settings_of(options))
 
@@ -173,6 +173,6 @@ def run_finetune(options: argparse.Namespace) -> None:
         from nanonuclei.stages.finetune.settings import finetuning
 
         finetuning(config, options.dataset, parse_settings(settings_of(options)), model=model)
-    with native_messages_hidden():
+    with heavy_imports():
         from nanonuclei.stages.finetune.finetune import finetune
     finetune(options.dataset, model=model, settings=settings_of(options))

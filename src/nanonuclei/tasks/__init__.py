@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nanonuclei.errors import ConfigError, nearest_name
-from nanonuclei.quiet import native_messages_hidden
+from nanonuclei.heavy import heavy_imports
 
 if TYPE_CHECKING:
     from nanonuclei.config.experiment import ExperimentConfig
@@ -110,7 +110,7 @@ def measure_texts_of(task: str) -> Mapping[str, str]:
 
 def create_task(config: ExperimentConfig) -> Task:
     """Returns the task that a config is for; imports Keras, with the messages of its libraries hidden."""
-    with native_messages_hidden():
+    with heavy_imports():
         kind = _part(config.task, "TASK")
     task: Task = kind(config)
     return task
