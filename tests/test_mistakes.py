@@ -66,15 +66,15 @@ MISTAKES = {
     ),
     "setting of another task": (
         "train nuclei --set tubes.joins=all",
-        "Error: unknown setting 'tubes.joins'. params.yaml holds them all, in ",
+        "Error: unknown setting 'tubes.joins'. It is one of nanotubes, not of nuclei.",
     ),
     "weights that are missing": (
         "train nuclei --dataset simulated --set network.kind=mobilenetv2 --set network.weights=nix.h5",
-        "network.weights must be imagenet, none or a file that exists, got 'nix.h5'",
+        "network.weights must be imagenet, none, a model or a file that exists, got 'nix.h5'",
     ),
     "weights of nanotubes that are missing": (
         "train nanotubes --dataset simulated --set network.weights=nix.h5",
-        "network.weights must be imagenet, none or a file that exists, got 'nix.h5'",
+        "network.weights must be imagenet, none, a model or a file that exists, got 'nix.h5'",
     ),
     "weights that the network does not take": (
         "train nuclei --dataset simulated --set network.weights=pictures/a.png",
@@ -283,6 +283,23 @@ MISTAKES = {
         "train nanotubes --dataset simulated --set train.patch_size=60",
         "train.patch_size must be a multiple of 8, the stride of network.trunk=block_6_expand_relu, got 60. Take 56 or",
     ),
+    "setting of another task than the model's": (
+        "predict pictures --model nanotubes --set instances.min_area=6",
+        "unknown setting 'instances.min_area'. It is one of nuclei, not of nanotubes.",
+    ),
+    "folder without a model": (
+        "predict pictures --model pictures",
+        "pictures is a folder without a model: config.yaml and network.onnx are not in it. ",
+    ),
+    "logged model that is not there": ("lineage models:/m-123", "no model 'models:/m-123' at sqlite:///"),
+    "weights with a slip": (
+        "train nuclei --dataset simulated --set network.kind=mobilenetv2 --set network.weights=nuclie",
+        "network.weights must be imagenet, none, a model or a file that exists, got 'nuclie'. Did you mean nuclei?",
+    ),
+    "host of another machine": (
+        "page --host 192.0.2.1",
+        "host must be an address of this machine, got '192.0.2.1'",
+    ),
     "value of a scoring of nanotubes": (
         "evaluate --run 00000000000000000000000000000002 --set tubes.width=wide",
         "tubes.width=wide: input should be a valid number, or 'auto'.",
@@ -361,6 +378,7 @@ WITH_CHAMPION = (
     "registered weights of another task",
     "label with a registered model of a task without pictures",
     "registered model of another task than the images",
+    "logged model that is not there",
     "value of a scoring",
     "value of a scoring of nanotubes",
     "value of a prediction by a run",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 
@@ -26,15 +27,21 @@ def bound(host: str, port: int) -> socket.socket:
         found = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError) as error:
         told = error.strerror if isinstance(error, OSError) else "no name of a host"
-        raise ConfigError(f"host must be an address of this machine, got {host!r} ({told}). Leave it out") from error
+        raise _not_of_this_machine(host, told) from error
     try:
         if os.name == "posix":
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(place)
     except OSError as error:
         found.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise _not_of_this_machine(host, error.strerror) from error
         raise cannot_be_used(host, port, error) from error
     return found
+
+
+def _not_of_this_machine(host: str, told: str | None) -> ConfigError:
+    return ConfigError(f"host must be an address of this machine, got {host!r} ({told}). Leave it out")
 
 
 def cannot_be_used(host: str, port: int, error: OSError) -> ConfigError:

@@ -205,6 +205,31 @@ def test_unknown_recipe_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> No
         load_recipe(Path("recipes/simulatd.yaml"))
 
 
+def test_a_slip_in_default_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(ConfigError, match=r"no recipe at recipes/defualt.yaml. Did you mean default\?"):
+        load_recipe(Path("recipes/defualt.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("one", "message"),
+    [
+        (
+            {"type": "flaot", "low": 0.001, "high": 0.01, "log": True},
+            r"^my recipe: tune.space.train.learning_rate.type must be float or int or choice, got 'flaot'. Did you mean",
+        ),
+        (
+            {"type": "float", "low": 0.001, "hihg": 0.01, "log": True},
+            r"^my recipe: setting 'tune.*learning_rate.high' is missing\nmy recipe: unknown setting .*\.hihg'$",
+        ),
+    ],
+)
+def test_slips_in_a_search_space_blame_the_recipe(one: dict[str, object], message: str) -> None:
+    settings = {"tune.space": {"train.learning_rate": one}}
+    with pytest.raises(ConfigError, match=message):
+        load_experiment("nuclei", path=PARAMS, settings=settings, origins={"tune.space": "my recipe"})
+
+
 @pytest.mark.parametrize(
     "wrong", ["scratch/tune/nuclei-dsb2018-optuna/best.yaml", "scratch/tune/nuclei-simulated-optuna", "best.yaml"]
 )

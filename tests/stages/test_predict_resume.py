@@ -237,3 +237,10 @@ def test_exit_codes_tell_what_happened(images: Path, model: str, tmp_path: Path)
     assert main(words(tmp_path / "missing", model, tmp_path / "a")) == 2
     (images / "e.png").write_bytes(b"")
     assert main(words(images, model, tmp_path / "a")) == 3
+
+
+def test_going_on_where_nothing_is_begins_and_says_so(
+    images: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(images, model, tmp_path / "mistyped", "--resume", "true")) == 0
+    assert f"{tmp_path / 'mistyped'} holds no results yet: all images are done.\n" in capsys.readouterr().out

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nanonuclei.commands.checks import check_model, known_task, run_named
-from nanonuclei.errors import ConfigError, DataError, NanonucleiError
+from nanonuclei.errors import ConfigError, DataError, NanonucleiError, nearest_name
 from nanonuclei.tracking.early.runs import settings_of as logged_settings
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ def _check_weights(
     if weights in (IMAGENET, NO_WEIGHTS):
         return
     from nanonuclei.serving.named import names_model
+    from nanonuclei.serving.shipped.places import shipped_names
 
     if models and names_model(weights):
         check_model(weights)
@@ -135,8 +136,10 @@ def _check_weights(
         return
     words = {IMAGENET, NO_WEIGHTS, *(word for kind in tried for word in FURTHER_WEIGHTS.get(kind, ()))}
     if weights not in words and not Path(weights).is_file():
+        near = nearest_name(weights, [*words, *(shipped_names() if models else ())])
         raise ConfigError(
-            f"network.weights must be {', '.join(sorted(words))} or a file that exists, got {weights!r}. Check the path"
+            f"network.weights must be {', '.join(sorted(words))}{', a model' if models else ''} or a file that exists, "
+            f"got {weights!r}. {near if near.startswith('Did you mean') else 'Check the path'}"
         )
     if set(tried) == {FROM_SCRATCH}:
         raise ConfigError(

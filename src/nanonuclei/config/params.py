@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
-from nanonuclei.config.experiment import ExperimentConfig, experiment_model
+from nanonuclei.config.experiment import ExperimentConfig, experiment_model, experiment_names
 from nanonuclei.config.roles import paths_of
 from nanonuclei.config.section import Role
 from nanonuclei.errors import ConfigError, nearest_name
@@ -22,6 +23,9 @@ _logger = logging.getLogger(__name__)
 
 SETTING = "setting"
 """What messages call a setting of the command line."""
+
+DEFAULT = "default"
+"""The recipe that changes nothing: `params.yaml` alone, whatever the data."""
 
 FOUND_RECIPES = "scratch/tune"
 """Where searches write the best recipes that they find, each in a folder of its own."""
@@ -151,6 +155,8 @@ def _nearest_recipe(path: Path) -> str:
     if found := sorted(entry.as_posix() for entry in Path(FOUND_RECIPES).glob(f"*/{path.stem}.yaml")):
         return nearest_name(path.as_posix(), found)
     folder = path.parent if path.parent != Path() and path.parent.is_dir() else Path("recipes")
+    if folder == Path("recipes") and get_close_matches(path.stem, [DEFAULT], cutoff=0.7):
+        return f"Did you mean {DEFAULT}?"
     known = [(folder / entry.name).as_posix() for entry in with_shipped(folder).glob("*.yaml")]
     return nearest_name((folder / path.stem).as_posix() + ".yaml", known)
 
@@ -241,7 +247,15 @@ def _nested(settings: Mapping[str, Scalar]) -> dict[str, Any]:
 
 
 def nearest_path(path: str, known: Mapping[str, Scalar]) -> str:
-    """Returns a hint for a setting that there is not: the members of a group, or the nearest path."""
+    """Returns a hint for a setting that there is not: the task that has it, members of a group, or the nearest path.
+
+    Args:
+        path: Of the setting.
+        known: The settings that there are, of one task or of all.
+    """
+    for other in experiment_names() if "task" in known else ():
+        if other != known["task"] and path in _settings_of(other):
+            return f"It is one of {other}, not of {known['task']}."
     for whole in WHOLE:
         if path.startswith(f"{whole}."):
             return f"{whole} is one setting: a recipe gives the whole of it."
@@ -254,7 +268,16 @@ def nearest_path(path: str, known: Mapping[str, Scalar]) -> str:
     hint = nearest_name(path, known)
     if len(hint) <= LONGEST_HINT:
         return hint
-    return f"params.yaml holds them all, in {', '.join(dict.fromkeys(name.partition('.')[0] for name in known))}."
+    sections = dict.fromkeys(name.partition(".")[0] for name in known if name != "task")
+    return f"params.yaml holds them all, in {', '.join(sections)}."
+
+
+def _settings_of(task: str) -> Mapping[str, Scalar]:
+    """Returns the settings of a task; none where its section cannot be read."""
+    try:
+        return flatten(load_experiment(task, path=Path("params.yaml")))
+    except ConfigError:
+        return {}
 
 
 def _validate(
@@ -309,11 +332,16 @@ def _origin(path: str, message: str, origins: Mapping[str, str]) -> str | None:
 def _describe(problem: Any, source: str, origins: Mapping[str, str]) -> str:
     path = _path(problem)
     message = problem["msg"].removeprefix("Value error, ")
-    source = _origin(path, message, origins) or source
+    origin = _origin(path, message, origins)
+    source = origin or source
     if problem["type"] == "missing":
-        return f"{source}: setting {path!r} is missing; params.yaml must be complete"
+        return f"{source}: setting {path!r} is missing" + ("" if origin else "; params.yaml must be complete")
     if problem["type"] == "extra_forbidden":
         return f"{source}: unknown setting {path!r}"
+    if problem["type"] == "union_tag_invalid":
+        known = [word.strip("'") for word in problem["ctx"]["expected_tags"].split(", ")]
+        tag = problem["ctx"]["tag"]
+        return f"{source}: {path}.type must be {' or '.join(known)}, got {tag!r}. {nearest_name(tag, known)}"
     if isinstance(problem["input"], dict):
         return f"{source}: {path + ': ' if path else ''}{message}"
     hint = ""

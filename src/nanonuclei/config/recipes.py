@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nanonuclei.config.experiment import experiment_names
-from nanonuclei.config.params import Scalar, flatten, load_experiment, load_recipe, nearest_path
+from nanonuclei.config.params import DEFAULT, Scalar, flatten, load_experiment, load_recipe, nearest_path
 from nanonuclei.errors import ConfigError
 from nanonuclei.packaged import with_shipped
 
-DEFAULT = "default"
-"""The recipe that changes nothing: `params.yaml` alone, whatever the data."""
 RECIPES = Path("recipes")
 MOST_HINTS = 10
 """Unknown settings of a recipe that are told."""

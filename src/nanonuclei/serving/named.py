@@ -129,12 +129,18 @@ def check_name(reference: str) -> None:
     """Makes sure that a folder or a model exists that comes along or is registered; a run is left to MLflow.
 
     Raises:
-        TrackingError: It does not, or there is no database that could hold the model of a URI.
+        TrackingError: It does not, the folder holds no model, or there is no database that could hold the model of a
+            URI.
     """
     if reference.startswith("models:/"):
         check_registered(reference)
-    elif not (is_uri(reference) or is_run(reference) or shipped_folder(reference) or Path(reference).is_dir()):
+        return
+    if is_uri(reference) or is_run(reference) or shipped_folder(reference):
+        return
+    if not (path := Path(reference)).is_dir():
         raise _no_model(reference)
+    if not any((place / name).exists() for place in (path, path / "artifacts") for name in (CONFIG, ONNX, PROVENANCE)):
+        raise TrackingError(f"{reference} is a folder without a model: {CONFIG} and {ONNX} are not in it. {FORMS}")
 
 
 def _no_model(reference: str) -> TrackingError:
@@ -142,7 +148,8 @@ def _no_model(reference: str) -> TrackingError:
 
 
 FORMS = (
-    "A run's id has 32 hex digits, or the first 4 or more of them, a URI reads models:/NAME@ALIAS, a folder must exist"
+    "A run's id has 32 hex digits, or the first 4 or more of them, a URI reads models:/NAME@ALIAS, a folder must be "
+    "that of a model"
 )
 """How else a model can be named."""
 

@@ -157,7 +157,8 @@ def check_changeable(
     """
     free, known = set(paths_of(config, roles)), flatten(config)
     if unknown := [path for path in changed if path not in known]:
-        raise ConfigError(f"unknown setting {unknown[0]!r}. {nearest_path(unknown[0], known)}")
+        changeable = {path: value for path, value in known.items() if path in free or path == "task"}
+        raise ConfigError(f"unknown setting {unknown[0]!r}. {nearest_path(unknown[0], changeable)}")
     if fixed := [path for path in changed if path not in free]:
         sections = ", ".join(sections_of(config, roles))
         raise ConfigError(f"a trained model keeps its {', '.join(fixed)}; {stage} can change {sections}")

@@ -100,6 +100,8 @@ def open_folder(output: Path, made_with: Mapping[str, Any], *, resume: bool) -> 
             f"results are written to a new folder, but {output} exists. Name another with "
             f"`{option('output', 'FOLDER')}`, or remove it"
         )
+    elif resume:
+        lines.append(f"{output} holds no results yet: all images are done.")
     made = [folder for folder in (output, *output.parents) if not folder.exists()]
     try:
         with _alone(output):

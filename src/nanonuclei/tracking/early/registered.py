@@ -13,6 +13,7 @@ from nanonuclei.errors import DoneAlreadyError, TrackingError, nearest_name
 from nanonuclei.tracking.database import check_database, database_file, read_only, shown_uri
 
 _REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<number>\d+))")
+_LOGGED = re.compile(r"models:/m-[0-9a-f]+")
 _NAME_ALONE = re.compile(r"models:/(?!m-[0-9a-f]+$)[^/@]*")
 """What names neither an alias nor a version, nor a logged model by its id."""
 CHAMPION = "champion"
@@ -40,7 +41,7 @@ def check_registered(reference: str) -> None:
     """Makes sure that a registered model is there, where its database is a file; a server is left to MLflow.
 
     Args:
-        reference: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``; other forms are left to MLflow.
+        reference: ``models:/NAME@ALIAS``, ``models:/NAME/VERSION`` or ``models:/m-ID``; other forms are left to MLflow.
 
     Raises:
         TrackingError: There is no such model, alias or version, or no database.
@@ -51,6 +52,8 @@ def check_registered(reference: str) -> None:
             f"{reference}@{CHAMPION}, or {reference}/1"
         )
     check_database()
+    if _LOGGED.fullmatch(reference):
+        _check_logged(reference)
     found = _REGISTERED.fullmatch(reference)
     known = _known() if found else None
     if found is None or known is None:
@@ -62,6 +65,20 @@ def check_registered(reference: str) -> None:
     if (f"@{alias}" if alias else f"/{int(number)}") not in known[name]:
         there = ", ".join(f"models:/{name}{end}" for end in sorted(known[name])) or "no version"
         raise TrackingError(f"no model {reference!r} at {shown_uri()}. There is {there}")
+
+
+def _check_logged(reference: str) -> None:
+    file = database_file()
+    if file is None or not file.is_file():
+        return
+    with contextlib.suppress(sqlite3.Error), read_only(file) as database:  # MLflow tells what is wrong with it
+        known = [f"models:/{name}" for (name,) in database.execute("select model_id from logged_models")]
+        if reference not in known:
+            near = nearest_name(reference, known) if known else ""
+            raise TrackingError(
+                f"no model {reference!r} at {shown_uri()}. "
+                f"{near if near.startswith('Did you mean') else 'lineage and the runs in the UI name the models there'}"
+            )
 
 
 def check_champion(name: str) -> None:
