@@ -216,7 +216,7 @@ def test_a_slip_in_default_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (
             {"type": "flaot", "low": 0.001, "high": 0.01, "log": True},
-            r"^my recipe: tune.space.train.learning_rate.type must be float or int or choice, got 'flaot'. Did you mean",
+            r"^my recipe: tune.space.train.learning_rate.type must be float or int or choice, got 'flaot'",
         ),
         (
             {"type": "float", "low": 0.001, "hihg": 0.01, "log": True},

@@ -95,7 +95,10 @@ def test_illegal_space_is_refused_with_path_and_reason(
         (ints(8, 25, 8), "Take high=24"),
         (choice(), "at least 1 item"),
         (choice("adam", "adam"), "each value may stand once"),
-        ({"type": "integer", "low": 1, "high": 2}, "does not match any of the expected tags"),
+        (
+            {"type": "integer", "low": 1, "high": 2},
+            "type must be float or int or choice, got 'integer'. Did you mean int?",
+        ),
         ({"type": "float", "low": 0.1, "high": 0.2}, "setting 'tune.space.train.learning_rate.log' is missing"),
     ],
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import (
+    DEFAULT,
     SETTING,
     Scalar,
     flatten,
@@ -16,7 +17,7 @@ from nanonuclei.config.params import (
     parse_settings,
     with_settings,
 )
-from nanonuclei.config.recipes import DEFAULT, read_recipe, recipe_name, recipe_path
+from nanonuclei.config.recipes import read_recipe, recipe_name, recipe_path
 from nanonuclei.config.roles import paths_of, sections_of
 from nanonuclei.config.section import Role
 from nanonuclei.errors import ConfigError, DataError, nearest_name

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.config.recipes import DEFAULT, recipe_name
+from nanonuclei.config.params import DEFAULT
+from nanonuclei.config.recipes import recipe_name
 from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.invocation import option
 from nanonuclei.stages.settings import Choices, resolve
