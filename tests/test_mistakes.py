@@ -287,6 +287,14 @@ MISTAKES = {
         "predict pictures --model nanotubes --set instances.min_area=6",
         "unknown setting 'instances.min_area'. It is one of nuclei, not of nanotubes.",
     ),
+    "file without weights": (
+        "train nuclei --dataset simulated --set network.kind=mobilenetv2 --set network.weights=pictures/c.txt",
+        "network.weights must be a file of weights, HDF5 or .keras, but pictures/c.txt is none. Take another file",
+    ),
+    "another network than that of the model to begin with": (
+        "train nuclei --dataset simulated --set network.weights=nuclei --set network.base_filters=9",
+        "a training that begins with a model keeps its network, target and loss: nuclei has network.base_filters=",
+    ),
     "folder without a model": (
         "predict pictures --model pictures",
         "pictures is a folder without a model: config.yaml and network.onnx are not in it. ",
@@ -452,8 +460,8 @@ def budget(tmp_path_factory: pytest.TempPathFactory) -> float:
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistake_is_told_early_in_one_line_and_leaves_nothing(mistake: str, budget: float, tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
-    for name in ("a.png", "a.zip"):
-        (tmp_path / "pictures" / name).write_bytes(b"")
+    for name, content in (("a.png", b""), ("a.zip", b""), ("c.txt", b"no weights")):
+        (tmp_path / "pictures" / name).write_bytes(content)
     notes = tmp_path / "scratch" / "tune" / "old" / "keras-tuner" / "study.json"
     (notes.parent / "trial_0").mkdir(parents=True)
     notes.write_text(json.dumps({"identity": {"train.batch_size": 1}}))

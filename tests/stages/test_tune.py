@@ -24,7 +24,7 @@ from nanonuclei.config.params import load_experiment, load_recipe
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.errors import ConfigError, NanonucleiError, TrackingError
 from nanonuclei.stages.places import PARAMS
-from nanonuclei.stages.settings import recipe_of, resolve
+from nanonuclei.stages.settings import resolve
 from nanonuclei.stages.tune import tune as stage
 from nanonuclei.stages.tune.finished import finished_search
 from nanonuclei.stages.tune.plan import check_study, plan
@@ -205,16 +205,21 @@ LIGHT = (
 
 @pytest.mark.parametrize("tuner", ["optuna", "keras-tuner"])
 def test_finished_search_is_told_without_slow_imports_and_its_run_stays_as_it_is(
-    tuner: str, config: NucleiExperiment, quick: dict[str, float]
+    tuner: str, config: NucleiExperiment, quick: dict[str, float], tmp_path: Path
 ) -> None:
+    recipe = tmp_path / "my recipes" / "slow.yaml"
+    recipe.parent.mkdir()
+    recipe.write_text("train.warmup_epochs: 1")
     set_ = "tune.epochs=1 network.depth=1 network.base_filters=4 train.patch_size=32 tune.optuna.pruner=none"
-    words = ["tune", "nuclei", "--dataset", "simulated", "--tuner", tuner, "--set", set_, "--trials"]
+    words = ["tune", "nuclei", "--dataset", "simulated", "--recipe", str(recipe), "--tuner", tuner]
+    words += ["--set", set_, "--trials"]
     parsed = choices_of(_parser().parse_args([*words, "1"]))
     config = resolve(parsed, say=lambda _: None)
-    options = TuneOptions(tuner, trials=1, recipe=recipe_of(parsed, config))
+    options = TuneOptions(tuner, trials=1, recipe=str(recipe))
     said: list[str] = []
     parent = tune(config, options=options, say=said.append)
     before = mlflow.get_run(parent)
+    assert before.data.tags["recipe"] == "slow"
 
     done = subprocess.run(
         [sys.executable, "-c", LIGHT, *words, "1"],
@@ -231,6 +236,9 @@ def test_finished_search_is_told_without_slow_imports_and_its_run_stays_as_it_is
     assert next(text for text in said if text.startswith("\nTrials: ")) in rest
     for begin in ("Train it: ", "Compare:  ", "Trials:   "):
         assert f"\n{begin}" in rest
+    (comparing,) = (line for line in rest.splitlines() if line.startswith("Compare:"))
+    recipes = next(word for word in shlex.split(comparing.removeprefix("Compare:")) if "slow.yaml" in word)
+    assert shlex.split(recipes.removeprefix("recipes="))[0] == str(recipe)
     after = mlflow.get_run(parent)
     assert (after.info.end_time, after.data.to_dictionary()) == (before.info.end_time, before.data.to_dictionary())
 

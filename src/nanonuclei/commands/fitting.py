@@ -22,6 +22,8 @@ PATIENCE = 20.0
 """Seconds that the server of weights may take to answer."""
 KERAS_ELSEWHERE = "/tmp/.keras/models"
 """Where Keras keeps weights while it may not write to its folder."""
+WEIGHTS_BEGIN = (b"\x89HDF\r\n\x1a\n", b"PK")
+"""First bytes of HDF5 files, and of the zip that a `.keras` file is."""
 OTHER_GPUS = ("/dev/kfd", "/dev/dxg")
 """Files of devices by which Linux reaches GPUs that are not NVIDIA's own driver's."""
 
@@ -59,6 +61,33 @@ def check_trainable(
             f"data.modality must be one that simulated images have, all or {', '.join(drawn)}, got {wanted}. Take "
             "one of these, or real images"
         )
+
+
+def check_begins_as_model(config: ExperimentConfig, settings: Sequence[str]) -> None:
+    """Makes sure that no setting asks for another network, target or loss than that of the model to begin with.
+
+    Args:
+        config: Of the experiment.
+        settings: Texts ``path=value`` of the command line.
+
+    Raises:
+        ConfigError: One does.
+    """
+    from nanonuclei.config.params import flatten, parse_settings
+    from nanonuclei.config.roles import STRUCTURE, paths_of
+    from nanonuclei.serving.named import names_model
+
+    weights = getattr(config.network, "weights", "")
+    model = own_config(weights) if isinstance(weights, str) and names_model(weights) else None
+    if model is None or model.task != config.task:
+        return
+    asked, there = flatten(config), flatten(model)
+    for path in parse_settings([text for text in settings if text]):
+        if path in paths_of(model, STRUCTURE) and path != "network.weights" and asked[path] != there[path]:
+            raise ConfigError(
+                f"a training that begins with a model keeps its network, target and loss: {weights} has "
+                f"{path}={there[path]}, got {asked[path]}. Leave it out, or begin with other network.weights"
+            )
 
 
 def check_downloadable(network: Any) -> None:
@@ -146,6 +175,10 @@ def _check_weights(
             f"network.weights are for an image network, but network.kind is {FROM_SCRATCH}, which begins with random "
             f"ones: it must be imagenet or none then, got {weights!r}. Leave it out, or set another network.kind, such "
             "as mobilenetv2"
+        )
+    if weights not in words and not Path(weights).read_bytes()[:8].startswith(WEIGHTS_BEGIN):
+        raise ConfigError(
+            f"network.weights must be a file of weights, HDF5 or .keras, but {weights} is none. Take another file"
         )
 
 

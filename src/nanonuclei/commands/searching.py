@@ -70,7 +70,7 @@ def run_tune(options: argparse.Namespace) -> None:
         int(options.trials),
         storage=options.storage,
         study=options.study,
-        recipe=recipe_of(choices, config),
+        recipe=str(choices.recipe or recipe_of(choices, config)),
     )
     search = plan(config, wanted)
     check_weights(config, look=check_downloadable)

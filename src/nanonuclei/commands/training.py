@@ -16,7 +16,7 @@ from nanonuclei.commands.checks import (
     check_trained_elsewhere,
     known_task,
 )
-from nanonuclei.commands.fitting import check_fits, check_trainable, own_config
+from nanonuclei.commands.fitting import check_begins_as_model, check_fits, check_trainable, own_config
 from nanonuclei.commands.options import (
     DEFAULT_TASK,
     MODEL,
@@ -107,6 +107,7 @@ def run_train(options: argparse.Namespace) -> None:
     said: list[str] = []
     config = resolve(choices, say=said.append)  # before the slow imports: a wrong setting is told at once
     check_trainable(config)
+    check_begins_as_model(config, choices.settings)
     prepared = prepare_early(config, needs=TRAINING, said=said)
     with heavy_imports():
         from nanonuclei.stages.train import train

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from nanonuclei.config.section import Role, Section
 
+STRUCTURE = (Role.NETWORK, Role.LOSS)
+"""Roles of the settings that a training takes from the model that it begins with."""
+
 
 def paths_of(config: Section, roles: Iterable[Role]) -> tuple[str, ...]:
     """Returns the dotted paths of the settings that play one of some roles, in the order of the config.

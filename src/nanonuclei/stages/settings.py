@@ -82,8 +82,18 @@ def resolve(choices: Choices, *, say: Callable[[str], None] = print) -> Experime
     if not PARAMS.is_file():
         say(_elsewhere())
     if asked == "auto" or name == SIMULATED:
-        say(_chosen(choices.task, name, asked=asked, small=small))
+        shown = None if _begins_with_model(settings) else small
+        say(_chosen(choices.task, name, asked=asked, small=shown))
     return config
+
+
+def _begins_with_model(settings: Mapping[str, Scalar]) -> bool:
+    """Tells whether the weights that a training begins with are a model's, whose network is taken with them."""
+    if not isinstance(weights := settings.get("network.weights"), str):
+        return False
+    from nanonuclei.serving.named import names_model
+
+    return names_model(weights)
 
 
 def recipe_of(choices: Choices, config: ExperimentConfig) -> str:

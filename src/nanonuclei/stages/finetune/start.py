@@ -12,8 +12,7 @@ import numpy as np
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import Scalar, flatten, load_experiment, with_settings
-from nanonuclei.config.roles import paths_of
-from nanonuclei.config.section import Role
+from nanonuclei.config.roles import STRUCTURE, paths_of
 from nanonuclei.data.catalog import Catalog, SampleRef
 from nanonuclei.data.versions import dataset_md5, file_md5
 from nanonuclei.errors import ConfigError, TrackingError
@@ -31,9 +30,6 @@ from nanonuclei.tracking.facts import PARENT_MD5, PARENT_MODEL, REPLAYED, REPLAY
 
 FEWEST_REPLAYED = 512
 """Old images that are shown again, at least, where there are as many: many kinds of them cost no more than few."""
-
-STRUCTURE = (Role.NETWORK, Role.LOSS)
-"""Roles of the settings that a training takes from the model that it begins with."""
 
 
 @dataclass(frozen=True)

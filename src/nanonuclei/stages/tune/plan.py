@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shlex
 import sqlite3
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.legal import check_space
 from nanonuclei.config.params import flatten, load_recipe, told
+from nanonuclei.config.recipes import recipe_name
 from nanonuclei.config.roles import paths_of
 from nanonuclei.config.section import Role
 from nanonuclei.errors import ConfigError, without_password
@@ -40,7 +42,7 @@ class TuneOptions:
         trials: How many there are to be in the end.
         storage: URL of a database that workers share.
         study: Name of the search; made of task, dataset and tuner where None.
-        recipe: Name of the recipe that the config was made with; the best settings are compared with it.
+        recipe: Name or file of the recipe that the config was made with; the best settings are compared with it.
     """
 
     tuner: str
@@ -48,6 +50,11 @@ class TuneOptions:
     storage: str | None = None
     study: str | None = None
     recipe: str = ""
+
+    @property
+    def recipe_called(self) -> str:
+        """What the recipe is called; empty where it is not known."""
+        return recipe_name(self.recipe) if self.recipe else ""
 
 
 def plan(config: ExperimentConfig, options: TuneOptions) -> Search:
@@ -99,7 +106,7 @@ def comparison(task: str, dataset: str, recipes: tuple[str, str], *, searched: C
     alike = {*OF_A_COMPARISON, *paths_of(configs[1], (Role.DATA,))}
     alike |= set(load_recipe(Path(recipes[1]))) - set(searched)
     changed = {path: value for path, value in found.items() if path in alike and value != before[path]}
-    return command("compare", task=task, dataset=dataset, recipes=" ".join(recipes), set=told(changed))
+    return command("compare", task=task, dataset=dataset, recipes=shlex.join(recipes), set=told(changed))
 
 
 def check_study(search: Search, tuner: str) -> None:

@@ -63,7 +63,7 @@ def tune(
     with one_at_a_time():
         catalog, source = prepared_dataset(config, say=(lambda _: None) if prepared else say)
     tuner = open_search(options.tuner, search)  # not before: broken images must leave no study
-    tags = {**identity_tags(config, recipe=options.recipe), "tuner": options.tuner, "study": search.study}
+    tags = {**identity_tags(config, recipe=options.recipe_called), "tuner": options.tuner, "study": search.study}
     with contextlib.ExitStack() as held:
 
         def enter(known: str | None) -> str:
@@ -81,7 +81,7 @@ def tune(
         say(_begins(config, search))
         _close_dead(parent, tuner)
         objective = TrackedObjective(
-            config, catalog, parent=parent, folder=search.folder, recipe=options.recipe, say=say
+            config, catalog, parent=parent, folder=search.folder, recipe=options.recipe_called, say=say
         )
         tuner.run(objective, say=say)
         _close_dead(parent, tuner)
