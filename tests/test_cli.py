@@ -188,3 +188,18 @@ def test_a_backend_that_is_not_installed_is_told_by_its_variable(
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     assert cli.main(["clean"]) == 2
     assert "KERAS_BACKEND=torch needs the package torch, which is not installed" in capsys.readouterr().err
+
+
+def test_a_python_without_the_packages_is_told_how_to_get_them(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-S", "-E", str(Path(__file__).parents[1] / "src" / "nanonuclei"), "clean"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"Error: {sys.executable} lacks the package ")
+    assert "requirements.txt` into its environment" in done.stderr
+    assert "Traceback" not in done.stderr

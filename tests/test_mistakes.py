@@ -295,6 +295,10 @@ MISTAKES = {
         "train nuclei --dataset simulated --set network.weights=nuclei --set network.base_filters=9",
         "a training that begins with a model keeps its network, target and loss: nuclei has network.base_filters=",
     ),
+    "folder that is no project": (
+        "train nuclei --dataset dsb2018",
+        "has no params.yaml: change to your project's folder if it is another",
+    ),
     "folder without a model": (
         "predict pictures --model pictures",
         "pictures is a folder without a model: config.yaml and network.onnx are not in it. ",

@@ -19,9 +19,20 @@ def find_own_package() -> None:
 
 
 def main() -> int:
-    """Runs the command line and returns its exit status."""
-    from nanonuclei.cli import main as run
-
+    """Runs the command line and returns its exit status; 2 where this Python lacks the packages."""
+    try:
+        from nanonuclei.cli import main as run
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("nanonuclei"):
+            raise
+        lock = Path(SOURCES).parent / "requirements.txt"
+        remedy = f"`uv pip install -r {lock}`" if lock.is_file() else "the package anew"
+        print(
+            f"Error: {sys.executable} lacks the package {error.name}. Install {remedy} into its environment, or "
+            "activate the one that has it",
+            file=sys.stderr,
+        )
+        return 2
     return run()
 
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from tests.conftest import ROOT
 
-from nanonuclei.config.gate import GateConfig, load_gate
+from nanonuclei.config.gate import GateConfig, check_metrics, load_gate
 from nanonuclei.config.params import load_experiment
 from nanonuclei.errors import ConfigError
 from nanonuclei.tasks import create_task, task_names
@@ -141,11 +142,24 @@ def test_gate_that_is_missing_or_wrong_is_told_with_its_path(tmp_path: object) -
     path.write_text("nuclei: {}\n")
     with pytest.raises(ConfigError, match=r"params\.yaml must hold gate\.nuclei"):
         load_gate("nuclei", path=path)
-    tree = {**GATE.model_dump(), "min_gian": 1.0}
+    tree = {**GATE.model_dump(), "min_gian": 1.0, "least": {"iou": "high"}, "bootstrap": -1}
     del tree["min_gain"]
     path.write_text(yaml.safe_dump({"gate": {"nuclei": tree}}))
-    with pytest.raises(ConfigError, match=r"gate\.nuclei\.min_gain: Field required[\s\S]*gate\.nuclei\.min_gian"):
+    with pytest.raises(ConfigError) as caught:
         load_gate("nuclei", path=path)
+    assert str(caught.value).splitlines() == [
+        f"{path}: gate.nuclei.least.iou=high: input should be a valid number",
+        f"{path}: gate.nuclei: min_gain is missing",
+        f"{path}: gate.nuclei.bootstrap=-1: input should be greater than or equal to 100",
+        f"{path}: gate.nuclei: unknown bound 'min_gian'. Did you mean min_gain or min_gain_low or min_images?",
+    ]
+
+
+def test_a_gate_that_asks_for_a_metric_which_there_is_not_is_told() -> None:
+    gate = GATE.model_copy(update={"least": {"iuo": 0.75}, "where_known": ["count_error"]})
+    with pytest.raises(ConfigError, match=r"gate\.nuclei\.least names 'iuo', which is no metric .* Did you mean iou"):
+        check_metrics(gate, {"iou", GATE.compared}, task="nuclei", path=Path("params.yaml"))
+    check_metrics(GATE, {"iou", "count_error", GATE.compared}, task="nuclei", path=Path("params.yaml"))
 
 
 def test_a_bound_that_is_asked_where_known_is_not_asked_of_images_that_cannot_tell() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from nanonuclei.commands.checks import check_model, check_settings
 from nanonuclei.commands.fitting import check_fits
@@ -73,6 +73,7 @@ def run_predict(options: argparse.Namespace) -> int:
     """Finds the objects of images; 3 where some gave no result."""
     from nanonuclei.stages.predict.request import (
         Request,
+        check_free,
         check_place,
         parse_block,
         parse_channel,
@@ -110,6 +111,10 @@ def run_predict(options: argparse.Namespace) -> int:
     from nanonuclei.config.section import Role
 
     check_fits(options.model, options.settings, roles=(Role.READING,), stage="predict")
+    from nanonuclei.serving.named import is_run, is_uri
+
+    if engine != "ray" and isinstance(request.output, Path) and (is_run(options.model) or is_uri(options.model)):
+        check_free(request.output, resume=request.resume)
     name_own_run(f"predict {without_password(PurePath(images).name)}", stage="predict")
     if engine == "ray":
         from nanonuclei.stages.predict.many.engine import predict_on_many

@@ -60,11 +60,13 @@ def check_fetched(name: str) -> None:
     Raises:
         DataError: It has not.
     """
+    from nanonuclei.stages.settings import wrong_folder
+
     for dataset in (dataset_type(task) for task in task_names()):
         if name in dataset.locations and dataset.locate(name, Path(DATA)) is None:
             raise DataError(
                 f"this needs the images of {name}, but {DATA}/{dataset.locations[name]} is missing. Get them with "
-                f"`{dataset.fetch_command(name)}`"
+                f"`{dataset.fetch_command(name)}`{wrong_folder()}"
             )
 
 

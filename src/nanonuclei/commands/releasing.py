@@ -29,7 +29,7 @@ from nanonuclei.invocation import option
 from nanonuclei.tasks import task_names, task_package
 from nanonuclei.tracking.database import check_database, full_run_id
 from nanonuclei.tracking.early.registered import check_champion
-from nanonuclei.tracking.early.runs import check_holds_model, tags_of
+from nanonuclei.tracking.early.runs import check_holds_model, tags_of, test_metrics_of
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 """Of a model that comes along: that of its folder."""
@@ -90,6 +90,10 @@ def run_ship(options: argparse.Namespace) -> None:
         check_place(options.name, tags.get("task", ""), dataset=tags.get("dataset", ""))
     elif options.model:
         check_model(options.model)
+        if (tags_of(run_named(options.model)) or {}).get("stage") == "ship":
+            raise NanonucleiError(
+                f"{options.model} is a model that comes along: it is shipped already. Name one that was trained here"
+            )
         if not run_named(options.model) and not options.model.startswith("models:/"):
             raise NanonucleiError(
                 f"ship takes the model of a run, a run's id or models:/NAME@ALIAS, got {options.model!r}. Name one"
@@ -128,8 +132,14 @@ def run_promote(options: argparse.Namespace) -> int:
         )
     task_package(options.task)
     if options.run_id:
+        from nanonuclei.config.gate import check_metrics, load_gate
+        from nanonuclei.stages.places import PARAMS
+
         options.run_id = full_run_id(options.run_id)
         check_holds_model(options.run_id, task=options.task)
+        gate = load_gate(options.task, path=PARAMS)
+        if known := test_metrics_of(options.run_id):
+            check_metrics(gate, known, task=options.task, path=PARAMS)
         check_can_be_promoted(options.task, options.run_id)
     elif options.model:
         check_model(options.model)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
@@ -48,8 +49,36 @@ def load_gate(task: str, *, path: Path) -> GateConfig:
     try:
         return GateConfig.model_validate(gates[task])
     except ValidationError as error:
-        lines = [
-            f"{path}: {'.'.join([SECTION, task, *map(str, problem['loc'])])}: {problem['msg']}"
-            for problem in error.errors()
-        ]
+        lines = [_told(problem, f"{path}: {SECTION}.{task}") for problem in error.errors()]
         raise ConfigError("\n".join(lines)) from None
+
+
+def check_metrics(gate: GateConfig, known: Collection[str], *, task: str, path: Path) -> None:
+    """Makes sure that a gate asks for metrics that a model was scored by.
+
+    Args:
+        gate: The gate.
+        known: The metrics of the model's test images; those of `where_known` may lack.
+        task: Whose gate it is.
+        path: Of the file that holds it, for the message.
+
+    Raises:
+        ConfigError: It asks for another.
+    """
+    asked = {**dict.fromkeys(gate.least, "least"), **dict.fromkeys(gate.most, "most"), gate.compared: "compared"}
+    for metric, bound in asked.items():
+        if metric not in known and metric not in gate.where_known:
+            raise ConfigError(
+                f"{path}: {SECTION}.{task}.{bound} names {metric!r}, which is no metric of the run's test images. "
+                f"{nearest_name(metric, known)}"
+            )
+
+
+def _told(problem: Any, section: str) -> str:
+    *above, name = map(str, problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"{section}: unknown bound {name!r}. {nearest_name(name, GateConfig.model_fields)}"
+    if problem["type"] == "missing":
+        return f"{section}: {name} is missing"
+    message = problem["msg"]
+    return f"{section}.{'.'.join([*above, name])}={problem['input']}: {message[0].lower()}{message[1:]}"

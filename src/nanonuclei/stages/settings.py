@@ -122,9 +122,17 @@ def _present_dataset(task: str, asked: str) -> str:
         return there[0]
     if asked == "auto":
         return SIMULATED
+    fetch, simulated = dataset.fetch_command(asked), option("dataset", SIMULATED)
     raise DataError(
-        f"dataset {asked!r} must lie in {DATA}/{asked}, but is not there. Get it with "
-        f"`{dataset.fetch_command(asked)}`, or take simulated images with `{option('dataset', SIMULATED)}`"
+        f"dataset {asked!r} must lie in {DATA}/{asked}, but is not there. Get it with `{fetch}`, or take simulated "
+        f"images with `{simulated}`{wrong_folder()}"
+    )
+
+
+def wrong_folder() -> str:
+    """Returns what ends a message about files that are missing in a folder which is no project; else nothing."""
+    return (
+        "" if PARAMS.is_file() else f". {Path.cwd()} has no {PARAMS}: change to your project's folder if it is another"
     )
 
 

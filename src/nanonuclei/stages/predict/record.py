@@ -23,7 +23,7 @@ from nanonuclei.report.exports.tables import cell
 from nanonuclei.serving.folder import CONFIG, NETWORK
 from nanonuclei.serving.named import OpenedModel
 from nanonuclei.serving.shipped.provenance import NO_ANSWER_NEEDS, PROVENANCE, file_sha256, starts_with
-from nanonuclei.stages.predict.request import Request
+from nanonuclei.stages.predict.request import Request, check_free
 from nanonuclei.writing import HELD, PARTIAL, WritingError, append_text, remove_partial, write_text
 
 FORMAT = 1
@@ -85,22 +85,11 @@ def open_folder(output: Path, made_with: Mapping[str, Any], *, resume: bool) -> 
     """
     record, lines = output / RECORD, []
     again = record.is_file()
-    if again:
-        same = _read(record).get("fingerprint") == made_with["fingerprint"]
-        if not resume:
-            how = "to go on with it" if same else "to do its images over, as model or settings were others"
-            raise ConfigError(
-                f"{output} holds results of an earlier call. Add `{option('resume', 'true')}` {how}, or name another "
-                f"folder with `{option('output', 'FOLDER')}`"
-            )
-        if not same:
-            lines.append(f"{output} was made with another model or other settings: its images are done over.")
-    elif output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ConfigError(
-            f"results are written to a new folder, but {output} exists. Name another with "
-            f"`{option('output', 'FOLDER')}`, or remove it"
-        )
-    elif resume:
+    same = not again or _read(record).get("fingerprint") == made_with["fingerprint"]
+    check_free(output, resume=resume, same=same)
+    if not same:
+        lines.append(f"{output} was made with another model or other settings: its images are done over.")
+    elif resume and not again:
         lines.append(f"{output} holds no results yet: all images are done.")
     made = [folder for folder in (output, *output.parents) if not folder.exists()]
     try:

@@ -110,6 +110,31 @@ def check_place(images: str) -> None:
         raise DataError(f"{shown} does not exist. Name a folder of images, an image, or a pattern")
 
 
+def check_free(output: Path, *, resume: bool, same: bool = True) -> None:
+    """Makes sure that a folder of results is new, or to be gone on with.
+
+    Args:
+        output: The folder.
+        resume: Whether to go on in a folder that holds results.
+        same: Whether model and settings are those of the results there, or it is not known.
+
+    Raises:
+        ConfigError: It holds something else, or results, and `resume` was not asked for.
+    """
+    if (output / RECORD).is_file():
+        if not resume:
+            how = "to go on with it" if same else "to do its images over, as model or settings were others"
+            raise ConfigError(
+                f"{output} holds results of an earlier call. Add `{option('resume', 'true')}` {how}, or name another "
+                f"folder with `{option('output', 'FOLDER')}`"
+            )
+    elif output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ConfigError(
+            f"results are written to a new folder, but {output} exists. Name another with "
+            f"`{option('output', 'FOLDER')}`, or remove it"
+        )
+
+
 def output_beside(images: str, noun: str) -> Path:
     """Returns the folder of results of an input: beside it, with the name of the objects at its end.
 

@@ -34,7 +34,13 @@ def settings_of(run_id: str) -> dict[str, str] | None:
     return _logged("params", run_id)
 
 
-def _logged(table: Literal["tags", "params"], run_id: str) -> dict[str, str] | None:
+def test_metrics_of(run_id: str) -> set[str] | None:
+    """Returns the metrics of the test images that a run logged; None where only MLflow can tell, as of a server."""
+    found = _logged("latest_metrics", run_id)
+    return None if found is None else {name.removeprefix("test/") for name in found if name.startswith("test/")}
+
+
+def _logged(table: Literal["tags", "params", "latest_metrics"], run_id: str) -> dict[str, str] | None:
     file = database_file()
     if file is None or not file.is_file():
         return None
