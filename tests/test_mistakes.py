@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tests.conftest import ROOT
 
 from nanonuclei.cli import _parser
@@ -295,6 +296,18 @@ MISTAKES = {
         "train nuclei --dataset simulated --set network.weights=nuclei --set network.base_filters=9",
         "a training that begins with a model keeps its network, target and loss: nuclei has network.base_filters=",
     ),
+    "output of a prediction by a run": (
+        "predict pictures --model 00000000000000000000000000000003 --output pictures",
+        "results are written to a new folder, but pictures exists.",
+    ),
+    "channel of a prediction by a run": (
+        "predict pictures --model 00000000000000000000000000000003 --channel DAPI --output new",
+        "pictures/photo.png: no channel 'DAPI'",
+    ),
+    "host of a page of a run": (
+        "page --model 00000000000000000000000000000003 --host 192.0.2.1",
+        "host must be an address of this machine, got '192.0.2.1'",
+    ),
     "folder that is no project": (
         "train nuclei --dataset dsb2018",
         "has no params.yaml: change to your project's folder if it is another",
@@ -391,6 +404,9 @@ WITH_CHAMPION = (
     "label with a registered model of a task without pictures",
     "registered model of another task than the images",
     "logged model that is not there",
+    "output of a prediction by a run",
+    "channel of a prediction by a run",
+    "host of a page of a run",
     "value of a scoring",
     "value of a scoring of nanotubes",
     "value of a prediction by a run",
@@ -466,6 +482,8 @@ def test_mistake_is_told_early_in_one_line_and_leaves_nothing(mistake: str, budg
     (tmp_path / "pictures").mkdir()
     for name, content in (("a.png", b""), ("a.zip", b""), ("c.txt", b"no weights")):
         (tmp_path / "pictures" / name).write_bytes(content)
+    if mistake.startswith("channel of"):
+        Image.new("RGB", (8, 8)).save(tmp_path / "pictures" / "photo.png")
     notes = tmp_path / "scratch" / "tune" / "old" / "keras-tuner" / "study.json"
     (notes.parent / "trial_0").mkdir(parents=True)
     notes.write_text(json.dumps({"identity": {"train.batch_size": 1}}))

@@ -220,7 +220,7 @@ def test_a_slip_in_default_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (
             {"type": "float", "low": 0.001, "hihg": 0.01, "log": True},
-            r"^my recipe: setting 'tune.*learning_rate.high' is missing\nmy recipe: unknown setting .*\.hihg'$",
+            r"^my recipe: setting 'tune.*rate.high' is missing\nmy recipe: unknown setting .*\.hihg'. Did .*high\?$",
         ),
     ],
 )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 from nanonuclei.commands.checks import check_model, check_settings
-from nanonuclei.commands.fitting import check_fits
+from nanonuclei.commands.fitting import check_fits, own_config
 from nanonuclei.commands.options import (
     DEFAULT_TASK,
     Stages,
@@ -22,6 +23,9 @@ from nanonuclei.listening import bound
 from nanonuclei.tracking.database import check_database
 from nanonuclei.tracking.early.own_run import name_own_run
 from nanonuclei.tracking.early.registered import check_registered
+
+if TYPE_CHECKING:
+    from nanonuclei.stages.predict.request import Request
 
 ENGINES = ("plain", "ray")
 """What runs `predict`: one process, or the workers of a Ray cluster."""
@@ -73,7 +77,6 @@ def run_predict(options: argparse.Namespace) -> int:
     """Finds the objects of images; 3 where some gave no result."""
     from nanonuclei.stages.predict.request import (
         Request,
-        check_free,
         check_place,
         parse_block,
         parse_channel,
@@ -113,8 +116,8 @@ def run_predict(options: argparse.Namespace) -> int:
     check_fits(options.model, options.settings, roles=(Role.READING,), stage="predict")
     from nanonuclei.serving.named import is_run, is_uri
 
-    if engine != "ray" and isinstance(request.output, Path) and (is_run(options.model) or is_uri(options.model)):
-        check_free(request.output, resume=request.resume)
+    if engine != "ray" and (is_run(options.model) or is_uri(options.model)):
+        _check_before_loading(request)
     name_own_run(f"predict {without_password(PurePath(images).name)}", stage="predict")
     if engine == "ray":
         from nanonuclei.stages.predict.many.engine import predict_on_many
@@ -123,6 +126,30 @@ def run_predict(options: argparse.Namespace) -> int:
     from nanonuclei.stages.predict.predict import predict
 
     return 3 if predict(request).failed else 0
+
+
+def _check_before_loading(request: Request) -> None:
+    """Makes sure that output, images and channel are as they must be: a model that MLflow keeps takes seconds to load.
+
+    Raises:
+        ConfigError: The output holds something else, or results, and `resume` was not asked for.
+        DataError: There are no images, or none has the channel that is asked for.
+    """
+    from nanonuclei.stages.predict.asked import check_asked
+    from nanonuclei.stages.predict.request import check_free, find_images, output_beside
+    from nanonuclei.tasks import create_reader
+
+    config = own_config(request.model)
+    reader = create_reader(config) if config is not None else None
+    place = request.output
+    if place is None and reader is not None:
+        place = output_beside(request.images, reader.noun.many)
+    if not isinstance(place, Path):
+        return
+    check_free(place, resume=request.resume)
+    paths = find_images(request.images, output=place)
+    if reader is not None:
+        check_asked(request, reader, paths)
 
 
 def run_page(options: argparse.Namespace) -> None:
@@ -136,6 +163,7 @@ def run_page(options: argparse.Namespace) -> None:
     from nanonuclei.config.section import Role
 
     check_fits(options.model, options.settings, roles=(Role.READING,), stage="page")
+    bound(options.host, int(options.port)).close()  # before the model is loaded
     from nanonuclei.page.opening import open_page
 
     open_page(options.model, options.host, int(options.port), settings=options.settings, browser=not options.no_browser)

@@ -84,16 +84,14 @@ def run_ship(options: argparse.Namespace) -> None:
     if options.run_id:
         options.run_id = sources[0] = full_run_id(options.run_id)
         check_holds_model(options.run_id)
+        _check_trained_here(options.run_id, options.run_id)
         from nanonuclei.serving.shipped.made_for import check_place
 
         tags = tags_of(options.run_id) or {}
         check_place(options.name, tags.get("task", ""), dataset=tags.get("dataset", ""))
     elif options.model:
         check_model(options.model)
-        if (tags_of(run_named(options.model)) or {}).get("stage") == "ship":
-            raise NanonucleiError(
-                f"{options.model} is a model that comes along: it is shipped already. Name one that was trained here"
-            )
+        _check_trained_here(options.model, run_named(options.model))
         if not run_named(options.model) and not options.model.startswith("models:/"):
             raise NanonucleiError(
                 f"ship takes the model of a run, a run's id or models:/NAME@ALIAS, got {options.model!r}. Name one"
@@ -105,6 +103,13 @@ def run_ship(options: argparse.Namespace) -> None:
         from nanonuclei.stages.shipped.ship import ship
     reference = adopt(Path(options.weights), settings=settings) if options.weights else sources[0]
     ship(reference, name=options.name)
+
+
+def _check_trained_here(reference: str, run_id: str) -> None:
+    if (tags_of(run_id) or {}).get("stage") == "ship":
+        raise NanonucleiError(
+            f"{reference} holds a model that came along: it is shipped already. Name one that was trained here"
+        )
 
 
 def run_export(options: argparse.Namespace) -> None:

@@ -287,7 +287,9 @@ def _validate(
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        lines = dict.fromkeys(_describe(problem, source, origins or {}) for problem in _joined(error.errors()))
+        problems = _joined(error.errors())
+        lacking = [_path(problem) for problem in problems if problem["type"] == "missing"]
+        lines = dict.fromkeys(_describe(problem, source, origins or {}, lacking) for problem in problems)
         raise ConfigError("\n".join(lines)) from None
 
 
@@ -329,7 +331,7 @@ def _origin(path: str, message: str, origins: Mapping[str, str]) -> str | None:
     return origins[(named or inside)[0]] if named or (path and inside) else None
 
 
-def _describe(problem: Any, source: str, origins: Mapping[str, str]) -> str:
+def _describe(problem: Any, source: str, origins: Mapping[str, str], lacking: Sequence[str]) -> str:
     path = _path(problem)
     message = problem["msg"].removeprefix("Value error, ")
     origin = _origin(path, message, origins)
@@ -337,7 +339,8 @@ def _describe(problem: Any, source: str, origins: Mapping[str, str]) -> str:
     if problem["type"] == "missing":
         return f"{source}: setting {path!r} is missing" + ("" if origin else "; params.yaml must be complete")
     if problem["type"] == "extra_forbidden":
-        return f"{source}: unknown setting {path!r}"
+        near = nearest_name(path, lacking)
+        return f"{source}: unknown setting {path!r}{f'. {near}' if near.startswith('Did you mean') else ''}"
     if problem["type"] == "union_tag_invalid":
         known = [word.strip("'") for word in problem["ctx"]["expected_tags"].split(", ")]
         tag = problem["ctx"]["tag"]
