@@ -101,7 +101,7 @@ def run_train(options: argparse.Namespace) -> None:
             from nanonuclei.stages.train import train
         train(None, resume=run)
         return
-    from nanonuclei.stages.settings import recipe_of, resolve
+    from nanonuclei.stages.settings import changed_by, recipe_of, resolve
 
     choices = choices_of(options)
     said: list[str] = []
@@ -112,7 +112,7 @@ def run_train(options: argparse.Namespace) -> None:
     with heavy_imports():
         from nanonuclei.stages.train import train
     tell_after_imports(said, told=prepared)
-    train(config, recipe=recipe_of(choices, config), prepared=prepared)
+    train(config, recipe=recipe_of(choices, config), changed=changed_by(choices.settings), prepared=prepared)
 
 
 def run_adopt(options: argparse.Namespace) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from nanonuclei.data.files.content import Content, Place, is_sound
-from nanonuclei.data.files.listing import is_image, is_junk, list_files
+from nanonuclei.data.files.listing import is_junk, list_files
 from nanonuclei.errors import DataError
 
 MAX_FILE = 64 * 2**20
@@ -30,10 +30,6 @@ MAX_TOTAL = 4 * 2**30
 """Largest sum of all files in a zip, bytes uncompressed."""
 MAX_RATIO = 200
 """Most bytes that one compressed byte may become, in files above 1 MiB; PNG files stay near 1, deflate ends at 1032."""
-
-ANNOTATIONS = (".json", ".geojson", ".csv", ".roi", ".xml")
-PACKED = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
-"""How files are called that hold annotations, or files packed otherwise than in a zip."""
 
 _LOCAL_HEADER = struct.Struct("<26x2H")
 ZIP_DATE = (2018, 4, 11, 0, 0, 0)
@@ -157,52 +153,6 @@ class _Zip:
             stream.seek(entry.header_offset)
             name_length, extra_length = _LOCAL_HEADER.unpack(stream.read(_LOCAL_HEADER.size))
         return Place(self.path, entry.header_offset + _LOCAL_HEADER.size + name_length + extra_length, entry.file_size)
-
-
-def existing_source(source: str, forms: str, *, hint: str = "") -> Path:
-    """Returns the path of a dataset that a user brings along, ``~`` being the home folder.
-
-    Args:
-        source: As the user wrote it.
-        forms: What a source may be, for the message.
-        hint: Ends the message.
-
-    Raises:
-        DataError: It does not exist.
-    """
-    path = Path(source)
-    with contextlib.suppress(OSError, RuntimeError):  # a name that is too long, or of a user who is not there
-        path = path.expanduser()
-        if path.exists():
-            return path
-    told = f"source must be {forms}, got {source[:200]!r}, which does not exist"
-    raise DataError(f"{told}. {hint}" if hint else told)
-
-
-def check_archive(path: Path, forms: str, *, hint: str = "") -> None:
-    """Makes sure that a source is a folder or a zip, and tells what it is instead.
-
-    Args:
-        path: That exists.
-        forms: What a source may be, for the message.
-        hint: Ends the message, where the source is a file of annotations.
-
-    Raises:
-        DataError: It is another kind of file. What calls itself a zip is opened, and told by `open_files`.
-    """
-    lower = path.name.lower()
-    if not path.is_file() or lower.endswith(".zip") or zipfile.is_zipfile(path):
-        return
-    if lower.endswith(ANNOTATIONS):
-        what, remedy = "a file of annotations", "Put it into one folder with the images that it tells of, and name that"
-        remedy = f"{remedy}. {hint}" if hint else remedy
-    elif is_image(path.name):
-        what, remedy = "one image", "Name the folder that holds the images and what was drawn on them"
-    elif lower.endswith(PACKED):
-        what, remedy = "packed in another way", "Unpack it and name the folder, or pack it as a zip"
-    else:
-        what, remedy = "another kind of file", "Name a folder or a zip"
-    raise DataError(f"source must be {forms}, but {path} is {what}. {remedy}")
 
 
 @contextlib.contextmanager

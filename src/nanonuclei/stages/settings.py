@@ -15,6 +15,7 @@ from nanonuclei.config.params import (
     load_experiment,
     nearest_path,
     parse_settings,
+    told,
     with_settings,
 )
 from nanonuclei.config.recipes import read_recipe, recipe_name, recipe_path
@@ -102,6 +103,16 @@ def recipe_of(choices: Choices, config: ExperimentConfig) -> str:
         return recipe_name(str(choices.recipe))
     small = _small_recipe(choices.task) if config.data.dataset == SIMULATED else None
     return small.stem if small else DEFAULT
+
+
+def changed_by(settings: Sequence[str]) -> str:
+    """Returns the settings that were given beside a recipe, but seed and dataset, which have tags of their own.
+
+    Args:
+        settings: Texts ``path=value``.
+    """
+    given = parse_settings(settings)
+    return told({path: value for path, value in given.items() if path not in ("seed", "data.dataset")})
 
 
 def _recipe(choices: Choices, recipe: str | Path) -> Mapping[str, Scalar]:

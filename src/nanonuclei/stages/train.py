@@ -38,6 +38,7 @@ from nanonuclei.tracking.early.runs import told_finished
 from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.metrics import MetricSender, steps_logged
 from nanonuclei.tracking.runs import (
+    CHANGED,
     DatasetInput,
     existing_run,
     identity_tags,
@@ -64,6 +65,7 @@ def train(
     *,
     resume: str | None = None,
     recipe: str = "",
+    changed: str = "",
     start: Start | None = None,
     prepared: bool = False,
     say: Callable[[str], None] = print,
@@ -75,6 +77,7 @@ def train(
             name a model, the training begins with that one, and network, target and loss are those of the model.
         resume: Id of a run whose training was cut off, in this folder. A finished run is left as it is.
         recipe: Name of the recipe that the config was made with, for names and tags.
+        changed: Settings that were given beside it, for names and tags; see `stages.settings.changed_by`.
         start: What the training begins with; None: as the config says, or the run to resume.
         prepared: Whether the images have been prepared and told of just now.
         say: Told what the user should read.
@@ -99,7 +102,7 @@ def train(
         config, start = started(config)
     create_task(config).check()  # now and not once images have been made, or the training is over
     check_convertible()
-    tags, name = identity_tags(config, recipe=recipe), run_name(config, recipe)
+    tags, name = identity_tags(config, recipe=recipe, changed=changed), run_name(config, recipe, changed)
     tags |= start.tags() if start else {}
     with contextlib.ExitStack() as held:
         if resume:  # before the run is touched, which may be somebody's at work
@@ -252,7 +255,15 @@ def _trainings(task: Task, run_id: str) -> str:
         filter=f"tags.stage = 'train' AND tags.task = '{task.config.task}'",
         order=scores[0],
         ascending=task.headlines[0] in task.lower_is_better,
-        columns=("tags.recipe", "tags.dataset", "tags.seed", *scores, "metrics.num_params", "metrics.train_seconds"),
+        columns=(
+            "tags.recipe",
+            f"tags.{CHANGED}",
+            "tags.dataset",
+            "tags.seed",
+            *scores,
+            "metrics.num_params",
+            "metrics.train_seconds",
+        ),
     )
     return share_view(run_id, view, key=f"trainings-{task.config.task}")
 

@@ -28,6 +28,10 @@ from nanonuclei.tracking.new_database import answering, make_database
 from nanonuclei.tracking.processes import close_dead_runs, first_process_tag, process_tag
 
 PARENT = "mlflow.parentRunId"
+CHANGED = "changed"
+"""Tag of the settings that were given beside a run's recipe."""
+NAMED_SETTINGS = 3
+"""Changed settings that the name of a run tells at most."""
 NOT_CODE = (":(exclude)dvc.lock", ":(exclude)pipelines/*/dvc.lock", ":(exclude)build", ":(exclude)data.dvc")
 """What a pipeline writes itself while it runs is no change of code; nor are data, whose md5 is recorded."""
 CODE = (
@@ -156,20 +160,31 @@ def existing_run(run_id: str) -> mlflow.entities.Run:
         raise no_run(run_id) if error.error_code in UNKNOWN else not_answering(error) from error
 
 
-def identity_tags(config: ExperimentConfig, *, recipe: str = "") -> dict[str, str]:
-    """Returns the tags by which runs are found and told apart: task, dataset, seed, recipe.
+def identity_tags(config: ExperimentConfig, *, recipe: str = "", changed: str = "") -> dict[str, str]:
+    """Returns the tags by which runs are found and told apart: task, dataset, seed, recipe, changed settings.
 
     Args:
         config: With `data.dataset` decided.
         recipe: Name of the recipe; empty where it is not known.
+        changed: Settings that were given beside it, as `config.params.told` writes them.
     """
-    named, dataset = {"recipe": recipe} if recipe else {}, config.data.dataset
+    named = {name: value for name, value in (("recipe", recipe), (CHANGED, changed)) if value}
+    dataset = config.data.dataset
     return {"task": config.task, "dataset.name": dataset, "dataset": dataset, "seed": str(config.seed), **named}
 
 
-def run_name(config: ExperimentConfig, recipe: str = "") -> str:
-    """Returns what the run of a training is called; recipe and seed come first, as interfaces cut long names off."""
-    return " ".join(filter(None, ("train", recipe, f"seed {config.seed}", config.task, config.data.dataset)))
+def run_name(config: ExperimentConfig, recipe: str = "", changed: str = "") -> str:
+    """Returns what the run of a training is called; recipe and seed come first, as interfaces cut long names off.
+
+    Args:
+        config: With `data.dataset` decided.
+        recipe: See `identity_tags`.
+        changed: See `identity_tags`; of many settings the first are named.
+    """
+    settings = changed.split()
+    if len(settings) > NAMED_SETTINGS:
+        settings = [*settings[:NAMED_SETTINGS], f"and {len(settings) - NAMED_SETTINGS} more"]
+    return " ".join(filter(None, ("train", recipe, f"seed {config.seed}", *settings, config.task, config.data.dataset)))
 
 
 def _redacted(tags: Mapping[str, str]) -> dict[str, str]:

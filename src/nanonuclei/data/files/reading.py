@@ -207,7 +207,7 @@ def read_values(content: Content, *, limits: ImageLimits = STANDARD, exact: bool
     raise DataError("holds no image. Save it again")
 
 
-def read_channels(content: Content, channels: Sequence[int | str], *, limits: ImageLimits = STANDARD) -> Channels:
+def read_channels(content: Content, channels: Sequence[int | str], *, setting: str = "data.channels") -> Channels:
     """Reads channels of the only image of a file, and no more of it than its layout asks for.
 
     A grey image has one channel, `grey`. A colour image has `red`, `green`, `blue`, `grey`, its brightness, and
@@ -217,18 +217,18 @@ def read_channels(content: Content, channels: Sequence[int | str], *, limits: Im
     Args:
         content: The file, or where it is.
         channels: Names, or numbers from 0.
-        limits: What is decoded at most.
+        setting: What the user changes to choose others.
 
     Raises:
         DataError: As in `read_single`, there is no such channel, or it shows nothing.
     """
-    for scenes in scenes_of(content, limits):
+    for scenes in scenes_of(content, STANDARD):
         scene = _only(scenes)
         names = COLOURS if scene.colour else scene.channel_names
         axis = "C" if "C" in scene.extents else "S"
         images = []
         for channel in channels:
-            index = channel_index(names, channel, colour=scene.colour, setting="data.channels")
+            index = channel_index(names, channel, colour=scene.colour, setting=setting)
             if index is None:
                 values: NDArray[Any] = grey_of(scene.read({}), channel)
             else:

@@ -16,7 +16,7 @@ from nanonuclei.stages.compare.runs import ComparedRun, broken_off_run, finished
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.settings import Choices
 from nanonuclei.tracking.children import run_child
-from nanonuclei.tracking.runs import existing_run, run_name, stage_run
+from nanonuclei.tracking.runs import CHANGED, existing_run, run_name, stage_run
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,8 @@ def _tag(run_id: str, name: str, config: ExperimentConfig, *, parent: str) -> No
     """Tags a training that this comparison made; runs that it only takes stay as they are, being of others too."""
     client, run = MlflowClient(), existing_run(run_id)
     client.set_tag(run_id, "compared_in", parent)
-    if "recipe" not in run.data.tags:
+    called, changed = run.data.tags.get("recipe", ""), run.data.tags.get(CHANGED, "")
+    if called != name:  # its file has the name of another
         client.set_tag(run_id, "recipe", name)
-    if run.info.run_name == run_name(config):  # nobody has named it
-        client.set_tag(run_id, "mlflow.runName", run_name(config, name))
+    if run.info.run_name == run_name(config, called, changed):  # nobody has named it
+        client.set_tag(run_id, "mlflow.runName", run_name(config, name, changed))

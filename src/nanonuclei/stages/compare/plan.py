@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import DEFAULT
-from nanonuclei.config.recipes import recipe_name
+from nanonuclei.config.recipes import recipe_name, recipe_path
 from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.invocation import option
 from nanonuclei.stages.settings import Choices, resolve
@@ -124,22 +125,27 @@ def check_splits(splits: Mapping[str, str], *, allowed: bool) -> None:
 def recipe_names(text: str) -> dict[str, str]:
     """Returns each recipe, as it was given, by its name; see `config.recipes`.
 
+    Files of one name in different folders, such as the ``best.yaml`` of two searches, have the folder before it.
+
     Raises:
-        ConfigError: The text has an open quotation mark, or two recipes have one name.
+        ConfigError: The text has an open quotation mark, or a recipe stands twice.
     """
     try:
-        words = shlex.split(text)
+        words = [word or DEFAULT for word in shlex.split(text)]
     except ValueError as error:
         raise ConfigError(f"recipes must be names or files separated by spaces, got {text!r}: {error}") from error
+    files = Counter(map(recipe_name, {recipe_path(word): word for word in words}.values()))
     found: dict[str, str] = {}
     for word in words:
-        name = recipe_name(word or DEFAULT)
+        name, path = recipe_name(word), recipe_path(word)
+        if path and files[name] > 1:
+            name = f"{path.parent.name or 'this-folder'}-{name}"
         _check_name(name)
         if name in found:
             raise ConfigError(
                 f"each recipe has a name of its own, but {name!r} is given twice. Rename one of the files"
             )
-        found[name] = word or DEFAULT
+        found[name] = word
     return found
 
 

@@ -25,6 +25,7 @@ from nanonuclei.stages.finetune.verdict import Verdict, is_it_better
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.samples import training_samples, validation_samples
+from nanonuclei.stages.settings import changed_by
 from nanonuclei.stages.train import train
 from nanonuclei.tasks import dataset_type
 from nanonuclei.tasks.dataset import SIMULATED
@@ -71,7 +72,7 @@ def finetune(
     start = with_old_images(start, dataset, new=len(new), say=say)
     known_before = old_dataset(start, dataset)
     say(_begins(start, model, (len(new), len(val), len(catalog.split("test"))), known_before))
-    run_id = train(config, recipe=recipe, start=start, prepared=True, say=say)
+    run_id = train(config, recipe=recipe, changed=changed_by(settings), start=start, prepared=True, say=say)
     sets = {f"the held-out images of {dataset}": catalog.split("test")}
     old = start.replayed_name or known_before
     if old and (images := old_test_images(start.config, old, say=say)):

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from nanonuclei.config.channels import Channel
 from nanonuclei.config.params import Scalar
-from nanonuclei.data.archives import check_archive, existing_source
 from nanonuclei.data.catalog import BadSample, SampleRef, sample_digest
 from nanonuclei.data.fields import find_fields
 from nanonuclei.data.files.planes.channels import BRIGHTEST
+from nanonuclei.data.files.source import check_archive, existing_source
 from nanonuclei.data.modality import guess_modality
 from nanonuclei.data.problems import Fetched
 from nanonuclei.errors import DataError

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from nanonuclei.data.archives import check_archive
 from nanonuclei.data.catalog import BadSample, Sample
+from nanonuclei.data.files.source import check_archive
 from nanonuclei.data.problems import Fetched
 from nanonuclei.tasks.dataset import SIMULATED, Dataset, Dealt, Facts
 from nanonuclei.tasks.nuclei.config import NucleiExperiment

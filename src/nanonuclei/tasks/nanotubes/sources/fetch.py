@@ -12,14 +12,16 @@ import cv2
 import numpy as np
 import tifffile
 
-from nanonuclei.data.archives import Files, check_archive, content_of, file_sha256, open_files, write_zip
+from nanonuclei.data.archives import Files, content_of, file_sha256, open_files, write_zip
 from nanonuclei.data.catalog import BadSample
 from nanonuclei.data.corrected.label_studio import file_of
 from nanonuclei.data.files.content import Content, Place, check_inside
 from nanonuclei.data.files.reading import read_channels, read_values
+from nanonuclei.data.files.source import check_archive
 from nanonuclei.data.problems import Fetched, bad_ids, problems_table
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
+from nanonuclei.tasks.dataset import SIMULATED
 from nanonuclei.tasks.nanotubes.data_config import SimulatedNanotubesConfig
 from nanonuclei.tasks.nanotubes.sources.annotations import json_kind, load_json
 from nanonuclei.tasks.nanotubes.sources.images import ARCHIVE_LIMITS, TNT_ARCHIVE, open_tnt, simulated_tubes, tnt_source
@@ -27,7 +29,6 @@ from nanonuclei.tasks.nanotubes.sources.layout import PARSERS, Layout, find_layo
 from nanonuclei.tasks.nanotubes.sources.samples import TubeSample
 from nanonuclei.writing import whole_file
 
-SIMULATED = "simulated"
 MEMBRANES, NUCLEI = "membranes", "nuclei"
 """Names of the channels of simulated images."""
 

@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanonuclei.config.channels import NO_CHANNEL
-from nanonuclei.data.archives import Files, Limits, content_of, existing_source, open_files
+from nanonuclei.data.archives import Files, Limits, content_of, open_files
 from nanonuclei.data.catalog import BadSample
 from nanonuclei.data.corrected.shapes import other_size
 from nanonuclei.data.files.reading import Channels, read_channels, read_values
+from nanonuclei.data.files.source import existing_source
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Float32Array, Labels, UInt16Array
+from nanonuclei.tasks.dataset import SIMULATED
 from nanonuclei.tasks.nanotubes.data_config import ChannelsConfig, SimulatedNanotubesConfig
 from nanonuclei.tasks.nanotubes.lines.line import Line, cells_joined, measure
 from nanonuclei.tasks.nanotubes.simulate.images import MEMBRANE, NUCLEI, NanotubeSettings, simulate_nanotubes
@@ -42,7 +44,7 @@ def tnt_source(source: str) -> Path:
     """
     forms = "simulated or the path of a folder, a zip or a JSON file of annotations"
     hint = "No dataset of nanotubes is public; docs/nanotubes-data.md says how to make one"
-    return existing_source(source, forms, hint=hint)
+    return existing_source(source, forms, words=(SIMULATED,), hint=hint)
 
 
 @contextlib.contextmanager

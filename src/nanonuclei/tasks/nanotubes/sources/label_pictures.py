@@ -122,7 +122,7 @@ def _cut(
     size: int,
     look: Callable[[Image], Look] | None,
 ) -> list[WindowTask]:
-    image = read_channels(content_of(files, name), [channel]).images[0]
+    image = read_channels(content_of(files, name), [channel], setting="channel").images[0]
     seen = look(image) if look else None
     picture = _stretched(image)
     tasks = []

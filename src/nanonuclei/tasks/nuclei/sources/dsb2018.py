@@ -9,11 +9,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from nanonuclei.data.archives import Files, existing_source, open_files, open_inner_zip
+from nanonuclei.data.archives import Files, open_files, open_inner_zip
 from nanonuclei.data.catalog import BadSample, Sample
 from nanonuclei.data.files.limits import ImageLimits
 from nanonuclei.data.files.reading import read_single, read_values
-from nanonuclei.errors import DataError, nearest_name
+from nanonuclei.data.files.source import existing_source
+from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
 from nanonuclei.invocation import command
 from nanonuclei.tasks.nuclei.sources.mask_files import MAX_OBJECTS, MaskKind, Painting, objects_of
@@ -45,7 +46,7 @@ def dsb2018_source(source: str) -> Path:
         DataError: It does not exist.
     """
     forms = "public, kaggle or the path of a zip or folder"
-    return existing_source(source, forms, hint=nearest_name(source, WORDS))
+    return existing_source(source, forms, words=WORDS)
 
 
 @contextlib.contextmanager

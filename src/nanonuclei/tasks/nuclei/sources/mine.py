@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nanonuclei.data.archives import existing_source, open_files
+from nanonuclei.data.archives import open_files
 from nanonuclei.data.catalog import BadSample, Sample
 from nanonuclei.data.corrected.held_out import SPLITS, parse_splits
+from nanonuclei.data.files.source import existing_source
 from nanonuclei.errors import DataError
 from nanonuclei.invocation import command
 from nanonuclei.tasks.nuclei.sources.dsb2018 import read_dsb2018

@@ -13,12 +13,13 @@ import numpy as np
 from shapely.geometry import LineString
 
 from nanonuclei.config.channels import NO_CHANNEL
-from nanonuclei.data.archives import Files, existing_source, open_files, write_zip
+from nanonuclei.data.archives import Files, open_files, write_zip
 from nanonuclei.data.catalog import BadSample
 from nanonuclei.data.corrected.changes import Changes, line_changes
 from nanonuclei.data.corrected.held_out import FEWEST, Dealing, deal
 from nanonuclei.data.corrected.manifest import MANIFEST, PREDICTED, check_is_whole, read_manifest
 from nanonuclei.data.files.reading import stem
+from nanonuclei.data.files.source import existing_source
 from nanonuclei.data.problems import Fetched, problems_table
 from nanonuclei.errors import DataError
 from nanonuclei.tasks.nanotubes.data_config import ChannelsConfig
