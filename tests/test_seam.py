@@ -13,8 +13,7 @@ import pytest
 from tests.conftest import ROOT
 
 from nanonuclei.config.params import load_experiment
-from nanonuclei.config.roles import paths_of, role_of
-from nanonuclei.config.section import Role
+from nanonuclei.config.section import Role, paths_of, role_of
 from nanonuclei.tasks import task_names
 
 PACKAGE = ROOT / "src" / "nanonuclei"

@@ -140,6 +140,14 @@ def test_what_cannot_be_done_leaves_nothing_behind(tmp_path, options, message):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "images"]
 
 
+def test_channel_that_an_image_lacks_is_to_be_changed_by_its_option(tmp_path):
+    stitched(tmp_path / "images/a.tif")
+    said: list[str] = []
+    with pytest.raises(DataError):
+        label(tmp_path / "images", tmp_path / "out", channel="actin", size=128, say=said.append)
+    assert "no channel 'actin'; there are: 0 grey. Change channel" in " ".join("\n".join(said).split())
+
+
 def test_with_a_model_the_least_sure_pictures_come_first_and_hold_its_boxes(tmp_path, monkeypatch):
     stitched(tmp_path / "images/well.tif")
     scores = np.full((256, 300), 0.9, np.float32)

@@ -12,6 +12,7 @@ from mlflow.tracking import MlflowClient
 from tests.conftest import ROOT
 
 from nanonuclei.errors import TrackingError
+from nanonuclei.stages.settings import changed_by
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tracking.processes import close_dead_runs
 from nanonuclei.tracking.runs import (
@@ -22,6 +23,7 @@ from nanonuclei.tracking.runs import (
     identity_tags,
     log_datasets,
     log_settings,
+    run_name,
     stage_run,
 )
 
@@ -137,6 +139,19 @@ def test_run_carries_what_tells_it_apart(experiment: Callable[..., NucleiExperim
     found = existing_run(run_id).data.tags
     wanted = {"stage": "evaluate", "task": "nuclei", "dataset": "simulated", "seed": "9", "recipe": "unet"}
     assert {**wanted, "parent": "p" * 32}.items() <= found.items()
+
+
+def test_trainings_that_differ_by_their_settings_are_called_otherwise(
+    experiment: Callable[..., NucleiExperiment],
+) -> None:
+    config = experiment({"data.dataset": "simulated", "seed": 9})
+    changed = changed_by(["train.epochs=5 seed=9", "data.dataset=simulated network.depth=2"])
+    assert changed == "network.depth=2 train.epochs=5"
+    assert run_name(config, "unet", changed) == "train unet seed 9 network.depth=2 train.epochs=5 nuclei simulated"
+    assert run_name(config, "unet") == "train unet seed 9 nuclei simulated"
+    assert "a=1 b=2 c=3 and 2 more nuclei" in run_name(config, "unet", "a=1 b=2 c=3 d=4 e=5")
+    assert identity_tags(config, recipe="unet", changed=changed)["changed"] == changed
+    assert "changed" not in identity_tags(config, recipe="unet")
 
 
 def test_unknown_run_is_named() -> None:

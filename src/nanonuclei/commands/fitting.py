@@ -74,7 +74,7 @@ def check_begins_as_model(config: ExperimentConfig, settings: Sequence[str]) -> 
         ConfigError: One does.
     """
     from nanonuclei.config.params import flatten, parse_settings
-    from nanonuclei.config.roles import STRUCTURE, paths_of
+    from nanonuclei.config.section import STRUCTURE, paths_of
     from nanonuclei.serving.named import names_model
 
     weights = getattr(config.network, "weights", "")

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import Scalar, flatten, nearest_path, with_settings
-from nanonuclei.config.roles import role_of
-from nanonuclei.config.section import Role
+from nanonuclei.config.section import Role, role_of
 from nanonuclei.config.space import SearchSpace
 from nanonuclei.errors import ConfigError
 

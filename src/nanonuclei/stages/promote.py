@@ -18,8 +18,7 @@ from mlflow.models import ModelSignature, get_model_info
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.gate import GateConfig, load_gate
 from nanonuclei.config.params import flatten
-from nanonuclei.config.roles import paths_of
-from nanonuclei.config.section import Role
+from nanonuclei.config.section import Role, paths_of
 from nanonuclei.data.catalog import SPLITS, Catalog
 from nanonuclei.engine.evaluate import evaluate_network
 from nanonuclei.errors import ConfigError, DataError, TrackingError, nearest_name

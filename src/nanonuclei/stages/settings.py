@@ -9,7 +9,6 @@ from pathlib import Path
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import (
     DEFAULT,
-    SETTING,
     Scalar,
     flatten,
     load_experiment,
@@ -18,9 +17,9 @@ from nanonuclei.config.params import (
     told,
     with_settings,
 )
+from nanonuclei.config.problems import SETTING
 from nanonuclei.config.recipes import read_recipe, recipe_name, recipe_path
-from nanonuclei.config.roles import paths_of, sections_of
-from nanonuclei.config.section import Role
+from nanonuclei.config.section import Role, paths_of, sections_of
 from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.invocation import option
 from nanonuclei.stages.places import DATA, PARAMS, RECIPES

@@ -9,8 +9,7 @@ import mlflow
 import pandas as pd
 
 from nanonuclei.config.params import flatten
-from nanonuclei.config.roles import paths_of
-from nanonuclei.config.section import Role
+from nanonuclei.config.section import Role, paths_of
 from nanonuclei.report.compare import NOTHING, Arm, Bootstrap, compare_arms
 from nanonuclei.report.compare_tables import (
     PANELS,

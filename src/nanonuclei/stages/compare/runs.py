@@ -13,9 +13,8 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.config.params import Scalar, flatten, load_experiment, starts_with
-from nanonuclei.config.roles import paths_of, sections_of
-from nanonuclei.config.section import Role
+from nanonuclei.config.params import Scalar, flatten, load_experiment
+from nanonuclei.config.section import Role, paths_of, sections_of, starts_with
 from nanonuclei.errors import TrackingError
 from nanonuclei.invocation import command
 from nanonuclei.serving.folder import CONFIG

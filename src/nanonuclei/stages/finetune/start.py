@@ -12,7 +12,7 @@ import numpy as np
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import Scalar, flatten, load_experiment, with_settings
-from nanonuclei.config.roles import STRUCTURE, paths_of
+from nanonuclei.config.section import STRUCTURE, paths_of
 from nanonuclei.data.catalog import Catalog, SampleRef
 from nanonuclei.data.versions import dataset_md5, file_md5
 from nanonuclei.errors import ConfigError, TrackingError

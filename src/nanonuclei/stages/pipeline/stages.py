@@ -16,8 +16,7 @@ import pandas as pd
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import DEFAULT, flatten, load_experiment, to_yaml
-from nanonuclei.config.roles import paths_of
-from nanonuclei.config.section import Role
+from nanonuclei.config.section import Role, paths_of
 from nanonuclei.data.catalog import Catalog, load_catalog
 from nanonuclei.data.versions import dataset_md5, file_md5
 from nanonuclei.drawing.charts import learning_curves

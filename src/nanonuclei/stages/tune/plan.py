@@ -16,8 +16,7 @@ from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.legal import check_space
 from nanonuclei.config.params import flatten, load_recipe, told
 from nanonuclei.config.recipes import recipe_name
-from nanonuclei.config.roles import paths_of
-from nanonuclei.config.section import Role
+from nanonuclei.config.section import Role, paths_of
 from nanonuclei.errors import ConfigError, without_password
 from nanonuclei.invocation import command, option
 from nanonuclei.stages.places import study_folder

@@ -132,6 +132,7 @@ def test_simulated_images_are_fetched_with_their_masks_and_cells(tmp_path):
     ("source", "message"),
     [
         ("public", r"source must be simulated or the path.*No dataset of nanotubes is public"),
+        ("simulted", r"got 'simulted', which does not exist\. Did you mean simulated\?"),
         ("empty", "must hold images"),
         ("no.json", "must be annotations of COCO, LabelMe or Label Studio"),
         ("alone.json", r"the images of .*alone\.json must lie beside it.*no far/a\.png is in"),
@@ -147,6 +148,6 @@ def test_what_cannot_be_fetched_leaves_everything_as_it_was(dataset, tmp_path, s
     fetch(dataset, tmp_path / "data")
     before = (tmp_path / "data/tnt/tnt.zip").read_bytes()
     with pytest.raises(DataError, match=message):
-        fetch(source if source == "public" else tmp_path / source, tmp_path / "data")
+        fetch(source if source in ("public", "simulted") else tmp_path / source, tmp_path / "data")
     assert (tmp_path / "data/tnt/tnt.zip").read_bytes() == before
     assert [path.name for path in (tmp_path / "data/tnt").iterdir()] == ["tnt.zip"]
