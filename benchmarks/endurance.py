@@ -31,7 +31,7 @@ from nanonuclei.serving.named import open_model
 from nanonuclei.serving.probe import Server, post, served
 from nanonuclei.serving.store import log_files
 from nanonuclei.stages.places import PARAMS
-from nanonuclei.tasks.nuclei.simulate import simulate_nuclei
+from nanonuclei.tasks.nuclei.simulate.images import simulate_nuclei
 
 SHIPPED = Path("models", "nuclei")
 WARM_UP, IN_FLIGHT, WRONG_EVERY = 500, 4, 10

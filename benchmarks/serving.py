@@ -38,7 +38,7 @@ from nanonuclei.serving.probe import Server, post, served
 from nanonuclei.serving.store import CONFIG, ONNX, log_model
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.tasks import create_task
-from nanonuclei.tasks.nuclei.simulate import simulate_nuclei
+from nanonuclei.tasks.nuclei.simulate.images import simulate_nuclei
 
 SIZE = 256
 

@@ -37,7 +37,7 @@ TEXT_ONLY = {
 NOT_FOR = {
     "prepare": {
         *("stages/new_folder.py", "imaging", "tasks/nuclei/reader.py", "tasks/nuclei/sources/fetch.py"),
-        *("tasks/nuclei/simulate.py", "tasks/nuclei/sources/corrected_files.py", "tasks/nuclei/sources/fetch_mine.py"),
+        *("tasks/nuclei/simulate", "tasks/nuclei/sources/corrected_files.py", "tasks/nuclei/sources/fetch_mine.py"),
         "data/corrected/held_out.py",  # splits of corrected images, which no pipeline prepares
     },
     "train": {

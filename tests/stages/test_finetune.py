@@ -28,7 +28,6 @@ from nanonuclei.engine.train import FitResult
 from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.serving.named import open_model
 from nanonuclei.serving.store import log_model
-from nanonuclei.stages import promote as promote_stage
 from nanonuclei.stages.correct.correct import correct
 from nanonuclei.stages.fetch import fetch
 from nanonuclei.stages.finetune import start as start_stage
@@ -47,7 +46,8 @@ from nanonuclei.stages.finetune.verdict import _concluded, is_it_better
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.predict.predict import predict
 from nanonuclei.stages.predict.request import Request
-from nanonuclei.stages.promote import promote
+from nanonuclei.stages.promote import promote as promote_stage
+from nanonuclei.stages.promote.promote import promote
 from nanonuclei.stages.samples import training_samples
 from nanonuclei.tasks import create_dataset, create_task
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment

@@ -21,8 +21,8 @@ from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import load_experiment, with_settings
 from nanonuclei.errors import ConfigError, DoneAlreadyError, TrackingError
 from nanonuclei.serving.store import log_model, model_uri
-from nanonuclei.stages import promote as stage
-from nanonuclei.stages.promote import Promotion, promote, rollback
+from nanonuclei.stages.promote import promote as stage
+from nanonuclei.stages.promote.promote import Promotion, promote, rollback
 from nanonuclei.stages.shipped.ship import ship
 from nanonuclei.stages.train import train
 from nanonuclei.tasks import create_task

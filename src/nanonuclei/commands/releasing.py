@@ -154,7 +154,7 @@ def run_promote(options: argparse.Namespace) -> int:
         check_database()
         check_champion(options.task)
     with heavy_imports():
-        from nanonuclei.stages.promote import promote, rollback
+        from nanonuclei.stages.promote.promote import promote, rollback
         from nanonuclei.stages.shipped.register import promote_named
     if options.rollback:
         rollback(options.task)

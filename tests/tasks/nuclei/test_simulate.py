@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from nanonuclei.data.catalog import Sample
 from nanonuclei.errors import DataError
-from nanonuclei.tasks.nuclei.simulate import simulate_nuclei
+from nanonuclei.tasks.nuclei.simulate.images import simulate_nuclei
 
 
 @pytest.fixture(scope="module")

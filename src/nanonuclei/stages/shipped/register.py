@@ -18,7 +18,7 @@ from nanonuclei.serving.probe import problem
 from nanonuclei.serving.shipped.provenance import CARD, PROVENANCE, Provenance, file_sha256
 from nanonuclei.serving.store import log_files, model_uri
 from nanonuclei.stages.places import PARAMS
-from nanonuclei.stages.promote import promote
+from nanonuclei.stages.promote.promote import promote
 from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.origin.lineage import run_of
 from nanonuclei.tracking.registry import CHAMPION, at_alias, describe_version, move_champion, register_once

@@ -12,7 +12,7 @@ from nanonuclei.data.problems import Fetched
 from nanonuclei.tasks.dataset import SIMULATED, Dataset, Dealt, Facts
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tasks.nuclei.reader import NOUN
-from nanonuclei.tasks.nuclei.simulate import simulate_nuclei
+from nanonuclei.tasks.nuclei.simulate.images import simulate_nuclei
 from nanonuclei.tasks.nuclei.sources.dsb2018 import (
     DSB2018_ARCHIVE,
     WORDS,
@@ -48,7 +48,7 @@ class NucleiDataset(Dataset):
         "sources/mask_files.py",
         "sources/mine.py",
         "sources/sample_files.py",
-        "simulate.py",
+        "simulate",
     )
 
     @classmethod

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +12,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.models import ModelSignature, get_model_info
+from mlflow.models import get_model_info
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.gate import GateConfig, load_gate
@@ -21,20 +20,20 @@ from nanonuclei.config.params import flatten
 from nanonuclei.config.section import Role, paths_of
 from nanonuclei.data.catalog import SPLITS, Catalog
 from nanonuclei.engine.evaluate import evaluate_network
-from nanonuclei.errors import ConfigError, DataError, TrackingError, nearest_name
+from nanonuclei.errors import TrackingError
 from nanonuclei.imaging.networks import Network
 from nanonuclei.report.card import Card, model_card
-from nanonuclei.report.compare import Arm, Bootstrap, compare_arms
 from nanonuclei.serving.probe import problem
-from nanonuclei.serving.store import load_served, model_files, model_uri
+from nanonuclei.serving.store import load_served, model_uri
 from nanonuclei.stages.finetune.gate import Rivals
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.prepare import prepared_dataset
-from nanonuclei.tasks import create_reader, create_task, dataset_type, task_package
+from nanonuclei.stages.promote.measured import cpu_seconds_per_megapixel, described, gains, megabytes
+from nanonuclei.tasks import create_task, dataset_type, task_package
 from nanonuclei.tasks.values import Report
 from nanonuclei.tracking.early.registered import champion_already
 from nanonuclei.tracking.facts import REPLAYED
-from nanonuclei.tracking.gate import Candidate, Champion, Decision, Gain, decide
+from nanonuclei.tracking.gate import Candidate, Champion, Decision, decide
 from nanonuclei.tracking.registry import (
     CHAMPION,
     SOURCE,
@@ -49,8 +48,6 @@ from nanonuclei.tracking.runs import PARENT, end_as_failed, existing_run, identi
 
 SCORES = "promotion/per_image.csv"
 """Artifact of a promotion: statistics per test image, which the next challenger is compared with."""
-TIMINGS, ENOUGH_SECONDS = 7, 10.0
-"""Calls of the network that its time is the median of; fewer where they have taken so much CPU time."""
 SCORES_RUN, SCORES_SPLIT = "scores.run", "scores.split"
 """Tags of a version: the promotion that scored it, and the fingerprint of the split that it was scored on."""
 
@@ -103,9 +100,9 @@ def promote(task: str, run: str, *, allow_simulated: bool = False, say: Callable
             dataset=config.data.dataset,
             real=config.data.dataset in dataset_type(task).locations,
             metrics=report.metrics,
-            cpu_seconds_per_megapixel=_cpu_seconds_per_megapixel(network, config),
-            megabytes=_megabytes(uri),
-            signature=_described(get_model_info(uri).signature),
+            cpu_seconds_per_megapixel=cpu_seconds_per_megapixel(network, config),
+            megabytes=megabytes(uri),
+            signature=described(get_model_info(uri).signature),
             problem=problem(uri),
         )
         before = _champion(champion, config, report, catalog, gate) if champion is not None else None
@@ -187,42 +184,7 @@ def _champion(
         mlflow.log_text(scores.to_csv(index=False), "promotion/champion_per_image.csv")
         mlflow.set_tag("champion.scored", "anew")
     return Champion(
-        str(version.version), _described(get_model_info(uri).signature), gains(config, scores, report.per_image, gate)
-    )
-
-
-def gains(
-    config: ExperimentConfig, champion: pd.DataFrame, challenger: pd.DataFrame, gate: GateConfig
-) -> tuple[Gain, ...]:
-    """Compares two models image by image, over all images and per modality; see `report.compare.compare_arms`.
-
-    Args:
-        config: Of the challenger.
-        champion: Statistics per image, as `Report.per_image`.
-        challenger: Of the same images.
-        gate: What is compared, and how often it is resampled.
-
-    Raises:
-        DataError: The tables are of other images.
-        ConfigError: There is no such metric.
-    """
-    if set(champion["sample_id"]) != set(challenger["sample_id"]):
-        raise DataError(
-            f"models are compared on the same images, got {len(champion)} and {len(challenger)} that are not the same. "
-            f"Score both on one split"
-        )
-    arms = [Arm(name, (0,), (table,)) for name, table in (("champion", champion), ("challenger", challenger))]
-    table = compare_arms(arms, create_task(config).score, bootstrap=Bootstrap(gate.bootstrap, config.seed))
-    rows = table[(table["arm"] == "challenger") & (table["metric"] == gate.compared)]
-    if rows.empty:
-        raise ConfigError(
-            f"gate.{config.task}.compared in params.yaml must be a metric, got {gate.compared!r}. "
-            f"{nearest_name(gate.compared, sorted(table['metric'].unique()))}"
-        )
-    counts = challenger["modality"].value_counts().to_dict() | {"all": len(challenger)}
-    return tuple(
-        Gain(row["group"], row["difference"], row["low"], row["high"], counts[row["group"]])
-        for row in rows.to_dict("records")
+        str(version.version), described(get_model_info(uri).signature), gains(config, scores, report.per_image, gate)
     )
 
 
@@ -275,33 +237,6 @@ def _card(version: ModelVersion, config: ExperimentConfig, catalog: Catalog, rep
             licence=dataset_type(config.task).licences.get(config.data.dataset, "Licence not known"),
         )
     )
-
-
-def _cpu_seconds_per_megapixel(network: Network, config: ExperimentConfig) -> float:
-    """Returns the work of the network on one window or tile, the median of several: other work here does not count."""
-    timing = create_reader(config).timing(network)
-    network, side = timing.network, timing.side
-    image = np.random.default_rng(config.seed).random((1, side, side, 3), np.float32)
-    network(image)
-    seconds: list[float] = []
-    while len(seconds) < TIMINGS and sum(seconds) < ENOUGH_SECONDS:
-        started = time.process_time()
-        network(image)
-        seconds.append(time.process_time() - started)
-    return float(np.median(seconds)) / (timing.settled**2 / 1e6)
-
-
-def _megabytes(uri: str) -> float:
-    folder = model_files(uri).parent
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
-
-
-def _described(signature: ModelSignature) -> str:
-    """Returns names and types of what a model takes and answers; defaults of parameters may differ."""
-    taken = [f"{column.name}: {column.type}" for column in signature.inputs.inputs]
-    answered = [f"{column.name}: {column.type.name}" for column in signature.outputs.inputs]
-    parameters = [f"{spec.name}: {spec.dtype.name}" for spec in signature.params.params] if signature.params else []
-    return f"({', '.join([*taken, *parameters])}) -> ({', '.join(answered)})"
 
 
 def _told(task: str, version: ModelVersion, decision: Decision, champion: Champion | None) -> str:

@@ -1,0 +1,1 @@
+"""From the model of a run to the champion."""

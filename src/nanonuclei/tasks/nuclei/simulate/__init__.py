@@ -1,0 +1,1 @@
+"""The embedded default data of the nuclei task."""
