@@ -1,4 +1,4 @@
-"""What Keras does not find while a command loads it, and everything else does."""
+"""What commands do not load before they need it, and what Keras does not find while a command loads it."""
 
 from __future__ import annotations
 
@@ -20,3 +20,22 @@ def test_keras_does_not_load_what_it_has_no_use_for_and_others_do() -> None:
     done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["False False False", "sklearn tensorflow []"]
+
+
+EARLY = """
+import sys
+from nanonuclei.tasks import dataset_type, task_names
+from nanonuclei.config.experiment import experiment_model
+import nanonuclei.stages.predict.request, nanonuclei.stages.settings, nanonuclei.stages.correct.correct
+for task in task_names():
+    dataset_type(task), experiment_model(task)
+slow = ("scipy.", "skimage.", "sklearn", "mlflow", "keras", "matplotlib", "onnxruntime")
+own = {name for name in sys.modules if name.startswith(slow) and not name.startswith(("scipy._", "skimage._"))}
+print(*sorted(own - {"scipy.__config__", "scipy.version"}))
+"""
+
+
+def test_what_looks_at_arguments_and_files_loads_no_slow_package() -> None:
+    done = subprocess.run([sys.executable, "-c", EARLY], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []

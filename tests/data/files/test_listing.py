@@ -100,3 +100,13 @@ def test_a_key_of_a_store_that_leads_out_of_the_results_or_breaks_tables_is_refu
     assert ".." not in refused[0]
     assert not refused[0].startswith("/")
     assert unique_names({"a..b.png": 1, "..c/x.png": 2}) == {"a..b": 1, "..c/x": 2}
+
+
+def test_file_that_is_named_by_itself_is_an_image_by_its_name_or_its_beginning(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("Counted on Monday")
+    (tmp_path / "cut.png").write_bytes(b"\x89PNG")
+    put(tmp_path, "well")
+    assert list(list_images(tmp_path / "well")) == ["well"]
+    assert list(list_images(tmp_path / "cut.png")) == ["cut"], "told in its row, as in a folder"
+    with pytest.raises(DataError, match=r"notes\.txt must be an image, a folder or a pattern of images, but is not a"):
+        list_images(tmp_path / "notes.txt")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
+import skimage
 from numpy.typing import NDArray
 from shapely.geometry import Polygon
-from skimage.draw import polygon as inside_of
 
 MOST_CROSSED = 0.05
 """Largest share of an outline's area that may be covered twice where it crosses itself, as where a hand closes it."""
@@ -88,7 +88,7 @@ def pixels(shape: Shape, size: tuple[int, int]) -> NDArray[np.intp]:
         return np.zeros(0, np.intp)
     part = np.zeros((y1 - y0, x1 - x0), bool)
     for ring in shape.rings:
-        y, x = inside_of(ring[:, 1] - 0.5 - y0, ring[:, 0] - 0.5 - x0, part.shape)
+        y, x = skimage.draw.polygon(ring[:, 1] - 0.5 - y0, ring[:, 0] - 0.5 - x0, part.shape)
         part[y, x] ^= True
     y, x = np.nonzero(part)
     return np.asarray((y + y0) * width + x + x0, np.intp)

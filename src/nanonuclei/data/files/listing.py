@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from nanonuclei.data.files.content import UNSOUND, check_inside, is_sound
+from nanonuclei.data.files.content import UNSOUND, check_inside, head, is_sound
 from nanonuclei.data.files.headers import foreign
 from nanonuclei.data.files.omesets.sets import is_companion, without_parts
 from nanonuclei.data.files.omezarr.layout import zarr_images
-from nanonuclei.data.files.reading import stem
+from nanonuclei.data.files.reading import read_format, stem
 from nanonuclei.errors import DataError
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".lsm", ".stk", ".svs", ".ndpi", ".scn", ".qptiff", ".flex")
@@ -114,6 +114,8 @@ def list_images(place: Path | str) -> dict[str, Path | Refused]:
     if not is_sound(str(place)):
         raise DataError(f"{str(place)!a} is a name with control characters or not in UTF-8. Rename it")
     if path.is_file():
+        if not _is_known(path.name):
+            _check_begins_as_image(path)
         found: dict[str, Path | Refused] = {path.name: path}
     elif _is_zarr(path):
         found = dict(zarr_images(path, stem(path.name)))
@@ -130,6 +132,14 @@ def list_images(place: Path | str) -> dict[str, Path | Refused]:
             f"pattern such as 'plates/**/*.tif'"
         )
     return dict(sorted(unique_names(without_parts(found)).items()))
+
+
+def _check_begins_as_image(path: Path) -> None:
+    """Makes sure that a file that was named by itself is an image, where its name does not say so."""
+    try:
+        read_format(head(path))
+    except DataError as error:
+        raise DataError(f"{path} must be an image, a folder or a pattern of images, but is {error}") from None
 
 
 def unique_names(found: Mapping[str, Place]) -> dict[str, Place | Refused]:

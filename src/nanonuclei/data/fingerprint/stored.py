@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.data.fingerprint.likeness import NEIGHBOURS, Features, Likeness, measure
@@ -82,7 +82,7 @@ def measure_samples(
     """
     measured = []
     for sample in samples[:: -(-len(samples) // MOST_SAMPLES) or 1]:
-        image, found = sample.image(), ndimage.find_objects(sample.labels())
+        image, found = sample.image(), scipy.ndimage.find_objects(sample.labels())
         boxes = [(y.start, x.start, y.stop, x.stop) for y, x in filter(None, found)]
         look = look_of(network_input(image))
         measured.append(Measured(sample.split, int(sample.field), measure(image, boxes=boxes), look))

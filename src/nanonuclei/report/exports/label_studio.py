@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import skimage
 from numpy.typing import NDArray
 from shapely.geometry import Polygon
-from skimage.measure import find_contours
 
 from nanonuclei.data.corrected.brush import encode
 from nanonuclei.data.corrected.shapes import Shape, pixels
@@ -82,7 +82,7 @@ def _corners(outline: Polygon, labels: Int32Array, number: int) -> list[list[flo
     """Returns the corners of an outline in percent: few ones if the pixels inside are the same, else all."""
     x0, y0, x1, y1 = (int(bound) for bound in outline.bounds)
     mask = np.pad(labels[y0:y1, x0:x1] == number, 1)
-    lines = find_contours(mask.astype(np.float32), 0.5)
+    lines = skimage.measure.find_contours(mask.astype(np.float32), 0.5)
     if len(lines) == 1:
         smooth = Polygon(lines[0][:, ::-1] + [x0 - 0.5, y0 - 0.5]).simplify(SIMPLIFIED)
         if isinstance(smooth, Polygon) and smooth.is_valid and not smooth.is_empty:

@@ -54,7 +54,7 @@ class SimulatedNanotubesConfig(Section):
     size: Annotated[int, Field(ge=128, le=8192)]
     cell_radius: Annotated[float, Field(ge=12.0, le=60.0)]
     coverage: Annotated[float, Field(ge=0.01, le=0.6)]
-    tubes_per_cell: Annotated[float, Field(ge=0.0, le=3.0)]
+    tubes_per_cell: Annotated[float, Field(gt=0.0, le=3.0)]
     faint: Fraction
     distractors: Annotated[float, Field(ge=0.0, le=4.0)]
     noise: Annotated[float, Field(ge=0.0, le=4.0)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.tasks.nanotubes import binned_scores
@@ -121,7 +121,7 @@ def counted(truth: TubeTruth, found: Sequence[Candidate], hits: NDArray[np.bool_
     """
     if not truth.doubtful or not found:
         return np.ones(len(found), bool)
-    tree = KDTree(np.concatenate([line.points for line in truth.doubtful]))
+    tree = scipy.spatial.KDTree(np.concatenate([line.points for line in truth.doubtful]))
     near = [np.mean(tree.query(one.line.points, distance_upper_bound=DOUBTFUL)[0] <= DOUBTFUL) >= 0.5 for one in found]
     return np.asarray(hits | ~np.array(near), bool)
 

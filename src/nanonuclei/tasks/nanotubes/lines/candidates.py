@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.instances import Instances
@@ -149,7 +149,7 @@ def _seeds(grey: Float32Array, free: _Mask, wanted: _Mask, config: TubesConfig) 
     if not len(places):
         return []
     open_ = np.ones(len(places), bool)
-    near = KDTree(places).query_ball_point(places, SPACING)
+    near = scipy.spatial.KDTree(places).query_ball_point(places, SPACING)
     seeds = []
     offsets = np.arange(-SEED, SEED + STEP / 2, STEP)
     for first in np.argsort(-strengths, kind="stable"):
@@ -250,7 +250,7 @@ def _outshining(seeds: list[Float32Array], levels: NDArray[np.float64]) -> _Mask
     if not seeds:
         return np.zeros(0, bool)
     middles = np.array([seed[len(seed) // 2] for seed in seeds])
-    brightest = [levels[near].max() for near in KDTree(middles).query_ball_point(middles, SPACING)]
+    brightest = [levels[near].max() for near in scipy.spatial.KDTree(middles).query_ball_point(middles, SPACING)]
     return (levels > 0.0) & (levels >= FRINGE * np.array(brightest))
 
 
@@ -267,7 +267,7 @@ def apart(candidates: Sequence[Candidate], others: Sequence[Candidate] = (), *, 
     if not in_order:
         return []
     mins, maxes = np.array([each.min(axis=0) for each in lines]), np.array([each.max(axis=0) for each in lines])
-    trees = {place: KDTree(lines[place]) for place in range(len(others))}
+    trees = {place: scipy.spatial.KDTree(lines[place]) for place in range(len(others))}
     stays = np.zeros(len(lines), bool)
     stays[: len(others)] = True
     for place in range(len(others), len(lines)):
@@ -278,7 +278,7 @@ def apart(candidates: Sequence[Candidate], others: Sequence[Candidate] = (), *, 
         )
         if all(share < SAME for share in shared):
             stays[place] = True
-            trees[place] = KDTree(lines[place])
+            trees[place] = scipy.spatial.KDTree(lines[place])
     return [one for place, one in enumerate(in_order, start=len(others)) if stays[place]]
 
 

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import skimage
 from numpy.typing import NDArray
-from skimage.filters import threshold_li
-from skimage.segmentation import watershed
 
 from nanonuclei.imaging.distances import distances
 from nanonuclei.imaging.instances import sequential
@@ -84,7 +83,7 @@ def cell_bodies(
     lonely = bodies & ~np.isin(parts, seeded)
     seeds = np.where(lonely, parts + seeds.max(), seeds)
     away = distances(seeds == 0)
-    return sequential(watershed(away, seeds, mask=bodies).astype(np.int32))[0]
+    return sequential(skimage.segmentation.watershed(away, seeds, mask=bodies).astype(np.int32))[0]
 
 
 def _bright(grey: Float32Array, radius: int, light: Light | None = None) -> NDArray[np.bool_]:
@@ -111,7 +110,7 @@ def _split(opened: Float32Array) -> Light:
     """Returns the light that parts cells from background; no value reaches it where all are alike."""
     if float(opened.max()) == float(opened.min()):
         return Light(np.inf, np.inf)
-    split = threshold_li(opened)
+    split = skimage.filters.threshold_li(opened)
     outside, inside = float(np.median(opened[opened <= split])), float(np.median(opened[opened > split]))
     return Light(outside + EDGE * (inside - outside), outside + DIM)
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from nanonuclei.imaging.types import Float32Array, Int32Array
 from nanonuclei.tasks.nanotubes.lines.line import STEP, resample
@@ -102,9 +102,9 @@ def line_contrast(ground: Ground, points: Float32Array) -> NDArray[np.float64]:
     places = points.astype(np.float64)
     if len(places) < 2:
         return np.zeros(len(places))
-    along = ndimage.gaussian_filter1d(np.gradient(places, axis=0), 4.0, axis=0, mode="nearest")
+    along = scipy.ndimage.gaussian_filter1d(np.gradient(places, axis=0), 4.0, axis=0, mode="nearest")
     along /= np.maximum(np.hypot(*along.T), 1e-6)[:, None]
-    values: NDArray[np.float64] = ndimage.uniform_filter1d(contrast(ground, places[None], along[None])[0], 10)
+    values: NDArray[np.float64] = scipy.ndimage.uniform_filter1d(contrast(ground, places[None], along[None])[0], 10)
     return values
 
 

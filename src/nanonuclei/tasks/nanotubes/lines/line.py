@@ -10,10 +10,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage, sparse
-from scipy.sparse.csgraph import dijkstra
-from skimage.morphology import skeletonize
 
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.instances import sequential
@@ -147,6 +145,8 @@ def trace(mask: NDArray[Any]) -> Line:
         raise DataError(
             f"a centre line needs a (height, width) mask with pixels, got shape {mask.shape}. Pass an object"
         )
+    from skimage.morphology import skeletonize
+
     padded = np.pad(mask != 0, 2)
     _, parts, figures, _ = cv2.connectedComponentsWithStats(padded.view(np.uint8), connectivity=8)
     part: _Mask = parts == 1 + int(np.argmax(figures[1:, cv2.CC_STAT_AREA]))
@@ -178,7 +178,7 @@ def measure(labels: Labels, cells: Labels | None = None, *, reach: float = 4.0) 
         )
     numbered, _ = sequential(labels)
     measures = []
-    for label, box in enumerate(ndimage.find_objects(numbered), start=1):
+    for label, box in enumerate(scipy.ndimage.find_objects(numbered), start=1):
         line = trace(numbered[box] == label)
         line = Line(line.points + np.array([part.start for part in box], np.float32), line.width)
         ends = (0, 0) if cells is None else cells_joined(line, cells, reach=reach)
@@ -203,12 +203,12 @@ def _longest_path(skeleton: _Mask) -> NDArray[np.float64]:
         rows.append(np.flatnonzero(linked))
         columns.append(neighbours[linked])
         weights.append(np.full(np.count_nonzero(linked), np.hypot(dy, dx)))
-    graph = sparse.coo_array(
+    graph = scipy.sparse.coo_array(
         (np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), shape=(len(places),) * 2
     ).tocsr()
     # On a tree, the pixel farthest from any pixel is an end of the longest path; loops of a skeleton are small.
-    first = int(np.argmax(dijkstra(graph, directed=False, indices=0)))
-    distances, previous = dijkstra(graph, directed=False, indices=first, return_predecessors=True)
+    first = int(np.argmax(scipy.sparse.csgraph.dijkstra(graph, directed=False, indices=0)))
+    distances, previous = scipy.sparse.csgraph.dijkstra(graph, directed=False, indices=first, return_predecessors=True)
     at = int(np.argmax(np.where(np.isfinite(distances), distances, -1.0)))
     path = [at]
     while path[-1] != first:
@@ -223,7 +223,7 @@ def _smooth(path: NDArray[np.float64]) -> NDArray[np.float64]:
     margin = min(len(path) - 1, int(4 * SMOOTH))
     before, after = 2 * path[0] - path[margin:0:-1], 2 * path[-1] - path[-2 : -2 - margin : -1]
     longer = np.concatenate([before, path, after])
-    smooth: NDArray[np.float64] = ndimage.gaussian_filter1d(longer, SMOOTH, axis=0, mode="nearest")
+    smooth: NDArray[np.float64] = scipy.ndimage.gaussian_filter1d(longer, SMOOTH, axis=0, mode="nearest")
     return smooth[margin : margin + len(path)]
 
 

@@ -11,11 +11,9 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+import scipy
+import skimage
 from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.spatial import KDTree
-from skimage.filters import apply_hysteresis_threshold
-from skimage.morphology import skeletonize
 
 from nanonuclei.imaging.types import Float32Array, Labels
 from nanonuclei.tasks.nanotubes.config import TubesConfig
@@ -57,7 +55,9 @@ def marked_candidates(
     Returns:
         Sorted by score, then strength, highest first. The score of a candidate is the mean along it.
     """
-    pieces = joined(_pieces(apply_hysteresis_threshold(scores, LOW * threshold, threshold)), gap=config.gap)
+    pieces = joined(
+        _pieces(skimage.filters.apply_hysteresis_threshold(scores, LOW * threshold, threshold)), gap=config.gap
+    )
     noise = max(_noise(grey), 1e-6)
     found = []
     for points in pieces:
@@ -100,7 +100,7 @@ def _links(pieces: Sequence[_Points], *, gap: float) -> dict[int, int]:
         return {}
     ends = np.array([point for piece in pieces for point in (piece[0], piece[-1])])
     outwards = np.array([_direction(way) for piece in pieces for way in (piece, piece[::-1])])
-    pairs = KDTree(ends).query_pairs(gap, output_type="ndarray")
+    pairs = scipy.spatial.KDTree(ends).query_pairs(gap, output_type="ndarray")
     steps = ends[pairs[:, 1]] - ends[pairs[:, 0]]
     lengths = np.hypot(*steps.T)
     # Over a short gap the direction from end to end says nothing.
@@ -128,13 +128,15 @@ def _direction(line: _Points) -> _Points:
 
 def _pieces(mask: NDArray[np.bool_]) -> list[_Points]:
     """Returns the lines of a mask, cut where they branch, about one point per pixel."""
+    from skimage.morphology import skeletonize
+
     thin = skeletonize(mask).astype(np.uint8)
     about = cv2.filter2D(thin, -1, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT)
     branches = cv2.dilate(((thin > 0) & (about > 3)).astype(np.uint8), np.ones((3, 3), np.uint8))
     thin[branches > 0] = 0
     _, labels, figures, _ = cv2.connectedComponentsWithStats(thin, connectivity=8)
     pieces = []
-    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+    for label, box in enumerate(scipy.ndimage.find_objects(labels), start=1):
         if figures[label, cv2.CC_STAT_AREA] >= SPECK:
             corner = np.array([part.start for part in box], np.float64)
             pieces.append(trace(labels[box] == label).points[::2].astype(np.float64) + corner)
@@ -142,7 +144,7 @@ def _pieces(mask: NDArray[np.bool_]) -> list[_Points]:
 
 
 def _values(image: Float32Array, points: NDArray[np.floating]) -> NDArray[np.float64]:
-    return np.asarray(ndimage.map_coordinates(image, points.T, order=1, mode="nearest"), np.float64)
+    return np.asarray(scipy.ndimage.map_coordinates(image, points.T, order=1, mode="nearest"), np.float64)
 
 
 def _contrast(grey: Float32Array, line: Line) -> float:

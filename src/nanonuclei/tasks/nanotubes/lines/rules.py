@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.tasks.nanotubes.config import TubesConfig
@@ -76,7 +76,8 @@ def width_across(grey: Float32Array, points: Float32Array) -> float:
     offsets = np.arange(-PROFILE, PROFILE + 0.125, 0.25)
     places = points[:, None, :] + offsets[None, :, None] * across[:, None, :]
     profile = np.median(
-        ndimage.map_coordinates(grey, places.reshape(-1, 2).T, order=1, mode="nearest").reshape(len(points), -1), axis=0
+        scipy.ndimage.map_coordinates(grey, places.reshape(-1, 2).T, order=1, mode="nearest").reshape(len(points), -1),
+        axis=0,
     )
     middle = len(offsets) // 2
     peak = middle - 8 + int(np.argmax(profile[middle - 8 : middle + 9]))  # within 2 px of the centre line

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from nanonuclei.imaging.instances import from_labels
 from nanonuclei.imaging.seams.grid import Tile, place_order
@@ -201,14 +201,14 @@ def _is_within(point: Float32Array, core: Box, margin: int) -> bool:
 def _run_together(one: Part, other: Part) -> tuple[float, float]:
     """Returns how long each of two lines runs beside the other, px."""
     own, its = one.line.points, other.line.points
-    near = [KDTree(b).query(a, distance_upper_bound=NEAR)[0] <= NEAR for a, b in ((own, its), (its, own))]
+    near = [scipy.spatial.KDTree(b).query(a, distance_upper_bound=NEAR)[0] <= NEAR for a, b in ((own, its), (its, own))]
     return STEP * float(near[0].sum()), STEP * float(near[1].sum())
 
 
 def _united(one: Part, other: Part) -> Part:
     """Returns the line that two parts of it make: each gives the end that it sees further."""
     points, others = one.line.points, other.line.points
-    distances, places = KDTree(others).query(points, distance_upper_bound=NEAR)
+    distances, places = scipy.spatial.KDTree(others).query(points, distance_upper_bound=NEAR)
     near = np.flatnonzero(distances <= NEAR)
     if places[near[-1]] < places[near[0]]:
         other = replace(

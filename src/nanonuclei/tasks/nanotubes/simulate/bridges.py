@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import KDTree
+import scipy
 
 from nanonuclei.imaging.types import Float32Array, Int32Array
 from nanonuclei.tasks.nanotubes.lines.line import STEP, Line
@@ -68,7 +68,7 @@ def build_bridges(
         The bridges, in order of their making.
     """
     tubes: list[Nanotube] = []
-    taken: list[KDTree] = []
+    taken: list[scipy.spatial.KDTree] = []
     room = np.where(cells.labels == 0, depth(cells.labels), np.float32(0.0))
     for _ in range(TRIES_PER_BRIDGE * num if len(edge) else 0):
         if len(tubes) == num:
@@ -91,7 +91,7 @@ def build_bridges(
             continue
         pixels = line.pixels((len(room), len(room)))
         pixels = pixels[cells.labels[tuple(pixels.T)] == 0]
-        tree = KDTree(points)
+        tree = scipy.spatial.KDTree(points)
         if len(pixels) < 6 or any(max(_beside(tree, other), _beside(other, tree)) > SHARED for other in taken):
             continue
         tubes.append(Nanotube(line, pixels, ends, bool(rng.random() < faint)))
@@ -160,7 +160,7 @@ def _is_free(points: Float32Array, cells: Cells, ends: tuple[int, int]) -> bool:
     return bool(np.isin(cells.labels[at[:, 0], at[:, 1]], (0, *ends)).all())
 
 
-def _beside(line: KDTree, other: KDTree) -> float:
+def _beside(line: scipy.spatial.KDTree, other: scipy.spatial.KDTree) -> float:
     """Returns the share of a line's points that another line is near."""
     return float(np.mean(other.query(line.data, distance_upper_bound=APART)[0] <= APART))
 

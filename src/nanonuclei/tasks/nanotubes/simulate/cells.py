@@ -8,8 +8,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from nanonuclei.data.microscope import smooth_field
 from nanonuclei.imaging.types import Float32Array, UInt16Array
@@ -226,7 +226,7 @@ def _filled(outline: NDArray[Any], size: int) -> tuple[tuple[slice, slice], NDAr
 
 def _keep_largest_parts(labels: UInt16Array) -> None:
     """Clears what was cut off from a cell by its neighbours, in place."""
-    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+    for label, box in enumerate(scipy.ndimage.find_objects(labels), start=1):
         part = labels[box] == label
         num_parts, parts, figures, _ = cv2.connectedComponentsWithStats(part.view(np.uint8), connectivity=4)
         if num_parts > 2:

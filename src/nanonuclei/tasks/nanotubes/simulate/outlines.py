@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from nanonuclei.imaging.types import Float32Array
 
@@ -100,14 +100,14 @@ def draw_body(look: Look, rng: np.random.Generator) -> Body:
         for _ in range(rng.poisson(0.7)):  # processes: thin, drawn out at a corner
             turned = np.abs((_ANGLES - rng.choice(corners) + math.pi) % (2.0 * math.pi) - math.pi)
             radii += radius * rng.uniform(0.2, 0.9) * np.exp(-turned / rng.uniform(0.06, 0.2))
-        radii = ndimage.gaussian_filter1d(radii, rng.uniform(1.2, 4.0), mode="wrap")
-        ruffles = ndimage.gaussian_filter1d(rng.standard_normal(NUM_ANGLES), 1.8, mode="wrap")
+        radii = scipy.ndimage.gaussian_filter1d(radii, rng.uniform(1.2, 4.0), mode="wrap")
+        ruffles = scipy.ndimage.gaussian_filter1d(rng.standard_normal(NUM_ANGLES), 1.8, mode="wrap")
         radii *= 1.0 + rng.uniform(0.01, 0.07) * ruffles
         radii *= radius / math.sqrt(float(np.mean(radii**2)))
     inside = radius * rng.uniform(0.62, 0.78) if rounded else look.radius * rng.uniform(0.38, 0.5)
     core = np.minimum(_ellipse(_ANGLES - direction, inside, min(ratio, 2.4) ** 0.6), 0.8 * radii)
     core *= 1.0 + 0.03 * rng.standard_normal() * np.cos(3 * _ANGLES + rng.uniform(0, 2 * math.pi))
-    core = ndimage.gaussian_filter1d(core, 3.0, mode="wrap")
+    core = scipy.ndimage.gaussian_filter1d(core, 3.0, mode="wrap")
     offset = np.zeros(2) if rounded else rng.uniform(-0.12, 0.12, 2) * radius
     return Body(radii, (core[:, None] * _COMPASS + offset).astype(np.float32), direction, rounded)
 

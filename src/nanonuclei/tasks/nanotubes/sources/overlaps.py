@@ -15,9 +15,8 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from nanonuclei.imaging.types import Image
 
@@ -68,8 +67,8 @@ def find_overlaps(patches: Sequence[Image]) -> NDArray[np.int64]:
             if len(others) < TRIED:
                 others.append(here)
     ends = np.array(sorted(links), int).reshape(-1, 2)
-    graph = coo_array((np.ones(len(ends), bool), ends.T), shape=(len(grey), len(grey)))
-    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
+    graph = scipy.sparse.coo_array((np.ones(len(ends), bool), ends.T), shape=(len(grey), len(grey)))
+    return np.asarray(scipy.sparse.csgraph.connected_components(graph, directed=False)[1], np.int64)
 
 
 def _blocks(image: Image, every: int) -> list[tuple[int, int, int]]:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+import scipy
 
 from nanonuclei.config.shared import SplitConfig
 from nanonuclei.data.catalog import SPLITS, BadSample
@@ -151,6 +150,8 @@ def unite(facts: Sequence[TubeFacts]) -> list[int]:
             if number is not None:
                 shared[kind, number].append(place)
     links = np.array([(places[0], place) for places in shared.values() for place in places[1:]], int).reshape(-1, 2)
-    graph = coo_array((np.ones(len(links), bool), links.T), shape=(len(facts), len(facts)))
-    _, fields = connected_components(graph, directed=False)  # numbered in the order of their first nodes
+    graph = scipy.sparse.coo_array((np.ones(len(links), bool), links.T), shape=(len(facts), len(facts)))
+    _, fields = scipy.sparse.csgraph.connected_components(
+        graph, directed=False
+    )  # numbered in the order of their first nodes
     return [int(field) for field in fields]
