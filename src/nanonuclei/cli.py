@@ -14,7 +14,7 @@ from nanonuclei.errors import ConfigError, DoneAlreadyError, NanonucleiError, ne
 from nanonuclei.packaged import how_to_install
 from nanonuclei.quiet import quieten
 from nanonuclei.tracking.database import unanswered
-from nanonuclei.tracking.early.own_run import PARENT_VARIABLE, name_own_run
+from nanonuclei.tracking.early.own_run import PARENT_VARIABLE, name_own_run, remember_words
 
 ZOO = ("bioimageio", "onnx")
 """Packages of the extra that writes packages for other tools."""
@@ -44,25 +44,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     invocation.remember()
     stage = next(iter(sys.argv[1:] if arguments is None else arguments), "")
+    remember_words(stage, {})
     try:
         options = _parser().parse_args(arguments)
+        remember_words(stage, vars(options))
         _check_backend(os.environ.get(BACKEND, BACKENDS[0]))
         answer: int | None = options.run(options)
-        name_own_run(stage, stage=stage, once=True)
+        name_own_run(stage, once=True)
     except BaseException as error:
         if interrupts.interrupted(error):
             if PARENT_VARIABLE not in os.environ:  # who started this one says it
                 print("\nInterrupted." + SAME_AGAIN * (stage in GOES_ON), file=sys.stderr)
-            name_own_run(stage, stage=stage, once=True)
+            name_own_run(stage, once=True)
             return 130
         told = error if isinstance(error, NanonucleiError) else unanswered(error) or unusable(error)
         if isinstance(told, DoneAlreadyError):
             print(told)
-            name_own_run(stage, stage=stage, once=True)
+            name_own_run(stage, once=True)
             return 0
         if told is not None:
             print(f"Error: {without_password(str(told))}", file=sys.stderr)
-            name_own_run(f"{stage} that could not begin", stage=stage, error=str(told))
+            name_own_run(f"{stage} that could not begin", error=str(told))
             return 2
         if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("nanonuclei"):
             missing = (error.name or "").partition(".")[0]

@@ -55,6 +55,10 @@ MISTAKES = {
     ),
     "results around the images": ("predict pictures --output .", "results need a folder of their own, but . holds"),
     "setting that no model has": ("predict pictures --model abcd1234 --set insta=1", "unknown setting 'insta'"),
+    "text in place of an image": (
+        "predict pictures/c.txt",
+        "pictures/c.txt must be an image, a folder or a pattern",
+    ),
     "predicted images": ("predict nowhere", "nowhere does not exist. Name a folder of images"),
     "model to predict with": ("predict pictures --model nucleii", "no model 'nucleii'. Did you mean nuclei?"),
     "setting of another task than the model's": (

@@ -62,6 +62,19 @@ MISTAKES = {
     "run that is lacking": ("evaluate", "evaluate: needs --run RUN_ID"),
     "setting": ("explore nuclei --set train.epoch=2", "Did you mean train.epochs or "),
     "resumed run": ("train nuclei --resume abcd1234", "no run 'abcd1234' at "),
+    "registered model to score": (
+        "evaluate --run models:/nuclei/1",
+        "this needs the id of a run, but models:/nuclei/1 is a registered model. `python -m nanonuclei lineage ",
+    ),
+    "dataset of another task": ("train nuclei --dataset tnt", "unknown dataset 'tnt'. It is one of nanotubes, not of "),
+    "simulated images without a nanotube": (
+        "train nanotubes --dataset simulated --set data.simulated.tubes_per_cell=0",
+        "setting: data.simulated.tubes_per_cell=0: input should be greater than 0.",
+    ),
+    "folder of a storage": (
+        "tune nuclei --storage sqlite:///nowhere/study.db",
+        "the storage must lie in a folder, but nowhere is not there. Make it, or name another",
+    ),
     "scored run": ("evaluate --run abcd1234", "no run 'abcd1234' at "),
     "shipped model to score": ("evaluate --run nuclei", "nuclei is a model that comes along. Its scores stand in "),
     "split": ("evaluate --run abcd1234 --split tset", "unknown split 'tset'. Did you mean test?"),

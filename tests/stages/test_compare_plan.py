@@ -33,6 +33,7 @@ def test_recipes_are_files_names_or_the_parameters_alone() -> None:
     }
     assert recipe_names("default") == {"default": "default"}
     found = "scratch/tune/short/best.yaml scratch/tune/long/best.yaml best.yaml default"
+    assert list(recipe_names("'plates of May/my rec.yaml' default")) == ["my_rec", "default"]
     assert list(recipe_names(found)) == ["short-best", "long-best", "this-folder-best", "default"]
     assert [recipe_path(name) for name in ("unet", "./mine.yaml", "default")] == [
         Path("recipes/unet.yaml"),

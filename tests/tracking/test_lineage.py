@@ -223,6 +223,9 @@ def test_data_that_nothing_here_holds_are_told_beside_the_commands(
     fetch = [f"mlflow run . -e fetch --env-manager local -P dataset={dataset}"] if fetched else []
     assert list(found.commands) == ["git checkout abc", "mkdir -p scratch && mv data scratch/data-before-abc", *fetch]
     (note,) = found.notes
+    Path("scratch/data-before-abc").mkdir(parents=True)
+    again = restoring(recorded, data=Path("data"), cache=Path(".dvc/cache"), git=lambda *_: None).commands
+    assert again[1] == "mkdir -p scratch && mv data scratch/data-before-abc-2", "what was put aside before stays"
     assert note.endswith(f"where the run was made, or fetch its source again; its md5 must be {'5' * 32}.")
     assert describe(Lineage((recorded | {"run_id": "r"},), (), found)).endswith(f"\n{note}")
 

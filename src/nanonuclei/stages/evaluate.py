@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import keras
     from matplotlib.figure import Figure
 
-HEADLINES = "score"
+HEADLINES = "headline"
 """Group of the few metrics of the test images that matter most; it is listed before all other groups."""
 
 

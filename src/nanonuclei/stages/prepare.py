@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import inspect
 import json
@@ -10,8 +11,6 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.data.catalog import (
@@ -80,8 +79,8 @@ def prepared_dataset(config: ExperimentConfig, *, say: Callable[[str], None] = p
 
 def say_left_out(catalog: Catalog, folder: Path, *, say: Callable[[str], None]) -> None:
     """Tells how many samples of a prepared dataset were left out, and where they are listed; nothing where none was."""
-    table = pd.read_csv(folder / PROBLEMS, dtype=str, keep_default_na=False)
-    problems = [BadSample(**row) for row in table.to_dict("records")]
+    with (folder / PROBLEMS).open(encoding="utf-8", newline="") as table:
+        problems = [BadSample(**row) for row in csv.DictReader(table)]
     if told := left_out(len(catalog.samples), problems):
         say(f"Warning: {told} and are left out, as data.on_bad_sample is skip: see {folder / PROBLEMS}.")
 

@@ -23,7 +23,7 @@ from nanonuclei.config.section import Role, paths_of, sections_of
 from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.invocation import option
 from nanonuclei.stages.places import DATA, PARAMS, RECIPES
-from nanonuclei.tasks import dataset_type
+from nanonuclei.tasks import dataset_type, task_names
 from nanonuclei.tasks.dataset import SIMULATED
 
 USED = (Role.READING, Role.SCORING)
@@ -66,7 +66,9 @@ def resolve(choices: Choices, *, say: Callable[[str], None] = print) -> Experime
     if choices.dataset is not None:
         known = {"auto", SIMULATED, *dataset_type(choices.task).locations}
         if choices.dataset not in known:
-            raise ConfigError(f"unknown dataset {choices.dataset!r}. {nearest_name(choices.dataset, known)}")
+            of = next((task for task in task_names() if choices.dataset in dataset_type(task).locations), "")
+            hint = f"It is one of {of}, not of {choices.task}." if of else nearest_name(choices.dataset, known)
+            raise ConfigError(f"unknown dataset {choices.dataset!r}. {hint}")
         given["data.dataset"] = choices.dataset
     recipe = dict(_recipe(choices, choices.recipe)) if choices.recipe else {}
     defaults = load_experiment(choices.task, path=PARAMS)

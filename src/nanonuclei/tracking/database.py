@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from nanonuclei.errors import TrackingError, without_password
+from nanonuclei.invocation import command
 
 DEFAULT_FILE = "mlflow.db"
 PATIENCE_SECONDS = 5.0
@@ -87,6 +88,11 @@ def full_run_id(text: str) -> str:
     Raises:
         TrackingError: There is no such run, several begin so, or the database is missing or locked.
     """
+    if text.startswith("models:/"):
+        raise TrackingError(
+            f"this needs the id of a run, but {text} is a registered model. "
+            f"`{command('lineage', reference=text)}` tells its run"
+        )
     file = database_file()
     if file is None:
         return text

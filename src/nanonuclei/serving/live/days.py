@@ -98,7 +98,7 @@ class Days:
         found = client.search_runs([experiment], f"tags.`{TAG}` = '{key}'", max_results=1)
         if found:
             return str(found[0].info.run_id)
-        tags = {"stage": "serve", TAG: key, "mlflow.runName": f"serve {key}"}
+        tags = {"stage": "serve", "task": name, TAG: key, "mlflow.runName": f"serve {key}"}
         run = client.create_run(experiment, tags=tags)
         client.log_batch(run.info.run_id, params=[Param("model", str(self._follower.followed))])
         return str(run.info.run_id)

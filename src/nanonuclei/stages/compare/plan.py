@@ -133,13 +133,17 @@ def recipe_names(text: str) -> dict[str, str]:
     try:
         words = [word or DEFAULT for word in shlex.split(text)]
     except ValueError as error:
-        raise ConfigError(f"recipes must be names or files separated by spaces, got {text!r}: {error}") from error
+        raise ConfigError(
+            f"recipes must be names or files separated by spaces, got {text!r}: {error}. Put a name that holds a space "
+            "or a quotation mark in quotes of the other kind"
+        ) from error
     files = Counter(map(recipe_name, {recipe_path(word): word for word in words}.values()))
     found: dict[str, str] = {}
     for word in words:
         name, path = recipe_name(word), recipe_path(word)
         if path and files[name] > 1:
             name = f"{path.parent.name or 'this-folder'}-{name}"
+        name = name.replace(" ", "_")
         _check_name(name)
         if name in found:
             raise ConfigError(

@@ -152,6 +152,10 @@ def check_kind(storage: str | None) -> None:
     """
     if storage and not re.fullmatch(r"(postgresql(\+\w+)?://[^/]*/|sqlite:///)[^/?].*|sqlite:////.+", storage):
         raise wrong_storage(storage)
+    if storage and storage.startswith("sqlite:///"):
+        folder = Path(storage.removeprefix("sqlite:///").partition("?")[0]).parent
+        if not folder.is_dir():
+            raise ConfigError(f"the storage must lie in a folder, but {folder} is not there. Make it, or name another")
 
 
 def _of_database(search: Search) -> Mapping[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,12 @@ class Restoring:
     notes: tuple[str, ...] = ()
 
 
+def _free(folder: str) -> str:
+    """Returns a folder that is not there yet: what was put aside before stays as it is."""
+    others = (f"{folder}-{number}" for number in itertools.count(2))
+    return next(one for one in itertools.chain([folder], others) if not Path(one).exists())
+
+
 def restoring(recorded: Mapping[str, str], *, data: Path, cache: Path, git: Callable[..., str | None]) -> Restoring:
     """Returns how code and data of a run are brought back.
 
@@ -52,7 +59,7 @@ def restoring(recorded: Mapping[str, str], *, data: Path, cache: Path, git: Call
         for dataset in ("dataset", "replayed")
         if dataset in recorded and f"{dataset}_md5" in recorded
     }
-    aside = f"{ASIDE}{(commit or next(iter(wanted.values()), ''))[:8]}"
+    aside = _free(f"{ASIDE}{(commit or next(iter(wanted.values()), ''))[:8]}")
     ways = [
         _of_data(wanted, recorded["task"], data=data, cache=cache, pinned=pinned, aside=aside)
         for pinned in (pinned_in(commit, git=git), pinned_md5(Path(POINTER)))
