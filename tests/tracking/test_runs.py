@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 from nanonuclei.errors import TrackingError
 from nanonuclei.stages.settings import changed_by
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
+from nanonuclei.tracking.early.own_run import name_own_run, remember_words
 from nanonuclei.tracking.processes import close_dead_runs
 from nanonuclei.tracking.runs import (
     PARENT,
@@ -152,6 +153,20 @@ def test_trainings_that_differ_by_their_settings_are_called_otherwise(
     assert "a=1 b=2 c=3 and 2 more nuclei" in run_name(config, "unet", "a=1 b=2 c=3 d=4 e=5")
     assert identity_tags(config, recipe="unet", changed=changed)["changed"] == changed
     assert "changed" not in identity_tags(config, recipe="unet")
+
+
+def test_run_of_an_entry_point_that_opens_none_is_tagged_with_what_its_words_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = MlflowClient().create_run("0").info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", given)
+    remember_words("train", {"task": "nuclei", "dataset": "auto", "recipe": "recipes/unet.yaml", "resume": None})
+    name_own_run("train that could not begin", error="no postgresql://u:SECRET@h/d")
+    name_own_run("train", once=True)
+    run = existing_run(given)
+    wanted = {"stage": "train", "task": "nuclei", "recipe": "unet", "error": "no postgresql://u:***@h/d"}
+    assert {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")} == wanted
+    assert run.info.run_name == "train that could not begin"
 
 
 def test_unknown_run_is_named() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
+from pathlib import PurePath
 
 from nanonuclei.errors import without_password
 
@@ -23,6 +24,8 @@ def remember_words(stage: str, words: Mapping[str, object]) -> None:
     _told.clear()
     named = {name: words[name] for name in ("task", "dataset", "recipe", "model") if name in words}
     _told.update({"stage": stage, **{name: str(value) for name, value in named.items() if value and value != "auto"}})
+    if "recipe" in _told:
+        _told["recipe"] = PurePath(_told["recipe"]).stem  # as `config.recipes.recipe_name` calls it
 
 
 def name_own_run(name: str, *, error: str = "", once: bool = False) -> None:
