@@ -4,7 +4,8 @@
         [--prepared FOLDER] [--set PATH=VALUE ...]
 
 One and two workers are threads, more are processes, as in a training (`train.workers`). The arms take turns, and the
-table tells medians: patches per second, and per second and core, where a machine cannot use more cores than workers.
+table tells medians: patches per second of the clock; per second of the processor, which is what one core does in a
+second (threads of libraries, and the process that reads the patches, count too); per core of the machine.
 What is drawn first, which reads and decodes images, does not count. The images are those of the settings, or of a
 folder of prepared images.
 """
@@ -16,6 +17,8 @@ import os
 import statistics
 import time
 from pathlib import Path
+
+import psutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -37,7 +40,7 @@ def main() -> None:
     config = resolve(Choices(options.task, settings=tuple(options.settings)))
     catalog = load_catalog(options.prepared) if options.prepared else prepared_dataset(config)[0]
     samples = training_samples(catalog, config)[: options.images]
-    rates: dict[int, list[float]] = {number: [] for number in options.workers}
+    rates: dict[int, list[tuple[float, float]]] = {number: [] for number in options.workers}
     for _ in range(options.rounds):
         for number in options.workers:
             task = create_task(with_settings(config, {"train.workers": number}))
@@ -46,26 +49,34 @@ def main() -> None:
                 first = WARM_UP + number * 2 * len(samples) // config.train.batch_size
                 for place in range(first):
                     batches[place]
-                began = time.perf_counter()
+                began, worked = time.perf_counter(), processor_seconds()
                 for place in range(first, first + options.batches):
                     batches[place]
-                seconds = time.perf_counter() - began
+                seconds, work = time.perf_counter() - began, processor_seconds() - worked
             finally:
                 batches.close()
-            rates[number].append(options.batches * config.train.batch_size / seconds)
+            patches = options.batches * config.train.batch_size
+            rates[number].append((patches / seconds, patches / work))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     rows = []
     for number, found in rates.items():
-        rate = statistics.median(found)
-        rows.append(
-            [str(number), f"{rate:.0f}", f"{rate / min(number, cores):.0f}", f"{min(found):.0f}-{max(found):.0f}"]
-        )
+        by_clock, by_work = zip(*found, strict=True)
+        rate = statistics.median(by_clock)
+        spread = f"{min(by_clock):.0f}-{max(by_clock):.0f}"
+        rows.append([str(number), f"{rate:.0f}", spread, f"{statistics.median(by_work):.0f}", f"{rate / cores:.0f}"])
     patch = config.train.patch_size
     print(
         f"{options.task}: {len(samples)} images, batches of {config.train.batch_size} patches of {patch} px, "
         f"{cores} cores"
     )
-    print(table(rows, header=["workers", "patches/s", "patches/s and core", "range"]))
+    print(table(rows, header=["workers", "patches/s", "range", "per processor s", "per core of the machine"]))
+
+
+def processor_seconds() -> float:
+    """Returns the seconds of the processor that this process and its workers have used."""
+    own = psutil.Process()
+    times = [process.cpu_times() for process in (own, *own.children(recursive=True))]
+    return float(sum(one.user + one.system for one in times))
 
 
 def _options() -> argparse.Namespace:
