@@ -80,10 +80,13 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
         One sentence without a leading space, such as ``Did you mean train.epochs?``.
     """
     names = sorted(set(known))
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
-    if close:
-        return f"Did you mean {' or '.join(close)}?"
-    return f"Known: {', '.join(names)}." if names else "None is known."
+    return similar_name(name, names) or (f"Known: {', '.join(names)}." if names else "None is known.")
+
+
+def similar_name(name: str, known: Iterable[str]) -> str:
+    """Returns a hint as `nearest_name` does; empty where no known name is near."""
+    close = difflib.get_close_matches(name, sorted(set(known)), n=3, cutoff=0.6)
+    return f"Did you mean {' or '.join(close)}?" if close else ""
 
 
 def without_password(text: str) -> str:

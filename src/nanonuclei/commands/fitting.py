@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nanonuclei.commands.checks import check_model, known_task, run_named
-from nanonuclei.errors import ConfigError, DataError, NanonucleiError, nearest_name
+from nanonuclei.errors import ConfigError, DataError, NanonucleiError, similar_name
 from nanonuclei.tracking.early.runs import settings_of as logged_settings
 
 if TYPE_CHECKING:
@@ -165,10 +165,10 @@ def _check_weights(
         return
     words = {IMAGENET, NO_WEIGHTS, *(word for kind in tried for word in FURTHER_WEIGHTS.get(kind, ()))}
     if weights not in words and not Path(weights).is_file():
-        near = nearest_name(weights, [*words, *(shipped_names() if models else ())])
+        near = similar_name(weights, [*words, *(shipped_names() if models else ())])
         raise ConfigError(
             f"network.weights must be {', '.join(sorted(words))}{', a model' if models else ''} or a file that exists, "
-            f"got {weights!r}. {near if near.startswith('Did you mean') else 'Check the path'}"
+            f"got {weights!r}. {near or 'Check the path'}"
         )
     if set(tried) == {FROM_SCRATCH}:
         raise ConfigError(

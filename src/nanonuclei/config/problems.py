@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from nanonuclei.config.section import starts_with
-from nanonuclei.errors import nearest_name
+from nanonuclei.errors import nearest_name, similar_name
 
 SETTING = "setting"
 """What messages call a setting of the command line."""
@@ -73,8 +73,8 @@ def _describe(problem: Any, source: str, origins: Mapping[str, str], lacking: Se
     if problem["type"] == "missing":
         return f"{source}: setting {path!r} is missing" + ("" if origin else "; params.yaml must be complete")
     if problem["type"] == "extra_forbidden":
-        near = nearest_name(path, lacking)
-        return f"{source}: unknown setting {path!r}{f'. {near}' if near.startswith('Did you mean') else ''}"
+        near = similar_name(path, lacking)
+        return f"{source}: unknown setting {path!r}{f'. {near}' if near else ''}"
     if problem["type"] == "union_tag_invalid":
         known = [word.strip("'") for word in problem["ctx"]["expected_tags"].split(", ")]
         tag = problem["ctx"]["tag"]

@@ -248,11 +248,12 @@ def run_fit(
 def _trainings(task: Task, run_id: str) -> str:
     """Returns the address of the table of the trainings of the run's task in its experiment, below that of the UI.
 
-    The best come first. MLflow keeps a view in one experiment, so that those of others are not in it.
+    The best come first; what could not begin built no network, and is no training. MLflow keeps a view in one
+    experiment, so that those of others are not in it.
     """
     scores = [f"metrics.test/{name}" for name in task.headlines]
     view = View(
-        filter=f"tags.stage = 'train' AND tags.task = '{task.config.task}'",
+        filter=f"tags.stage = 'train' AND tags.task = '{task.config.task}' AND metrics.num_params > 0",
         order=scores[0],
         ascending=task.headlines[0] in task.lower_is_better,
         columns=(

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from nanonuclei.data.files.listing import is_image
-from nanonuclei.errors import DataError, nearest_name
+from nanonuclei.errors import DataError, similar_name
 
 ANNOTATIONS = (".json", ".geojson", ".csv", ".roi", ".xml")
 PACKED = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
@@ -37,8 +37,7 @@ def existing_source(source: str, forms: str, *, words: Sequence[str] = (), hint:
         if path.exists():
             return path
         beside = [path.with_name(entry.name).as_posix() for entry in islice(path.parent.iterdir(), MOST_BESIDE)]
-    if (near := nearest_name(source, [*words, *beside])).startswith("Did you mean"):
-        hint = near
+    hint = similar_name(source, [*words, *beside]) or hint
     told = f"source must be {forms}, got {source[:200]!r}, which does not exist"
     raise DataError(f"{told}. {hint}" if hint else told)
 

@@ -11,7 +11,7 @@ from nanonuclei.config.pixels import ENCODER_DEPTH, JitterConfig
 from nanonuclei.config.section import Fraction, Positive, Role, Section
 from nanonuclei.config.shared import IMAGENET_ALPHAS, InferenceConfig, TrainConfig
 from nanonuclei.config.tune import TuneConfig
-from nanonuclei.errors import nearest_name
+from nanonuclei.errors import similar_name
 from nanonuclei.tasks.nanotubes.data_config import NanotubeDataConfig
 from nanonuclei.tasks.nanotubes.trunks import EXAMPLES, trunk_strides
 
@@ -73,10 +73,10 @@ class ClassifierConfig(Section):
         known = trunk_strides(self.kind)
         for name, layer in (("trunk", self.trunk), ("learns_from", self.learns_from)):
             if self.answer == "window" and layer not in known and (name, layer) != ("learns_from", ALL):
-                near = nearest_name(layer, known)
+                near = similar_name(layer, known)
                 raise ValueError(
                     f"{name} must be a layer of {self.kind}, such as {EXAMPLES[self.kind]}, got {layer!r}"
-                    + (f". {near}" if near.startswith("Did you mean") else "")
+                    + (f". {near}" if near else "")
                 )
         return self
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
-from pathlib import PurePath
 
 from nanonuclei.errors import without_password
 
@@ -24,8 +23,6 @@ def remember_words(stage: str, words: Mapping[str, object]) -> None:
     _told.clear()
     named = {name: words[name] for name in ("task", "dataset", "recipe", "model") if name in words}
     _told.update({"stage": stage, **{name: str(value) for name, value in named.items() if value and value != "auto"}})
-    if "recipe" in _told:
-        _told["recipe"] = PurePath(_told["recipe"]).stem  # as `config.recipes.recipe_name` calls it
 
 
 def name_own_run(name: str, *, error: str = "", once: bool = False) -> None:
@@ -45,6 +42,10 @@ def name_own_run(name: str, *, error: str = "", once: bool = False) -> None:
     with contextlib.suppress(Exception):  # what the user should read has been said
         from mlflow.tracking import MlflowClient
 
+        from nanonuclei.config.recipes import recipe_name
+
         tags = {"mlflow.runName": name, **_told, **({"error": error[:500]} if error else {})}
+        if recipe := _told.get("recipe"):
+            tags["recipe"] = recipe_name(recipe)
         for key, value in tags.items():
             MlflowClient().set_tag(run_id, key, without_password(value))

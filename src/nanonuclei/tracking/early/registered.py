@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nanonuclei.errors import DoneAlreadyError, TrackingError, nearest_name
+from nanonuclei.errors import DoneAlreadyError, TrackingError, nearest_name, similar_name
 from nanonuclei.tracking.database import check_database, database_file, read_only, shown_uri
 
 _REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<number>\d+))")
@@ -74,10 +74,9 @@ def _check_logged(reference: str) -> None:
     with contextlib.suppress(sqlite3.Error), read_only(file) as database:  # MLflow tells what is wrong with it
         known = [f"models:/{name}" for (name,) in database.execute("select model_id from logged_models")]
         if reference not in known:
-            near = nearest_name(reference, known) if known else ""
             raise TrackingError(
                 f"no model {reference!r} at {shown_uri()}. "
-                f"{near if near.startswith('Did you mean') else 'lineage and the runs in the UI name the models there'}"
+                f"{similar_name(reference, known) or 'lineage and the runs in the UI name the models there'}"
             )
 
 
