@@ -7,7 +7,7 @@ One and two workers are threads, more are processes, as in a training (`train.wo
 table tells medians: patches per second of the clock; per second of the processor, which is what one core does in a
 second (threads of libraries, and the process that reads the patches, count too); per core of the machine.
 What is drawn first, which reads and decodes images, does not count. The images are those of the settings, or of a
-folder of prepared images.
+folder of prepared images, which needs neither MLflow nor DVC.
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ import psutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from nanonuclei.config.params import with_settings
-from nanonuclei.data.catalog import load_catalog
+from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.config.params import load_experiment, parse_settings, with_settings
+from nanonuclei.data.catalog import SampleRef, load_catalog
 from nanonuclei.drawing.tables import table
-from nanonuclei.stages.prepare import prepared_dataset
-from nanonuclei.stages.samples import training_samples
-from nanonuclei.stages.settings import Choices, resolve
+from nanonuclei.stages.places import PARAMS
 from nanonuclei.tasks import create_task
 
 WARM_UP = 12
@@ -37,9 +36,8 @@ WARM_UP = 12
 def main() -> None:
     """Runs the benchmark from the command line."""
     options = _options()
-    config = resolve(Choices(options.task, settings=tuple(options.settings)))
-    catalog = load_catalog(options.prepared) if options.prepared else prepared_dataset(config)[0]
-    samples = training_samples(catalog, config)[: options.images]
+    config, samples = images_of_folder(options) if options.prepared else images_of_settings(options)
+    samples = samples[: options.images]
     rates: dict[int, list[tuple[float, float]]] = {number: [] for number in options.workers}
     for _ in range(options.rounds):
         for number in options.workers:
@@ -70,6 +68,23 @@ def main() -> None:
         f"{cores} cores"
     )
     print(table(rows, header=["workers", "patches/s", "range", "per processor s", "per core of the machine"]))
+
+
+def images_of_folder(options: argparse.Namespace) -> tuple[ExperimentConfig, tuple[SampleRef, ...]]:
+    """Returns the config and the training images of a folder of prepared images."""
+    catalog = load_catalog(options.prepared)
+    settings = {"data.dataset": catalog.name, **parse_settings(options.settings)}
+    return load_experiment(options.task, path=PARAMS, settings=settings), catalog.split("train")
+
+
+def images_of_settings(options: argparse.Namespace) -> tuple[ExperimentConfig, tuple[SampleRef, ...]]:
+    """Returns the config and the training images that a training would have, prepared where they are not."""
+    from nanonuclei.stages.prepare import prepared_dataset
+    from nanonuclei.stages.samples import training_samples
+    from nanonuclei.stages.settings import Choices, resolve
+
+    config = resolve(Choices(options.task, settings=tuple(options.settings)))
+    return config, training_samples(prepared_dataset(config)[0], config)
 
 
 def processor_seconds() -> float:

@@ -8,7 +8,7 @@ import pytest
 from nanonuclei.data.batches import TrainBatches, ValidationBatches
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.data.patches import Patches
-from nanonuclei.data.workers import MOST_THREADS
+from nanonuclei.data.workers import MOST_THREADS, Workers, number_of_workers, share_of_memory
 from nanonuclei.tasks.nuclei.config import NucleiExperiment, TargetConfig
 from nanonuclei.tasks.nuclei.target import NucleiTarget
 
@@ -74,6 +74,7 @@ def test_validation_is_the_same_each_time(
     np.testing.assert_array_equal(images, images_again)
     np.testing.assert_array_equal(targets, targets_again)
     assert len(made) == len(images) * (1 if kept else 2)
+    assert (images is images_again) == kept
 
 
 def test_threads_and_processes_give_the_same_batches(experiment: Experiment, disc_catalog: Catalog) -> None:
@@ -84,6 +85,27 @@ def test_threads_and_processes_give_the_same_batches(experiment: Experiment, dis
             np.testing.assert_array_equal(mine, other)
     few.close()
     many.close()
+
+
+def test_number_of_workers_follows_the_machine_unless_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {}
+    for cores in (1, 2, 4, 16, 128, None):
+        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        found[cores] = (number_of_workers("auto", gpu=False), number_of_workers("auto", gpu=True))
+        assert number_of_workers(5, gpu=True) == 5
+    assert found == {1: (2, 2), 2: (2, 2), 4: (2, 2), 16: (2, 14), 128: (2, 64), None: (2, 2)}
+
+
+class Shares:
+    def batch(self, number: int) -> tuple[float]:
+        return (share_of_memory(),)
+
+
+def test_processes_share_the_memory_for_images() -> None:
+    for number, share in ((2, 1.0), (4, 0.25)):
+        workers = Workers(Shares(), number)
+        assert workers.submit(0).result() == (share,)
+        workers.close()
 
 
 def test_bytes_of_a_stream_become_floats_and_floats_stay() -> None:

@@ -24,6 +24,11 @@ def run(config: NucleiExperiment, catalog: Catalog, workdir: Path, **options: ob
     return fit(create_task(config), catalog.split("train"), catalog.split("val"), workdir=workdir, **options)
 
 
+@pytest.fixture
+def every_epoch_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nanonuclei.engine.checkpoint.SECONDS_BETWEEN", 0.0)
+
+
 class CutOff(Exception):  # noqa: N818
     """Stands for a kill."""
 
@@ -82,6 +87,7 @@ def test_other_seed_gives_other_losses(experiment: Experiment, disc_catalog: Cat
     ],
     ids=["cosine", "plateau", "constant"],
 )
+@pytest.mark.usefixtures("every_epoch_stored")
 def test_training_cut_off_and_resumed_equals_one_that_was_not(
     experiment: Experiment, disc_catalog: Catalog, tmp_path: Path, settings: dict[str, object]
 ) -> None:
@@ -132,6 +138,7 @@ def test_unfrozen_phase_has_a_new_optimizer_and_its_own_rate(
     assert int(model.optimizer.iterations) == 2 * config.train.steps_per_epoch
 
 
+@pytest.mark.usefixtures("every_epoch_stored")
 def test_phased_training_cut_off_and_resumed_equals_one_that_was_not(
     experiment: Experiment, disc_catalog: Catalog, tmp_path: Path, small_encoder: Path
 ) -> None:
@@ -225,6 +232,40 @@ def test_only_whole_files_stand_under_final_names(
     names = {path.name for path in (tmp_path / "work").iterdir()}
     assert names == {BEST, STATE, "epoch2-state.keras"}
     assert json.loads((tmp_path / "work" / STATE).read_text())["epochs"] == 2
+
+
+def test_short_epochs_are_not_stored_one_by_one(experiment: Experiment, disc_catalog: Catalog, tmp_path: Path) -> None:
+    config = experiment({"train.epochs": 4, "train.keep": "last", "train.deterministic": True})
+    stored: list[int] = []
+    run(
+        config,
+        disc_catalog,
+        tmp_path / "whole",
+        on_epoch=lambda *_: stored.append(load_state(tmp_path / "whole")["epochs"]),
+    )
+    assert stored == [1, 1, 1, 4]
+    with pytest.raises(CutOff):
+        run(config, disc_catalog, tmp_path / "parts", on_epoch=cut_off_after(3))
+    assert load_state(tmp_path / "parts")["epochs"] == 1
+    assert run(config, disc_catalog, tmp_path / "parts").best_epoch == 4
+
+
+def test_training_that_a_callback_ends_keeps_its_last_weights(
+    experiment: Experiment, disc_catalog: Catalog, tmp_path: Path
+) -> None:
+    config = experiment({"train.epochs": 5, "train.keep": "last", "train.deterministic": True})
+
+    class Enough(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+            self.model.stop_training = epoch == 2
+
+    ended = run(config, disc_catalog, tmp_path / "ended", callbacks=[Enough()])
+    assert ended.best_epoch == len(ended.history["train/loss"]) == 3
+    task = create_task(config)
+    ended.model.compile(loss=task.build_model().loss)
+    val = ended.model.evaluate(task.batches(disc_catalog.split("val"), training=False), verbose=0)
+    loss = val[0] if isinstance(val, list) else val
+    assert loss == pytest.approx(ended.history["val/loss"][-1], rel=1e-4)
 
 
 def test_no_state_where_no_epoch_was_finished(tmp_path: Path) -> None:

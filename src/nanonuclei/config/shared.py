@@ -192,7 +192,7 @@ class TrainConfig(Section):
     precision: Literal["auto", "float32", "bfloat16", "float16"]
     devices: Annotated[int, Field(ge=1)] | Literal["auto"]
     deterministic: bool
-    workers: Annotated[int, Field(ge=1, le=64)]
+    workers: Annotated[int, Field(ge=1, le=64)] | Literal["auto"]
     tensorboard: bool
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -16,15 +16,15 @@ import numpy as np
 from nanonuclei.config.pixels import AugmentedExperiment
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.data.patches import Target, decoder
-from nanonuclei.data.workers import Stream, Workers
+from nanonuclei.data.workers import Stream, Workers, number_of_workers
 from nanonuclei.imaging.normalize import normalize
-from nanonuclei.imaging.types import Float32Array, UInt8Array
 from nanonuclei.imaging.windows import Window, cover, extract
 
-Batch = tuple[Float32Array, UInt8Array]
+BYTE = np.float32(1.0 / 255.0)
+"""Value of one step of an image that travels as bytes."""
 
 MOST_KEPT = 2**28
-"""Bytes of targets that validation keeps from one epoch to the next; the rest is made anew."""
+"""Bytes that validation keeps from one epoch to the next; the rest is made anew."""
 
 
 class TrainBatches(keras.utils.PyDataset):
@@ -37,16 +37,23 @@ class TrainBatches(keras.utils.PyDataset):
         workers: Number of `data.workers.Workers`: threads, or processes where there are many.
     """
 
-    def __init__(self, stream: Stream, *, workers: int) -> None:
+    def __init__(self, stream: Stream, *, workers: int | Literal["auto"]) -> None:
         super().__init__()
-        self._num_workers = workers
-        self._pool = Workers(stream, workers)
+        self._stream = stream
+        self._asked = workers
+        self._gpu = False
+        self._pool: Workers | None = None
         self._ahead: dict[int, Future[tuple[Any, ...]]] = {}
         self._first = 0
 
-    def start_at(self, batch: int) -> None:
-        """Makes the stream begin with that batch, for a training that goes on."""
-        self._first = batch
+    def start_at(self, batch: int, *, gpu: bool = False) -> None:
+        """Makes the stream begin with that batch, for a training that goes on.
+
+        Args:
+            batch: Number of the first batch.
+            gpu: Whether the network runs on a GPU, which `auto` workers go by when the first batch is drawn.
+        """
+        self._first, self._gpu = batch, gpu
 
     @property
     def num_batches(self) -> None:
@@ -55,18 +62,25 @@ class TrainBatches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         """Returns batch `index` of the stream, and lets the workers prepare those behind it."""
+        images, *rest = self.packed(index)
+        if images.dtype == np.uint8:
+            images = np.multiply(images, BYTE, dtype=np.float32)
+        return (images, *rest)
+
+    def packed(self, index: int) -> tuple[Any, ...]:
+        """Returns batch `index` as the stream makes it: bytes times `BYTE` are what the network is shown."""
+        if self._pool is None:
+            self._pool = Workers(self._stream, number_of_workers(self._asked, gpu=self._gpu))
         number = self._first + index
-        for later in range(number, number + self._num_workers + 2):
+        for later in range(number, number + self._pool.number + 2):
             if later not in self._ahead:
                 self._ahead[later] = self._pool.submit(later)
-        images, *rest = self._ahead.pop(number).result()
-        if images.dtype == np.uint8:
-            images = np.multiply(images, np.float32(1.0 / 255.0), dtype=np.float32)
-        return (images, *rest)
+        return self._ahead.pop(number).result()
 
     def close(self) -> None:
         """Ends the workers."""
-        self._pool.close()
+        if self._pool is not None:
+            self._pool.close()
 
 
 class ValidationBatches(keras.utils.PyDataset):
@@ -98,31 +112,27 @@ class ValidationBatches(keras.utils.PyDataset):
         sizes = range(most, most // 2, -1)
         self._batch_size = next((size for size in sizes if len(self._patches) % size == 0), most)
         self._decode = decoder(tuple(samples), config)
-        self._kept: dict[int, UInt8Array] = {}
+        self._kept: dict[int, tuple[Any, ...]] = {}
 
     @property
     def num_batches(self) -> int:
         """Batches in the split."""
         return -(-len(self._patches) // self._batch_size)
 
-    def __getitem__(self, index: int) -> Batch:
-        """Returns batch `index`."""
-        patches = self._patches[index * self._batch_size : (index + 1) * self._batch_size]
-        images = []
-        for place, window in patches:
-            sample = self._decode(place)
-            images.append(normalize(extract(sample.image, [window])[0], sample.limits))
-        return np.stack(images), self._targets(index, patches)
-
-    def _targets(self, index: int, patches: Sequence[tuple[int, Window]]) -> UInt8Array:
-        """Returns the targets of a batch, which are the same in every epoch and take as long as the images."""
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        """Returns batch `index`, which is the same in every epoch."""
         if (kept := self._kept.get(index)) is not None:
             return kept
-        assert self._target is not None
-        labels = (
-            extract(self._decode(place).labels, [window])[0, ..., 0].astype(np.int32) for place, window in patches
-        )
-        made: UInt8Array = np.stack([self._target(part, None) for part in labels])
-        if (len(self._kept) + 1) * made.nbytes <= MOST_KEPT:
+        made = self._made(index)
+        if (len(self._kept) + 1) * sum(array.nbytes for array in made) <= MOST_KEPT:
             self._kept[index] = made
         return made
+
+    def _made(self, index: int) -> tuple[Any, ...]:
+        assert self._target is not None
+        images, targets = [], []
+        for place, window in self._patches[index * self._batch_size : (index + 1) * self._batch_size]:
+            sample = self._decode(place)
+            images.append(normalize(extract(sample.image, [window])[0], sample.limits))
+            targets.append(self._target(extract(sample.labels, [window])[0, ..., 0].astype(np.int32), None))
+        return np.stack(images), np.stack(targets)

@@ -21,12 +21,13 @@ from nanonuclei.data.augment.grey_values import jitter
 from nanonuclei.data.augment.looks import after_grey_values, before_grey_values, tinted
 from nanonuclei.data.augment.sizes import ObjectSizes, object_sizes
 from nanonuclei.data.catalog import SampleRef
+from nanonuclei.data.workers import share_of_memory
 from nanonuclei.imaging.normalize import grey_limits, normalize
 from nanonuclei.imaging.types import Float32Array, Image, Int32Array, Labels, UInt8Array
 
 Target = Callable[[Labels, NDArray[np.float32] | None], UInt8Array]
 CACHE_BYTES = 4 * 2**30
-"""Decoded samples are kept in memory up to this size."""
+"""Decoded samples are kept in memory up to this size, by all workers together."""
 
 
 class Decoded(NamedTuple):
@@ -113,7 +114,7 @@ def decoder(samples: Sequence[SampleRef], config: AugmentedExperiment) -> Callab
     """Returns a function that reads sample i, keeping as many samples in memory as `CACHE_BYTES` holds."""
     mean_bytes = max(1.0, float(np.mean([s.height * s.width * 4 for s in samples])))
 
-    @functools.lru_cache(maxsize=max(1, int(CACHE_BYTES / mean_bytes)))
+    @functools.lru_cache(maxsize=max(1, int(CACHE_BYTES * share_of_memory() / mean_bytes)))
     def decode(place: int) -> Decoded:
         image, labels = samples[place].image(), samples[place].labels()
         areas = np.bincount(labels.ravel()).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What survives a killed training: after each epoch the whole state, and the best weights so far, under final names.
+"""What survives a killed training: the whole state at the end of an epoch, and the best weights so far.
 
 Each file is written under a temporary name and renamed, so that a kill at any moment leaves the last complete one.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ MODEL = "state.keras"
 STATE = "state.json"
 BEST = "best.keras"
 
+SECONDS_BETWEEN = 10.0
+"""Epochs shorter than this are not stored one by one: on a GPU, storing would take longer than training."""
+
 KEPT = ("wait", "best", "best_epoch", "stopped_epoch", "cooldown_counter")
 """What Keras's early stopping and plateau schedule remember from epoch to epoch."""
 
@@ -29,8 +33,9 @@ GREATER_IS_BETTER = {"val/loss": False, "val/accuracy": True, "val/iou": True}
 class Checkpoint(keras.callbacks.Callback):
     """Keeps the wanted weights and the last state in a folder; to stand before the callback that swaps in averages.
 
-    Validation sees averaged weights where there are any: the best ones are stored at its end, while they are in the
-    model. The state is stored at the epoch's end, with the raw weights and the optimizer.
+    Validation sees averaged weights where there are any: the best ones are kept at its end, while they are in the
+    model. They are stored at the epoch's end, and then the state, with the raw weights and the optimizer: after the
+    first and the last epoch, and after those that end `SECONDS_BETWEEN` or more since the state was stored last.
 
     Args:
         folder: Where the files go.
@@ -64,6 +69,8 @@ class Checkpoint(keras.callbacks.Callback):
         self.history: dict[str, list[float]] = {k: list(v) for k, v in state["history"].items()} if state else {}
         self.best: float | None = state["best"] if state else None
         self.best_epoch: int = state["best_epoch"] if state else 0
+        self._best_weights: list[Any] | None = None
+        self._stored_at = -math.inf
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """Gives the other callbacks their memory back, after Keras has reset it."""
@@ -75,20 +82,37 @@ class Checkpoint(keras.callbacks.Callback):
         self._epoch = epoch
 
     def on_test_end(self, logs: Mapping[str, float] | None = None) -> None:
-        """Stores the weights if the validation was the best so far, or if the last ones are wanted."""
+        """Keeps the weights if the validation was the best so far, or if the last ones are wanted."""
         value = float((logs or {})[self._monitor.removeprefix("val/")])
         sign = -1.0 if GREATER_IS_BETTER[self._monitor] else 1.0
         better = self.best is None or sign * value < sign * self.best
         if math.isfinite(value) and (better or self._keep_last):
             self.best, self.best_epoch = value, self._epoch + 1
-            self._network.set_weights(self.model.get_weights())
-            with whole_file(self._folder / BEST) as partial:
-                self._network.save(partial)
+            self._best_weights = self.model.get_weights()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Stores everything that the next epoch needs. `state.json` inside tells which epoch the model is of."""
+        """Stores the best weights and all that the next epoch needs, unless that was done just now."""
         for name, value in named(logs or {}).items():
             self.history.setdefault(name, []).append(value)
+        last = self.model.stop_training or epoch + 1 == self.params["epochs"]
+        if last or time.monotonic() - self._stored_at >= SECONDS_BETWEEN:
+            self._store_best()
+            self._store_state(epoch)
+            self._stored_at = time.monotonic()
+
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+        """Stores the best weights of a training that a later callback has ended."""
+        self._store_best()
+
+    def _store_best(self) -> None:
+        if self._best_weights is not None:
+            self._network.set_weights(self._best_weights)
+            with whole_file(self._folder / BEST) as partial:
+                self._network.save(partial)
+            self._best_weights = None
+
+    def _store_state(self, epoch: int) -> None:
+        """Stores what the next epoch needs. `state.json` tells which file is the model, and of which epoch."""
         state = {
             "epochs": epoch + 1,
             "history": self.history,

@@ -17,7 +17,7 @@ from nanonuclei.data.batches import TrainBatches
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.engine.checkpoint import BEST, GREATER_IS_BETTER, Checkpoint, load_model, load_state, named
 from nanonuclei.engine.devices import Hardware, detect, seeded_devices
-from nanonuclei.engine.feeding import Feed
+from nanonuclei.engine.feeding import Feed, NotTracked
 from nanonuclei.errors import DataError, NanonucleiError
 from nanonuclei.models.phases import Phase, phases
 from nanonuclei.tasks.base import Task
@@ -57,7 +57,7 @@ def fit(
     on_epoch: OnEpoch | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> FitResult:
-    """Trains until the epochs are done or early stopping says so; the state lies in `workdir` after every epoch.
+    """Trains until the epochs are done or early stopping says so; the state lies in `workdir`, seconds old at most.
 
     A `workdir` that holds the state of an earlier, interrupted call is gone on with: same batches, same optimizer.
     Where a frozen encoder is unfrozen on the way, a new optimizer begins there.
@@ -88,6 +88,7 @@ def fit(
         swap = [keras.callbacks.SwapEMAWeights()] if config.ema_momentum > 0 else []
         board = [keras.callbacks.TensorBoard(workdir / "tensorboard", write_graph=False)] if config.tensorboard else []
         feeds: list[Feed] = []
+        not_tracked = NotTracked()
         try:
             for phase in _phases_left(workdir, config):
                 model, state = _begun(task, phase, workdir)
@@ -95,7 +96,7 @@ def fit(
                     model.optimizer.build(model.trainable_variables)
                 initial = _first_epoch(state, config)
                 if isinstance(batches, TrainBatches):
-                    batches.start_at(initial * config.steps_per_epoch)
+                    batches.start_at(initial * config.steps_per_epoch, gpu=hardware.device == "gpu")
                 stateful = _stateful_callbacks(config, stopping=phase.last == config.epochs)
                 checkpoint = Checkpoint(
                     workdir, portable, config=config, state=state, stateful=stateful, seconds=seconds
@@ -108,10 +109,20 @@ def fit(
                     initial_epoch=initial,
                     steps_per_epoch=config.steps_per_epoch,
                     shuffle=False,
-                    callbacks=[StopOnNaN(), *stateful, checkpoint, *swap, _Tell(on_epoch), *board, *callbacks],
+                    callbacks=[
+                        not_tracked,
+                        StopOnNaN(),
+                        *stateful,
+                        checkpoint,
+                        *swap,
+                        _Tell(on_epoch),
+                        *board,
+                        *callbacks,
+                    ],
                     verbose=1 if sys.stdout.isatty() else 2,
                 )
         finally:
+            not_tracked.close()
             for feed in feeds:
                 feed.close()
     best = keras.saving.load_model(workdir / BEST)  # with the precision put back, which layers without one take

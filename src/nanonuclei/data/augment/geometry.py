@@ -169,10 +169,9 @@ def _draw_wave(size: int, amplitude: float, rng: np.random.Generator) -> Float32
     for step, weight in enumerate(basis):
         weights[np.arange(size), node + step] = weight / 6.0
     nodes = rng.choice(np.array([-amplitude, amplitude], np.float32), (weights.shape[1], weights.shape[1]))
-    # OpenCV's product of small matrices wakes no threads, unlike NumPy's.
-    half = cv2.gemm(weights, nodes, 1.0, None, 0.0)
-    surface: Float32Array = cv2.gemm(half, weights, 1.0, None, 0.0, flags=cv2.GEMM_2_T)
-    return surface
+    # Products of a linear algebra library wake its threads, which then turn while they wait for more.
+    half = np.einsum("ij,jk->ik", weights, nodes)
+    return np.asarray(np.einsum("ij,jk->ik", half, np.ascontiguousarray(weights.T)), np.float32)
 
 
 def _resample(image: Image, labels: Labels, start: tuple[int, int], size: int, warp: _Warp) -> tuple[Image, Int32Array]:

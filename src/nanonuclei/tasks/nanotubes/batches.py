@@ -136,8 +136,7 @@ class WindowValidationBatches(ValidationBatches):
         """Batches in the split."""
         return -(-len(self._tiles) // self._batch_size)
 
-    def __getitem__(self, index: int) -> WindowBatch:  # type: ignore[override]
-        """Returns batch `index`."""
+    def _made(self, index: int) -> WindowBatch:
         tiles = []
         for place, first, labels in self._tiles[index * self._batch_size : (index + 1) * self._batch_size]:
             sample = self._decode(place)

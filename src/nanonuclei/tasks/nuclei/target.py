@@ -98,6 +98,9 @@ def cores(labels: Labels, *, share: float) -> NDArray[np.bool_]:
     """
     depth = distances((labels > 0) & ~near_another(labels, reach=1))
     deepest = np.zeros(int(labels.max()) + 1, np.float32)
-    np.maximum.at(deepest, labels.ravel(), depth.ravel())
-    inner: NDArray[np.bool_] = (labels > 0) & (depth >= share * deepest[labels])
+    inside = labels > 0
+    objects, depths = labels[inside], depth[inside]
+    np.maximum.at(deepest, objects, depths)
+    inner = np.zeros(labels.shape, np.bool_)
+    inner[inside] = depths >= share * deepest[objects]
     return inner

@@ -46,8 +46,7 @@ class LineValidationBatches(ValidationBatches):
             lambda place: of_sample(samples[place], config.normalize)
         )
 
-    def __getitem__(self, index: int) -> tuple[Float32Array, Float32Array, Float32Array]:  # type: ignore[override]
-        """Returns batch `index`."""
+    def _made(self, index: int) -> tuple[Float32Array, Float32Array, Float32Array]:
         size, parts = self._config.train.patch_size, []
         for place, window in self._patches[index * self._batch_size : (index + 1) * self._batch_size]:
             shown = self._shown(place)
