@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -21,9 +22,11 @@ from tests.run_lengths import from_run_lengths
 from nanonuclei.commands.training import run_train
 from nanonuclei.config.params import Scalar, to_yaml, with_settings
 from nanonuclei.data.catalog import Catalog
+from nanonuclei.engine.checkpoint import load_state
 from nanonuclei.errors import ConfigError, DataError, TrackingError
 from nanonuclei.serving.store import example_png, load_trained
 from nanonuclei.stages import evaluate as evaluate_stage
+from nanonuclei.stages import train as train_stage
 from nanonuclei.stages.evaluate import evaluate_run
 from nanonuclei.stages.explore import explore
 from nanonuclei.stages.places import run_folder
@@ -133,6 +136,32 @@ def test_one_run_holds_all_that_is_needed_to_repeat_it_and_its_model_can_be_used
     for name, value in child.data.metrics.items():
         if name.startswith("test/") and "seconds" not in name:
             assert value == pytest.approx(run.data.metrics[name], rel=1e-4, abs=1e-6), name
+
+
+def test_epochs_that_are_trained_again_after_a_kill_are_logged_once(
+    config: NucleiExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = train_stage.fit
+
+    def killed(*arguments: Any, on_epoch: Callable[[int, Any], None], **named: Any) -> Any:
+        def tell(epoch: int, metrics: Any) -> None:
+            on_epoch(epoch, metrics)
+            if epoch == 3:
+                raise KeyboardInterrupt
+
+        return real(*arguments, on_epoch=tell, **named)
+
+    monkeypatch.setattr(train_stage, "fit", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(with_settings(config, {"train.epochs": 5}), say=quiet)
+    (run,) = MlflowClient().search_runs(["0", "1"], "tags.stage = 'train'")
+    run_id = run.info.run_id
+    assert load_state(run_folder(run_id))["epochs"] == 1
+    monkeypatch.setattr(train_stage, "fit", real)
+    assert train(None, resume=run_id, say=quiet) == run_id
+    for name in ("train/loss", "val/loss"):
+        steps = [entry.step for entry in MlflowClient().get_metric_history(run_id, name)]
+        assert sorted(steps) == [1, 2, 3, 4, 5]
 
 
 def test_evaluation_changes_how_a_model_is_used_and_not_how_it_was_made(

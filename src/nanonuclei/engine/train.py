@@ -57,9 +57,10 @@ def fit(
     on_epoch: OnEpoch | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> FitResult:
-    """Trains until the epochs are done or early stopping says so; the state lies in `workdir`, seconds old at most.
+    """Trains until the epochs are done or early stopping says so; the state lies in `workdir`.
 
-    A `workdir` that holds the state of an earlier, interrupted call is gone on with: same batches, same optimizer.
+    The state is that of the last epoch, or of one that ended less than `checkpoint.SECONDS_BETWEEN` before it. A
+    `workdir` that holds the state of an earlier, interrupted call is gone on with: same batches, same optimizer.
     Where a frozen encoder is unfrozen on the way, a new optimizer begins there.
 
     Args:

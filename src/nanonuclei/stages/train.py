@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -223,18 +223,17 @@ def run_fit(
         task, samples = start.begun(task), start.samples(samples)
     with MetricSender(run_id) as sender:
         state = load_state(folder)
+        known = steps_logged(run_id, "train/loss") if state else set[int]()
         if state:  # a kill can fall between a stored epoch and its logged metrics
-            known = steps_logged(run_id, "train/loss")
             for step in range(1, state["epochs"] + 1):
                 if step not in known:
                     sender.send(step, {name: values[step - 1] for name, values in state["history"].items()})
-        result = fit(
-            task,
-            samples,
-            validation_samples(catalog, config),
-            workdir=folder,
-            on_epoch=sender.send,
-        )
+
+        def tell(epoch: int, metrics: Mapping[str, float]) -> None:
+            if epoch not in known:  # epochs that were not stored are trained again, and logged once
+                sender.send(epoch, metrics)
+
+        result = fit(task, samples, validation_samples(catalog, config), workdir=folder, on_epoch=tell)
     if start:
         loss = task.loss_at_start(validation_samples(catalog, config))
         mlflow.log_metric("start/val_loss", loss)
