@@ -1,4 +1,4 @@
-"""How well a training feeds the accelerator: bare and fed steps, compilation, and the default training.
+"""How well a training feeds the accelerator: bare and fed steps, compilation, and the default training, in one table.
 
     KERAS_BACKEND=jax PYTHONPATH=src python benchmarks/gpu.py PREPARED [--task nuclei] [--batches 8 32] [--steps 100]
         [--no-training] [--no-first-step] [--keep FOLDER] [--set PATH=VALUE ...]
@@ -29,12 +29,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # processes take turns, each beside the first
 
 
+HEAD = ["batch", "bare step, ms", "patches/s", "fed step, ms", "patches/s", "fed / bare", "first step, s", "again, s"]
+
+
 def main() -> None:
     """Runs the benchmark from the command line."""
     from gpu_steps import first_step, step_seconds
 
     from nanonuclei.config.params import load_experiment, parse_settings, with_settings
     from nanonuclei.data.catalog import load_catalog
+    from nanonuclei.drawing.tables import table
     from nanonuclei.engine.devices import detect
     from nanonuclei.engine.train import fit
     from nanonuclei.stages.places import PARAMS
@@ -52,6 +56,7 @@ def main() -> None:
     print(
         f"{hardware.name}, {os.cpu_count()} cores, {hardware.backend}, {hardware.precision}, {options.task}", flush=True
     )
+    rows: list[list[str]] = []
     for size in options.batches:
         again = [sys.executable, __file__, *sys.argv[1:], "--first-step", "--batches", str(size)]
         firsts = [
@@ -60,13 +65,10 @@ def main() -> None:
         ]
         sized = with_settings(config, {"train.batch_size": size})
         bare, fed = step_seconds(sized, catalog, steps=options.steps, rounds=options.rounds)
-        print(f"batches of {size}: bare step {1000 * bare:.1f} ms, {size / bare:.0f} patches/s", flush=True)
-        print(
-            f"  fed step {1000 * fed:.1f} ms, {size / fed:.0f} patches/s, {fed / bare:.2f} times the bare one",
-            flush=True,
-        )
-        if firsts:
-            print(f"  first step {firsts[0]:.1f} s, again {firsts[1]:.1f} s", flush=True)
+        rates = [f"{1000 * bare:.1f}", f"{size / bare:.0f}", f"{1000 * fed:.1f}", f"{size / fed:.0f}"]
+        rows.append([str(size), *rates, f"{fed / bare:.2f}", *(f"{first:.1f}" for first in firsts)])
+        print(f"batches of {size}: bare step {rates[0]} ms, fed step {rates[2]} ms", flush=True)
+    print(table(rows, header=HEAD[: len(rows[0])]), flush=True)
     if not options.no_training:
         with tempfile.TemporaryDirectory() as folder:
             workdir = options.keep or Path(folder)
