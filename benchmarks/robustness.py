@@ -1,7 +1,8 @@
-"""Scores a model of nuclei on the test images as they are, under fourteen changes, and on fields without a nucleus.
+"""Scores a model of nuclei on images as they are, under fourteen changes, and on fields without a nucleus.
 
     PYTHONPATH=src python benchmarks/robustness.py --model RUN_ID|models:/nuclei@champion [--modality all]
-        [--limit 20] [--seed 7] [--only "zoom 0.5" "half dimmed" ...] [--prepared FOLDER] [--out scratch/robustness]
+        [--split test|val] [--limit 20] [--seed 7] [--only "zoom 0.5" "half dimmed" ...] [--prepared FOLDER]
+        [--out scratch/robustness]
     PYTHONPATH=src python benchmarks/robustness.py --sheet sheet.png
 
 The first form prints a table and writes it as `robustness.csv` in the folder of `--out`. `perturbations` says what
@@ -14,9 +15,9 @@ were found in all. `--limit` draws that many images by the seed.
 The second form needs no model: it draws one test image under every change, with the outlines of its labels, and one
 empty field of each kind.
 
-Images are those of the test split of the prepared data set, which is made if needed; `--prepared` names the folder of
-one that exists. Everything random follows from `--seed`, the name of the change and the image: rows do not depend on
-which others are asked for.
+Images are those of the test split of the prepared data set, which is made if needed, or with `--split val` those for
+validation, by which settings may be chosen; `--prepared` names the folder of one that exists. Everything random follows
+from `--seed`, the name of the change and the image: rows do not depend on which others are asked for.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def chosen(samples: Sequence[SampleRef], *, modality: str, limit: int, seed: int
     """
     own = [sample for sample in samples if modality in ("all", sample.modality)]
     if not own:
-        raise DataError(f"at least one test image must be of modality {modality}, got none. Take --modality all")
+        raise DataError(f"at least one image must be of modality {modality}, got none. Take --modality all")
     if not 0 < limit < len(own):
         return own
     drawn = np.random.default_rng(seed).choice(len(own), limit, replace=False)
@@ -214,6 +215,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="a run's id, a model's URI, or the folder of a logged model")
     parser.add_argument("--modality", default="fluorescence", choices=["all", *MODALITIES], help="(%(default)s)")
+    parser.add_argument("--split", default="test", choices=["test", "val"], help="(%(default)s)")
     parser.add_argument("--limit", type=int, default=0, help="images that are drawn by the seed; 0: all (%(default)s)")
     parser.add_argument("--seed", type=int, default=7, help="of everything random (%(default)s)")
     parser.add_argument("--only", nargs="*", default=list(PERTURBATIONS), metavar="CHANGE", help="changes to score")
@@ -238,7 +240,7 @@ def run(options: argparse.Namespace) -> None:
         hint = nearest_name(unknown[0], PERTURBATIONS)
         raise ConfigError(f"--only must name changes of the table, got {unknown[0]!r}. {hint}")
     catalog = load_catalog(options.prepared) if options.prepared else prepared_dataset(resolve(Choices("nuclei")))[0]
-    samples = chosen(catalog.split("test"), modality=options.modality, limit=options.limit, seed=options.seed)
+    samples = chosen(catalog.split(options.split), modality=options.modality, limit=options.limit, seed=options.seed)
     if options.sheet:
         fullest = max(samples, key=lambda sample: sample.num_objects if sample.num_objects < 60 else 0)
         cv2.imwrite(str(options.sheet), cv2.cvtColor(contact_sheet(fullest, seed=options.seed), cv2.COLOR_RGB2BGR))
@@ -248,7 +250,7 @@ def run(options: argparse.Namespace) -> None:
     if options.fields:
         tables.append(fields_table(find, num_fields=options.fields, seed=options.seed))
     write_csv(pd.concat(tables, ignore_index=True), options.out / FILE)
-    print(f"\n{len(samples)} test images ({options.modality}), model {options.model}")
+    print(f"\n{len(samples)} images for {options.split} ({options.modality}), model {options.model}")
     for table in tables:
         print(f"\n{markdown(table)}")
 

@@ -86,7 +86,7 @@ def test_images_are_drawn_by_the_seed_within_a_modality(samples: list[SampleRef]
     assert len(chosen(samples, modality="all", limit=2, seed=0)) == 2
     assert chosen(samples, modality="all", limit=2, seed=5) == chosen(samples, modality="all", limit=2, seed=5)
     assert len(chosen(samples, modality="all", limit=9, seed=0)) == 3
-    with pytest.raises(DataError, match="at least one test image must be of modality brightfield"):
+    with pytest.raises(DataError, match="at least one image must be of modality brightfield"):
         chosen(samples, modality="brightfield", limit=0, seed=0)
 
 

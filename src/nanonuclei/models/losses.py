@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from nanonuclei.config.pixels import LossConfig
-from nanonuclei.imaging.sizing.diameters import OCTAVE, OCTAVES
+from nanonuclei.imaging.sizing.estimate import OCTAVE, OCTAVES
 
 SMOOTH = 1.0
 """Added to both sides of the Dice ratio: a patch without objects has a loss near 0 instead of 0 / 0."""

@@ -16,7 +16,8 @@ from nanonuclei.imaging.networks import Network, with_views
 from nanonuclei.imaging.normalize import grey_limits, normalize
 from nanonuclei.imaging.postprocess import foreground_of, read_instances
 from nanonuclei.imaging.seams.grid import MARGIN, SIDE
-from nanonuclei.imaging.sizing.diameters import OCTAVES, Sizing
+from nanonuclei.imaging.sizing.diameters import Sizing
+from nanonuclei.imaging.sizing.estimate import OCTAVES
 from nanonuclei.imaging.sizing.resizing import instances_to_shape, to_shape
 from nanonuclei.imaging.types import Float32Array, Image, UInt8Array
 from nanonuclei.tasks.base import Reader

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nanonuclei.data.augment.sizes import diameters
 from nanonuclei.imaging.distances import distances
-from nanonuclei.imaging.sizing.diameters import OCTAVE
+from nanonuclei.imaging.sizing.estimate import OCTAVE
 from nanonuclei.imaging.types import Labels, UInt8Array
 from nanonuclei.tasks.nuclei.config import TargetConfig
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from nanonuclei.imaging.sizing.diameters import OCTAVES, WELL_SEEN
+from nanonuclei.imaging.sizing.diameters import WELL_SEEN
+from nanonuclei.imaging.sizing.estimate import OCTAVES
 from nanonuclei.tasks.exchange import Channel, Cite, Described, Exchange, Operator, Output, Sizes
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tasks.nuclei.reader import SLIVER
