@@ -197,7 +197,8 @@ class TubesConfig(Section):
         kept: Share of its contrast that a line keeps as far as it is followed.
         body_radius: What holds a disc of this radius is a cell and no line, px.
         min_length: Shorter candidates are dropped, px.
-        max_width: Wider candidates are dropped, full width at half maximum, px.
+        max_width: Wider crests of the image are dropped, full width at half maximum, px; with `width` auto they are
+            looked for at half the size too, and may be twice as wide there. What only the map shows has no such limit.
         min_straightness: Distance of the ends / length; the more crooked are dropped.
         joins: Which candidates are kept: all | cell: those that meet a cell | two: those that join two cells |
             slender: those that join two cells or are `slender` times as long as wide.

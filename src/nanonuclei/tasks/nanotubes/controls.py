@@ -20,7 +20,14 @@ CONTROLS = {
         step=0.01,
     ),
     "min_length": Control("Least length", "Shorter candidates are left out.", "px", low=0.0, high=200.0),
-    "max_width": Control("Largest width", "Wider candidates are left out.", "px", low=1.0, high=30.0, step=0.5),
+    "max_width": Control(
+        "Largest width",
+        "Wider lines of the image are left out, twice as wide ones at half its size; those of the network stay.",
+        "px",
+        low=1.0,
+        high=30.0,
+        step=0.5,
+    ),
     "min_straightness": Control(
         "Least straightness",
         "Distance of the ends / length.",

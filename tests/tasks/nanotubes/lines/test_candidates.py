@@ -8,7 +8,7 @@ from tests.conftest import disc_labels
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.tasks.nanotubes.config import TubesConfig
-from nanonuclei.tasks.nanotubes.lines.candidates import Candidate, find_candidates, to_instances
+from nanonuclei.tasks.nanotubes.lines.candidates import Candidate, _to_edges, find_candidates, to_instances
 from nanonuclei.tasks.nanotubes.lines.line import Line, resample
 from nanonuclei.tasks.nanotubes.lines.matching import match_lines
 
@@ -125,6 +125,15 @@ def test_bright_ground_asks_for_more_contrast() -> None:
     assert len(found(drawn(line), joins="slender", contrast=0.1)) == 1
     bright = drawn(line) + np.float32(0.4)
     assert found(bright, joins="slender", contrast=0.1) == []
+
+
+def test_way_to_a_cell_makes_no_line_more_crooked_than_asked_for() -> None:
+    cells = np.zeros(SHAPE, np.int32)
+    cells[54:60, 40:50] = 1  # beside the end of the line, not ahead of it
+    straight = Line(np.stack([np.full(25, 50.0), np.arange(25.0, 50.0)], axis=1).astype(np.float32), 2.0)
+    one = Candidate(straight, 0.9, 5.0, (0, 1))
+    assert _to_edges(one, cells, straight=0.5).line.length > straight.length + 3.0
+    assert _to_edges(one, cells, straight=0.99).line is straight
 
 
 def test_nothing_is_found_where_windows_score_low() -> None:

@@ -80,6 +80,24 @@ def test_both_readings_add_long_lines_that_only_the_map_shows() -> None:
     assert read_candidates(blank, config, cells=cells, min_score=0.95) == []
 
 
+def test_line_of_the_map_takes_the_place_of_the_crests_that_lie_on_it() -> None:
+    crests = ((30, 52), (30, 78)), ((30, 90), (30, 108))
+    grey, scores = drawn_image(*crests), np.zeros(drawn_image().shape, np.float32)
+    cv2.line(scores, (24, 30), (136, 30), 0.9, 7)
+    grey[CELLS > 0] = 0.1
+    config = settings(lines="both", joins="all", min_score=0.5, alone=10.0, min_straightness=0.9)
+    score_map = np.stack([scores, grey], -1)
+    apart = read_candidates(score_map, config.model_copy(update={"lines": "image"}), cells=CELLS)
+    assert sorted(round(one.line.length, -1) for one in apart) == [20.0, 30.0]
+    (found,) = read_candidates(score_map, config, cells=CELLS)
+    assert found.line.length == pytest.approx(112.0, abs=6.0)
+
+
+def test_an_image_without_noise_has_that_of_rounding() -> None:
+    (found,) = read(drawn(((20, 60), (138, 60))))
+    assert found.strength == pytest.approx(0.9 * 255.0 * 12.0**0.5, rel=0.05)
+
+
 def test_line_that_joins_no_two_cells_must_be_long_in_both_readings() -> None:
     free, bridge = ((30, 52), (30, 95)), ((100, 20), (100, 140))
     score_map = np.stack([np.full(drawn_image(free, bridge).shape, 0.9, np.float32), drawn_image(free, bridge)], -1)

@@ -6,7 +6,7 @@ image. They are candidates: a 2-D image cannot show that a line hovers above the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -47,6 +47,9 @@ SAME = 0.6
 DRAWN = 3.0
 """Lines are drawn at most so wide in a label image, px, so that neighbours stay apart."""
 
+LEAST_NOISE = 1.0 / 255.0 / 12.0**0.5
+"""Standard deviation of what rounding to 8 bits leaves, share of the range: no image is told to have less noise."""
+
 HALO = 2
 """Pixels about a cell in which its own light outshines a nanotube's."""
 
@@ -69,6 +72,11 @@ class Candidate:
     score: float
     strength: float
     cells: tuple[int, int]
+
+    @property
+    def clarity(self) -> float:
+        """How much of it is seen: strength times length."""
+        return self.strength * self.line.length
 
     @property
     def joins(self) -> bool:
@@ -118,7 +126,8 @@ def find_candidates(
     ground = make_ground(filled(grey, free), near)
     seeds = _seeds(grey, free, scores >= threshold, config)
     found = [
-        _to_edges(candidate, cells) for candidate in _followed(seeds, ground, (scores, grey), config, bridges=bridges)
+        _to_edges(candidate, cells, straight=config.min_straightness)
+        for candidate in _followed(seeds, ground, (scores, grey), config, bridges=bridges)
     ]
     kept = [candidate for candidate in found if _is_wanted(candidate, config)]
     return sorted(apart(kept), key=lambda candidate: (-candidate.score, -candidate.strength))
@@ -182,7 +191,7 @@ def _followed(
     bridges: bool,
 ) -> list[Candidate]:
     scores, grey = maps
-    noise = max(ground.noise, 1e-6)
+    noise = max(ground.noise, LEAST_NOISE)
     levels = _levels(ground, seeds)
     good = _outshining(seeds, levels)
     lines, levels = [seed for seed, kept in zip(seeds, good, strict=True) if kept], levels[good]
@@ -214,14 +223,17 @@ def _followed(
     return found
 
 
-def _to_edges(candidate: Candidate, cells: Labels) -> Candidate:
-    """Draws the ends of a candidate on to the edges of the cells that it meets, whose light hides the last of it."""
+def _to_edges(candidate: Candidate, cells: Labels, *, straight: float) -> Candidate:
+    """Draws the ends of a candidate on to the edges of the cells that it meets, whose light hides the last of it.
+
+    What the way to the nearest pixel of a cell would make more crooked than `straight` allows is left as it is.
+    """
     first, last = candidate.cells
     points = candidate.line.points
     before = _nearest(points[0], cells, first) if first else points[:0]
     after = _nearest(points[-1], cells, last) if last else points[:0]
-    points = resample(np.concatenate([before, points, after]))
-    return replace(candidate, line=Line(points, candidate.line.width))
+    line = Line(resample(np.concatenate([before, points, after])), candidate.line.width)
+    return candidate if line.straightness < straight else replace(candidate, line=line)
 
 
 def _nearest(end: Float32Array, cells: Labels, label: int) -> Float32Array:
@@ -254,15 +266,22 @@ def _outshining(seeds: list[Float32Array], levels: NDArray[np.float64]) -> _Mask
     return (levels > 0.0) & (levels >= FRINGE * np.array(brightest))
 
 
-def apart(candidates: Sequence[Candidate], others: Sequence[Candidate] = (), *, near: float = NEAR) -> list[Candidate]:
+def apart(
+    candidates: Sequence[Candidate],
+    others: Sequence[Candidate] = (),
+    *,
+    near: float = NEAR,
+    first: Callable[[Candidate], float] = lambda one: one.clarity,
+) -> list[Candidate]:
     """Keeps the clearest of candidates that run together: all seeds of a line are followed to the same ends.
 
     Args:
         candidates: In any order.
         others: Candidates that stay whatever is beside them; they are no part of the result.
         near: Lines run together where they are this near to each other, px.
+        first: What is highest stays, and what lies on it goes.
     """
-    in_order = sorted(candidates, key=lambda found: -found.strength * found.line.length)
+    in_order = sorted(candidates, key=first, reverse=True)
     lines = [one.line.points for one in (*others, *in_order)]
     if not in_order:
         return []

@@ -78,7 +78,10 @@ def read_candidates(
     if config.lines != "image":
         marked = marked_candidates(scores, grey, config, cells=cells, threshold=threshold)
         sure = [one for one in marked if one.score >= least and one.line.length >= alone]
-        found = sorted([*found, *apart(sure, found, near=SAME_LINE)], key=lambda one: (-one.score, -one.strength))
+        both = [*found, *apart(sure, found, near=SAME_LINE)]
+        # What is left of the map is longer than the crests on it, which are parts of it.
+        whole = apart(both, near=SAME_LINE, first=lambda one: one.line.length)
+        found = sorted(whole, key=lambda one: (-one.score, -one.strength))
     return found
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nanonuclei.imaging.types import Float32Array, Labels
 from nanonuclei.tasks.nanotubes.config import TubesConfig
-from nanonuclei.tasks.nanotubes.lines.candidates import Candidate, apart
+from nanonuclei.tasks.nanotubes.lines.candidates import LEAST_NOISE, Candidate, apart
 from nanonuclei.tasks.nanotubes.lines.line import Line, cells_joined, resample, trace
 from nanonuclei.tasks.nanotubes.lines.ridges import NORMAL_MAD
 from nanonuclei.tasks.nanotubes.lines.rules import width_across
@@ -58,7 +58,7 @@ def marked_candidates(
     pieces = joined(
         _pieces(skimage.filters.apply_hysteresis_threshold(scores, LOW * threshold, threshold)), gap=config.gap
     )
-    noise = max(_noise(grey), 1e-6)
+    noise = max(_noise(grey), LEAST_NOISE)
     found = []
     for points in pieces:
         line = Line(resample(points), 0.0)
