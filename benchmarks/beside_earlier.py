@@ -25,9 +25,9 @@ from pathlib import Path
 CHILD = """
 import sys, tempfile, time
 from pathlib import Path
-import keras
 from nanonuclei.config.params import load_experiment, parse_settings
 from nanonuclei.data.catalog import load_catalog
+import keras
 from nanonuclei.engine.train import fit
 from nanonuclei.tasks import create_task
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import subprocess
 import sys
+
+import pytest
 
 LOADED = """
 import sys
@@ -39,3 +43,33 @@ def test_what_looks_at_arguments_and_files_loads_no_slow_package() -> None:
     done = subprocess.run([sys.executable, "-c", EARLY], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []
+
+
+ONEDNN = """
+import os, sys
+import nanonuclei
+if sys.argv[1:]:
+    from nanonuclei.heavy import heavy_imports
+    with heavy_imports():
+        import tensorflow
+    from tensorflow.python.util._pywrap_util_port import IsMklEnabled
+    print(IsMklEnabled())
+print(os.environ["TF_ENABLE_ONEDNN_OPTS"])
+"""
+
+
+def _onednn(*words: str, **environment: str) -> list[str]:
+    clean = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"} | environment
+    command = [sys.executable, "-c", ONEDNN, *words]
+    done = subprocess.run(command, env=clean, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="TensorFlow has oneDNN on x86 processors")
+def test_tensorflow_trains_with_onednn_on_processors_where_it_would_leave_it_off() -> None:
+    assert _onednn("load") == ["True", "1"]
+
+
+def test_who_switches_onednn_off_is_heard() -> None:
+    assert _onednn(TF_ENABLE_ONEDNN_OPTS="0") == ["0"]
