@@ -132,7 +132,7 @@ LOOPS = {
         },
         [
             "train.learning_rate=0.005",
-            "train.steps_per_epoch=60",
+            "train.steps_per_epoch=120",  # with 60 it depends on the rounding whether a line is found at all
             "marking.narrowest=1.5",
             "marking.broadest=4",
             "marking.simulated=0",

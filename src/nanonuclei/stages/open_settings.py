@@ -46,6 +46,7 @@ def decided_on_validation(
         if decided.sentence:
             say(decided.sentence)
     if task.gap_metrics:
+        say("Scoring the validation images, and as many that the network was trained on ...")
         _log_gap(config, model, catalog)
     return config
 
