@@ -21,6 +21,10 @@ from nanonuclei.errors import DataError
 from nanonuclei.tasks.nuclei.score import METRIC_NAMES
 
 NAN = float("nan")
+NAMES = {
+    "accuracy": ("Pixel accuracy (higher is better)", "share"),
+    "iou": ("Foreground IoU (higher is better)", "IoU"),
+}
 HISTORY = {
     "val/loss": [2.0, NAN, 0.9],
     "train/loss": [1.0, 0.5, 0.25],
@@ -50,25 +54,32 @@ def curve(axes: Axes, label: str) -> NDArray[np.float64]:
 
 class TestLearningCurves:
     def test_each_metric_has_a_panel_and_the_learning_rate_comes_last(self) -> None:
-        titles = [axes.get_title().split(" (")[0] for axes in learning_curves(HISTORY, best_epoch=3).axes]
+        titles = [axes.get_title().split(" (")[0] for axes in learning_curves(HISTORY, best_epoch=3, names=NAMES).axes]
         assert titles == ["Loss", "Pixel accuracy", "Foreground IoU", "Learning rate"]
 
+    def test_metrics_are_named_by_the_task_and_others_by_themselves(self) -> None:
+        names = {"f1": ("F1 of discs (higher is better)", "F1")}
+        history = {"train/accuracy": [0.5], "train/f1": [0.5], "train/loss": [0.5]}
+        panels = learning_curves(history, best_epoch=None, names=names).axes
+        assert [axes.get_title() for axes in panels] == ["Loss (lower is better)", names["f1"][0], "accuracy"]
+        assert [axes.get_ylabel() for axes in panels] == ["loss", "F1", "accuracy"]
+
     def test_training_and_validation_share_a_panel_and_epochs_count_from_one(self) -> None:
-        loss = learning_curves(HISTORY, best_epoch=None).axes[0]
+        loss = learning_curves(HISTORY, best_epoch=None, names=NAMES).axes[0]
         np.testing.assert_array_equal(curve(loss, "train/loss"), [[1, 1.0], [2, 0.5], [3, 0.25]])
         np.testing.assert_array_equal(curve(loss, "val/loss"), [[1, 2.0], [2, NAN], [3, 0.9]])
         assert loss.get_xlabel() == "epoch"
 
     def test_the_best_epoch_is_marked_in_every_panel_and_named_below(self) -> None:
-        figure = learning_curves(HISTORY, best_epoch=3)
+        figure = learning_curves(HISTORY, best_epoch=3, names=NAMES)
         assert all(any(list(line.get_xdata()) == [3, 3] for line in axes.get_lines()) for axes in figure.axes)
         assert legend_texts(figure) == ["training", "validation", "kept epoch: 3"]
 
     def test_without_a_best_epoch_none_is_named(self) -> None:
-        assert legend_texts(learning_curves({"train/loss": [1.0]}, best_epoch=None)) == ["training"]
+        assert legend_texts(learning_curves({"train/loss": [1.0]}, best_epoch=None, names={})) == ["training"]
 
     def test_curves_over_orders_of_magnitude_get_a_logarithmic_axis(self) -> None:
-        loss, *_, rate = learning_curves(HISTORY, best_epoch=None).axes
+        loss, *_, rate = learning_curves(HISTORY, best_epoch=None, names=NAMES).axes
         assert (loss.get_yscale(), rate.get_yscale()) == ("linear", "log")
         assert rate.get_ylabel().endswith("(log scale)")
 
@@ -86,12 +97,12 @@ class TestLearningCurves:
     def test_it_draws_one_epoch_gaps_and_curves_of_unlike_length(
         self, history: dict[str, list[float]], best_epoch: int | None
     ) -> None:
-        assert written(learning_curves(history, best_epoch=best_epoch)).startswith(b"\x89PNG")
+        assert written(learning_curves(history, best_epoch=best_epoch, names=NAMES)).startswith(b"\x89PNG")
 
     @pytest.mark.parametrize("history", [{}, {"seconds": [1.0]}, {"train/loss": []}])
     def test_a_history_without_curves_is_refused(self, history: dict[str, list[float]]) -> None:
         with pytest.raises(DataError, match="at least one epoch"):
-            learning_curves(history, best_epoch=None)
+            learning_curves(history, best_epoch=None, names={})
 
 
 class TestPrecisionByThreshold:
@@ -159,7 +170,7 @@ class TestMetricIntervals:
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda: learning_curves(HISTORY, best_epoch=1),
+        lambda: learning_curves(HISTORY, best_epoch=1, names=NAMES),
         lambda: precision_by_threshold([0.5], {"all": [0.8]}),
         lambda: metric_intervals(TestMetricIntervals.TABLE, names=METRIC_NAMES),
     ],

@@ -65,8 +65,9 @@ def test_network_answers_scores_in_0_to_1(task: Task, catalog: Catalog) -> None:
 
 def test_model_is_compiled_and_takes_the_batches(task: Task, catalog: Catalog) -> None:
     batches = task.batches(catalog.split("val"), training=False)
-    losses = task.build_model().test_on_batch(*batches[0])
-    assert np.isfinite(losses[0])
+    losses = task.build_model().test_on_batch(*batches[0], return_dict=True)
+    assert np.isfinite(losses["loss"])
+    assert list(task.curve_names) == [name for name in losses if name != "loss"]
 
 
 def test_image_has_a_score_map_of_its_size_and_objects_inside_it(task: Task, catalog: Catalog) -> None:

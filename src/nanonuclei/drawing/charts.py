@@ -32,30 +32,31 @@ GROUP_COLOURS = {"all": INK, "fluorescence": GREEN, "stained": PURPLE, "brightfi
 _SPARE_COLOURS = (BLUE, VERMILLION, SKY, QUIET)
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
-_CURVES = {
-    "loss": ("Loss (lower is better)", "loss"),
-    "accuracy": ("Pixel accuracy (higher is better)", "share of pixels"),
-    "iou": ("Foreground IoU (higher is better)", "IoU"),
-    "learning_rate": ("Learning rate", "learning rate"),
-}
+_LOSS = {"loss": ("Loss (lower is better)", "loss")}
+_RATE = {"learning_rate": ("Learning rate", "learning rate")}
 _LOG_FROM = 20.0
 """Positive curves whose largest value is this many times the smallest are drawn on a logarithmic axis."""
 
 
-def learning_curves(history: Mapping[str, Sequence[float]], *, best_epoch: int | None) -> Figure:
+def learning_curves(
+    history: Mapping[str, Sequence[float]], *, best_epoch: int | None, names: Mapping[str, tuple[str, str]]
+) -> Figure:
     """Draws how a training went: one panel per metric with training and validation, and one for the learning rate.
 
     Args:
         history: One value per epoch under `train/<metric>`, `val/<metric>` and `learning_rate`; other names are not
             drawn. NaN and infinite values leave a gap.
         best_epoch: The epoch whose weights were kept, counted from 1; None marks none.
+        names: Metric to title of its panel and label of its axis, in order. Other metrics come after them, under their
+            own names.
 
     Raises:
         DataError: The history holds nothing that could be drawn.
     """
     given = {key: np.asarray(values, float) for key, values in history.items() if len(values)}
-    names = {key.partition("/")[2] for key in given if key.startswith(("train/", "val/"))} - {"learning_rate"}
-    order = sorted(names, key=lambda name: ([*_CURVES, name].index(name), name))
+    titles = {**_LOSS, **names, **_RATE}
+    metrics = {key.partition("/")[2] for key in given if key.startswith(("train/", "val/"))} - {"learning_rate"}
+    order = sorted(metrics, key=lambda name: ([*titles, name].index(name), name))
     order += ["learning_rate"] if "learning_rate" in given else []
     if not order:
         raise DataError(
@@ -74,7 +75,7 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, best_epoch: int |
                 axes.plot(best_epoch, drawn[best_epoch - 1], "o", ms=7, mfc="none", mec=INK, mew=1.2)
         if best_epoch is not None:
             axes.axvline(best_epoch, color=QUIET, lw=1.0, ls=":")
-        title, unit = _CURVES.get(name, (name, name))
+        title, unit = titles.get(name, (name, name))
         everything = np.concatenate(list(curves.values()))
         finite = everything[np.isfinite(everything)]
         if finite.size and finite.min() > 0 and finite.max() > _LOG_FROM * finite.min():

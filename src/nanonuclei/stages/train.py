@@ -122,7 +122,9 @@ def train(
         if resume:
             start = start_of_run(run.data.tags, new=len(training_samples(catalog, config)))
         result = run_fit(config, catalog, folder=folder, run_id=run_id, start=start)
-        mlflow.log_figure(learning_curves(result.history, best_epoch=result.best_epoch), "figures/learning_curves.png")
+        names = create_task(config).curve_names
+        figure = learning_curves(result.history, best_epoch=result.best_epoch, names=names)
+        mlflow.log_figure(figure, "figures/learning_curves.png")
         table = conclude(config, result.model, catalog, folder=folder, say=say)
         mlflow.set_tag(FINISHED, "true")
     say("")

@@ -177,6 +177,7 @@ class Task(Reader):
 
     Attributes:
         metric_names: The metrics that tables show, in order, by what people call them.
+        curve_names: The metrics of a training (not the loss) to title and axis of their panels, in order.
         charted: Metrics in the figure with intervals.
         headlines: Metrics whose difference a comparison tells in words.
         lower_is_better: Metrics that are better when smaller.
@@ -185,6 +186,7 @@ class Task(Reader):
     """
 
     metric_names: ClassVar[Mapping[str, str]]
+    curve_names: ClassVar[Mapping[str, tuple[str, str]]] = {}
     charted: ClassVar[Sequence[str]]
     headlines: ClassVar[Sequence[str]]
     lower_is_better: ClassVar[frozenset[str]] = frozenset()

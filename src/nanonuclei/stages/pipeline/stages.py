@@ -91,7 +91,9 @@ def train_stage(task: str, *, say: Callable[[str], None] = print) -> str:
             log_network(config)
             log_inputs(config, catalog, _source(config) or build.prepared, folder=folder)
             result = run_fit(config, catalog, folder=folder, run_id=run_id)
-        mlflow.log_figure(learning_curves(result.history, best_epoch=result.best_epoch), "figures/learning_curves.png")
+        names = create_task(config).curve_names
+        figure = learning_curves(result.history, best_epoch=result.best_epoch, names=names)
+        mlflow.log_figure(figure, "figures/learning_curves.png")
         save_network(result.model, _fresh(build.network) / build.NETWORK)
         (build.network / build.CONFIG).write_text(to_yaml(config), encoding="utf-8")
         curves = pd.DataFrame(result.history)

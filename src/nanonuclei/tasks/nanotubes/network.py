@@ -48,6 +48,10 @@ class NanotubeTask(NanotubeReader, Task):
     """The nanotubes task; see `tasks.base` for what each method promises."""
 
     metric_names = METRIC_NAMES
+    curve_names = {
+        "accuracy": ("Accuracy of windows (higher is better)", "share of windows"),
+        "pr_auc": ("PR-AUC of windows (higher is better)", "area under precision-recall"),
+    }
     charted = ("window_pr_auc", "window_accuracy", "object_precision", "object_recall", "object_f1")
     headlines = ("object_f1", "window_pr_auc", "tcr_error")
     lower_is_better = LOWER_IS_BETTER

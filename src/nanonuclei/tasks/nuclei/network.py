@@ -37,6 +37,10 @@ class NucleiTask(NucleiReader, Task):
     """The nuclei task; see `tasks.base` for what each method promises."""
 
     metric_names = METRIC_NAMES
+    curve_names = {
+        "accuracy": ("Pixel accuracy (higher is better)", "share of pixels"),
+        "iou": ("Foreground IoU (higher is better)", "IoU"),
+    }
     charted = ("accuracy", "iou", "ap50_pooled", "map_pooled", "pq")
     headlines = ("ap50_pooled", "iou", "accuracy")
     lower_is_better = LOWER_IS_BETTER

@@ -36,7 +36,11 @@ def test_line_network_is_chosen_by_the_config_and_answers_pixel_by_pixel(
     assert isinstance(task, LineTask)
     model = task.build_model()
     batch = task.batches(tube_catalog.split("val"), training=False)[0]
-    assert np.isfinite(model.test_on_batch(*batch)[0])
+    losses = model.test_on_batch(*batch, return_dict=True)
+    assert np.isfinite(losses["loss"])
+    assert {name: "pixel" in title.lower() for name, (title, _) in task.curve_names.items()} == {
+        name: True for name in losses if name != "loss"
+    }
     image = tube_catalog.samples[0].image()
     score_map = score_map_of(task, network_of(task, model), image)
     assert score_map.shape == (96, 128, 2)

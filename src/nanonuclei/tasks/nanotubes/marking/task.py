@@ -37,6 +37,11 @@ class LineTask(NanotubeTask):
         "Raw images of a microscope were not measured; in phase contrast and bright field few nanotubes are found.",
     )
 
+    curve_names = {
+        "accuracy": ("Pixel accuracy (higher is better)", "share of pixels"),
+        "pr_auc": ("PR-AUC of pixels (higher is better)", "area under precision-recall"),
+    }
+
     @property
     def geometry(self) -> WindowGeometry:
         """Windows of `SCORED` px side by side."""
