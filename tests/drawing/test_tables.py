@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanonuclei.drawing.tables import format_value, metrics_table, table
+from nanonuclei.drawing.tables import format_value, metrics_table, shortened, table
 from nanonuclei.errors import DataError
 from nanonuclei.tasks.nuclei.score import METRIC_NAMES
 
@@ -24,6 +24,20 @@ def cells_of(text: str) -> list[list[str]]:
         ends.append((start, start + len(dashes)))
         start += len(dashes) + 2
     return [[line[low:high].strip() for low, high in ends] for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        ("simulated_0012", "simulated_0012"),
+        ("0123456789abcdef", "0123456789abcdef"),
+        ("sparse_categorical_crossentropy", "sparse_..entropy"),
+        ("sparse_categorical_crossentropy+dice", "sparse_..py+dice"),
+    ],
+)
+def test_long_names_keep_their_beginning_and_their_end(text: str, short: str) -> None:
+    assert shortened(text) == short
+    assert len(shortened(text, 11)) <= 11
 
 
 def test_words_stand_left_and_numbers_right() -> None:

@@ -75,7 +75,7 @@ class TestImageGrid:
     def test_each_image_stands_beside_its_outlined_nuclei_with_id_size_and_count(self, sample: SampleRef) -> None:
         figure = image_grid([sample, replace(sample, sample_id="b", num_objects=1)], title="Stained", noun=NOUN)
         texts = [text.get_text() for text in figure.texts]
-        assert texts == ["Stained", "aaaaaaaaaaaa...\n40 x 60 px, 2 nuclei", "b\n40 x 60 px, 1 nucleus"]
+        assert texts == ["Stained", "aaaaaaa..aaaaaaa\n40 x 60 px, 2 nuclei", "b\n40 x 60 px, 1 nucleus"]
         image, outlines = (axes.images[0].get_array() for axes in figure.axes[:2])
         assert len(figure.axes) == 4
         assert image.shape == outlines.shape

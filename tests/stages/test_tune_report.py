@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,14 @@ def test_table_of_the_best_trials_fits_the_terminal(
     header = next(line for line in told.splitlines() if line.startswith("trial "))
     assert header.split()[1:] == ["4", "3", "2", "1", "0"][:trials]
     assert max(map(len, told.splitlines())) <= width
+
+
+def test_values_that_begin_alike_are_told_apart(search: Search) -> None:
+    kinds = ["sparse_categorical_crossentropy", "sparse_categorical_crossentropy+dice"]
+    two = [
+        replace(one, settings={**one.settings, "loss.kind": kind})
+        for one, kind in zip(records(search), kinds, strict=False)
+    ]
+    told = search_table(search, two, best=two[1])
+    row = next(line.split() for line in told.splitlines() if line.startswith("loss.kind "))
+    assert row[1:] == ["sparse_..py+dice", "sparse_..entropy"]

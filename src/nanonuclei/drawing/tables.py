@@ -96,6 +96,12 @@ def format_value(value: float, *, is_metric: bool = True) -> str:
     return f"{value:.1e}" if 0 < abs(value) < 0.0005 else f"{value:.3f}"
 
 
+def shortened(text: str, most: int = 16) -> str:
+    """Returns a text of `most` characters at most: its middle is cut, as names that begin alike differ at the end."""
+    kept = most - 2
+    return text if len(text) <= most else f"{text[: kept - kept // 2]}..{text[-(kept // 2) :]}"
+
+
 def _parts(path: str) -> tuple[str, str, str]:
     """Takes a flat name apart into split, group and metric; split and group may be empty."""
     split, _, rest = path.rpartition("/")

@@ -30,6 +30,7 @@ from nanonuclei.drawing.charts import (
     new_figure,
 )
 from nanonuclei.drawing.pictures import for_display, outlined, picture, write
+from nanonuclei.drawing.tables import shortened
 from nanonuclei.errors import DataError
 from nanonuclei.tasks.values import Noun
 
@@ -212,5 +213,4 @@ def _log_histogram(axes: Axes, groups: Mapping[str, NDArray[Any]], colours: Mapp
 
 
 def _caption(sample: SampleRef, noun: Noun) -> str:
-    name = sample.sample_id if len(sample.sample_id) <= 16 else f"{sample.sample_id[:12]}..."
-    return f"{name}\n{sample.height} x {sample.width} px, {noun.count(sample.num_objects)}"
+    return f"{shortened(sample.sample_id)}\n{sample.height} x {sample.width} px, {noun.count(sample.num_objects)}"

@@ -12,6 +12,7 @@ import yaml
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, load_experiment
+from nanonuclei.drawing.tables import shortened
 from nanonuclei.drawing.tables import table as text_table
 from nanonuclei.invocation import command
 from nanonuclei.report.search import parallel_coordinates, pareto, search_history, setting_importances, slices
@@ -138,5 +139,4 @@ def trials_view(search: Search, parent: str, shares: Mapping[str, float]) -> Vie
 
 
 def _short(value: object) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= WIDEST else f"{text[: WIDEST - 2]}.."
+    return shortened(f"{value:.4g}" if isinstance(value, float) else str(value), WIDEST)

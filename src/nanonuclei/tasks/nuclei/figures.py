@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.drawing.charts import precision_by_threshold
 from nanonuclei.drawing.pictures import Panel, panels
+from nanonuclei.drawing.tables import shortened
 from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.nuclei.score import THRESHOLDS, threshold_names
 from nanonuclei.tasks.values import MapsOf, Report
@@ -56,7 +57,7 @@ def _panel(task: Task, sample: SampleRef, score_map: np.ndarray, *, ap50: float)
         true=sample.labels(),
         predicted=found.pixels(),
         caption=(
-            f"{sample.sample_id[:12]}, {sample.modality}: "
+            f"{shortened(sample.sample_id)}, {sample.modality}: "
             f"{sample.num_objects} nuclei, {len(found)} found, AP50 {ap50:.2f}"
         ),
     )
