@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -34,16 +35,42 @@ def drawn(figure: Figure) -> bytes:
 
 
 def panel() -> TubePanel:
-    return TubePanel(GREY, GREY, [LINE, OTHER], np.array([True, False]), [LINE, OTHER], np.array([False, True]), "one")
+    was_found, is_right = np.array([True, False]), np.array([False, True])
+    return TubePanel(GREY, GREY, [LINE, OTHER], was_found, [LINE, OTHER], is_right, "one", "2 true")
+
+
+def error(*, true: Sequence[Line] = (), found: Sequence[Line] = ()) -> TubePanel:
+    none = np.zeros(0, bool)
+    return TubePanel(GREY, GREY, true, none, found, none, "one", "25 px")
 
 
 def test_panels_draw_every_line_in_the_colour_of_its_kind() -> None:
     figure = tube_panels([panel(), panel()], title="Images")
-    assert len(figure.axes) == 6
+    assert len(figure.axes) == 7
     lines = figure.axes[2].get_lines()
     assert len(lines) == 4
     assert len({line.get_color() for line in lines}) == 4
     assert drawn(figure)
+
+
+def test_true_lines_show_below_the_candidates_that_found_them() -> None:
+    true, _, found, _ = tube_panels([panel()], title="Images").axes[2].get_lines()
+    assert true.get_linewidth() > 2 * found.get_linewidth()
+
+
+def test_columns_are_named_and_scores_have_a_scale_of_colours() -> None:
+    figure = tube_panels([panel(), panel()], title="Images")
+    above = [axes.get_title(loc="left") for axes in figure.axes[:6]]
+    assert above == ["one: 2 true\nimage", "scores", "true lines and candidates"] * 2
+    bar = figure.axes[6]
+    assert (bar.get_xlabel(), bar.get_xlim()) == ("score", (0.0, 1.0))
+
+
+def test_lines_at_the_border_leave_the_picture_as_large_as_its_neighbours() -> None:
+    edge = Line(np.array([[0.0, 0.0], [39.0, 49.0]], np.float32), 2.0)
+    one = TubePanel(GREY, GREY, [edge], np.array([True]), [edge], np.array([True]), "one", "1 true")
+    image, _, lines, _ = tube_panels([one], title="Images").axes
+    assert (lines.get_xlim(), lines.get_ylim()) == (image.get_xlim(), image.get_ylim())
 
 
 def test_large_images_are_shown_smaller_with_lines_in_their_place() -> None:
@@ -55,6 +82,7 @@ def test_large_images_are_shown_smaller_with_lines_in_their_place() -> None:
         [],
         np.zeros(0, bool),
         "large",
+        "1 true",
     )
     axes = tube_panels([large], title="Images").axes[2]
     assert axes.get_images()[0].get_array().shape[:2] == (1024, 512)
@@ -62,10 +90,17 @@ def test_large_images_are_shown_smaller_with_lines_in_their_place() -> None:
 
 
 def test_close_ups_are_about_the_middle_of_the_line() -> None:
-    figure = close_ups([panel(), panel()], title="Missed", side=20)
+    figure = close_ups([error(true=[LINE]), error(true=[LINE])], title="Missed", side=20)
     assert figure.axes[0].get_xlim() == pytest.approx((17.5 - 10, 17.5 + 10), abs=0.5)
     assert figure.axes[0].get_ylim() == pytest.approx((5 + 10, 5 - 10), abs=0.5)
     assert drawn(figure)
+
+
+def test_close_ups_name_their_image_and_have_the_colours_of_the_other_figures() -> None:
+    _, missed, wrong, _ = tube_panels([panel()], title="Images").axes[2].get_lines()
+    figure = close_ups([error(true=[LINE]), error(found=[LINE])], title="Errors")
+    assert [axes.get_lines()[0].get_color() for axes in figure.axes] == [missed.get_color(), wrong.get_color()]
+    assert [axes.get_title() for axes in figure.axes] == ["one\n25 px"] * 2
 
 
 def test_curves_end_at_the_recall_of_all_candidates() -> None:

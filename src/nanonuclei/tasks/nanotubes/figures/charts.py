@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,6 +37,18 @@ SIDE = 4.0
 LARGEST = 1024
 """Pixels of a picture's longer side; larger images are shown smaller."""
 
+OPACITY = 0.6
+"""Of the scores that are drawn over an image."""
+
+TRUE_COLOURS, FOUND_COLOURS = (BLUE, ORANGE), (GREEN, VERMILLION)
+"""Of true lines, found and missed; of candidates, right and wrong."""
+
+TRUE_WIDTH, FOUND_WIDTH = 2.8, 1.0
+"""Points; a candidate over a true line leaves its edges in sight."""
+
+TITLE_WIDTH = 24
+"""Characters of a title above a close-up."""
+
 CALIBRATION = 10
 """Groups of windows of equal width in score whose share of positives is drawn."""
 
@@ -51,7 +64,8 @@ class TubePanel:
         was_found: ``(true,)`` bool.
         found: Lines of the candidates.
         is_right: ``(found,)`` bool.
-        caption: What stands above.
+        name: Of the image.
+        caption: What is told of it above.
     """
 
     grey: Float32Array
@@ -60,11 +74,12 @@ class TubePanel:
     was_found: NDArray[np.bool_]
     found: Sequence[Line]
     is_right: NDArray[np.bool_]
+    name: str
     caption: str
 
 
 def tube_panels(panels: Sequence[TubePanel], *, title: str) -> Figure:
-    """Draws a row per image: the image, the scores of its windows over it, true and found lines.
+    """Draws a row per image: the image, its scores over it, true lines (broad) below those of the candidates.
 
     Args:
         panels: At least one.
@@ -79,42 +94,58 @@ def tube_panels(panels: Sequence[TubePanel], *, title: str) -> Figure:
         for axes in row:
             axes.imshow(np.sqrt(grey), cmap="gray", vmin=0.0, vmax=1.0)
             axes.set_axis_off()
-        row[0].set_title(panel.caption, fontsize=SMALL, color=INK, loc="left")
-        row[1].imshow(scores, cmap="magma", vmin=0.0, vmax=1.0, alpha=0.6)
-        for lines, flags, colours in (
-            (panel.true, panel.was_found, (BLUE, ORANGE)),
-            (panel.found, panel.is_right, (GREEN, VERMILLION)),
+            axes.autoscale(False)  # else lines that end at the border make the picture smaller
+        names = (f"{panel.name}: {panel.caption}\nimage", "scores", "true lines and candidates")
+        for axes, name in zip(row, names, strict=True):
+            axes.set_title(name, fontsize=SMALL, color=INK, loc="left")
+        shown = row[1].imshow(scores, cmap="magma", vmin=0.0, vmax=1.0, alpha=OPACITY)
+        for lines, flags, colours, width in (
+            (panel.true, panel.was_found, TRUE_COLOURS, TRUE_WIDTH),
+            (panel.found, panel.is_right, FOUND_COLOURS, FOUND_WIDTH),
         ):
             for line, flag in zip(lines, flags, strict=True):
                 y, x = (line.points * scale).T
-                row[2].plot(x, y, color=colours[0] if flag else colours[1], lw=1.0)
-    names = {"true, found": BLUE, "true, missed": ORANGE, "candidate, right": GREEN, "candidate, wrong": VERMILLION}
-    legend_below(figure, [Line2D([], [], color=colour, lw=2, label=name) for name, colour in names.items()])
+                row[2].plot(x, y, color=colours[not flag], lw=width)
+    bar = figure.colorbar(shown, ax=grid, location="bottom", shrink=0.3, aspect=40, pad=0.01)
+    bar.ax.set_facecolor("black")  # as scores look over a dark image
+    bar.set_label("score", fontsize=SMALL, color=INK)
+    bar.ax.tick_params(labelsize=SMALL, colors=INK)
+    handles = [
+        Line2D([], [], color=colour, lw=width, label=f"{kind}, {how}")
+        for kind, ends, colours, width in (
+            ("true", ("found", "missed"), TRUE_COLOURS, TRUE_WIDTH),
+            ("candidate", ("right", "wrong"), FOUND_COLOURS, FOUND_WIDTH),
+        )
+        for how, colour in zip(ends, colours, strict=True)
+    ]
+    legend_below(figure, handles)
     return figure
 
 
 def close_ups(panels: Sequence[TubePanel], *, title: str, side: int = 96) -> Figure:
-    """Draws where errors are: around the middle of each panel's first line, missed or wrong, with all lines.
+    """Draws where errors are: each panel's one line, missed or wrong, and what is around its middle.
 
     Args:
-        panels: One per error; the line in question comes first in `true` where it was missed, else in `found`.
+        panels: One per error, each with one line: in `true` where it was missed, else in `found`.
         title: Of the figure.
         side: Of a close-up, px.
     """
     columns = min(4, len(panels))
     rows = -(-len(panels) // columns)
-    figure = new_figure(columns * 2.6, rows * 2.9 + 0.5, title)
+    heading = textwrap.wrap(title, columns * TITLE_WIDTH)
+    figure = new_figure(columns * 2.6, rows * 3.0 + 0.3 + 0.2 * len(heading), "\n".join(heading))
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
     for axes, panel in zip(grid.flat, panels, strict=False):
-        lines = panel.true if panel.true else panel.found
-        y, x = lines[0].points[len(lines[0].points) // 2]
+        (line,) = panel.true or panel.found
+        colour = (TRUE_COLOURS if panel.true else FOUND_COLOURS)[1]
+        y, x = line.points[len(line.points) // 2]
         axes.imshow(np.sqrt(panel.grey), cmap="gray", vmin=0.0, vmax=1.0)
-        axes.plot(lines[0].points[:, 1], lines[0].points[:, 0], color=ORANGE, lw=1.0, alpha=0.8)
+        axes.plot(line.points[:, 1], line.points[:, 0], color=colour, lw=1.2)
         axes.set_xlim(x - side / 2, x + side / 2)
         axes.set_ylim(y + side / 2, y - side / 2)
-        axes.set_title(panel.caption, fontsize=SMALL, color=INK)
+        axes.set_title(f"{panel.name}\n{panel.caption}", fontsize=SMALL, color=INK)
     return figure
 
 

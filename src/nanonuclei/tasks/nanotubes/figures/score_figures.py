@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from nanonuclei.data.catalog import SampleRef
+from nanonuclei.drawing.tables import shortened
 from nanonuclei.tasks.nanotubes.figures.charts import (
     TubePanel,
     close_ups,
@@ -89,7 +90,8 @@ def _panels(
             yield f"figures/{split}_{kind}.png", tube_panels(panels, title=title)
     for name, errors in (("misses", _misses(seen.values())), ("false_alarms", _false_alarms(seen.values()))):
         if errors:
-            title = "Longest nanotubes that were missed" if name == "misses" else "Surest candidates that are wrong"
+            kind = "Longest nanotubes that were missed" if name == "misses" else "Surest candidates that are wrong"
+            title = f"{kind}, in {len(places)} of {len(samples)} images of the {split} split"
             yield f"figures/{split}_{name}.png", close_ups(errors, title=title)
 
 
@@ -105,7 +107,8 @@ def _look(task: NanotubeReader, sample: SampleRef, score_map: NDArray[np.float32
         was_found=was_found,
         found=[candidate.line for candidate in found],
         is_right=matches.hits,
-        caption=f"{sample.sample_id[:16]}: {len(truth.lines)} true, {len(found)} found, {matches.hits.sum()} right",
+        name=shortened(sample.sample_id),
+        caption=f"{len(truth.lines)} true, {len(found)} found, {matches.hits.sum()} right",
     )
     return _Seen(panel, matches.scores, np.array([line.length for line in truth.lines]))
 
@@ -134,4 +137,4 @@ def _false_alarms(seen: Iterable[_Seen]) -> list[TubePanel]:
 
 def _close(panel: TubePanel, *, caption: str, true: Sequence[Line] = (), found: Sequence[Line] = ()) -> TubePanel:
     none = np.zeros(0, bool)
-    return TubePanel(panel.grey, panel.scores, list(true), none, list(found), none, caption)
+    return TubePanel(panel.grey, panel.scores, list(true), none, list(found), none, panel.name, caption)
