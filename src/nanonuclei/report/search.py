@@ -6,7 +6,7 @@ there is none), `num_params`, `inference_ms` (NaN where not measured), and one c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -15,8 +15,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
+from nanonuclei.config.space import SearchSpace
 from nanonuclei.drawing.charts import (
     BLUE,
     FAINT,
@@ -30,29 +32,45 @@ from nanonuclei.drawing.charts import (
     legend_below,
     new_figure,
 )
+from nanonuclei.report.scales import Scale, scale_of, scale_of_values
 
 COLOURS = "viridis"
 _MARKS = {"complete": ("o", BLUE), "pruned": ("v", ORANGE), "failed": ("x", VERMILLION), "out of memory": ("P", QUIET)}
 _LOG_FROM = 10.0
-"""Settings above 0 whose largest value is this many times the smallest are drawn on a logarithmic axis."""
+"""Costs above 0 whose largest value is this many times the smallest are drawn on a logarithmic axis."""
+_PANEL_CHARACTERS = 32
+"""Characters of ticks that fit side by side below a panel of `slices`."""
 
 
 def search_history(table: pd.DataFrame, *, metric: str, greater_is_better: bool) -> Figure:
-    """Draws every trial's value in order, and the best so far; trials without a value are marked at the bottom."""
+    """Draws every trial's value in order, and the best so far.
+
+    Trials without a value are marked at the edge where bad values lie: at the bottom, or at the top where less is
+    better.
+    """
     figure = new_figure(7.0, 4.0, "Course of the search")
     axes = figure.subplots()
     handles = []
     complete = table[table["state"] == "complete"].sort_values("number")
-    lowest = float(table["value"].min()) if table["value"].notna().any() else 0.0
+    edge = 0.0 if greater_is_better else 1.0
     for state, (marker, colour) in _MARKS.items():
         rows = table[table["state"] == state]
         if len(rows):
-            axes.plot(rows["number"], rows["value"].fillna(lowest), marker, color=colour, ms=5)
-            handles.append(Line2D([], [], ls="", marker=marker, color=colour, label=f"{state}: {len(rows)}"))
+            known, unknown = rows[rows["value"].notna()], rows[rows["value"].isna()]
+            axes.plot(known["number"], known["value"], marker, color=colour, ms=5)
+            label = f"{state}: {len(rows)}"
+            if len(unknown):
+                at_edge = {"transform": axes.get_xaxis_transform(), "clip_on": False, "zorder": 3}
+                axes.plot(unknown["number"], np.full(len(unknown), edge), marker, color=colour, ms=5, **at_edge)
+                label += f", {len(unknown)} without a value"
+            handles.append(Line2D([], [], ls="", marker=marker, color=colour, label=label))
     if len(complete):
         best = complete["value"].cummax() if greater_is_better else complete["value"].cummin()
         axes.step(complete["number"], best, where="post", color=INK, lw=1.4)
         handles.append(Line2D([], [], color=INK, label="best so far"))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if table["value"].isna().all():
+        axes.set_yticks([])
     dress(axes, "", "trial", metric)
     legend_below(figure, handles)
     return figure
@@ -66,62 +84,62 @@ def setting_importances(shares: Mapping[str, float]) -> Figure:
     axes.barh(names, [shares[name] for name in names], color=BLUE, height=0.6)
     for place, name in enumerate(names):
         axes.annotate(f"{shares[name]:.2f}", (shares[name], place), (3, 0), textcoords="offset points", va="center")
-    axes.set_xlim(0, 1.12 * max([*shares.values(), 1e-6]))
+    axes.set_xlim(0, 1.12 * max(shares.values(), default=0.0) or 1.0)
+    dress(axes, "", "share of the variance explained (fANOVA)", "")
     if not shares:
         axes.text(0.5, 0.5, "too few complete trials", ha="center", transform=axes.transAxes, color=QUIET)
-    dress(axes, "", "share of the variance explained (fANOVA)", "")
+        axes.set_axis_off()
     return figure
 
 
-def parallel_coordinates(table: pd.DataFrame, settings: Sequence[str], *, metric: str) -> Figure:
-    """Draws each complete trial as a line through its settings to its value."""
+def parallel_coordinates(table: pd.DataFrame, space: SearchSpace, *, metric: str) -> Figure:
+    """Draws each complete trial as a line through its settings to its value; axes are as long as the space."""
     complete = _complete(table)
-    columns = [*settings, "value"]
+    columns = [*space, "value"]
     figure = new_figure(max(6.0, 1.5 * len(columns)), 4.6, "Settings of the trials")
     axes = figure.subplots()
-    scales = {name: _Scale(complete[name]) for name in columns}
+    scales = {name: scale_of(span) for name, span in space.items()}
+    scales["value"] = scale_of_values(complete["value"].to_list())
     places = np.arange(len(columns))
-    shade = Normalize(*_limits(complete["value"]))
+    shade = Normalize(scales["value"].low, scales["value"].high)
     mappable = ScalarMappable(shade, COLOURS)
     for row in complete.sort_values("value").to_dict("records"):
-        heights = [scales[name].place(row[name]) for name in columns]
+        heights = [scales[name].share(scales[name].place(row[name])) for name in columns]
         axes.plot(places, heights, color=mappable.to_rgba(row["value"]), lw=1.3, alpha=0.8)
     for place, name in enumerate(columns):
         axes.axvline(place, color=INK, lw=0.8)
-        for height, text in scales[name].ticks():
+        for tick, text in scales[name].ticks:
             behind = {"fc": "white", "ec": "none", "alpha": 0.75, "pad": 0.5}
             place_text = {"textcoords": "offset points", "fontsize": SMALL, "va": "center", "bbox": behind}
-            axes.annotate(text, (place, height), (3, 0), **place_text)
-    axes.set_xticks(places, [*(name.replace(".", "\n", 1) for name in settings), metric], fontsize=SMALL)
+            axes.annotate(text, (place, scales[name].share(tick)), (3, 0), **place_text)
+    axes.set_xticks(places, [*(name.replace(".", "\n", 1) for name in space), metric], fontsize=SMALL)
     axes.set_yticks([])
     axes.set_ylim(-0.05, 1.05)
     axes.set_xlim(-0.2, len(columns) - 0.3)
     axes.spines[:].set_visible(False)
-    figure.colorbar(mappable, ax=axes, label=metric, pad=0.02)
+    bar = figure.colorbar(mappable, ax=axes, label=metric, pad=0.02)
+    bar.set_ticks([tick for tick, _ in scales["value"].ticks], labels=[text for _, text in scales["value"].ticks])
     return figure
 
 
-def slices(table: pd.DataFrame, settings: Sequence[str], *, metric: str) -> Figure:
-    """Draws the value against each setting, a panel each; later trials are darker."""
+def slices(table: pd.DataFrame, space: SearchSpace, *, metric: str) -> Figure:
+    """Draws the value against each setting, a panel each, as wide as the space; later trials are darker."""
     complete = _complete(table)
-    num_columns = min(4, max(1, len(settings)))
-    num_rows = -(-len(settings) // num_columns)
+    num_columns = min(4, max(1, len(space)))
+    num_rows = -(-len(space) // num_columns)
     figure = new_figure(3.0 * num_columns, 2.7 * num_rows + 0.5, "Value by setting")
     grid = figure.subplots(num_rows, num_columns, squeeze=False, sharey=True)
-    for axes in grid.flat[len(settings) :]:
+    for axes in grid.flat[len(space) :]:
         axes.set_axis_off()
-    for axes, name in zip(grid.flat, settings, strict=False):
-        column = complete[name]
-        if _is_number(column):
-            axes.scatter(column, complete["value"], c=complete["number"], cmap="Blues", ec=INK, lw=0.4, s=22, vmin=-5)
-            if _spans_decades(column):
-                axes.set_xscale("log")
-        else:
-            words = sorted(column.astype(str).unique())
-            axes.scatter(column.astype(str).map(words.index), complete["value"], color=BLUE, ec=INK, lw=0.4, s=22)
-            axes.set_xticks(range(len(words)), words)
-            axes.margins(x=0.3)
+    for axes, (name, span) in zip(grid.flat, space.items(), strict=False):
+        scale = scale_of(span)
+        places = [scale.place(value) for value in complete[name]]
+        axes.scatter(places, complete["value"], c=complete["number"], cmap="Blues", ec=INK, lw=0.4, s=22, vmin=-5)
+        axes.set_xscale("log" if scale.log else "linear")
+        axes.set_xlim(scale.limits())
+        axes.xaxis.set_minor_locator(NullLocator())
         dress(axes, "", name, metric if axes in grid[:, 0] else "")
+        _write_ticks(axes, scale)
     return figure
 
 
@@ -140,9 +158,13 @@ def pareto(table: pd.DataFrame, *, metric: str, greater_is_better: bool) -> Figu
         axes.plot(rows[cost], rows["value"], "o", color=FAINT, mec=QUIET, ms=5)
         axes.plot(front[cost], front["value"], "o-", color=VERMILLION, ms=6, lw=1.2)
         _name_points(axes, front, cost)
+        axes.margins(0.12)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
         if _spans_decades(rows[cost]):
             axes.set_xscale("log")
-        axes.margins(0.12)
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=9))
+            axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         dress(axes, "", label, metric if cost == "inference_ms" else "")
     legend_below(
         figure,
@@ -182,40 +204,14 @@ def _complete(table: pd.DataFrame) -> pd.DataFrame:
     return table[(table["state"] == "complete") & table["value"].notna()]
 
 
-def _limits(column: pd.Series) -> tuple[float, float]:
-    if column.empty:
-        return 0.0, 1.0
-    low, high = float(column.min()), float(column.max())
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
-
-
-def _is_number(column: pd.Series) -> bool:
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in column)
+def _write_ticks(axes: Axes, scale: Scale) -> None:
+    """Writes the ticks of a panel of `slices`, aslant where their lines are too long to stand side by side."""
+    axes.set_xticks([place for place, _ in scale.ticks], [text for _, text in scale.ticks])
+    longest = max((len(line) for _, text in scale.ticks for line in text.split("\n")), default=0)
+    if longest * len(scale.ticks) > _PANEL_CHARACTERS:
+        for label in axes.get_xticklabels():
+            label.set(rotation=40, ha="right", rotation_mode="anchor")
 
 
 def _spans_decades(column: pd.Series) -> bool:
     return bool(len(column)) and float(column.min()) > 0 and float(column.max()) > _LOG_FROM * float(column.min())
-
-
-class _Scale:
-    """Where the values of one setting stand on an axis from 0 to 1."""
-
-    def __init__(self, column: pd.Series) -> None:
-        self._words = [] if _is_number(column) else sorted(column.astype(str).unique())
-        self._log = not self._words and _spans_decades(column)
-        self._low, self._high = (0.0, 1.0) if self._words else _limits(self._scaled(column))
-
-    def place(self, value: object) -> float:
-        if self._words:
-            return self._words.index(str(value)) / max(1, len(self._words) - 1)
-        number = float(np.log(float(value)) if self._log else float(value))  # type: ignore[arg-type]
-        return (number - self._low) / (self._high - self._low)
-
-    def ticks(self) -> list[tuple[float, str]]:
-        if self._words:
-            return [(self.place(word), word) for word in self._words]
-        ends = [(height, self._low + height * (self._high - self._low)) for height in (0.0, 0.5, 1.0)]
-        return [(height, f"{np.exp(value) if self._log else value:.3g}") for height, value in ends]
-
-    def _scaled(self, column: pd.Series) -> pd.Series:
-        return np.log(column.astype(float)) if self._log else column.astype(float)

@@ -85,8 +85,8 @@ def log_search(
     figures = {
         "history": search_history(table, metric=metric, greater_is_better=up),
         "importances": setting_importances(shares),
-        "parallel_coordinates": parallel_coordinates(table, list(space), metric=metric),
-        "slices": slices(table, list(space), metric=metric),
+        "parallel_coordinates": parallel_coordinates(table, space, metric=metric),
+        "slices": slices(table, space, metric=metric),
         "pareto": pareto(table, metric=metric, greater_is_better=up),
     }
     for name, figure in figures.items():
