@@ -45,14 +45,14 @@ def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_plots_are_those_that_the_pipeline_declares() -> None:
     table = Path("build/discs/plots/curves.csv")
-    assert declared_plots(yaml.safe_load(PIPELINE)) == [
+    assert declared_plots(yaml.safe_load(PIPELINE), folder=Path()) == [
         Plot("Loss per epoch", table, "epoch", ("train/loss", "val/loss"), "loss"),
         Plot("Learning rate", table, "epoch", ("rate",), "rate"),
     ]
 
 
 def test_lines_are_the_columns_and_values_that_are_not_finite_leave_a_gap(pipeline: Path) -> None:
-    plot = declared_plots(yaml.safe_load(PIPELINE))[0]
+    plot = declared_plots(yaml.safe_load(PIPELINE), folder=Path())[0]
     lines = draw_plot(plot).axes[0].get_lines()
     assert [line.get_label() for line in lines] == ["train/loss", "val/loss"]
     np.testing.assert_array_equal(lines[1].get_ydata(), [2.0, np.nan, 0.5])
@@ -72,11 +72,21 @@ def test_page_holds_its_figures_and_refers_to_nothing_outside(pipeline: Path) ->
 
 
 def test_tables_of_this_repository_have_what_its_pipelines_draw() -> None:
-    for path in (ROOT / "dvc.yaml", ROOT / "pipelines" / "nanotubes" / "dvc.yaml"):
-        plots = declared_plots(yaml.safe_load(path.read_text()))
+    for path in (Path("dvc.yaml"), Path("pipelines", "nanotubes", "dvc.yaml")):
+        plots = declared_plots(yaml.safe_load((ROOT / path).read_text()), folder=path.parent)
         assert len({file_name(plot.title) for plot in plots}) == len(plots) > 0
         for plot in plots:
             assert {plot.x, *plot.y} <= set(pd.read_csv(ROOT / plot.file, nrows=1))
+        lines = [(plot.file, name) for plot in plots for name in plot.y]
+        assert len(set(lines)) == len(lines), "drawn twice"
+        curves = {name for plot in plots if plot.file.name == "curves.csv" for name in (plot.x, *plot.y)}
+        assert curves >= {"train/loss", "val/loss", "learning_rate"}
+
+
+def test_paths_of_plots_at_the_end_count_from_the_folder_of_the_file() -> None:
+    text = PIPELINE.replace("{build/discs", "{../../build/discs")
+    plots = declared_plots(yaml.safe_load(text), folder=Path("pipelines/discs"))
+    assert {plot.file for plot in plots} == {Path("build/discs/plots/curves.csv")}
 
 
 def test_missing_tables_and_columns_are_told_with_the_remedy(pipeline: Path) -> None:
@@ -90,4 +100,4 @@ def test_missing_tables_and_columns_are_told_with_the_remedy(pipeline: Path) -> 
 
 
 def test_figure_is_a_png_file(pipeline: Path) -> None:
-    assert as_png(draw_plot(declared_plots(yaml.safe_load(PIPELINE))[1])).startswith(b"\x89PNG")
+    assert as_png(draw_plot(declared_plots(yaml.safe_load(PIPELINE), folder=Path())[1])).startswith(b"\x89PNG")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,17 +29,19 @@ class Plot:
     y_label: str
 
 
-def declared_plots(pipeline: Mapping[str, Any]) -> list[Plot]:
+def declared_plots(pipeline: Mapping[str, Any], *, folder: Path) -> list[Plot]:
     """Returns the plots of a `dvc.yaml`: first those at its end, of several columns, then those of its stages.
 
     Args:
         pipeline: The content of the file. Paths of its stages count from the project's folder.
+        folder: Of the file, within the project: from there paths of the plots at its end count.
     """
     found = []
     for entry in pipeline.get("plots", ()):
         for title, asked in entry.items():
             for file, columns in asked["y"].items():
-                found.append(Plot(title, Path(file), asked["x"], _several(columns), asked.get("y_label", "")))
+                table = Path(os.path.normpath(folder / file))
+                found.append(Plot(title, table, asked["x"], _several(columns), asked.get("y_label", "")))
     for file, asked in _of_stages(pipeline):
         columns = _several(asked["y"])
         found.append(Plot(asked.get("title", Path(file).stem), Path(file), asked["x"], columns, ", ".join(columns)))

@@ -32,7 +32,7 @@ def draw_plots(output: Path = FOLDER, *, say: Callable[[str], None] = print) -> 
     """
     declared = {}
     for path in filter(Path.is_file, (PIPELINE, *sorted(PIPELINES.glob(f"*/{PIPELINE.name}")))):
-        plots = declared_plots(yaml.safe_load(path.read_text(encoding="utf-8")))
+        plots = declared_plots(yaml.safe_load(path.read_text(encoding="utf-8")), folder=path.parent)
         if present := [plot for plot in plots if plot.file.is_file()]:
             declared[path.as_posix()] = present
     if not declared:
