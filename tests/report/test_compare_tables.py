@@ -79,7 +79,7 @@ def test_tables_are_set_for_terminal_and_markdown() -> None:
 
 def test_curves_of_every_run_are_drawn_in_their_arms_colour() -> None:
     history = {"train/loss": [0.5, 0.3], "val/loss": [0.6, NAN], "val/accuracy": [0.8, 0.9]}
-    figure = compared_curves({"unet": [history, history], "tuned": [history]})
+    figure = compared_curves({"unet": [history, history], "tuned": [history]}, one_loss=True)
     loss, *_, accuracy = figure.axes
     colours = [line.get_color() for line in loss.get_lines()]
     assert colours[0] == colours[1] != colours[2]
@@ -91,5 +91,11 @@ def test_curves_of_every_run_are_drawn_in_their_arms_colour() -> None:
 
 @pytest.mark.parametrize(("losses", "scale"), [([0.5, 0.3], "linear"), ([5.0, 0.1], "log"), ([5.0, 0.0], "linear")])
 def test_losses_that_span_decades_are_drawn_on_a_logarithmic_axis(losses: list[float], scale: str) -> None:
-    figure = compared_curves({"unet": [{"train/loss": losses, "val/accuracy": [5.0, 0.1]}]})
+    figure = compared_curves({"unet": [{"train/loss": losses, "val/accuracy": [5.0, 0.1]}]}, one_loss=True)
     assert [axes.get_yscale() for axes in figure.axes] == [scale, "linear", "linear", "linear"]
+
+
+@pytest.mark.parametrize(("one_loss", "told"), [(True, [False] * 4), (False, [True, True, False, False])])
+def test_losses_of_different_kinds_are_said_to_be_so_in_the_picture(one_loss: bool, told: list[bool]) -> None:
+    figure = compared_curves({"unet": [{"train/loss": [0.5]}], "dice": [{"train/loss": [0.9]}]}, one_loss=one_loss)
+    assert ["not to be compared" in axes.get_title() for axes in figure.axes] == told

@@ -128,8 +128,13 @@ def as_markdown(rows: Rows) -> str:
     return text
 
 
-def compared_curves(curves: Curves) -> Figure:
-    """Draws losses and accuracies of every run by epoch: a colour per arm, a line per seed."""
+def compared_curves(curves: Curves, *, one_loss: bool) -> Figure:
+    """Draws losses and accuracies of every run by epoch: a colour per arm, a line per seed.
+
+    Args:
+        curves: Of all arms.
+        one_loss: Whether all runs were trained with one loss; else the panels of losses say that theirs differ.
+    """
     figure = new_figure(9.0, 6.4, "Curves of all runs")
     for axes, (metric, title) in zip(figure.subplots(2, 2).flat, PANELS.items(), strict=True):
         for place, histories in enumerate(curves.values()):
@@ -137,11 +142,13 @@ def compared_curves(curves: Curves) -> Figure:
                 values = np.asarray(history.get(metric, ()), float)
                 drawn = np.where(np.isfinite(values), values, np.nan)
                 axes.plot(np.arange(1, len(values) + 1), drawn, lw=1.2, alpha=0.8, **_look(place))
-        dress(axes, title, "epoch", "loss" if metric.endswith("loss") else "accuracy")
+        is_loss = metric.endswith("loss")
+        caveat = "" if one_loss or not is_loss else ": of different kinds, not to be compared"
+        dress(axes, f"{title}{caveat}", "epoch", "loss" if is_loss else "accuracy")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
         heights = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.get_lines()] or [np.zeros(0)])
         heights = heights[np.isfinite(heights)]
-        spread = metric.endswith("loss") and heights.size and heights.min() > 0
+        spread = is_loss and heights.size and heights.min() > 0
         if spread and heights.max() > _LOG_FROM * heights.min():
             axes.set_yscale("log")
     legend_below(

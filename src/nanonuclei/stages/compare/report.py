@@ -70,7 +70,8 @@ def log_comparison(arms: Compared, *, parent: str, say: Callable[[str], None]) -
     mlflow.log_text(report + "\n", "comparison.md")
     mlflow.log_text(comparison.to_csv(index=False), "comparison.csv")
     mlflow.log_text(runs.to_csv(index=False), "runs.csv")
-    mlflow.log_figure(compared_curves({name: [run.curves for run in own] for name, own in arms.items()}), "curves.png")
+    curves = {name: [run.curves for run in own] for name, own in arms.items()}
+    mlflow.log_figure(compared_curves(curves, one_loss=_of_one_loss(arms)), "curves.png")
     mlflow.log_metrics(_headline(comparison, task))
     shown = share_view(parent, _view(task, runs["run_id"].tolist()), charts=True)
     mlflow.set_tags(
@@ -137,7 +138,7 @@ def notes(arms: Compared) -> list[str]:
         found.append(f"With fewer than three runs an arm, intervals {hold}.")
     if len({(run.config.train.epochs, run.config.train.steps_per_epoch) for run in runs}) > 1:
         found.append("The runs were not trained for equally many epochs and steps.")
-    if len({_settings(run, (Role.LOSS,)) for run in runs}) > 1:
+    if not _of_one_loss(arms):
         found.append("The losses of training and validation are not of one kind; their curves cannot be compared.")
     if len(commits := sorted({run.commit[:8] for run in runs})) > 1:
         found.append(
@@ -183,6 +184,10 @@ def _runs_table(arms: Compared) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _of_one_loss(arms: Compared) -> bool:
+    return len({_settings(run, (Role.LOSS,)) for own in arms.values() for run in own}) == 1
 
 
 def _settings(run: ComparedRun, roles: Sequence[Role]) -> str:
