@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import cv2
@@ -77,3 +78,18 @@ def test_a_store_is_listed_and_read(bucket: str) -> None:
         list_remote(f"{bucket}/nothing/*.png")
     with pytest.raises(DataError, match="Name a path, or a URL"):
         content_at("nowhere://a.png")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("zip://x.png::/nope.zip", "cannot be opened: FileNotFoundError.*Check the URL and your rights"),
+        ("reference://x", "cannot be opened: TypeError.*Check the URL and your rights"),
+        ("http://[::1", "IPv6 address.*host name"),
+        ("http://user@[::1]:8080/a.png", "IPv6 address.*host name"),
+    ],
+)
+def test_a_store_that_cannot_be_opened_is_told_with_its_url(url: str, said: str) -> None:
+    for use in (list_remote, content_at):
+        with pytest.raises(DataError, match=f"^{re.escape(url)}.*{said}"):
+            use(url)

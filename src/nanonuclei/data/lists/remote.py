@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from nanonuclei.packaged import how_to_install
 
 Source = Path | str | Refused
 """Where an image file is: a path of this machine or a shared disk, or a URL; or why it is not read."""
+
+_IN_BRACKETS = re.compile(r"\w+://(?:[^/@]*@)?\[[^/\]]*:")
+"""How a URL begins that names its server by an IPv6 address."""
 
 
 def is_url(place: object) -> bool:
@@ -74,8 +78,10 @@ def file_system(url: str) -> tuple[Any, str]:
     """Returns the file system of `fsspec` for a URL, and the path in it.
 
     Raises:
-        DataError: `fsspec` or its part for this kind of URL is not installed.
+        DataError: `fsspec` or its part for this kind of URL is not installed, or the store cannot be opened.
     """
+    if _IN_BRACKETS.match(url):  # `fsspec` takes the colons for a chain of file systems, the brackets for a pattern
+        raise DataError(f"{url} names its server by an IPv6 address, which is not supported. Name it by its host name")
     try:
         from fsspec.core import url_to_fs
 
@@ -86,6 +92,8 @@ def file_system(url: str) -> tuple[Any, str]:
         ) from error
     except ValueError as error:
         raise DataError(f"{url}: {error}. Name a path, or a URL such as s3://bucket/folder") from error
+    except Exception as error:  # as above; some connect at once, others need options that a URL cannot hold
+        raise DataError(f"{url}: cannot be opened: {_sentence(error)}. Check the URL and your rights") from error
     return files, str(path)
 
 
