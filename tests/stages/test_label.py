@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -114,6 +115,26 @@ def test_images_that_cannot_be_read_are_told_and_the_others_cut(tmp_path):
     assert said[-1] == "Warning: 1 of 2 images cannot be used, see above."
     assert "b.tif  | not a readable image" in said[0]
     assert "1 images" in said[1]
+
+
+def test_what_must_not_be_read_costs_no_other_image(tmp_path):
+    stitched(tmp_path / "images/a.tif")
+    (tmp_path / "images/out.png").symlink_to("/nowhere")
+    (tmp_path / "images/within.png").symlink_to("nowhere.png")
+    (tmp_path / "images/circle.png").symlink_to("circle.png")
+    (tmp_path / "images/notes.txt").symlink_to("/nowhere")
+    os.mkfifo(tmp_path / "images/pipe.png")
+    os.mknod(os.fsencode(tmp_path / "images") + b"/\xff.png")
+    said: list[str] = []
+    assert not label(tmp_path / "images", tmp_path / "out", size=128, say=said.append)
+    assert said[-1] == "Warning: 5 of 6 images cannot be used, see above."
+    for file in ("out.png is a link that leads out of", "within.png: No such file", "circle.png is a link", "a pipe"):
+        assert file in said[0]
+    assert "notes" not in said[0]
+    (tmp_path / "images/a.tif").unlink()
+    with pytest.raises(DataError, match="but none can"):
+        label(tmp_path / "images", tmp_path / "none", size=128, say=said.append)
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from nanonuclei.data.files.content import Content, Place, is_sound
-from nanonuclei.data.files.listing import is_junk, list_files
+from nanonuclei.data.files.listing import Refused, is_junk, list_files
 from nanonuclei.errors import DataError
 
 MAX_FILE = 64 * 2**20
@@ -79,7 +79,23 @@ class Files(Protocol):
         """
 
     def place(self, name: str) -> Place | None:
-        """Returns where the content lies on disk; None where it has to be read, as it is compressed."""
+        """Returns where the content lies on disk; None where it has to be read, as it is compressed.
+
+        Raises:
+            DataError: The file is not there.
+        """
+
+
+def place_of(file: Path) -> Place:
+    """Returns the place of a whole file on disk.
+
+    Raises:
+        DataError: It is not there, such as the end of a link to nothing.
+    """
+    try:
+        return Place(file, 0, file.stat().st_size)
+    except OSError as error:
+        raise DataError(f"cannot read {file}: {error.strerror or error}") from error
 
 
 def content_of(files: Files, name: str) -> Content:
@@ -91,10 +107,10 @@ def content_of(files: Files, name: str) -> Content:
 class _Folder:
     """Files below a folder; links to folders are not followed, and links that lead out of it are refused."""
 
-    def __init__(self, path: Path, limits: Limits) -> None:
+    def __init__(self, path: Path, limits: Limits, refused: dict[str, Refused] | None) -> None:
         self.path = path
         self._limits = limits
-        self.names = list_files(path)
+        self.names = list_files(path, refused=refused)
 
     def read(self, name: str) -> bytes:
         file = self.path / name
@@ -105,8 +121,7 @@ class _Folder:
             raise DataError(f"cannot read {file}: {error.strerror or error}") from error
 
     def place(self, name: str) -> Place | None:
-        file = self.path / name
-        return Place(file, 0, file.stat().st_size)
+        return place_of(self.path / name)
 
 
 class _Zip:
@@ -156,12 +171,15 @@ class _Zip:
 
 
 @contextlib.contextmanager
-def open_files(path: Path, *, limits: Limits | None = None) -> Iterator[Files]:
+def open_files(
+    path: Path, *, limits: Limits | None = None, refused: dict[str, Refused] | None = None
+) -> Iterator[Files]:
     """Opens a folder or a zip for reading in place.
 
     Args:
         path: A folder or a zip file.
         limits: What is read at most; None: the limits above.
+        refused: Takes the files of a folder that must not be read, see `list_files`; None: they are an error.
 
     Raises:
         DataError: The path does not exist, is no zip, is damaged as a whole, or holds entries that no sound dataset
@@ -169,7 +187,7 @@ def open_files(path: Path, *, limits: Limits | None = None) -> Iterator[Files]:
     """
     limits = limits or _limits()
     if path.is_dir():
-        yield _Folder(path, limits)
+        yield _Folder(path, limits, refused)
         return
     if not path.exists():
         raise DataError(f"{path} does not exist. Give a zip or a folder")

@@ -73,8 +73,12 @@ def _is_known(name: str) -> bool:
     return is_image(name) or (bool(foreign(name) or is_companion(name)) and not is_junk(name))
 
 
-def list_files(folder: Path) -> tuple[str, ...]:
+def list_files(folder: Path, *, refused: dict[str, Refused] | None = None) -> tuple[str, ...]:
     """Lists the files below a folder; links to folders are not followed.
+
+    Args:
+        folder: The folder.
+        refused: Takes what must not be read, by its path, so that it costs no other file; where None, it is an error.
 
     Returns:
         Paths within it with ``/``, sorted, without junk and without folders of results in it.
@@ -82,14 +86,22 @@ def list_files(folder: Path) -> tuple[str, ...]:
     Raises:
         DataError: The folder cannot be listed, a link leads out of it, or a name is not sound.
     """
-    names = sorted(name for name in _walk(folder) if not is_junk(name))
+    names = sorted(name for name in _walk(folder, unlisted=refused) if not is_junk(name))
     results = tuple(name.removesuffix(RECORD) for name in names if name.endswith(f"/{RECORD}"))
     names = [name for name in names if not name.startswith(results)]
     for name in names:
-        if not is_sound(name):
-            raise DataError(f"{folder} holds {name[:200]!a}, a name with control characters or not in UTF-8. Rename it")
-        check_inside(folder / name, folder)
-    return tuple(names)
+        try:
+            if not is_sound(name):
+                raise DataError(
+                    f"{folder} holds {name[:200]!a}, a name with control characters or not in UTF-8. Rename it"
+                )
+            check_inside(folder / name, folder)
+        except DataError as error:
+            if refused is None:
+                raise
+            shown = UNSOUND.sub("\N{REPLACEMENT CHARACTER}", name)
+            refused[name] = Refused(shown, str(error))
+    return tuple(name for name in names if name not in (refused or ()))
 
 
 def list_images(place: Path | str) -> dict[str, Path | Refused]:
@@ -120,10 +132,12 @@ def list_images(place: Path | str) -> dict[str, Path | Refused]:
     elif _is_zarr(path):
         found = dict(zarr_images(path, stem(path.name)))
     elif path.is_dir():
+        unlisted: dict[str, Refused] = {}
         found = {}
-        for name in _walk(path, unlisted=found):
+        for name in _walk(path, unlisted=unlisted):
             if _is_known(name) or (name.lower().endswith(ZARR) and _is_zarr(path / name)):
                 found |= _listed(name, path)
+        found |= unlisted
     else:
         found = _matching(str(place))
     if not found:
@@ -205,7 +219,7 @@ def _listed(name: str, folder: Path) -> dict[str, Path | Refused]:
     return dict(zarr_images(path, name)) if _is_zarr(path) else {name: path}
 
 
-def _walk(folder: Path, *, unlisted: dict[str, Path | Refused] | None = None) -> Iterator[str]:
+def _walk(folder: Path, *, unlisted: dict[str, Refused] | None = None) -> Iterator[str]:
     """Yields paths within a folder; where `unlisted` is given, for folders without rights, OME-Zarr folders are too."""
 
     def refuse(error: OSError) -> None:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import tifffile
 
-from nanonuclei.data.archives import Files, content_of, file_sha256, open_files, write_zip
+from nanonuclei.data.archives import Files, content_of, file_sha256, open_files, place_of, write_zip
 from nanonuclei.data.catalog import BadSample
 from nanonuclei.data.corrected.label_studio import file_of
 from nanonuclei.data.files.content import Content, Place, check_inside
@@ -186,8 +186,7 @@ class _Gathered:
             raise DataError(f"cannot read {file}: {error.strerror or error}. Give yourself the right to") from error
 
     def place(self, name: str) -> Place | None:
-        file = self._files[name]
-        return Place(file, 0, file.stat().st_size)
+        return place_of(self._files[name])
 
 
 def _beside(annotations: Path) -> Files:

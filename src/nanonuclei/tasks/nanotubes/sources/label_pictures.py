@@ -12,7 +12,7 @@ import numpy as np
 from nanonuclei.config.channels import Channel
 from nanonuclei.data.archives import Files, content_of, open_files
 from nanonuclei.data.catalog import BadSample
-from nanonuclei.data.files.listing import is_image
+from nanonuclei.data.files.listing import Refused, is_image
 from nanonuclei.data.files.reading import read_channels
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Float32Array, Image, UInt8Array
@@ -82,10 +82,12 @@ def cut_pictures(
         OSError: A picture cannot be written.
     """
     tasks: list[WindowTask] = []
-    problems: list[BadSample] = []
-    with open_files(path, limits=ARCHIVE_LIMITS) as files:
+    refused: dict[str, Refused] = {}
+    with open_files(path, limits=ARCHIVE_LIMITS, refused=refused) as files:
         names = [name for name in files.names if is_image(name)]
-        if not names:
+        lost = [one for name, one in refused.items() if is_image(name) or (path / name).is_dir()]
+        problems = [BadSample(one.path, one.path, one.why) for one in lost]
+        if not (names or problems):
             raise DataError(f"{path} must hold images, PNG, JPEG or TIFF, but holds none. Give another folder")
         (folder / PICTURES).mkdir(parents=True, exist_ok=True)
         ids = sample_ids(names)
