@@ -7,6 +7,7 @@ import struct
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -142,6 +143,19 @@ def test_an_entry_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
     path = zipped(tmp_path / "a.zip", {"bomb.png": bytes(2**22)}, compression=zipfile.ZIP_DEFLATED)
     with pytest.raises(DataError, match=r"bomb\.png, which unpacks from .* to 4,194,304 bytes"), open_files(path):
         pass
+
+
+def test_a_zip_that_unpacks_to_far_more_as_a_whole_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nanonuclei.data.archives.MAX_FILE", 2**22)
+    limits = Limits(file=2**31, total=2**36, ratio=1100)
+    files = {"images/a.png": bytes(2**23), "masks/a.png": b"1"}
+    path = zipped(tmp_path / "a.zip", files, compression=zipfile.ZIP_DEFLATED)
+    with pytest.raises(DataError, match=r"a\.zip unpacks from .* to 8,388,609 bytes"), open_files(path, limits=limits):
+        pass
+    files["images/b.png"] = np.random.default_rng(0).bytes(2**17)  # an empty mask of a large image may pack so
+    path = zipped(tmp_path / "a.zip", files, compression=zipfile.ZIP_DEFLATED)
+    with open_files(path, limits=limits) as opened:
+        assert len(opened.names) == 3
 
 
 def test_a_small_file_may_compress_well(tmp_path: Path) -> None:

@@ -29,7 +29,11 @@ MAX_INNER_ZIP = 512 * 2**20
 MAX_TOTAL = 4 * 2**30
 """Largest sum of all files in a zip, bytes uncompressed."""
 MAX_RATIO = 200
-"""Most bytes that one compressed byte may become, in files above 1 MiB; PNG files stay near 1, deflate ends at 1032."""
+"""Most bytes that one compressed byte may become, in files above 1 MiB; PNG files stay near 1, deflate ends at 1032.
+
+The same holds of all files of a zip together above `MAX_FILE`, whatever single files may do: a nearly empty mask lies
+beside its image, which does not pack so well.
+"""
 
 _LOCAL_HEADER = struct.Struct("<26x2H")
 ZIP_DATE = (2018, 4, 11, 0, 0, 0)
@@ -132,10 +136,10 @@ class _Zip:
         self._archive = archive
         self._lock = threading.Lock()
         self._entries: dict[str, zipfile.ZipInfo] = {}
-        total = 0
+        total = packed = 0
         for entry in archive.infolist():
             _check_entry(path, entry, limits)
-            total += entry.file_size
+            total, packed = total + entry.file_size, packed + entry.compress_size
             if total > limits.total:
                 raise DataError(
                     f"{path} unpacks to more than {limits.total:,} bytes. Take a zip that holds the dataset only"
@@ -146,6 +150,10 @@ class _Zip:
             if name in self._entries:
                 raise DataError(f"{path} holds {name} twice. Pack it again from the original files")
             self._entries[name] = entry
+        if total > max(MAX_FILE, MAX_RATIO * packed):
+            raise DataError(
+                f"{path} unpacks from {packed:,} to {total:,} bytes, more than {MAX_RATIO} times. Do not use this zip"
+            )
         self.names = tuple(sorted(self._entries))
 
     def read(self, name: str) -> bytes:
