@@ -25,7 +25,7 @@ from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.imaging.instances import from_labels
 from nanonuclei.report.exports.label_studio import pre_annotations
 from nanonuclei.stages.correct.correct import correct
-from nanonuclei.stages.correct.results import Predicted, ranked
+from nanonuclei.stages.correct.results import Predicted, ranked, read_predicted
 from nanonuclei.stages.predict.predict import predict
 from nanonuclei.stages.predict.request import Request
 from nanonuclei.stages.settings import Choices, resolve
@@ -93,6 +93,25 @@ def save_rois(folder: Path) -> None:
 
 
 SAVED = {"label-studio": export, "qupath": save_geojson, "fiji": save_rois}
+
+
+def test_tables_that_a_spreadsheet_has_saved_are_read_or_told(results: Path) -> None:
+    table, objects = results / "images.csv", results / "objects/A01/site1.csv"
+    for path in (table, objects):
+        path.write_text(path.read_text(), encoding="utf-8-sig")
+    predicted, problems = read_predicted(results)
+    assert (len(predicted), problems) == (5, [])
+    text = objects.read_text("utf-8-sig")
+    for changed in (text.replace(",", ";"), text.replace("label", "\u00e9"), text + "1\n"):
+        objects.write_text(changed, encoding="cp1252")
+        predicted, (problem,) = read_predicted(results)
+        assert (len(predicted), problem.sample_id) == (4, "A01/site1")
+        assert f"must be in {objects}, but cannot be read" in problem.problem
+    text = table.read_text("utf-8-sig")
+    for changed in (text.replace(",", ";"), text.replace("error", "\u00e9"), f'{text}"{"x" * 2**18}'):
+        table.write_text(changed, encoding="cp1252")
+        with pytest.raises(DataError, match=r"images\.csv must be the table that predict wrote.*predict again"):
+            read_predicted(results)
 
 
 @pytest.mark.parametrize("to", SAVED)

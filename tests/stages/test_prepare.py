@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import disc_sample
 
 from nanonuclei.config.params import with_settings
-from nanonuclei.data.catalog import load_catalog
+from nanonuclei.data.catalog import TABLE, load_catalog
 from nanonuclei.errors import DataError
 from nanonuclei.stages import prepare as module
 from nanonuclei.stages.prepare import PROBLEMS, prepare, prepared_dataset, say_left_out
@@ -98,6 +98,21 @@ def test_broken_samples_are_left_out_and_listed_when_asked(experiment: Experimen
     assert line.startswith(
         f"Warning: 2 of {len(catalog.samples) + 2} samples cannot be used and are left out, as data.on"
     )
+    for changed in ("problem\u00e9\n".encode("cp1252"), b"sample_id;file;problem\na;b;c\n"):  # as spreadsheets save
+        (tmp_path / "out" / PROBLEMS).write_bytes(changed)
+        with pytest.raises(DataError, match=r"problems\.csv must list the samples.*prepared again"):
+            say_left_out(catalog, tmp_path / "out", say=said.append)
+
+
+@pytest.mark.parametrize("change", [("\n", "\u00e9\n"), (",", ";")])
+def test_a_table_that_another_program_has_changed_is_no_prepared_dataset(
+    experiment: Experiment, tmp_path: Path, change: tuple[str, str]
+) -> None:
+    prepare(experiment(), source=write_archive(tmp_path / "a.zip"), output=tmp_path / "out")
+    table = tmp_path / "out" / TABLE
+    table.write_bytes(table.read_text().replace(*change).encode("cp1252"))
+    with pytest.raises(DataError, match=r"out holds no prepared dataset.*Remove it"):
+        load_catalog(tmp_path / "out")
 
 
 @pytest.mark.usefixtures("project")

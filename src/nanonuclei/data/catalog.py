@@ -208,24 +208,26 @@ def load_catalog(folder: Path) -> Catalog:
     try:
         summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
         rows = pd.read_csv(folder / TABLE, dtype={"sample_id": str, "digest": str, "modality": str})
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder} holds no prepared dataset ({error}). Run the prepare stage again") from error
-    samples: Sequence[SampleRef] = [
-        SampleRef(
-            sample_id=row["sample_id"],
-            image_path=image_path(folder, row["sample_id"]),
-            labels_path=labels_path(folder, row["sample_id"]),
-            height=int(row["height"]),
-            width=int(row["width"]),
-            modality=row["modality"],
-            num_objects=int(row["num_objects"]),
-            field=int(row["field"]),
-            split=row["split"],
-            digest=row["digest"],
-        )
-        for row in rows.to_dict("records")
-    ]
-    return Catalog(summary["name"], summary["fingerprint"], tuple(samples))
+        samples: Sequence[SampleRef] = [
+            SampleRef(
+                sample_id=row["sample_id"],
+                image_path=image_path(folder, row["sample_id"]),
+                labels_path=labels_path(folder, row["sample_id"]),
+                height=int(row["height"]),
+                width=int(row["width"]),
+                modality=row["modality"],
+                num_objects=int(row["num_objects"]),
+                field=int(row["field"]),
+                split=row["split"],
+                digest=row["digest"],
+            )
+            for row in rows.to_dict("records")
+        ]
+        return Catalog(summary["name"], summary["fingerprint"], tuple(samples))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{folder} holds no prepared dataset ({error}). Remove it, and run the prepare stage again"
+        ) from error
 
 
 def _digest(lines: Iterable[str]) -> str:

@@ -78,9 +78,19 @@ def prepared_dataset(config: ExperimentConfig, *, say: Callable[[str], None] = p
 
 
 def say_left_out(catalog: Catalog, folder: Path, *, say: Callable[[str], None]) -> None:
-    """Tells how many samples of a prepared dataset were left out, and where they are listed; nothing where none was."""
-    with (folder / PROBLEMS).open(encoding="utf-8", newline="") as table:
-        problems = [BadSample(**row) for row in csv.DictReader(table)]
+    """Tells how many samples of a prepared dataset were left out, and where they are listed; nothing where none was.
+
+    Raises:
+        DataError: The list is gone or damaged.
+    """
+    try:
+        with (folder / PROBLEMS).open(encoding="utf-8-sig", newline="") as table:
+            problems = [BadSample(**row) for row in csv.DictReader(table)]
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise DataError(
+            f"{folder / PROBLEMS} must list the samples that are left out, but is gone or was changed. Remove "
+            f"{folder}, and its images are prepared again"
+        ) from error
     if told := left_out(len(catalog.samples), problems):
         say(f"Warning: {told} and are left out, as data.on_bad_sample is skip: see {folder / PROBLEMS}.")
 

@@ -20,6 +20,10 @@ from nanonuclei.stages.predict.record import IMAGES as TABLE
 from nanonuclei.stages.predict.record import STATE
 from nanonuclei.stages.predict.results import OBJECTS
 
+ENCODING = "utf-8-sig"
+"""Of tables; spreadsheets may write the mark of UTF-8 before the first column."""
+CHANGED = (OSError, KeyError, ValueError, TypeError, csv.Error)
+"""What reading a table raises that is gone, or that a spreadsheet has saved in its own way."""
 AGAIN = "Predict again with the formats csv and labels"
 
 
@@ -74,10 +78,13 @@ def read_predicted(results: Path) -> tuple[list[Predicted], list[BadSample]]:
         DataError: The table of images cannot be read.
     """
     try:
-        rows = csv.DictReader(io.StringIO((results / TABLE).read_text(encoding="utf-8")))
+        rows = csv.DictReader(io.StringIO((results / TABLE).read_text(encoding=ENCODING)))
         states = {row["image"]: row.get(STATE) or "" for row in rows if not row["error"]}
-    except (OSError, KeyError) as error:
-        raise DataError(f"{results / TABLE} cannot be read ({error}). Name a folder that predict wrote") from error
+    except CHANGED as error:
+        raise DataError(
+            f"{results / TABLE} must be the table that predict wrote, but cannot be read ({error}). If another program "
+            "has saved it, predict again into a new folder"
+        ) from error
     found, problems = [], []
     for name, state in states.items():
         path = results / OBJECTS / f"{name}.csv"
@@ -90,9 +97,15 @@ def read_predicted(results: Path) -> tuple[list[Predicted], list[BadSample]]:
 
 def _objects(name: str, state: str, path: Path) -> Predicted:
     try:
-        table = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+        table = csv.DictReader(io.StringIO(path.read_text(encoding=ENCODING)))
         rows = list(table)
-        lines = tuple(row[LINE] for row in rows) if LINE in (table.fieldnames or ()) else None
+        lines = tuple(_line(row[LINE]) for row in rows) if LINE in (table.fieldnames or ()) else None
         return Predicted(name, tuple(float(row["score"]) for row in rows), state, lines)
-    except (OSError, KeyError, ValueError) as error:
+    except CHANGED as error:
         raise DataError(f"the scores of the objects must be in {path}, but cannot be read. {AGAIN}") from error
+
+
+def _line(text: str) -> str:
+    """Returns the points of a line as they are told, once they are known to be points."""
+    np.array(json.loads(text), np.float64).reshape(-1, 2)
+    return text
