@@ -57,6 +57,10 @@ def test_settings_given_back_change_nothing(experiment: Callable[..., NucleiExpe
         ({"train.epochs": "many"}, "train.epochs=many: input should be a valid integer"),
         ({"train.epochs": 2.5}, "train.epochs=2.5: input should be a valid integer"),
         ({"train.epochs": 0}, "train.epochs=0: input should be greater than or equal to 1"),
+        ({"train.epochs": 99999999999}, "train.epochs=99999999999: input should be less than or equal to 1000000"),
+        ({"train.steps_per_epoch": 10**7}, "train.steps_per_epoch=10000000: input should be less than or equal to"),
+        ({"train.warmup_epochs": 10**7}, "train.warmup_epochs=10000000: input should be less than or equal to"),
+        ({"tune.epochs": 10**7}, "tune.epochs=10000000: input should be less than or equal to"),
         ({"augment.flip": 1}, "augment.flip=1: input should be a valid boolean"),
         ({"train.learning_rate": 0.0}, "train.learning_rate=0.0: input should be greater than 0"),
         ({"train.devices": 0}, "train.devices=0"),
@@ -115,7 +119,12 @@ def test_settings_are_parsed_from_text(texts: list[str], settings: dict[str, obj
     assert parse_settings(texts) == settings
 
 
-@pytest.mark.parametrize("text", ["train.epochs", "=3", "train.epochs=", "a=[1,2]", "a={b", "a=null"])
+DEEP = f"a={'[' * 5000}"
+
+
+@pytest.mark.parametrize(
+    "text", ["train.epochs", "=3", "train.epochs=", "a=[1,2]", "a={b", "a=null", "a=&a[*a]", "a=2026-13-45", DEEP]
+)
 def test_text_that_is_no_setting_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_settings([text])
@@ -141,12 +150,28 @@ def test_missing_value_in_the_file_is_named(tmp_path: Path) -> None:
         load_experiment("nuclei", path=path)
 
 
-@pytest.mark.parametrize("content", ["- 1", "other: {}", "nuclei: 3", "a: [", "\x00"])
+INVALID = (
+    "a: [",
+    "\x00",
+    "nuclei: &a\n  train: *a",
+    "- &a [*a]",
+    "[" * 5000,
+    "{a: " * 5000,
+    "a: 2026-13-45",
+    "a: !!int ''",
+)
+
+
+@pytest.mark.parametrize("content", ["- 1", "other: {}", "nuclei: 3", *INVALID])
 def test_file_that_is_no_parameter_file_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(content)
-    with pytest.raises(ConfigError, match=r"params\.yaml"):
+    said = r"params\.yaml is not valid YAML" if content in INVALID else r"params\.yaml"
+    with pytest.raises(ConfigError, match=said):
         load_experiment("nuclei", path=path)
+    if content in INVALID:
+        with pytest.raises(ConfigError, match=said):
+            load_recipe(path)
 
 
 def test_config_of_an_older_run_takes_younger_settings_from_the_parameters(tmp_path: Path) -> None:

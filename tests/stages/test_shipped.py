@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -167,6 +168,15 @@ def test_lineage_holds_until_a_file_is_changed(place: Path, capsys: pytest.Captu
     assert code == 0, text
     for line in ("holds    files", "holds    settings", "holds    answers", "The lineage holds."):
         assert line in text
+    settings = place / "models" / "nuclei" / "config.yaml"
+    stored = settings.read_text()
+    for content in ("", "- 1", "a", "a: &a [*a]"):
+        settings.write_text(content)
+        code, text = told(capsys, "lineage", "nuclei")
+        assert code == 1
+        assert "config.yaml was changed" in text
+        assert re.search(r"broken   settings     \S+config\.yaml (must be a YAML mapping|is not valid YAML)", text)
+    settings.write_text(stored)
     (place / "models" / "nuclei" / "README.md").write_text("mine")
     code, text = told(capsys, "lineage", "nuclei")
     assert code == 1

@@ -165,11 +165,45 @@ def read_yaml(path: Path) -> Any:
         ConfigError: The file is missing, is no text, or is not valid YAML.
     """
     try:
-        return yaml.safe_load(with_shipped(path).read_text(encoding="utf-8"))
+        return _parsed(with_shipped(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def read_settings(path: Path) -> dict[str, Scalar]:
+    """Returns the settings of a YAML file by their dotted paths; they are not validated.
+
+    Raises:
+        ConfigError: The file is missing, or is not a mapping.
+    """
+    tree = read_yaml(path)
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path} must be a YAML mapping of settings, got {type(tree).__name__}")
+    return flatten(tree)
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses what holds itself, as in ``&a [*a]``, which is seen where each part is made whole at once."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.deep_construct = True
+
+
+def _parsed(text: str) -> Any:
+    """Returns one YAML document.
+
+    Raises:
+        yaml.YAMLError: It is not valid, or holds itself.
+    """
+    try:
+        return _Loader(text).get_single_data()
+    except RecursionError as error:
+        raise yaml.YAMLError("it is nested too deep") from error
+    except (ValueError, LookupError, AttributeError) as error:  # such as the date 2026-13-45, and wrong tags
+        raise yaml.YAMLError(f"a value is not what it is said to be: {error}") from error
 
 
 def to_yaml(config: ExperimentConfig) -> str:
@@ -179,7 +213,7 @@ def to_yaml(config: ExperimentConfig) -> str:
 
 def _scalar(text: str, item: str) -> Scalar:
     try:
-        value = yaml.safe_load(text)
+        value = _parsed(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"the value of {item!r} is not a YAML scalar") from error
     if isinstance(value, str):

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.config.section import Fraction, Probability, Role, Section
+from nanonuclei.config.section import MOST, Fraction, Probability, Role, Section
 from nanonuclei.config.shared import IMAGENET_ALPHAS, InferenceConfig
 
 ENCODER_DEPTH = 5
@@ -158,6 +158,6 @@ class InstancesConfig(Section):
     seed_threshold: Fraction
     smooth: Annotated[float, Field(ge=0.0, le=20.0)]
     min_dip: Annotated[float, Field(ge=0.0, le=100.0)]
-    min_area: Annotated[int, Field(ge=0)]
+    min_area: Annotated[int, Field(ge=0, le=MOST)]
     min_score: Fraction
     tune: bool

@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Probability = Fraction
 Positive = Annotated[float, Field(gt=0.0)]
-Count = Annotated[int, Field(ge=1)]
+MOST = 1_000_000
+"""Largest number of epochs, steps, images or pixels that a setting may ask for; a slip of more is no plan."""
+Count = Annotated[int, Field(ge=1, le=MOST)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 

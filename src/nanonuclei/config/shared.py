@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nanonuclei.config.section import Count, Fraction, Role, Section, Seed
+from nanonuclei.config.section import MOST, Count, Fraction, Role, Section, Seed
 from nanonuclei.errors import ConfigError, nearest_name
 
 IMAGENET_ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
@@ -143,7 +143,7 @@ class DataConfig(Section):
     seed: Seed
     dataset: Annotated[str, Field(min_length=1)]
     on_bad_sample: Literal["fail", "skip"]
-    max_train_samples: Annotated[int, Field(ge=0)]
+    max_train_samples: Annotated[int, Field(ge=0, le=MOST)]
     split: SplitConfig
 
 
@@ -181,14 +181,14 @@ class TrainConfig(Section):
     frozen_epochs: Count
     unfrozen_learning_rate: Annotated[float, Field(gt=0.0, le=10.0)]
     schedule: Literal["constant", "cosine", "plateau"]
-    warmup_epochs: Annotated[int, Field(ge=0)]
+    warmup_epochs: Annotated[int, Field(ge=0, le=MOST)]
     plateau_patience: Count
     plateau_factor: Annotated[float, Field(gt=0.0, lt=1.0)]
     clip_norm: Annotated[float, Field(ge=0.0)]
     ema_momentum: Annotated[float, Field(ge=0.0, lt=1.0)]
     keep: Literal["best", "last"]
     monitor: Literal["val/loss", "val/accuracy", "val/iou"]
-    early_stopping_patience: Annotated[int, Field(ge=0)]
+    early_stopping_patience: Annotated[int, Field(ge=0, le=MOST)]
     precision: Literal["auto", "float32", "bfloat16", "float16"]
     devices: Annotated[int, Field(ge=1)] | Literal["auto"]
     deterministic: bool

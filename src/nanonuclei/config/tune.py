@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nanonuclei.config.section import Count, Role, Section
+from nanonuclei.config.section import MOST, Count, Role, Section
 from nanonuclei.config.space import SearchSpace
 
 
@@ -30,9 +30,9 @@ class TuneConfig(Section):
     role: ClassVar[Role | None] = Role.SEARCH
     metric: Annotated[str, Field(pattern=r"^val/.+$")]
     epochs: Count
-    max_val_samples: Annotated[int, Field(ge=0)]
+    max_val_samples: Annotated[int, Field(ge=0, le=MOST)]
     num_startup_trials: Annotated[int, Field(ge=1, le=1000)]
-    num_warmup_epochs: Annotated[int, Field(ge=0)]
+    num_warmup_epochs: Annotated[int, Field(ge=0, le=MOST)]
     max_retries: Annotated[int, Field(ge=0, le=10)]
     heartbeat: Annotated[int, Field(ge=1, le=3600)]
     grace: Annotated[int, Field(ge=2, le=86_400)]

@@ -91,7 +91,7 @@ def pinned_md5(pointer: Path) -> str | None:
     try:
         outs = yaml.safe_load(pointer.read_text(encoding="utf-8"))["outs"]
         md5: str = outs[0]["md5"]
-    except (OSError, yaml.YAMLError, KeyError, IndexError, TypeError):
+    except (OSError, yaml.YAMLError, ValueError, LookupError, TypeError, RecursionError):
         return None
     return md5
 

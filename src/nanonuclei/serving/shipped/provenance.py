@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from nanonuclei.config.params import flatten, read_yaml
+from nanonuclei.config.params import read_settings
 from nanonuclei.config.section import Section
 from nanonuclei.data.fingerprint.stored import FILE as FINGERPRINT
 from nanonuclei.errors import DataError
@@ -160,7 +160,7 @@ def folder_sha256(folder: Path) -> dict[str, str]:
 
 def settings_digest(path: Path) -> str:
     """Returns sha256 of the settings in a `config.yaml`, whatever their order and layout."""
-    return hashlib.sha256(json.dumps(flatten(read_yaml(path)), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(read_settings(path), sort_keys=True, default=str).encode()).hexdigest()
 
 
 def problems(folder: Path, files: Mapping[str, str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from nanonuclei.config.params import flatten, read_yaml
+from nanonuclei.config.params import read_settings
 from nanonuclei.serving.folder import CONFIG
 from nanonuclei.serving.shipped.places import shipped_folder, shipped_names
 from nanonuclei.serving.shipped.provenance import PROVENANCE, file_sha256, problems, read_provenance
@@ -58,7 +58,7 @@ def _compared(run_id: str, stored: Path, origin: Path | None) -> Check:
         return Check(run_id, subject, "unknown", told)
     kept = {name: digest for name, digest in read_provenance(stored).files.items() if "/" not in name}
     wrong = problems(stored, {name: digest for name, digest in kept.items() if name != CONFIG})
-    here, there = (flatten(read_yaml(folder / CONFIG)) for folder in (stored, origin))
+    here, there = (read_settings(folder / CONFIG) for folder in (stored, origin))
     wrong += [f"{path} is {here[path]}, was {value}" for path, value in there.items() if here.get(path, value) != value]
     if wrong:
         return Check(run_id, subject, "broken", f"{'; '.join(wrong)}. Do not use that model, promote {origin} anew")

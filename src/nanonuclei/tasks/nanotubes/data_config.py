@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from nanonuclei.config.channels import NO_CHANNEL, Channel
-from nanonuclei.config.section import Count, Fraction, Section
+from nanonuclei.config.section import MOST, Count, Fraction, Section
 from nanonuclei.config.shared import DataConfig
 
 
@@ -44,7 +44,7 @@ class WindowLabelsConfig(Section):
     core: Annotated[float, Field(gt=0.0, le=1.0)]
     min_pixels: Count
     min_share: Annotated[float, Field(gt=0.0, le=1.0)]
-    clear_margin: Annotated[int, Field(ge=0)]
+    clear_margin: Annotated[int, Field(ge=0, le=MOST)]
 
 
 class SimulatedNanotubesConfig(Section):
@@ -58,7 +58,7 @@ class SimulatedNanotubesConfig(Section):
     faint: Fraction
     distractors: Annotated[float, Field(ge=0.0, le=4.0)]
     noise: Annotated[float, Field(ge=0.0, le=4.0)]
-    tile: Annotated[int, Field(ge=0)]
+    tile: Annotated[int, Field(ge=0, le=MOST)]
 
     @model_validator(mode="after")
     def _tiles_can_be_seen(self) -> Self:
