@@ -116,6 +116,18 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def no_empty_folder(folder: Path) -> Iterator[None]:
+    """Removes a folder at the end, and those above it, where they were not there before and are empty."""
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # it holds files, or is not there
+            for place in new:
+                place.rmdir()
+
+
+@contextlib.contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """Yields an empty folder beside `path`, which is renamed to `path` at the end; on any failure it is removed.
 

@@ -57,6 +57,17 @@ def test_samples_that_cannot_be_used_are_counted_listed_and_exit_code_3(
     assert "cannot be used" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("dataset", ["dsb2018", "tnt"])
+def test_a_refused_fetch_leaves_no_empty_folder(
+    dataset: str, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "mine", "a")
+    (tmp_path / "mine" / "images" / "a.png").write_bytes(b"no image")
+    assert main(["fetch", dataset, "--source", str(tmp_path / "mine")]) == 2
+    assert "holds none" in capsys.readouterr().err
+    assert not list(project.glob("data/*"))
+
+
 def test_a_source_of_another_kind_is_told_before_a_run_is_opened(
     project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

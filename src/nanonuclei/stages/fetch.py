@@ -13,7 +13,7 @@ from nanonuclei.stages.pipeline.pinned import data_state
 from nanonuclei.stages.places import DATA, PARAMS, problems_file
 from nanonuclei.tasks import create_dataset, dataset_type, task_names
 from nanonuclei.tracking.runs import end_as_failed, stage_run
-from nanonuclei.writing import write_text
+from nanonuclei.writing import no_empty_folder, write_text
 
 WEIGHTS = "weights"
 """Fetched as a dataset is, but for all projects of a machine: see `models.weights`."""
@@ -42,7 +42,8 @@ def fetch(dataset: str, *, source: str = "public", say: Callable[[str], None] = 
         raise ConfigError(f"unknown dataset {dataset!r}. {nearest_name(dataset, (*tasks, WEIGHTS))}")
     own = create_dataset(load_experiment(tasks[dataset], path=PARAMS))
     with stage_run("fetch", name=f"fetch {dataset}", tags={"task": tasks[dataset], "dataset.name": dataset}):
-        fetched = own.fetch(dataset, source, data=DATA, report=say)
+        with no_empty_folder((DATA / own.locations[dataset]).parent):
+            fetched = own.fetch(dataset, source, data=DATA, report=say)
         mlflow.set_tag("fetch.left_out", fetched.left_out)
         mlflow.log_text(problems_csv(fetched.problems), "problems.csv")
         if fetched.problems:
