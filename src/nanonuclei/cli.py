@@ -15,6 +15,7 @@ from nanonuclei.packaged import how_to_install
 from nanonuclei.quiet import quieten
 from nanonuclei.tracking.database import unanswered
 from nanonuclei.tracking.early.own_run import PARENT_VARIABLE, name_own_run, remember_words
+from nanonuclei.tracking.early.server import check_server
 
 ZOO = ("bioimageio", "onnx")
 """Packages of the extra that writes packages for other tools."""
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parser().parse_args(arguments)
         remember_words(stage, vars(options))
         _check_backend(os.environ.get(BACKEND, BACKENDS[0]))
+        check_server(vars(options))
         answer: int | None = options.run(options)
         name_own_run(stage, once=True)
     except BaseException as error:
