@@ -50,6 +50,12 @@ def test_a_full_disk_is_said_with_a_remedy_and_leaves_nothing(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_where_a_folder_must_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with pytest.raises(DataError, match=r"a/b/x: \S+/a is a file, not a folder\. Name another place"):
+        write_text(tmp_path / "a" / "b" / "x", "")
+
+
 def test_written_text_and_bytes_are_what_is_read(tmp_path: Path) -> None:
     write_text(tmp_path / "deep" / "a.txt", "\u00b5m\n")
     write_bytes(tmp_path / "deep" / "b.bin", b"\x00\xff")

@@ -252,6 +252,8 @@ def _os_errors_explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if file := next((place for place in path.parents if place.exists() and not place.is_dir()), None):
+            raise WritingError(f"cannot write {path}: {file} is a file, not a folder. Name another place") from error
         raise WritingError(
             f"cannot write {path}: {error.strerror or error}. Free space or rights in {path.parent}"
         ) from error

@@ -70,6 +70,7 @@ def test_parameters_are_handed_on() -> None:
         (body(inputs=[[1, 2]]), "rows with the column"),
         (body(inputs={"image": [3]}), "image 0 must be base64 text, got a number"),
         (body(inputs={"image": ["QQ==", None]}), "image 1 must be base64 text, got nothing"),
+        (b'{"dataframe_records": [{"image": "QQ=="}, {"image": "\\ud800"}]}', "image 1 is not base64 text"),
         (body(inputs=["QQ=="], params=[1]), "params must be a JSON object"),
         (body(inputs=["QQ=="], params={"treshold": 1}), "Did you mean threshold"),
         (body(inputs=["QQ=="], params={"threshold": [1]}), "number or a word, got a list"),

@@ -12,8 +12,10 @@ import pytest
 from tests.stages.bright_model import bright_model, write_images
 
 from nanonuclei.cli import main
-from nanonuclei.errors import DataError
+from nanonuclei.errors import ConfigError, DataError, TrackingError
+from nanonuclei.serving.named import check_name
 from nanonuclei.stages.predict.record import IMAGES, ImagesTable
+from nanonuclei.stages.predict.request import check_free
 
 ODD = ['é 🧬, "q".png', "-rf.png", "..png", "[red]x[].png", "partial-1.png", "partial-scan/1.png", "=1+1.png", " .png"]
 LONGEST = "x" * 251 + ".png"
@@ -99,3 +101,15 @@ def test_paths_that_cannot_be_are_told_in_one_line(
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Error: ")]
     assert told in line
     assert len(line) < 600
+
+
+@pytest.mark.parametrize("reference", ["", "models:/", "models://"])
+def test_a_name_that_is_empty_is_no_model(reference: str) -> None:
+    with pytest.raises(TrackingError, match=f"no model '{reference}'. Known"):
+        check_name(reference)
+
+
+def test_results_cannot_lie_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with pytest.raises(ConfigError, match=r"a/b cannot be one: \S+/a is a file"):
+        check_free(tmp_path / "a" / "b", resume=False)

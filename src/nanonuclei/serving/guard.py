@@ -118,6 +118,8 @@ def read_request(data: bytes | str, *, parameters: Sequence[str]) -> tuple[list[
     wrong = [number for number, image in enumerate(images) if not isinstance(image, str)]
     if wrong:
         raise Refused(f"image {wrong[0]} must be base64 text, got {_kind(images[wrong[0]])}")
+    if wrong := [number for number, image in enumerate(images) if not image.isascii()]:
+        raise Refused(f"image {wrong[0]} is not base64 text")
     return images, _params(request.get("params"), parameters)
 
 

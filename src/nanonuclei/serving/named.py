@@ -132,6 +132,8 @@ def check_name(reference: str) -> None:
         TrackingError: It does not, the folder holds no model, or there is no database that could hold the model of a
             URI.
     """
+    if not reference.removeprefix("models:").strip("/"):
+        raise _no_model(reference)
     if reference.startswith("models:/"):
         check_registered(reference)
         return

@@ -121,6 +121,14 @@ def test_a_single_region_file_is_read_and_a_damaged_zip_refused() -> None:
         read_rois(b"PK nothing")
 
 
+def test_a_region_that_is_cut_short_is_refused_by_its_name(caplog: pytest.LogCaptureFixture) -> None:
+    region = roi(ROI_TYPE.POLYGON, CORNERS)
+    region.name = "nucleus"
+    with pytest.raises(DataError, match="the file is a region of ImageJ that is cut short"):
+        read_rois(region.tobytes()[:-5])
+    assert not caplog.records
+
+
 def test_brush_strokes_are_a_stream_of_bits() -> None:
     # 1 x 2 px: 8 values; words of 8 bits; widths 3, 4, 8, 16; four times 0 as a run of width 3, four times 255.
     bits = (

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import logging
 import lzma
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 from roifile import ROI_TYPE, ImagejRoi
@@ -33,9 +36,12 @@ def read_rois(content: bytes) -> Drawn:
     shapes, strokes, others = [], [], 0
     for number, (name, data) in enumerate(_regions(content), start=1):
         try:
-            region = ImagejRoi.frombytes(data)
+            with _logged() as told:
+                region = ImagejRoi.frombytes(data)
         except (ValueError, IndexError, TypeError, struct.error, OverflowError) as error:
             raise DataError(f"{name} is no region of ImageJ. In Fiji choose ROI Manager > More > Save") from error
+        if any("exceeds data size" in text for text in told):
+            raise DataError(f"{name} is a region of ImageJ that is cut short. Save the regions again")
         called = region.name or str(number)
         if region.roitype not in AREAS:
             others += 1
@@ -47,6 +53,23 @@ def read_rois(content: bytes) -> Drawn:
         shapes.append(Shape(f"region {called}", tuple(ring for ring in rings if len(ring) > 2)))
     notes = (f"{others} points or lines are passed over",) if others else ()
     return Drawn(tuple(shapes), None, notes, tuple(strokes))
+
+
+@contextlib.contextmanager
+def _logged() -> Iterator[list[str]]:
+    """Yields what `roifile` logs meanwhile, which knows no name of a file, and keeps it off the terminal."""
+    told: list[str] = []
+
+    def keep(record: logging.LogRecord) -> bool:
+        told.append(record.getMessage())
+        return False
+
+    logger = logging.getLogger("roifile")
+    logger.addFilter(keep)
+    try:
+        yield told
+    finally:
+        logger.removeFilter(keep)
 
 
 def _regions(content: bytes) -> list[tuple[str, bytes]]:

@@ -119,8 +119,13 @@ def check_free(output: Path, *, resume: bool, same: bool = True) -> None:
         same: Whether model and settings are those of the results there, or it is not known.
 
     Raises:
-        ConfigError: It holds something else, or results, and `resume` was not asked for.
+        ConfigError: It holds something else, or results, and `resume` was not asked for; or it would lie in a file.
     """
+    if file := next((place for place in output.parents if place.is_file()), None):
+        raise ConfigError(
+            f"results are written to a new folder, but {output} cannot be one: {file} is a file. Name another with "
+            f"`{option('output', 'FOLDER')}`"
+        )
     if (output / RECORD).is_file():
         if not resume:
             how = "to go on with it" if same else "to do its images over, as model or settings were others"
