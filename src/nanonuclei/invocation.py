@@ -29,6 +29,8 @@ POSITIONAL = {
 """Stage to the parameter that its command line takes without a name."""
 ENTRY_POINTS = {"repro": "main"}
 """Stages whose entry point of MLproject has another name."""
+DEFAULT_EXPERIMENT = "Default"
+"""Name of the experiment of MLflow that takes the runs for which none is named."""
 WITHOUT_ENTRY_POINT = ("lineage", "prepare")
 FOLDER = "python src/nanonuclei"
 """How a clone starts the command line without an installation."""
@@ -64,6 +66,20 @@ def command(stage: str, **parameters: object) -> str:
     first = [shlex.quote(given.pop(POSITIONAL[stage]))] if POSITIONAL.get(stage) in given else []
     named = [f"--{name.replace('_', '-')} {shlex.quote(value)}" for name, value in given.items()]
     return " ".join([words or FOLDER, stage, *first, *named])
+
+
+def in_experiment(text: str, name: str) -> str:
+    """Returns a command of `command` whose run is made in an experiment of MLflow.
+
+    Only `mlflow run` has to be told: other runs are made in the experiment of the run that they are about.
+
+    Args:
+        text: The command.
+        name: Of the experiment; empty where it is not known.
+    """
+    if name in ("", DEFAULT_EXPERIMENT) or not text.startswith("mlflow run ."):
+        return text
+    return text.replace(_manager(), f"--experiment-name {shlex.quote(name)} {_manager()}", 1)
 
 
 def program() -> str:

@@ -12,9 +12,11 @@ from mlflow.tracking import MlflowClient
 from tests.conftest import ROOT
 
 from nanonuclei.errors import TrackingError
+from nanonuclei.invocation import VARIABLE
 from nanonuclei.stages.settings import changed_by
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tracking.early.own_run import name_own_run, remember_words
+from nanonuclei.tracking.early.runs import experiment_of, told_finished
 from nanonuclei.tracking.processes import close_dead_runs
 from nanonuclei.tracking.runs import (
     PARENT,
@@ -77,6 +79,24 @@ def test_resumed_run_is_opened_again_and_the_entry_points_run_becomes_its_child(
     assert open_run(resume=first) == first
     tags = existing_run(given).data.tags
     assert (tags["mlflow.parentRunId"], tags["resumes"]) == (first, first)
+    assert (tags["stage"], tags["task"], tags["parent"]) == ("resume", "nuclei", first)
+
+
+def test_run_about_another_lies_in_its_experiment_unless_one_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = MlflowClient()
+    trained = client.create_run(client.create_experiment("mine"), tags={"stage": "train"}).info.run_id
+    found = []
+    for asked in ("", "other"):
+        if asked:
+            monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", asked)
+        with stage_run("evaluate", name="a name", tags={PARENT: trained}, system_metrics=False) as run_id:
+            pass
+        found.append(experiment_of(run_id))
+    assert found == ["mine", "other"]
+    monkeypatch.setenv(VARIABLE, "")
+    assert f"mlflow run . -e evaluate --experiment-name mine --env-manager local -P run={trained}" in told_finished(
+        trained
+    )
 
 
 def git(folder: Path, *words: str) -> None:

@@ -34,7 +34,7 @@ from nanonuclei.tasks import create_task
 from nanonuclei.tasks.base import Task
 from nanonuclei.tracking.database import ui_link
 from nanonuclei.tracking.early.at_work import alone
-from nanonuclei.tracking.early.runs import told_finished
+from nanonuclei.tracking.early.runs import beside, told_finished
 from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.metrics import MetricSender, steps_logged
 from nanonuclei.tracking.runs import (
@@ -278,5 +278,5 @@ def _closing(task: Task, run_id: str, result: FitResult) -> str:
         f"{result.seconds / 60:.1f} min on {hardware.num_devices} {hardware.device} ({hardware.name}, "
         f"{hardware.precision}).\n"
         f"Trainings of {task.config.task} in this experiment: {ui_link(_trainings(task, run_id))}\n"
-        f"Score again: {command('evaluate', run=run_id)}"
+        f"Score again: {beside(command('evaluate', run=run_id), run_id)}"
     )

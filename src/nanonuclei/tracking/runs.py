@@ -30,6 +30,12 @@ from nanonuclei.tracking.processes import close_dead_runs, first_process_tag, pr
 PARENT = "mlflow.parentRunId"
 CHANGED = "changed"
 """Tag of the settings that were given beside a run's recipe."""
+RESUME = "resume"
+"""Stage of an entry point's run that goes on with another run."""
+IDENTITY = ("task", "dataset.name", "dataset", "seed", "recipe", CHANGED)
+"""Tags of `identity_tags`."""
+EXPERIMENT_VARIABLES = {"MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"}
+"""Environment variables that ask for an experiment; `mlflow.set_experiment` sets the first, too."""
 NAMED_SETTINGS = 3
 """Changed settings that the name of a run tells at most."""
 NOT_CODE = (":(exclude)dvc.lock", ":(exclude)pipelines/*/dvc.lock", ":(exclude)build", ":(exclude)data.dvc")
@@ -77,7 +83,8 @@ def stage_run(
     """Opens the run of a stage and ends it as FINISHED, FAILED or, when interrupted, KILLED.
 
     Under `mlflow run` it is the run that MLflow made for the entry point. A resumed run is opened again instead, and
-    the entry point's run becomes its child.
+    the entry point's run becomes its child. A new run lies in the experiment of its parent, where MLflow shows it below
+    that, unless another experiment is asked for.
 
     Args:
         stage: Logged as the tag ``stage``.
@@ -98,14 +105,15 @@ def stage_run(
         close_dead_runs()
     given = os.environ.pop("MLFLOW_RUN_ID", None)
     if resume:
-        existing_run(resume)
+        begun = existing_run(resume)
         if given and given != resume:
-            for key, value in ((PARENT, resume), ("resumes", resume), ("mlflow.runName", f"resume of {resume[:8]}")):
+            for key, value in _tags_of_resuming(begun).items():
                 client.set_tag(given, key, value)
     try:
         with answering():
             known = resume or given
-            new = {} if known else {"run_name": name, "tags": first_process_tag()}
+            place = {} if known else _place(tags.get(PARENT))
+            new = {} if known else {"run_name": name, "tags": first_process_tag(), **place}
             run = mlflow.start_run(run_id=known, log_system_metrics=system_metrics, **new)
     except MlflowException as error:
         raise TrackingError(f"cannot open a run at {shown_uri()}: {first_line(error)}") from error
@@ -185,6 +193,23 @@ def run_name(config: ExperimentConfig, recipe: str = "", changed: str = "") -> s
     if len(settings) > NAMED_SETTINGS:
         settings = [*settings[:NAMED_SETTINGS], f"and {len(settings) - NAMED_SETTINGS} more"]
     return " ".join(filter(None, ("train", recipe, f"seed {config.seed}", *settings, config.task, config.data.dataset)))
+
+
+def _place(parent: str | None) -> dict[str, str]:
+    """Returns the experiment of a parent, unless one is asked for: MLflow shows children beside their parent alone."""
+    if not parent or EXPERIMENT_VARIABLES & set(os.environ):
+        return {}
+    with contextlib.suppress(TrackingError):  # a parent that is not there any more has no place
+        return {"experiment_id": existing_run(parent).info.experiment_id}
+    return {}
+
+
+def _tags_of_resuming(begun: mlflow.entities.Run) -> dict[str, str]:
+    """Returns the tags of an entry point's run that goes on with a run: what that is, and of what."""
+    run_id, tags = begun.info.run_id, begun.data.tags
+    shared = {name: tags[name] for name in IDENTITY if name in tags}
+    own = {PARENT: run_id, "resumes": run_id, "mlflow.runName": f"resume of {run_id[:8]}"}
+    return {"stage": RESUME, **git_tags(), **shared, **own, "parent": run_id}
 
 
 def _redacted(tags: Mapping[str, str]) -> dict[str, str]:

@@ -39,7 +39,7 @@ from nanonuclei.tasks.values import Report
 from nanonuclei.tracking.early.at_work import alone
 from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.new_database import make_database
-from nanonuclei.tracking.runs import identity_tags, log_settings, stage_run
+from nanonuclei.tracking.runs import EXPERIMENT_VARIABLES, identity_tags, log_settings, stage_run
 from nanonuclei.writing import write_text
 
 CURVE_POINTS = 100
@@ -163,7 +163,7 @@ def _source(config: ExperimentConfig) -> Path | None:
 
 def _stage(stage: str, config: ExperimentConfig) -> contextlib.AbstractContextManager[str]:
     """Opens the stage's run, in the task's experiment where none is named."""
-    if not {"MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"} & set(os.environ):
+    if not EXPERIMENT_VARIABLES & set(os.environ):
         make_database()
         mlflow.set_experiment(config.task)
     tags = {**identity_tags(config, recipe=DEFAULT), "pipeline": "dvc.yaml"}

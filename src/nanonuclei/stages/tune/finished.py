@@ -14,7 +14,7 @@ from nanonuclei.config.params import DEFAULT
 from nanonuclei.invocation import command, option
 from nanonuclei.stages.tune.plan import TuneOptions, comparison
 from nanonuclei.tracking.database import ui_link
-from nanonuclei.tracking.early.runs import status_of
+from nanonuclei.tracking.early.runs import beside, status_of
 from nanonuclei.tune.base import Search, another_study
 from nanonuclei.tune.notes import ended_in_files
 from nanonuclei.tune.reaching import ended_in_database
@@ -61,11 +61,9 @@ def closing(config: ExperimentConfig, options: TuneOptions, finished: Finished, 
     """
     task, dataset, best = config.task, config.data.dataset, folder / BEST
     recipes = (options.recipe or DEFAULT, str(best))
-    return (
-        f"Train it: {command('train', task=task, dataset=dataset, recipe=best)}\n"
-        f"Compare:  {comparison(task, dataset, recipes, searched=finished.searched)}\n"
-        f"Trials:   {ui_link(finished.view)}"
-    )
+    train = beside(command("train", task=task, dataset=dataset, recipe=best), finished.run)
+    compare = beside(comparison(task, dataset, recipes, searched=finished.searched), finished.run)
+    return f"Train it: {train}\nCompare:  {compare}\nTrials:   {ui_link(finished.view)}"
 
 
 def finished_search(config: ExperimentConfig, options: TuneOptions, search: Search) -> str:

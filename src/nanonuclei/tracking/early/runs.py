@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Mapping
 from typing import Literal
 
 from nanonuclei.errors import TrackingError
-from nanonuclei.invocation import command
+from nanonuclei.invocation import command, in_experiment
 from nanonuclei.tracking.database import database_file, read_only, ui_command
 
 TRAIN = "train"
@@ -67,6 +68,30 @@ def status_of(run_id: str) -> str | None:
     return str(row[0]) if row else ""
 
 
+def beside(text: str, run_id: str) -> str:
+    """Returns a command of `invocation.command` about a run, which makes its own run in the experiment of that one."""
+    return in_experiment(text, experiment_of(run_id))
+
+
+def experiment_of(run_id: str) -> str:
+    """Returns the name of a run's experiment; empty where only MLflow can tell, as of a server, and is not imported."""
+    file = database_file()
+    if file is None or not file.is_file():
+        if "mlflow" not in sys.modules:
+            return ""
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient()
+        return str(client.get_experiment(client.get_run(run_id).info.experiment_id).name)
+    try:
+        with read_only(file) as database:
+            query = "select e.name from experiments e join runs r using (experiment_id) where r.run_uuid = ?"
+            row = database.execute(query, (run_id,)).fetchone()
+    except sqlite3.Error:  # locked, or made by another version
+        return ""
+    return str(row[0]) if row else ""
+
+
 def check_holds_model(run_id: str, *, task: str = "") -> None:
     """Makes sure that a run logged a model, of a task where one is given.
 
@@ -89,7 +114,7 @@ def no_model(run_id: str, tags: Mapping[str, str]) -> TrackingError:
         return TrackingError(f"run {run_id} holds no model: it is one of {stage}. {_instead(tags)}")
     return TrackingError(
         f"run {run_id} holds no model: its training did not end, or is one of the pipeline, whose evaluation holds "
-        f"it. Name that run, or go on with `{command(TRAIN, resume=run_id)}`"
+        f"it. Name that run, or go on with `{beside(command(TRAIN, resume=run_id), run_id)}`"
     )
 
 
@@ -115,7 +140,7 @@ def check_compared(run_id: str, *, task: str, tags: Mapping[str, str] | None = N
     if known.get(FINISHED) != "true":
         raise TrackingError(
             f"{begin} not finished. Wait for its end where it is at work, or go on with "
-            f"`{command(TRAIN, task=task, resume=run_id)}`"
+            f"`{beside(command(TRAIN, task=task, resume=run_id), run_id)}`"
         )
 
 
@@ -151,5 +176,5 @@ def told_finished(run_id: str) -> str:
     return (
         f"Run {run_id} is finished: nothing was changed. Start a new run for another training.\n"
         f"See it:      {ui_command()}\n"
-        f"Score again: {command('evaluate', run=run_id)}"
+        f"Score again: {beside(command('evaluate', run=run_id), run_id)}"
     )
