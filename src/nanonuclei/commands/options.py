@@ -21,9 +21,14 @@ MODEL = "NAME | RUN_ID | models:/NAME@ALIAS | FOLDER"
 def experiment_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options that name an experiment: task, dataset, recipe, settings."""
     parser.add_argument("task", nargs="?", default=DEFAULT_TASK, help=f"{' | '.join(task_names())} (%(default)s)")
-    parser.add_argument("--dataset", type=given, help="auto | dsb2018 | mine | tnt | mine-tnt | simulated")
+    dataset_option(parser)
     parser.add_argument("--recipe", type=given, metavar="FILE", help="settings of a named experiment, see recipes/")
     settings_option(parser)
+
+
+def dataset_option(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that names the images."""
+    parser.add_argument("--dataset", type=given, help="auto | dsb2018 | mine | tnt | mine-tnt | simulated")
 
 
 def settings_option(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 
 from nanonuclei.commands.fitting import check_downloadable, check_trainable
-from nanonuclei.commands.options import DEFAULT_TASK, Stages, choices_of, experiment_options, given, settings_option
+from nanonuclei.commands.options import (
+    DEFAULT_TASK,
+    Stages,
+    choices_of,
+    dataset_option,
+    experiment_options,
+    given,
+    settings_option,
+)
 from nanonuclei.commands.preparing import TRAINING, can_be_early, prepare_early, tell_after_imports
 from nanonuclei.errors import NanonucleiError
 from nanonuclei.heavy import heavy_imports
@@ -34,7 +42,7 @@ def add_to(stages: Stages) -> None:
     )
     compare.add_argument("--seeds", default="3", metavar="N", help="trainings of each recipe (%(default)s)")
     compare.add_argument("--runs", default="", metavar="NAME=RUN,RUN", help="finished trainings to take for a recipe")
-    compare.add_argument("--dataset", type=given, help="auto | dsb2018 | simulated")
+    dataset_option(compare)
     settings_option(compare)
     compare.add_argument(
         "--allow-different-splits",
