@@ -58,8 +58,8 @@ def score_table(config: NucleiExperiment, accuracy: float) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def finished(config: NucleiExperiment, accuracy: float, **tags: str) -> str:
-    """Makes the run of a finished training; an empty tag is left out."""
+def finished(config: NucleiExperiment, accuracy: float, *, place: str = "0", **tags: str) -> str:
+    """Makes the run of a finished training in an experiment; an empty tag is left out."""
     client = MlflowClient()
     catalog, _ = prepared_dataset(config, say=quiet)
     given = {
@@ -70,7 +70,7 @@ def finished(config: NucleiExperiment, accuracy: float, **tags: str) -> str:
         **tags,
     }
     tags = {name: value for name, value in given.items() if value}
-    run_id: str = client.create_run("0", tags=tags, run_name=run_name(config)).info.run_id
+    run_id: str = client.create_run(place, tags=tags, run_name=run_name(config)).info.run_id
     log_settings(run_id, flatten(config))
     curve = [Metric(name, 0.1 * step, 0, step) for name in ("train/loss", "val/accuracy") for step in (1, 2)]
     numbers = [Metric(name, 60.0, 0, 0) for name in ("train_seconds", "test/network_seconds")]
@@ -229,6 +229,42 @@ def test_a_run_that_stands_in_two_recipes_is_told_and_two_of_the_same_runs_show_
     assert f"Note: {told}" in "\n".join(said)
     with pytest.raises(ConfigError, match="but a names one twice"):
         compare(CHOICES, CompareOptions(runs=f"a={runs[0]},{runs[0][:12]} b={runs[1]}"), say=quiet)
+
+
+def test_recipes_that_have_the_same_runs_alone_are_refused_before_anything_slow(
+    config: NucleiExperiment, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [finished(with_settings(config, {"seed": seed, "data.seed": 7}), 0.5) for seed in (7, 8)]
+    assert main(["compare", "nuclei", "--runs", f"a={runs[0]} b={runs[0]}"]) == 2
+    assert f"must have runs that differ, but a, b have the same: {runs[0]}. Name other" in capsys.readouterr().err
+    assert MlflowClient().search_runs(["0"], "tags.stage = 'compare'") == []
+    slow: list[bool] = []
+    monkeypatch.setattr(stage, "compare", lambda *_, prepared: slow.append(prepared))
+    assert main(["compare", "nuclei", "--runs", f"a={runs[0]} b={runs[0]},{runs[1]}"]) == 0
+    assert capsys.readouterr().out.startswith("Note: The same run stands in several recipes")
+    assert slow == [True]  # all has been told
+
+
+def test_link_opens_the_experiment_of_the_trainings_or_all_side_by_side(config: NucleiExperiment) -> None:
+    client = MlflowClient()
+    mine = client.create_experiment("mine")
+    runs = [finished(config, 0.5, place=mine), finished(config, 0.6, place=mine), finished(config, 0.7)]
+    links = []
+    for text in (f"a={runs[0]} b={runs[1]}", f"a={runs[0]} b={runs[2]}"):
+        said: list[str] = []
+        parent = compare(CHOICES, CompareOptions(runs=text), say=said.append)
+        links.append(next(line for line in said if line.startswith("Side by side")))
+        assert mlflow.get_run(parent).data.tags["recipe"] == "a b"
+        assert mlflow.get_run(parent).data.tags["seed"] == "7"
+    assert f"#/experiments/{mine}/runs?" in links[0]
+    assert "#/compare-runs?runs=" in links[1]
+
+
+def test_what_all_recipes_have_in_common_is_told_once(recipes: str, trainings: Trainings) -> None:
+    said: list[str] = []
+    compare(CHOICES, CompareOptions(recipes, seeds=1), say=quiet)
+    compare(CHOICES, CompareOptions(recipes, seeds=1), say=said.append)
+    assert len([line for line in said if line.startswith("Prepared images: ")]) == 1
 
 
 def test_named_runs_take_the_place_of_a_recipe(recipes: str, config: NucleiExperiment, trainings: Trainings) -> None:

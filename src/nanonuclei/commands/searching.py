@@ -102,7 +102,7 @@ def run_compare(options: argparse.Namespace) -> None:
         raise NanonucleiError(f"seeds must be a whole number from 1, got {options.seeds!r}")
     if options.allow_different_splits not in ("", "true", "false"):
         raise NanonucleiError(f"allow-different-splits must be true or false, got {options.allow_different_splits!r}")
-    from nanonuclei.stages.compare.plan import CompareOptions, check_splits, early_splits, plan
+    from nanonuclei.stages.compare.plan import CompareOptions, check_splits, early_splits, once, plan
     from nanonuclei.stages.settings import Choices
 
     choices = Choices(options.task, options.dataset, None, tuple(text for text in options.settings if text))
@@ -113,9 +113,11 @@ def run_compare(options: argparse.Namespace) -> None:
         check_trainable(config)
     beside = bool(planned.runs)  # whose split is known: that of the recipes must be the same
     early = [can_be_early(config, simulated=beside) for config in planned.configs.values()]
-    prepared = bool(early) and all(early)
-    for place, config in enumerate(planned.configs.values() if prepared else ()):
-        prepare_early(config, needs=TRAINING, said=() if place else said, simulated=beside)
+    prepared, tell = all(early), once(print)
+    for config in planned.configs.values() if prepared else ():
+        prepare_early(config, needs=TRAINING, said=said, say=tell, simulated=beside)
+    for line in () if early else said:  # only runs are named: nothing is to be prepared
+        tell(line)
     if prepared and beside:
         from nanonuclei.stages.prepare import prepared_dataset
 

@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import with_settings
 from nanonuclei.errors import NanonucleiError
-from nanonuclei.stages.compare.plan import CompareOptions, check_splits, plan
+from nanonuclei.stages.compare.plan import CompareOptions, check_splits, once, plan
 from nanonuclei.stages.compare.report import log_comparison
 from nanonuclei.stages.compare.runs import ComparedRun, broken_off_run, finished_run, read_run
 from nanonuclei.stages.prepare import prepared_dataset
@@ -49,14 +49,17 @@ def compare(
         TrackingError: A named run cannot be taken, or the splits differ.
         NanonucleiError: A training failed.
     """
-    begin: Callable[[str], None] = (lambda _: None) if prepared else say
+    begin: Callable[[str], None] = (lambda _: None) if prepared else once(say)
     planned = plan(choices, options, say=begin)
     order, wanted, configs = planned.order, planned.choices, planned.configs
     taken = {name: [read_run(run, task=choices.task) for run in ids] for name, ids in planned.runs.items()}
     splits = {name: prepared_dataset(config, say=begin)[0].split_fingerprint() for name, config in configs.items()}
     check_splits({**splits, **_splits_of(taken)}, allowed=options.allow_different_splits)
     shown = [*configs.values(), *(run.config for runs in taken.values() for run in runs)][0]
-    tags = {"task": choices.task, "dataset.name": shown.data.dataset, "arms": " ".join(order)}
+    seeds = {run.seed for runs in taken.values() for run in runs}
+    seeds |= {seed for config in configs.values() for seed in _seeds(config, options.seeds)}
+    arms = {"arms": " ".join(order), "recipe": " ".join(order), "seed": " ".join(map(str, sorted(seeds)))}
+    tags = {"task": choices.task, "dataset.name": shown.data.dataset, **arms}
     with stage_run("compare", name=f"compare {choices.task} {' '.join(order)}", tags=tags) as parent:
         trainings = {
             name: _plans(wanted[name], config, split=splits[name], num=options.seeds)
@@ -67,8 +70,7 @@ def compare(
         for name, plans in trainings.items():
             ids = [_trained(plan, name, parent=parent, say=say) for plan in plans]
             taken[name] = [read_run(run_id, task=choices.task) for run_id in ids]
-        arms = {name: taken[name] for name in order}
-        log_comparison(arms, parent=parent, say=say)
+        log_comparison({name: taken[name] for name in order}, parent=parent, say=say)
     return parent
 
 
@@ -79,10 +81,14 @@ def _splits_of(taken: Mapping[str, Sequence[ComparedRun]]) -> dict[str, str]:
 def _plans(choices: Choices, config: ExperimentConfig, *, split: str, num: int) -> list[Planned]:
     """Returns the trainings of a recipe: the seed moves weights and patches, the data keeps its own."""
     found = []
-    for seed in range(config.seed, config.seed + num):
+    for seed in _seeds(config, num):
         one = replace(choices, dataset=config.data.dataset, settings=(*choices.settings, f"seed={seed}"))
         found.append(Planned(one, with_settings(config, {"seed": seed}), split))
     return found
+
+
+def _seeds(config: ExperimentConfig, num: int) -> range:
+    return range(config.seed, config.seed + num)
 
 
 def _begins(trainings: Mapping[str, Sequence[Planned]]) -> str:

@@ -55,6 +55,18 @@ class Plan:
     runs: Mapping[str, list[str]]
 
 
+def once(say: Callable[[str], None]) -> Callable[[str], None]:
+    """Returns what tells each line that it is given the first time only."""
+    told: set[str] = set()
+
+    def tell(line: str) -> None:
+        if line not in told:
+            told.add(line)
+            say(line)
+
+    return tell
+
+
 def plan(choices: Choices, options: CompareOptions, *, say: Callable[[str], None] = print) -> Plan:
     """Checks what a comparison is asked to do.
 
@@ -84,14 +96,17 @@ def plan(choices: Choices, options: CompareOptions, *, say: Callable[[str], None
             raise ConfigError(
                 f"runs must read NAME=RUN,RUN with each run once, but {name} names one twice. Leave it out"
             )
+    if set(order) == set(runs) and len(same_runs(runs)) == len(order) - 1:
+        raise ConfigError(
+            f"recipes that are compared must have runs that differ, but {', '.join(order)} have the same: "
+            f"{', '.join(runs[order[0]])}. Name other runs for all but one"
+        )
     check_splits(early_splits(runs), allowed=options.allow_different_splits)
     wanted = {name: replace(choices, recipe=word) for name, word in names.items() if name not in named}
-    said: list[str] = []
-    configs = {name: resolve(one, say=said.append) for name, one in wanted.items()}
-    for line in dict.fromkeys(said):
-        say(line)
+    tell = once(say)
+    configs = {name: resolve(one, say=tell) for name, one in wanted.items()}
     check_budgets(configs)
-    if wanted and (twice := shared_runs(runs)):  # before hours of training; without these it is told with the verdict
+    if twice := shared_runs(runs):  # before hours of training
         say(f"Note: {told_twice(twice)}")
     return Plan(order, wanted, configs, runs)
 

@@ -25,6 +25,7 @@ from nanonuclei.stages.compare.runs import ComparedRun
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.base import Task
 from nanonuclei.tracking.database import ui_link
+from nanonuclei.tracking.runs import existing_run
 from nanonuclei.tracking.views import View, of_runs, share_view, side_by_side
 
 Compared = Mapping[str, Sequence[ComparedRun]]
@@ -73,7 +74,7 @@ def log_comparison(arms: Compared, *, parent: str, say: Callable[[str], None]) -
     curves = {name: [run.curves for run in own] for name, own in arms.items()}
     mlflow.log_figure(compared_curves(curves, one_loss=_of_one_loss(arms)), "curves.png")
     mlflow.log_metrics(_headline(comparison, task))
-    shown = share_view(parent, _view(task, runs["run_id"].tolist()), charts=True)
+    shown = _link(task, runs["run_id"].tolist(), parent=parent)
     mlflow.set_tags(
         {
             "verdict": sentences[0] if sentences else "",
@@ -145,6 +146,13 @@ def notes(arms: Compared) -> list[str]:
             f"The runs were made by different commits: {', '.join(commit or 'unknown' for commit in commits)}."
         )
     return found
+
+
+def _link(task: Task, run_ids: Sequence[str], *, parent: str) -> str:
+    """Returns the address of the trainings in MLflow's interface, whose views show the runs of one experiment alone."""
+    if len({existing_run(run_id).info.experiment_id for run_id in run_ids}) > 1:
+        return side_by_side(run_ids)
+    return share_view(run_ids[0], _view(task, run_ids), key=parent, charts=True)
 
 
 def _view(task: Task, run_ids: Sequence[str]) -> View:
