@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import mlflow
@@ -122,6 +124,30 @@ def test_registered_model_that_another_process_holds_is_left_alone() -> None:
         exclusive("nuclei", patience=0.0),
     ):
         pass
+
+
+def test_lock_leaves_no_file_behind_and_holds_one_at_a_time_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    inside, most = 0, 0
+
+    def change() -> None:
+        nonlocal inside, most
+        for _ in range(20):
+            with exclusive("nuclei"):
+                inside += 1
+                most = max(most, inside)
+                time.sleep(0.001)
+                inside -= 1
+
+    threads = [threading.Thread(target=change) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+    assert list(tmp_path.glob("*.lock")) == []
 
 
 def test_description_is_cut_to_what_the_database_keeps(tmp_path: Path) -> None:

@@ -153,6 +153,8 @@ def exclusive(name: str, *, patience: float = PATIENCE_SECONDS) -> Iterator[None
     try:
         yield
     finally:
+        with contextlib.suppress(OSError):  # whoever waits for this file sees that it is gone, and makes another
+            path.unlink()
         lock.release()
 
 
