@@ -130,6 +130,11 @@ def test_text_that_is_no_setting_is_refused(text: str) -> None:
         parse_settings([text])
 
 
+def test_settings_that_commas_separate_are_told() -> None:
+    with pytest.raises(ConfigError, match="must be separated by spaces, not by commas"):
+        parse_settings(["train.epochs=2,train.steps_per_epoch=3"])
+
+
 @settings(deadline=None)
 @given(st.dictionaries(st.from_regex(r"[a-z]+(\.[a-z]+)?", fullmatch=True), st.integers() | st.booleans(), max_size=4))
 def test_written_settings_parse_to_themselves(settings: dict[str, int | bool]) -> None:

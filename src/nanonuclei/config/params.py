@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -29,6 +30,9 @@ FOUND_RECIPES = "scratch/tune"
 
 LONGEST_HINT = 400
 """Characters up to which the valid settings are listed; of more the sections are named."""
+
+_SECOND_SETTING = re.compile(r",[A-Za-z_][\w.]*=")
+"""A setting behind the comma within the value of another."""
 
 WHOLE = ("tune.space",)
 """Settings whose value is a mapping with keys of its own, replaced as a whole."""
@@ -115,13 +119,15 @@ def parse_settings(items: Iterable[str]) -> dict[str, Scalar]:
     """Parses ``path=value`` texts; one text may hold several, separated by white space. Values are YAML scalars.
 
     Raises:
-        ConfigError: A text is not of that form.
+        ConfigError: A text is not of that form, or holds settings that commas separate.
     """
     settings: dict[str, Scalar] = {}
     for item in (part for text in items for part in text.split()):
         path, equals, text = item.partition("=")
         if not equals or not path or not text:
             raise ConfigError(f"a setting must read PATH=VALUE, such as train.epochs=5; got {item!r}")
+        if _SECOND_SETTING.search(text):
+            raise ConfigError(f"settings must be separated by spaces, not by commas; got {item!r}")
         settings[path] = _scalar(text, item)
     return settings
 
