@@ -153,6 +153,11 @@ def test_challenger_is_refused_then_promoted_then_beaten_and_rolled_back(
     assert (run.data.tags["decision"], run.data.tags["mlflow.parentRunId"]) == ("refused", bad)
     assert run.info.status == "FAILED"  # as `mlflow run` calls the run of a command that ends with 1
     assert run.data.tags["error"].startswith("refused: ")
+    assert f"Run {refused.run_id}, child of {bad}: " in said[-1]
+    assert f"/runs/{refused.run_id}" in said[-1]
+    assert [entry.tags[0].value for entry in run.inputs.dataset_inputs] == ["test"]
+    assert run.data.tags["split.fingerprint"]
+    assert f"headline/{compared}" in run.data.metrics
 
     assert promote(task, bad[:12], say=quiet).version == refused.version
     assert len(MlflowClient().search_model_versions(f"name = '{task}'")) == 1
@@ -188,7 +193,10 @@ def test_challenger_is_refused_then_promoted_then_beaten_and_rolled_back(
     assert any(reason.startswith(f"{compared} must gain") for reason in worse.decision.reasons)
     assert champion(task) == second.version
 
-    assert rollback(task, say=quiet) == first.version
+    said.clear()
+    assert rollback(task, say=said.append) == first.version
+    assert "`serve` takes it up by itself" in said[-1]
+    assert "\nRun " in said[-1]
     assert champion(task) == first.version
     assert {run.info.status for run in MlflowClient().search_runs(["0"])} <= {"FINISHED", "FAILED"}
 

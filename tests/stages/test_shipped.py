@@ -208,7 +208,13 @@ def test_shipped_model_becomes_the_first_champion_and_later_ones_pass_the_gate(
     assert str(champion.version) == "1"
     assert "# The model `nuclei`" in MlflowClient().get_model_version("nuclei", "1").description
     run = existing_run(champion.run_id)
-    assert run.data.tags["dataset.name"] == "simulated"
+    assert (run.data.tags["dataset.name"], run.data.tags["recipe"]) == ("simulated", "nuclei")
+    (promotion,) = MlflowClient().search_runs(["0"], "tags.stage = 'promote'")
+    wanted = {"decision": "promoted", "recipe": "nuclei", "task": "nuclei", "promotes": champion.run_id}
+    assert {**wanted, "parent": champion.run_id}.items() <= promotion.data.tags.items()
+    assert promotion.data.metrics["headline/iou"] == run.data.metrics["test/iou"]
+    assert f"Run {promotion.info.run_id}, child of {champion.run_id}: " in text
+    assert MlflowClient().get_model_version("nuclei", "1").tags["gate.run"] == promotion.info.run_id
     assert run.data.metrics["test/iou"] > 0.3
     loaded = mlflow.pyfunc.load_model("models:/nuclei@champion")
     image = np.where(disc_labels((90, 80), DISCS) > 0, 230, 15).astype(np.uint8)

@@ -23,6 +23,8 @@ from nanonuclei.commands.training import run_train
 from nanonuclei.config.params import Scalar, to_yaml, with_settings
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.engine.checkpoint import load_state
+from nanonuclei.engine.devices import Hardware
+from nanonuclei.engine.train import FitResult
 from nanonuclei.errors import ConfigError, DataError, TrackingError
 from nanonuclei.serving.store import example_png, load_trained
 from nanonuclei.stages import evaluate as evaluate_stage
@@ -31,11 +33,12 @@ from nanonuclei.stages.evaluate import evaluate_run
 from nanonuclei.stages.explore import explore
 from nanonuclei.stages.places import run_folder
 from nanonuclei.stages.samples import training_samples, validation_samples
-from nanonuclei.stages.train import _config_of, train
-from nanonuclei.tasks import create_reader
+from nanonuclei.stages.train import _closing, _config_of, train
+from nanonuclei.tasks import create_reader, create_task
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tracking.early.at_work import LOCKED, check_alone
+from nanonuclei.tracking.early.own_run import PARENT_VARIABLE
 from nanonuclei.tracking.runs import existing_run
 
 pytestmark = pytest.mark.usefixtures("project")
@@ -133,9 +136,22 @@ def test_one_run_holds_all_that_is_needed_to_repeat_it_and_its_model_can_be_used
 
     child = existing_run(evaluate_run(run_id, split="test", settings=["windows.num_views=1"], say=quiet))
     assert child.data.tags["mlflow.parentRunId"] == run_id
+    assert [entry.tags[0].value for entry in child.inputs.dataset_inputs] == ["test"]
+    assert child.data.tags["split.fingerprint"] == tags["split.fingerprint"]
     for name, value in child.data.metrics.items():
         if name.startswith("test/") and "seconds" not in name:
             assert value == pytest.approx(run.data.metrics[name], rel=1e-4, abs=1e-6), name
+
+
+def test_training_of_a_comparison_leaves_out_what_is_told_of_all(
+    config: NucleiExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hardware = Hardware("tensorflow", "cpu", "a CPU", 1, "float32")
+    result = FitResult(None, {"train/loss": [1.0]}, 1, 60.0, hardware)
+    run_id = MlflowClient().create_run("0").info.run_id
+    assert "Score again" in _closing(create_task(config), run_id, result)
+    monkeypatch.setenv(PARENT_VARIABLE, run_id)
+    assert _closing(create_task(config), run_id, result).endswith("(a CPU, float32).")
 
 
 def test_epochs_that_are_trained_again_after_a_kill_are_logged_once(

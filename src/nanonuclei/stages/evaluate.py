@@ -26,6 +26,7 @@ from nanonuclei.stages.settings import USED, check_changeable
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.base import Task
 from nanonuclei.tasks.values import Report
+from nanonuclei.tracking.inputs import log_splits
 from nanonuclei.tracking.runs import PARENT, existing_run, identity_tags, log_settings, stage_run
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HEADLINES = "headline"
-"""Group of the few metrics of the test images that matter most; it is listed before all other groups."""
+"""Group of the few metrics of the test images that matter most; it is logged before all others of a score."""
 
 
 def evaluate_run(
@@ -67,14 +68,14 @@ def evaluate_run(
     tags = {PARENT: run, "evaluates": run, **identity_tags(config, recipe=trained.data.tags.get("recipe", ""))}
     name = f"evaluate {split} of {trained.info.run_name}, {run[:8]}"
     with stage_run("evaluate", name=name, tags=tags) as run_id:
-        catalog, _ = prepared_dataset(config, say=say)
+        catalog, source = prepared_dataset(config, say=say)
         recorded = trained.data.tags.get("split.fingerprint")
         if recorded != catalog.split_fingerprint():
             say(
                 f"Warning: the data changed since that training: split fingerprint {catalog.split_fingerprint()}, "
                 f"then {recorded}. Images of this split may have been trained on."
             )
-        mlflow.set_tag("split.fingerprint", catalog.split_fingerprint())
+        log_splits(catalog, source, [split])
         log_settings(run_id, flatten(config))
         if any(changed.get(path) == value for path, value in task.open_settings.items()):
             task = create_task(decided_on_validation(config, model, catalog, say=say))
@@ -98,10 +99,7 @@ def log_score(task: Task, report: Report, samples: Sequence[SampleRef], *, split
     mlflow.set_tag(
         "mlflow.note.content", f"Scores on the {split} split\n\n```\n{score_table(task, report, split)}\n```"
     )
-    mlflow.log_metrics({name: value for name, value in report.flat(split).items() if np.isfinite(value)})
-    if split == "test":
-        headlines = {f"{HEADLINES}/{name}": report.metrics[name] for name in task.headlines if name in report.metrics}
-        mlflow.log_metrics({name: value for name, value in headlines.items() if np.isfinite(value)})
+    log_metrics(task, report, split=split)
     mlflow.log_metrics({f"{split}/seconds": report.seconds, f"{split}/network_seconds": report.network_seconds})
     mlflow.log_text(report.per_image.to_csv(index=False), f"evaluation/{split}_per_image.csv")
     mlflow.log_text(report.objects.round(4).to_csv(index=False), f"evaluation/{split}_objects.csv")
@@ -114,6 +112,14 @@ def log_score(task: Task, report: Report, samples: Sequence[SampleRef], *, split
         return task.score_maps(network, (task.network_input(sample.image()) for sample in chosen))
 
     _log_all(task.figures(report, samples, maps=maps, split=split))
+
+
+def log_metrics(task: Task, report: Report, *, split: str) -> None:
+    """Logs the metrics of a score to the active run; of the test images the headlines first, as MLflow shows them."""
+    known = report.metrics if split == "test" else {}
+    headlines = {f"{HEADLINES}/{name}": known[name] for name in task.headlines if name in known}
+    found = {**headlines, **report.flat(split)}
+    mlflow.log_metrics({name: value for name, value in found.items() if np.isfinite(value)})
 
 
 def score_table(task: Task, report: Report, split: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,15 +35,15 @@ from nanonuclei.tasks import create_task
 from nanonuclei.tasks.base import Task
 from nanonuclei.tracking.database import ui_link
 from nanonuclei.tracking.early.at_work import alone
+from nanonuclei.tracking.early.own_run import PARENT_VARIABLE
 from nanonuclei.tracking.early.runs import beside, told_finished
 from nanonuclei.tracking.facts import Facts, log_facts
+from nanonuclei.tracking.inputs import log_splits
 from nanonuclei.tracking.metrics import MetricSender, steps_logged
 from nanonuclei.tracking.runs import (
     CHANGED,
-    DatasetInput,
     existing_run,
     identity_tags,
-    log_datasets,
     log_settings,
     run_name,
     stage_run,
@@ -193,11 +194,7 @@ def log_inputs(config: ExperimentConfig, catalog: Catalog, source: Path, *, fold
             f"{catalog.split_fingerprint()}. Put the old data back, or start a new run"
         )
     log_settings(run_id, flatten(config))
-    mlflow.set_tags({"dataset.fingerprint": catalog.fingerprint, "split.fingerprint": catalog.split_fingerprint()})
-    version = dataset_md5(DATA, catalog.name)
-    log_datasets(
-        [DatasetInput(f"{catalog.name}-{split}", version or catalog.digest(split), split, source) for split in SPLITS]
-    )
+    log_splits(catalog, source, SPLITS)
     mlflow.log_artifact(str(folder / CONFIG))
     mlflow.log_text(catalog.split_table().to_csv(index=False), "data/splits.csv")
     mlflow.log_text(catalog.table().to_csv(index=False), "data/catalog.csv")
@@ -273,10 +270,15 @@ def _trainings(task: Task, run_id: str) -> str:
 def _closing(task: Task, run_id: str, result: FitResult) -> str:
     hardware = result.hardware
     kept = f"epoch {result.best_epoch}" if result.best_epoch else "the model that it began with, which was no worse"
-    return (
+    told = (
         f"Run {run_id}: {len(result.history['train/loss'])} epochs, kept {kept}, "
         f"{result.seconds / 60:.1f} min on {hardware.num_devices} {hardware.device} ({hardware.name}, "
-        f"{hardware.precision}).\n"
+        f"{hardware.precision})."
+    )
+    if PARENT_VARIABLE in os.environ:  # a comparison, which tells what all of its trainings need
+        return told
+    return (
+        f"{told}\n"
         f"Trainings of {task.config.task} in this experiment: {ui_link(_trainings(task, run_id))}\n"
         f"Score again: {beside(command('evaluate', run=run_id), run_id)}"
     )

@@ -181,6 +181,11 @@ def identity_tags(config: ExperimentConfig, *, recipe: str = "", changed: str = 
     return {"task": config.task, "dataset.name": dataset, "dataset": dataset, "seed": str(config.seed), **named}
 
 
+def identity_of(run: mlflow.entities.Run) -> dict[str, str]:
+    """Returns the tags of `identity_tags` that a run has, for a run about it."""
+    return {name: run.data.tags[name] for name in IDENTITY if name in run.data.tags}
+
+
 def run_name(config: ExperimentConfig, recipe: str = "", changed: str = "") -> str:
     """Returns what the run of a training is called; recipe and seed come first, as interfaces cut long names off.
 
@@ -206,10 +211,9 @@ def _place(parent: str | None) -> dict[str, str]:
 
 def _tags_of_resuming(begun: mlflow.entities.Run) -> dict[str, str]:
     """Returns the tags of an entry point's run that goes on with a run: what that is, and of what."""
-    run_id, tags = begun.info.run_id, begun.data.tags
-    shared = {name: tags[name] for name in IDENTITY if name in tags}
+    run_id = begun.info.run_id
     own = {PARENT: run_id, "resumes": run_id, "mlflow.runName": f"resume of {run_id[:8]}"}
-    return {"stage": RESUME, **git_tags(), **shared, **own, "parent": run_id}
+    return {"stage": RESUME, **git_tags(), **identity_of(begun), **own, "parent": run_id}
 
 
 def _redacted(tags: Mapping[str, str]) -> dict[str, str]:

@@ -76,6 +76,11 @@ def share_view(run_id: str, view: View, *, key: str = "", charts: bool = False) 
     return f"#/experiments/{experiment}/runs?viewStateShareKey={key or run_id}&compareRunsMode={mode}"
 
 
+def run_page(run_id: str) -> str:
+    """Returns the address of the page of a run, below that of the user interface."""
+    return f"#/experiments/{existing_run(run_id).info.experiment_id}/runs/{run_id}"
+
+
 def of_runs(run_ids: Sequence[str]) -> str:
     """Returns the search for runs by their ids, `MOST_SELECTED` at most: they need no tag for it."""
     chosen = list(dict.fromkeys(run_ids))[:MOST_SELECTED]

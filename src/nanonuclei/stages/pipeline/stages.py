@@ -38,6 +38,7 @@ from nanonuclei.tasks.dataset import SIMULATED
 from nanonuclei.tasks.values import Report
 from nanonuclei.tracking.early.at_work import alone
 from nanonuclei.tracking.facts import Facts, log_facts
+from nanonuclei.tracking.inputs import log_splits
 from nanonuclei.tracking.new_database import make_database
 from nanonuclei.tracking.runs import EXPERIMENT_VARIABLES, identity_tags, log_settings, stage_run
 from nanonuclei.writing import write_text
@@ -124,6 +125,7 @@ def evaluate_stage(task: str, *, say: Callable[[str], None] = print) -> str:
         settings = flatten(config)
         used = ("seed", *paths_of(config, (Role.DATA, Role.READING, Role.SCORING)))
         log_settings(run_id, {path: settings[path] for path in used})
+        log_splits(catalog, _source(config) or build.prepared, ["test"])
         model = for_inference(create_task(config), load_network(network))
         config = decided_on_validation(config, model, catalog, say=say)
         task, samples = create_task(config), catalog.split("test")

@@ -25,15 +25,18 @@ from nanonuclei.imaging.networks import Network
 from nanonuclei.report.card import Card, model_card
 from nanonuclei.serving.probe import problem
 from nanonuclei.serving.store import load_served, model_uri
+from nanonuclei.stages.evaluate import log_metrics
 from nanonuclei.stages.finetune.gate import Rivals
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.promote.measured import cpu_seconds_per_megapixel, described, gains, megabytes
 from nanonuclei.tasks import create_task, dataset_type, task_package
 from nanonuclei.tasks.values import Report
+from nanonuclei.tracking.database import ui_link
 from nanonuclei.tracking.early.registered import champion_already
 from nanonuclei.tracking.facts import REPLAYED
 from nanonuclei.tracking.gate import Candidate, Champion, Decision, decide
+from nanonuclei.tracking.inputs import log_splits
 from nanonuclei.tracking.registry import (
     CHAMPION,
     SOURCE,
@@ -45,6 +48,7 @@ from nanonuclei.tracking.registry import (
     set_challenger,
 )
 from nanonuclei.tracking.runs import PARENT, end_as_failed, existing_run, identity_tags, stage_run
+from nanonuclei.tracking.views import run_page
 
 SCORES = "promotion/per_image.csv"
 """Artifact of a promotion: statistics per test image, which the next challenger is compared with."""
@@ -92,10 +96,11 @@ def promote(task: str, run: str, *, allow_simulated: bool = False, say: Callable
     check_not_champion(task, run)
     with stage_run("promote", name=f"promote {trained.info.run_name}, {run[:8]}", tags=tags) as run_id:
         champion = at_alias(task, CHAMPION)
-        catalog, _ = prepared_dataset(config, say=say)
+        catalog, source = prepared_dataset(config, say=say)
+        log_splits(catalog, source, ["test"])
         report = _score(config, network, catalog)
         mlflow.log_text(report.per_image.to_csv(index=False), SCORES)
-        mlflow.log_metrics({name: value for name, value in report.flat("test").items() if np.isfinite(value)})
+        log_metrics(create_task(config), report, split="test")
         candidate = Candidate(
             dataset=config.data.dataset,
             real=config.data.dataset in dataset_type(task).locations,
@@ -107,11 +112,11 @@ def promote(task: str, run: str, *, allow_simulated: bool = False, say: Callable
         )
         before = _champion(champion, config, report, catalog, gate) if champion is not None else None
         against = Rivals((config, network), partial(gains, config, gate=gate), say)
-        source = champion.tags.get(SOURCE, f"models:/{task}/{champion.version}") if champion is not None else ""
+        rival = champion.tags.get(SOURCE, f"models:/{task}/{champion.version}") if champion is not None else ""
         if before is not None and (old := trained.data.tags.get(REPLAYED, "")):
-            more = against.on_old(old, load_served(source, missing_from=PARAMS))
+            more = against.on_old(old, load_served(rival, missing_from=PARAMS))
             before = dataclasses.replace(before, gains=(*before.gains, *more))
-        parent = against.parent(trained.data.tags, catalog.split("test"), report.per_image, champion=(source, before))
+        parent = against.parent(trained.data.tags, catalog.split("test"), report.per_image, champion=(rival, before))
         decision = decide(candidate, before, gate, parent=parent, allow_simulated=allow_simulated)
         version = register_once(task, uri, run_id=run)  # not before: a promotion that fails leaves no version
         set_challenger(version)
@@ -130,8 +135,13 @@ def promote(task: str, run: str, *, allow_simulated: bool = False, say: Callable
                 raise
         else:
             end_as_failed(f"refused: {'; '.join(decision.reasons)}")
-    say(_told(task, version, decision, before))
+    say(f"{_told(task, version, decision, before)}\n{told_run(run_id, of=run)}")
     return Promotion(run_id, str(version.version), decision)
+
+
+def told_run(run_id: str, *, of: str = "") -> str:
+    """Returns what is told of the run of a promotion: its id, that of the model's run, and what opens its page."""
+    return f"Run {run_id}{f', child of {of}' if of else ''}: {ui_link(run_page(run_id))}"
 
 
 def check_not_champion(task: str, run: str) -> None:
@@ -152,10 +162,13 @@ def rollback(task: str, *, say: Callable[[str], None] = print) -> str:
         ConfigError: There is no such task.
         TrackingError: There is nothing to go back to.
     """
-    with stage_run("promote", name=f"roll back {_known(task)}", tags={"task": task, "rollback": "true"}):
+    with stage_run("promote", name=f"roll back {_known(task)}", tags={"task": task, "rollback": "true"}) as run_id:
         was, now = roll_back(task)
         mlflow.set_tags({"rollback.from": was, "rollback.to": now})
-    say(f"Champion of {task} is version {now} again, was version {was}. Servers take it up when they are restarted.")
+    say(
+        f"Champion of {task} is version {now} again, was version {was}. `serve` takes it up by itself, "
+        f"`mlflow models serve` when it is started again.\n{told_run(run_id)}"
+    )
     return now
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
+from mlflow.entities import Run
 
 from nanonuclei.config.params import flatten, to_yaml
 from nanonuclei.errors import ConfigError, TrackingError
@@ -17,12 +18,14 @@ from nanonuclei.serving.named import NamedModel, find_model, is_run, is_uri, ope
 from nanonuclei.serving.probe import problem
 from nanonuclei.serving.shipped.provenance import CARD, PROVENANCE, Provenance, file_sha256
 from nanonuclei.serving.store import log_files, model_uri
+from nanonuclei.stages.evaluate import HEADLINES
 from nanonuclei.stages.places import PARAMS
-from nanonuclei.stages.promote.promote import promote
+from nanonuclei.stages.promote.promote import promote, told_run
+from nanonuclei.tasks import create_task
 from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.origin.lineage import run_of
 from nanonuclei.tracking.registry import CHAMPION, at_alias, describe_version, move_champion, register_once
-from nanonuclei.tracking.runs import existing_run, log_settings, stage_run
+from nanonuclei.tracking.runs import PARENT, existing_run, identity_of, log_settings, stage_run
 
 DIGEST = "shipped.digest"
 """Tag of a run that holds a model that came along: sha256 of its provenance, which holds the hashes of all files."""
@@ -70,20 +73,37 @@ def promote_named(
     run_id = _run_holding(named, made)
     if champion is not None:
         return promote(task, run_id, allow_simulated=allow_simulated, say=say).decision.promoted
-    uri = model_uri(existing_run(run_id))
-    if trouble := problem(uri):
+    run = existing_run(run_id)
+    if trouble := problem(model_uri(run)):
         raise TrackingError(f"{reference} must serve to become champion, but {trouble}. Install the locked versions")
-    version = register_once(task, uri, run_id=run_id)  # not before: a promotion that fails leaves no version
     text = (named.folder / CARD).read_text(encoding="utf-8")
-    # Not after: what is killed in between would leave a champion of which nothing is told.
-    describe_version(version, description=text, tags={"gate": "came along", "gate.run": run_id})
-    move_champion(version, expected="")
-    counted = "" if str(version.version) == "1" else " Version numbers count refused challengers too."
+    promotion, version = _first_champion(task, run, card=text)
+    counted = "" if version == "1" else " Version numbers count refused challengers too."
     say(
-        f"Version {version.version} of {task}, the model {reference} that comes along, is champion, the first one."
-        f"{counted}\nServe it: mlflow models serve -m models:/{task}@{CHAMPION} --env-manager local -p 5001"
+        f"Version {version} of {task}, the model {reference} that comes along, is champion, the first one."
+        f"{counted}\nServe it: mlflow models serve -m models:/{task}@{CHAMPION} --env-manager local -p 5001\n"
+        f"{told_run(promotion, of=run_id)}"
     )
     return True
+
+
+def _first_champion(task: str, run: Run, *, card: str) -> tuple[str, str]:
+    """Makes the model of a run champion where there is none, in a run as other promotions have it.
+
+    Returns:
+        The id of the promotion's run, and the number of the version.
+    """
+    held, scores = run.info.run_id, (f"{HEADLINES}/", "test/")
+    tags = {PARENT: held, "promotes": held, **identity_of(run), "split.fingerprint": run.data.tags["split.fingerprint"]}
+    with stage_run("promote", name=f"promote {run.info.run_name}, {held[:8]}", tags=tags) as run_id:
+        mlflow.log_metrics({name: value for name, value in run.data.metrics.items() if name.startswith(scores)})
+        version = register_once(task, model_uri(run), run_id=held)  # not before: what fails leaves no version
+        number = str(version.version)
+        mlflow.set_tags({"decision": "promoted", "decision.version": number, "decision.champion": ""})
+        # Not after: what is killed in between would leave a champion of which nothing is told.
+        describe_version(version, description=card, tags={"gate": "came along", "gate.run": run_id})
+        move_champion(version, expected="")
+    return run_id, number
 
 
 def _run_holding(named: NamedModel, made: Provenance) -> str:
@@ -98,12 +118,15 @@ def _run_holding(named: NamedModel, made: Provenance) -> str:
         "task": made.task,
         "dataset.name": made.data.name,
         "seed": str(made.training.seed),
+        "recipe": named.name,
         "split.fingerprint": made.data.split,
         "shipped.run": made.training.run,
     }
     with stage_run("ship", name=f"{named.name} as it comes along", tags=tags) as run_id:
         log_settings(run_id, flatten(opened.config))
         scores = {s.metric if s.group == "all" else f"{s.group}/{s.metric}": s.value for s in made.scores}
+        headlines = [name for name in create_task(opened.config).headlines if name in scores]
+        mlflow.log_metrics({f"{HEADLINES}/{name}": scores[name] for name in headlines})
         mlflow.log_metrics({f"test/{name}": value for name, value in scores.items()})
         with tempfile.TemporaryDirectory(prefix="nanonuclei-shipped-") as name:
             files = Path(name) / "model"

@@ -12,17 +12,16 @@ import mlflow
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, to_yaml
 from nanonuclei.data.catalog import Catalog
-from nanonuclei.data.versions import dataset_md5
 from nanonuclei.errors import TrackingError
 from nanonuclei.models.encoders import weights_path
 from nanonuclei.stages.new_folder import one_at_a_time
-from nanonuclei.stages.places import DATA
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.tune.finished import BEST, Finished, closing, remember
 from nanonuclei.stages.tune.plan import TuneOptions, plan
 from nanonuclei.stages.tune.report import best_recipe, log_search, search_table, trials_view
 from nanonuclei.stages.tune.trial import TrackedObjective
-from nanonuclei.tracking.runs import DatasetInput, existing_run, identity_tags, log_datasets, log_settings, stage_run
+from nanonuclei.tracking.inputs import log_splits
+from nanonuclei.tracking.runs import existing_run, identity_tags, log_settings, stage_run
 from nanonuclei.tracking.trials import close_dead_trials
 from nanonuclei.tracking.views import share_view
 from nanonuclei.tune.base import RUNNING, Search, Tuner, another_study, best_record, open_search, worker_name
@@ -125,11 +124,7 @@ def _check_split(run_id: str, catalog: Catalog, *, study: str) -> None:
 def _log_inputs(config: ExperimentConfig, catalog: Catalog, source: Path) -> None:
     """Logs what all trials have in common; of the data, only what they see."""
     log_settings(mlflow.active_run().info.run_id, flatten(config))
-    mlflow.set_tags({"dataset.fingerprint": catalog.fingerprint, "split.fingerprint": catalog.split_fingerprint()})
-    version = dataset_md5(DATA, catalog.name)
-    log_datasets(
-        [DatasetInput(f"{catalog.name}-{split}", version or catalog.digest(split), split, source) for split in SEEN]
-    )
+    log_splits(catalog, source, SEEN)
     mlflow.log_text(to_yaml(config), "config.yaml")
 
 
