@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -11,9 +12,10 @@ import pytest
 import tifffile
 from tests.stages.bright_model import bright_model, disc_image
 
-from nanonuclei.errors import DataError
+from nanonuclei.data.files.listing import RECORD
+from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.stages.predict.predict import predict
-from nanonuclei.stages.predict.request import Request
+from nanonuclei.stages.predict.request import Request, parse_axes
 
 DARK = np.full((80, 70), 12, np.uint8)
 DISCS = disc_image()
@@ -65,6 +67,31 @@ def test_a_warning_tells_that_images_differ_in_the_channel_that_was_taken(folder
     _, said = run(folder)
     (warning,) = [line for line in said if "Warning: channels" in line]
     assert "channel 0 in 1, channel 1 in 1 of them. Name one with `-P channel=C`" in warning
+
+
+@pytest.mark.parametrize(("axes", "num_objects"), [("ZYX", [3]), ("TYX", [0] * 8 + [3])])
+def test_the_axes_of_pages_are_those_that_the_user_says(folder: Path, axes: str, num_objects: list[int]) -> None:
+    tifffile.imwrite(folder / "a.tif", np.stack([DARK] * 8 + [DISCS]), photometric="minisblack", metadata=None)
+    rows, _ = run(folder, axes=axes)
+    assert rows["num_objects"].tolist() == num_objects
+    assert json.loads((folder.with_name("out") / RECORD).read_text())["axes"] == axes
+
+
+def test_a_focal_plane_is_looked_for_along_the_axes_that_the_user_says(folder: Path) -> None:
+    tifffile.imwrite(folder / "a.tif", np.stack([DARK, DISCS]), photometric="minisblack", metadata=None)
+    with pytest.raises(DataError, match=r"no focal plane 2; there are 2"):
+        run(folder, axes="ZYX", z=2)
+
+
+@pytest.mark.parametrize(("text", "axes"), [("", None), (" zyx ", "ZYX"), ("TZCYX", "TZCYX")])
+def test_axes_are_read(text: str, axes: str | None) -> None:
+    assert parse_axes(text) == axes
+
+
+@pytest.mark.parametrize("text", ["ZXY", "Z", "QYX", "ZZYX", "planes"])
+def test_what_are_no_axes_of_an_image_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=rf"with YX for rows and columns, got '{text}'\. Write ZYX for focal planes"):
+        parse_axes(text)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ def add_to(stages: Stages) -> None:
     predict.add_argument("--output", type=given, metavar="FOLDER", help=f"of the results (FOLDER-{DEFAULT_TASK})")
     predict.add_argument("--channel", default="", metavar="C", help="number from 0 or name (that of the objects)")
     predict.add_argument("--z", default="", metavar="Z", help="max | mean | number of a focal plane (max)")
+    predict.add_argument("--axes", default="", metavar="ZYX", help="what the axes of files are (as each file says)")
     predict.add_argument(
         "--formats",
         default="",
@@ -78,6 +79,7 @@ def run_predict(options: argparse.Namespace) -> int:
     from nanonuclei.stages.predict.request import (
         Request,
         check_place,
+        parse_axes,
         parse_block,
         parse_channel,
         parse_formats,
@@ -101,6 +103,7 @@ def run_predict(options: argparse.Namespace) -> int:
         output=parse_place(options.output or ""),
         channel=parse_channel(options.channel),
         z=parse_z(options.z),
+        axes=parse_axes(options.axes),
         formats=parse_formats(options.formats or ("parquet" if engine == "ray" else "")),
         settings=settings_of(options),
         submission=options.submission,

@@ -228,7 +228,7 @@ def test_thumbnails_and_smaller_copies_are_passed_over(tmp_path: Path) -> None:
 
 def test_many_planes_without_a_meaning_are_refused_until_the_axes_are_told() -> None:
     content = tiff(np.stack([NUCLEI] * 9), metadata=None)
-    with pytest.raises(DataError, match=r"holds 9 planes, and nothing in it says .* axes=ZYX"):
+    with pytest.raises(DataError, match=r"holds 9 planes, and nothing in it says .* `-P axes=ZYX`.* Stack to Hyper"):
         read_image_file(content)
     (plane,) = read_image_file(content, Choice(axes="ZYX"))
     np.testing.assert_array_equal(plane.image, NUCLEI)

@@ -16,6 +16,7 @@ from nanonuclei.data.files.planes.projection import check_z, projected
 from nanonuclei.data.files.scene import COLOURS, Scene
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
+from nanonuclei.invocation import option
 
 MAX_UNNAMED = 8
 """Longest axis without a name that is taken for channels where nothing in the file says what it is."""
@@ -222,7 +223,8 @@ def with_known_axes(scene: Scene, axes: str | None = None) -> Scene:
     if len(unknown) > 1 or (unknown and (sizes[unknown[0]] > MAX_UNNAMED or "C" in named or inner or scene.colour)):
         raise DataError(
             f"holds {sizes[unknown[0]]} planes, and nothing in it says that they are channels, focal planes or times "
-            f"(axes {scene.axes}). Say it with axes, such as axes=ZYX, or in Fiji: Image > Hyperstacks"
+            f"(axes {scene.axes}). Say it to predict, as `{option('axes', 'ZYX')}`, or in Fiji: Image > Hyperstacks > "
+            "Stack to Hyperstack, and save it again"
         )
     if unknown:
         letters = letters[: unknown[0]] + "C" + letters[unknown[0] + 1 :]

@@ -58,11 +58,11 @@ class Contents:
     num_times: int
 
 
-def contents(content: Content, *, name: str, limits: ImageLimits = STANDARD) -> list[Contents]:
+def contents(content: Content, *, name: str, axes: str | None = None, limits: ImageLimits = STANDARD) -> list[Contents]:
     """Tells what a file holds, one entry per recording; of a TIFF no pixel is decoded. See `iter_image_file`."""
     try:
         for scenes in scenes_of(content, limits):
-            return [_contents(with_known_axes(scene)) for scene in scenes]
+            return [_contents(with_known_axes(scene, axes)) for scene in scenes]
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
     raise DataError(f"{name}: holds no image. Save it again")

@@ -174,7 +174,7 @@ def _planes(
         reading: The task's reader, and what takes why a file cannot be read, by its name.
     """
     reader, unread = reading
-    choice = Choice(channel=record["channel"], z=record["z"], stains=reader.stains)
+    choice = Choice(channel=record["channel"], z=record["z"], axes=record.get("axes"), stains=reader.stains)
     for name, path in sources.items():
         if isinstance(path, Path) and any(one == name or one.startswith(f"{name}_") for one in wanted):
             try:

@@ -37,7 +37,7 @@ def check_asked(request: Request, reader: Reader, paths: Mapping[str, Source]) -
             return
         there: list[Contents] = []
         with contextlib.suppress(Exception):  # whatever is wrong with one file must not cost the others
-            there = contents(content_at(path), name=path_of(path))
+            there = contents(content_at(path), name=path_of(path), axes=request.axes)
         for image in there:
             try:
                 if channel is not None:

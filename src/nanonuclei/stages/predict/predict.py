@@ -98,6 +98,7 @@ def begin(request: Request, *, say: Callable[[str], None]) -> Begun:
         "settings": told(changed),
         "channel": request.channel if request.channel is not None else reader.channel,
         "z": request.z,
+        "axes": request.axes,
         "formats": list(request.formats),
     }
     return Begun(opened, reader, made_with)

@@ -58,6 +58,7 @@ def fingerprint(opened: OpenedModel, request: Request) -> str:
         "config": flatten(opened.config),
         "channel": request.channel,
         "z": request.z,
+        **({"axes": request.axes} if request.axes else {}),
         "formats": sorted(request.formats),
         "submission": request.submission,
     }

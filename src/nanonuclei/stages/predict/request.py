@@ -29,6 +29,7 @@ class Request:
             the objects, ``FOLDER-nuclei``.
         channel: Number from 0, or name, of the channel in which the objects are seen; None: as the model has it.
         z: Focal planes: ``max``, ``mean`` or the number of one.
+        axes: What the axes of the files are, such as ``ZYX``; None: as each file says.
         formats: Of `FORMATS`.
         settings: Texts ``path=value`` that say how objects are read, such as ``windows.num_views=8``.
         submission: Whether to write ``submission.csv`` as the Data Science Bowl 2018 took it.
@@ -42,6 +43,7 @@ class Request:
     output: Path | str | None = None
     channel: int | str | None = None
     z: int | str = "max"
+    axes: str | None = None
     formats: Sequence[str] = DEFAULT_FORMATS
     settings: Sequence[str] = field(default=())
     submission: bool = False
@@ -74,6 +76,21 @@ def parse_z(text: str) -> int | str:
     if text not in ("", "max", "mean"):
         raise ConfigError(f"z must be max, mean or the number of a focal plane from 0, got {text!r}")
     return text or "max"
+
+
+def parse_axes(text: str) -> str | None:
+    """Reads what the axes of files are, in capitals; None for an empty text.
+
+    Raises:
+        ConfigError: They are not the axes of an image.
+    """
+    axes = text.strip().upper()
+    if axes and ("YX" not in axes or set(axes) - set("TZCYXS") or len(set(axes)) < len(axes)):
+        raise ConfigError(
+            f"axes must be letters of T, Z, C, S once each, with YX for rows and columns, got {text!r}. Write ZYX for "
+            "focal planes, TYX for times"
+        )
+    return axes or None
 
 
 def parse_place(text: str) -> Path | str | None:

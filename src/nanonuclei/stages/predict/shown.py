@@ -58,7 +58,7 @@ class Images:
     def __init__(self, request: Request, reader: Reader, network: Network) -> None:
         self._reader, self._network = reader, network
         channel = reader.channel if request.channel is None else request.channel
-        self._choice = Choice(channel=channel, z=request.z, stains=reader.stains)
+        self._choice = Choice(channel=channel, z=request.z, axes=request.axes, stains=reader.stains)
         self._taken: Counter[int] = Counter()
         self.names: set[str] = set()
 
