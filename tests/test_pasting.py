@@ -38,6 +38,7 @@ SAMPLES = {
 OPTIONS_OF = {
     "commands/answering.py": ("predict",),
     "commands/releasing.py": ("promote", "ship"),
+    "data/files": ("predict",),
     "listening.py": ("page", "serve"),
     "models/weights.py": ("fetch",),
     "stages/clean": ("clean",),

@@ -23,6 +23,19 @@ def quieten() -> None:
 
 
 @contextlib.contextmanager
+def loggers_quiet(*names: str) -> Iterator[None]:
+    """Lets loggers tell errors only."""
+    before = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
+
+
+@contextlib.contextmanager
 def native_messages_hidden() -> Iterator[None]:
     """Hides what TensorFlow's libraries write to standard error when loaded, before any log level counts.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.conftest import score_map_of
+from tests.databases import own_database
 from tests.run_lengths import from_run_lengths
 from tests.stages.bright_model import write_looks
 
@@ -26,7 +28,7 @@ from nanonuclei.serving.limits import REQUEST_LIMITS, limits
 from nanonuclei.serving.model import SERVER, ObjectModel
 from nanonuclei.serving.probe import bare_environment
 from nanonuclei.serving.refusal import Refused
-from nanonuclei.serving.store import CONFIG, NETWORK, ONNX, REQUIREMENTS, load_served
+from nanonuclei.serving.store import CONFIG, NETWORK, ONNX, REQUIREMENTS, load_served, log_files
 from nanonuclei.tasks import create_task
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tasks.nuclei.reader import NucleiReader
@@ -97,6 +99,18 @@ def test_images_unlike_those_of_training_are_told_in_python(
     warnings = [record.message for record in caplog.records if "unlike" in record.message]
     assert len(warnings) == 1
     assert warnings[0].startswith("Warning: image 1 looks unlike those that the model was trained on: background")
+
+
+def test_nothing_is_told_of_the_example_while_a_model_is_logged(
+    logged: Path, served_config: NucleiExperiment, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = shutil.copytree(logged / "artifacts", tmp_path / "files")
+    write_looks(files)
+    caplog.set_level("INFO", "mlflow.pyfunc")
+    with own_database(tmp_path), mlflow.start_run():
+        log_files(files, served_config)
+    assert not [line for line in caplog.messages if "unlike" in line or "example" in line]
+    assert logging.getLogger("mlflow.pyfunc").level == logging.INFO
 
 
 def test_what_a_model_was_trained_on_is_the_first_that_a_server_tells_of_it(

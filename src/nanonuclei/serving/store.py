@@ -21,6 +21,7 @@ from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import Scalar, load_experiment, to_yaml
 from nanonuclei.errors import TrackingError
 from nanonuclei.imaging.networks import Network
+from nanonuclei.quiet import loggers_quiet
 from nanonuclei.serving.folder import CONFIG, NETWORK, ONNX, load_folder, stored_task
 from nanonuclei.serving.limits import REQUEST_LIMITS
 from nanonuclei.serving.model import TASK, signature
@@ -107,18 +108,21 @@ def log_files(files: Path, config: ExperimentConfig) -> str:
     Raises:
         ConfigError: A threshold that a request may change is still to be chosen.
     """
-    info = mlflow.pyfunc.log_model(
-        name="model",
-        python_model=str(Path(__file__).parents[1] / "served_model.py"),
-        artifacts={
-            ARTIFACTS.get(path.name, path.name): str(path) for path in sorted(files.iterdir()) if path.is_file()
-        },
-        code_paths=_task_code(config.task),
-        signature=signature(config),
-        input_example=pd.DataFrame({"image": [base64.b64encode(example_png(create_reader(config))).decode("ascii")]}),
-        model_config={**REQUEST_LIMITS, TASK: f"{config.task}={task_package(config.task)}"},
-        pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
-    )
+    with loggers_quiet("mlflow.pyfunc", "nanonuclei.serving.model"):  # MLflow asks the model about its example
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(Path(__file__).parents[1] / "served_model.py"),
+            artifacts={
+                ARTIFACTS.get(path.name, path.name): str(path) for path in sorted(files.iterdir()) if path.is_file()
+            },
+            code_paths=_task_code(config.task),
+            signature=signature(config),
+            input_example=pd.DataFrame(
+                {"image": [base64.b64encode(example_png(create_reader(config))).decode("ascii")]}
+            ),
+            model_config={**REQUEST_LIMITS, TASK: f"{config.task}={task_package(config.task)}"},
+            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+        )
     _forget_places(info.model_id)
     mlflow.set_tag("model.uri", info.model_uri)
     return str(info.model_uri)
