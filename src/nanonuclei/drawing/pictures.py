@@ -18,16 +18,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
-from skimage.segmentation import expand_labels, find_boundaries, relabel_sequential
+from skimage.segmentation import find_boundaries, relabel_sequential
 
 from nanonuclei.drawing.charts import DPI, INK, QUIET, SMALL, TEXT, TITLE
 from nanonuclei.errors import DataError
+from nanonuclei.imaging.outline_colours import COLOURS, outline_colours
 from nanonuclei.imaging.types import Image, Int32Array, Labels, UInt8Array
 
 CELL = 3.2
 """Longest side of a drawn image, in."""
-_OUTLINE_RGB = ((255, 176, 0), (64, 196, 255), (255, 96, 60), (80, 230, 140), (255, 130, 220), (245, 240, 80))
-_NEAR = 8
 _CORRECT, _MISSED, _FALSE = "#4C86B8", "#F08A24", "#F5E663"
 _PANEL_COLUMNS = ("image", "annotated", "predicted", "difference")
 
@@ -141,9 +140,10 @@ def outlined(image: UInt8Array, labels: Labels) -> UInt8Array:
     drawn = _grey(image, 0.7)
     instances = _resized(labels, image.shape)
     edge = find_boundaries(instances, mode="inner")
+    colours = np.asarray(COLOURS, np.uint8)[outline_colours(instances, edge)]
     if image.shape[0] >= 1.5 * labels.shape[0]:
         edge |= find_boundaries(np.where(edge, 0, instances), mode="inner")
-    drawn[edge] = np.asarray(_OUTLINE_RGB, np.uint8)[_instance_colours(instances)][instances[edge]]
+    drawn[edge] = colours[instances[edge]]
     return drawn
 
 
@@ -179,28 +179,6 @@ def _resized(labels: Labels, shape: tuple[int, ...]) -> Int32Array:
     sequential = relabel_sequential(labels)[0].astype(np.int32)
     resized: Int32Array = cv2.resize(sequential, shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     return resized
-
-
-def _instance_colours(labels: Int32Array) -> Int32Array:
-    """Returns per label the place of its colour, so that instances near each other differ; greedy, in label order."""
-    grown = expand_labels(labels, distance=_NEAR)
-    pairs = np.concatenate(
-        [
-            np.stack([grown[:, :-1].ravel(), grown[:, 1:].ravel()], axis=1),
-            np.stack([grown[:-1].ravel(), grown[1:].ravel()], axis=1),
-        ]
-    )
-    pairs = np.unique(np.sort(pairs[(pairs[:, 0] != pairs[:, 1]) & (pairs > 0).all(axis=1)], axis=1), axis=0)
-    colours = np.full(int(labels.max(initial=0)) + 1, -1, np.int32)
-    colours[0] = 0
-    neighbours: dict[int, list[int]] = {}
-    for one, other in pairs.tolist():
-        neighbours.setdefault(other, []).append(one)
-    for label in range(1, len(colours)):
-        taken = [int(colours[other]) for other in neighbours.get(label, [])]
-        places = [(label + step) % len(_OUTLINE_RGB) for step in range(len(_OUTLINE_RGB))]
-        colours[label] = min(places, key=taken.count)
-    return colours
 
 
 def _grey(image: UInt8Array, brightness: float) -> UInt8Array:

@@ -8,13 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from nanonuclei.imaging.outline_colours import COLOURS, outline_colours
 from nanonuclei.imaging.types import Image, Int32Array, UInt8Array
 from nanonuclei.report.exports.png import palette_png
 
-_COLOURS = ((255, 176, 0), (64, 196, 255), (255, 96, 60), (80, 230, 140), (255, 130, 220), (245, 240, 80))
-"""Of the outlines, red, green, blue."""
-
-_GREYS = 256 - len(_COLOURS)
+_GREYS = 256 - len(COLOURS)
 """Steps of grey; the numbers of the colours follow them."""
 
 _BRIGHTNESS = 0.7
@@ -48,10 +46,9 @@ def overlay(image: Image, labels: Int32Array) -> bytes:
         edge[other] |= differs
     edge[0] = edge[-1] = edge[:, 0] = edge[:, -1] = True
     edge &= labels > 0
-    # Objects are numbered from the top, so that neighbours often have numbers one or two apart.
-    drawn[edge] = _GREYS + labels[edge] % len(_COLOURS)
+    drawn[edge] = _GREYS + outline_colours(labels, edge)[labels[edge]]
     greys = np.repeat(np.arange(_GREYS)[:, None] * _BRIGHTNESS, 3, axis=1)
-    return palette_png(drawn, np.concatenate([greys, _COLOURS]).astype(np.uint8))
+    return palette_png(drawn, np.concatenate([greys, COLOURS]).astype(np.uint8))
 
 
 def _grey(image: Image) -> UInt8Array:
