@@ -14,6 +14,7 @@ from PIL import Image as PillowImage
 from nanonuclei.data.archives import content_of, open_files, write_zip
 from nanonuclei.data.files.axes import MAX_UNNAMED
 from nanonuclei.data.files.listing import is_image
+from nanonuclei.data.files.planes.channels import NUCLEAR_STAINS, UnchosenChannelError, channel_index
 from nanonuclei.data.files.reading import Channels, read_channels, read_values, stem
 from nanonuclei.errors import DataError
 
@@ -101,6 +102,54 @@ def test_layouts_of_tiff_are_read_from_folders_and_zips(tmp_path, options):
     for place in (folder, tmp_path / "a.zip"):
         np.testing.assert_array_equal(planes(place, "a.tif", 0).images[0], TWO[0])
         np.testing.assert_array_equal(planes(place, "b.tif", "green").images[0], COLOUR[..., 1])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("DAPI", "dapi-405", "Hoechst 33342", "H33342", "H2B-GFP", "Histone H3", "DRAQ5", "SYTOX Green", "DNA"),
+        *("nucleus", "Nuclei", "NUCLEI", "Nuclear", "cell nuclei", "CellNuclei", "nuclei2", "nuclei_405", "1:nuclei"),
+        *(
+            "nuc",
+            "Nuc",
+            "NUC",
+            "nuc1",
+            "nuc_405",
+            "nuc 405",
+            "nucs",
+            "cell_nuc",
+            "nucl",
+            "nucleo",
+            "nucleos",
+            "405/nuc",
+        ),
+        *("NucBlue", "nucblue", "NUCRED", "NucGreen", "NucSpot 470", "NucMarker", "nuclear envelope", "anti-nuclear"),
+    ],
+)
+def test_channels_named_after_nuclei_or_their_stains_are_taken(name: str) -> None:
+    assert channel_index(["actin", name, "other"], None, stains=NUCLEAR_STAINS) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "non-nuclear actin",
+            "nonnuclear",
+            "non nuclear",
+            "not_nuclear",
+            "no nuclei",
+            "extranuclear",
+            "extra-nuclear",
+        ),
+        *("perinuclear ER", "peri-nuclear", "cytonuclear", "mononuclear cells", "multinuclear", "binuclear"),
+        *("NucleoSpin RNA", "nucleolin", "Nucleoli", "nucleolus", "NUCLEOPHOSMIN", "nucleoplasm", "nucleocapsid"),
+        *("nucleotide", "nucleic acid", "nuclease", "enucleated", "NucView 488", "nucleostemin", "actin", "eunuch", ""),
+    ],
+)
+def test_other_channels_are_not_taken_for_nuclei(name: str) -> None:
+    with pytest.raises(UnchosenChannelError):
+        channel_index([name, "405"], None, stains=NUCLEAR_STAINS)
 
 
 def test_colours_kept_plane_by_plane_are_found(tmp_path):

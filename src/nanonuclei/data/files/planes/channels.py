@@ -14,10 +14,19 @@ from nanonuclei.data.files.numeric import as_light
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
 
+_ELSEWHERE = "".join(
+    rf"(?<!{word})(?<!{word}[\W_])"
+    for word in (r"\bno", "non", "not", "extra", "peri", "cyto", "mono", "multi", r"\bbi", "poly")
+)
+"""Lookbehinds: not after these words, with or without a sign between, as in non-nuclear."""
+
+_WORD_ENDS = r"l?(eo)?s?(?![a-z])|lei(?!c(?![a-z]))|leus|lear|blue|red|green|spot"
+"""What follows nuc in words for nuclei and their dyes; nucleic is none of them."""
+
 NUCLEAR_STAINS = (
     r"dapi",
     r"hoechst|h-?333?42|h-?33258|bisbenzimid",
-    r"nuc(?!leol|leop)",
+    rf"{_ELSEWHERE}nuc({_WORD_ENDS}|(?-i:(?<=[Nn]uc)(?!View)[A-Z]))",  # NucMarker, but not NucleoSpin
     r"h2b|histone",
     r"draq|sytox|syto\b|to-?pro|propidium|picogreen|\bdna\b",
 )
