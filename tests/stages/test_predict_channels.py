@@ -45,7 +45,7 @@ def test_the_channel_that_alone_shows_objects_is_taken_and_said(folder: Path) ->
     taken = "channel 1 of 2 (it alone shows nuclei; for another: --channel)"
     assert (rows.loc["a", "num_objects"], rows.loc["a", "choice"]) == (3, taken)
     assert f"Of a.tif, and others like it: {taken}." in said
-    assert not any("Warning: channels" in line for line in said)
+    assert not any("Warning: no channel" in line for line in said)
 
 
 def test_a_choice_of_the_user_is_not_put_in_question(folder: Path) -> None:
@@ -58,14 +58,16 @@ def test_a_choice_of_the_user_is_not_put_in_question(folder: Path) -> None:
 def test_in_doubt_none_is_taken_and_the_channels_are_listed(folder: Path, channels: tuple[np.ndarray, ...]) -> None:
     write(folder / "a.tif", *channels)
     rows, _ = run(folder)
-    assert "holds 2 channels, and none is chosen: 0, 1. Name one" in rows.loc["a", "error"]
+    assert "holds 2 channels, and none is chosen: 0, 1. Name one with `-P channel=0`" in rows.loc["a", "error"]
 
 
-def test_a_warning_tells_that_images_differ_in_the_channel_that_was_taken(folder: Path) -> None:
-    write(folder / "a.tif", DARK, DISCS)
-    write(folder / "b.tif", DISCS, DARK)
+@pytest.mark.parametrize("names", [[], ["Ki-67", "EGFP"]])
+def test_a_warning_tells_that_images_differ_in_the_channel_that_was_taken(folder: Path, names: list[str]) -> None:
+    for name, channels in (("a.ome.tif", [DARK, DISCS]), ("b.ome.tif", [DISCS, DARK])):
+        metadata = {"axes": "CYX", **({"Channel": {"Name": names}} if names else {})}
+        tifffile.imwrite(folder / name, np.stack(channels), photometric="minisblack", metadata=metadata)
     _, said = run(folder)
-    (warning,) = [line for line in said if "Warning: channels" in line]
+    (warning,) = [line for line in said if "Warning: no channel is named after nuclei or a stain of them" in line]
     assert "channel 0 in 1, channel 1 in 1 of them. Name one with `-P channel=C`" in warning
 
 
@@ -97,7 +99,10 @@ def test_what_are_no_axes_of_an_image_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"channel": "foo"}, r"0\.png: no channel 'foo'; there are: 0 grey\. .*2 more images lack it too"),
+        (
+            {"channel": "foo"},
+            r"0\.png: no channel 'foo'; there are: 0 grey\. Name another with `-P channel=C`\. 2 more images lack it",
+        ),
         ({"channel": 2}, r"0\.png: no channel 2; there are: 0 grey\. .*2 more images lack it too"),
         ({"z": 4}, r"0\.png: no focal plane 4; there are 1, from 0\. .*2 more images lack it too"),
     ],

@@ -86,8 +86,8 @@ class Images:
         if len(self._taken) > 1:
             told = ", ".join(f"channel {channel} in {number}" for channel, number in sorted(self._taken.items()))
             yield (
-                f"Warning: channels have no names, and images differ in the one taken: {told} of them. Name one with "
-                f"`{option('channel', 'C')}`"
+                f"Warning: no channel is named after {self._reader.noun.many} or a stain of them, and images differ in "
+                f"the one taken: {told} of them. Name one with `{option('channel', 'C')}`"
             )
 
     def _read(self, path: Source, shown: Shown) -> Iterator[Shown]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nanonuclei.data.files.numeric import as_light
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
+from nanonuclei.invocation import option
 
 _ELSEWHERE = "".join(
     rf"(?<!{word})(?<!{word}[\W_])"
@@ -57,7 +58,7 @@ def channel_index(
     *,
     stains: Sequence[str] = (),
     colour: bool = False,
-    setting: str = "the channel",
+    setting: str = "",
 ) -> int | None:
     """Finds a channel by its number or its name, whatever the case of its letters.
 
@@ -66,7 +67,7 @@ def channel_index(
         channel: Number from 0, or name; None: the only one, or the one that `stains` names.
         stains: Regular expressions, in order of preference.
         colour: Whether the channels are red, green and blue of one image.
-        setting: What the user changes to choose another one.
+        setting: What the user changes to choose another one; empty: the option of `predict`.
 
     Returns:
         Its number; None stands for the colour image as a whole, or for its brightness or
@@ -87,7 +88,8 @@ def channel_index(
             if found:
                 return found[0]
         raise UnchosenChannelError(
-            f"holds {len(names)} channels, and none is chosen: {known}. Name one, such as channel 0", len(names)
+            f"holds {len(names)} channels, and none is chosen: {known}. Name one with `{option('channel', '0')}`",
+            len(names),
         )
     if isinstance(channel, int):
         if 0 <= channel < len(names):
@@ -100,7 +102,8 @@ def channel_index(
         lower = [name.lower() for name in names]
         if lower.count(channel.lower()) == 1:
             return lower.index(channel.lower())
-    raise DataError(f"no channel {channel!r}; there are: {known}. Change {setting}")
+    remedy = f"Change {setting}" if setting else f"Name another with `{option('channel', 'C')}`"
+    raise DataError(f"no channel {channel!r}; there are: {known}. {remedy}")
 
 
 def grey_of(colours: NDArray[Any], channel: int | str | None) -> Image:
