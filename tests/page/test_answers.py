@@ -122,7 +122,11 @@ def test_channel_plane_and_time_of_a_stack_are_chosen(page: Client, tmp_path: Pa
     found = page.upload(stack(tmp_path), "stack.tif")
     (recording,) = found["recordings"]
     assert (recording["planes"], recording["times"], len(recording["channels"])) == (2, 2, 2)
-    assert "Choose it above" in recording["note"]
+    assert recording["channel"] == 1  # the usual one of `predict`, too
+    assert recording["note"].endswith("Choose it above: this is channel 1, which alone shows some.")
+    num_calls = len(page.calls)
+    assert page.objects(found["id"], view={**page.view, "channel": 1}).json()["count"] == 3
+    assert len(page.calls) == num_calls
 
     def count(**view: object) -> int:
         return page.objects(found["id"], view={**page.view, **view}).json()["count"]
@@ -139,6 +143,21 @@ def test_channel_plane_and_time_of_a_stack_are_chosen(page: Client, tmp_path: Pa
         400,
         "stack.tif: no time 2; there are 2, from 0. Choose another",
     )
+
+
+def test_in_doubt_channel_0_is_shown_first(page: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    both = np.stack([disc_image(), disc_image()])
+    tifffile.imwrite(tmp_path / "both.tif", both, metadata={"axes": "CYX"}, photometric="minisblack")
+    stored = (tmp_path / "both.tif").read_bytes(), stack(tmp_path)
+    monkeypatch.setattr("nanonuclei.page.workbench.MOST_SEARCHED", 2 * both[0].size)
+    (recording,) = page.upload(stored[0], "both.tif")["recordings"]
+    assert recording["channel"] == 0
+    assert recording["note"].endswith("Choose it above: this is channel 0.")
+    num_calls = len(page.calls)
+    assert num_calls
+    monkeypatch.setattr("nanonuclei.page.workbench.MOST_SEARCHED", 10)
+    (recording,) = page.upload(stored[1], "stack.tif")["recordings"]
+    assert (recording["channel"], len(page.calls)) == (0, num_calls)
 
 
 def test_channel_of_the_stain_is_shown_first_and_a_colour_image_in_colours(page: Client, tmp_path: Path) -> None:

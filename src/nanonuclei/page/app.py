@@ -124,7 +124,8 @@ class Page:
     async def _kept(self, path: Path, name: str) -> Response:
         upload, removed = await self._work(lambda: self._uploads.keep(path, name))
         self._workbench.forget(removed)
-        return JSONResponse(described(upload, self._workbench.reader))
+        bench = self._workbench
+        return JSONResponse(await self._work(partial(described, upload, bench.reader, bench.evident_channel)))
 
     async def _remove(self, request: Request) -> Response:
         key = request.path_params["key"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nanonuclei.data.files.planes.channels import GREY, channel_index
+from nanonuclei.data.files.planes.channels import GREY, UnchosenChannelError, channel_index
 from nanonuclei.data.files.reading import Contents
 from nanonuclei.errors import DataError
 from nanonuclei.page.uploads import Upload
@@ -46,19 +47,30 @@ def parse_view(given: object) -> View:
     return View(channel, z, *numbers)
 
 
-def described(upload: Upload, reader: Reader) -> dict[str, Any]:
-    """Returns what the page tells of an image file and lets the user choose, as JSON."""
-    recordings = [_recording(contents, reader) for contents in upload.recordings]
+def described(upload: Upload, reader: Reader, evident: Callable[[Upload], int | None]) -> dict[str, Any]:
+    """Returns what the page tells of an image file and lets the user choose, as JSON.
+
+    Args:
+        upload: The image.
+        reader: Of the model.
+        evident: Tells which channel alone shows objects; called where no name of a channel says it.
+    """
+
+    @functools.cache
+    def found() -> int | None:
+        return evident(upload)
+
+    recordings = [_recording(contents, reader, found) for contents in upload.recordings]
     return {"id": upload.id, "file": upload.file, "bytes": upload.size, "recordings": recordings}
 
 
-def _recording(contents: Contents, reader: Reader) -> dict[str, Any]:
+def _recording(contents: Contents, reader: Reader, evident: Callable[[], int | None]) -> dict[str, Any]:
     names = contents.channel_names
     options: list[dict[str, Any]] = []
     if contents.colour:
         options = [{"value": None, "text": "All colours"}, {"value": GREY, "text": "Brightness"}]
     options += [{"value": number, "text": _called(number, name)} for number, name in enumerate(names)]
-    channel, note = _usual_channel(contents, reader)
+    channel, note = _usual_channel(contents, reader, evident)
     if channel not in [option["value"] for option in options]:
         options.insert(0, {"value": channel, "text": str(channel).capitalize()})
     return {
@@ -72,18 +84,23 @@ def _recording(contents: Contents, reader: Reader) -> dict[str, Any]:
     }
 
 
-def _usual_channel(contents: Contents, reader: Reader) -> tuple[int | str | None, str]:
+def _usual_channel(
+    contents: Contents, reader: Reader, evident: Callable[[], int | None]
+) -> tuple[int | str | None, str]:
     """Returns the channel that is shown first, and what the user is told where that is a guess."""
     names, colour = contents.channel_names, contents.colour
     if len(names) == 1 and not colour:
         return 0, ""
     try:
         index = channel_index(names, reader.channel, stains=reader.stains, colour=colour)
+    except UnchosenChannelError:
+        unsaid = f"The file does not say which channel shows the {reader.noun.many}. Choose it above: this is channel"
+        channel = evident()
+        if channel is None or channel >= len(names):
+            return 0, f"{unsaid} 0."
+        return channel, f"{unsaid} {channel}, which alone shows some."
     except DataError:
-        return (
-            0,
-            f"The file does not say which channel shows the {reader.noun.many}. Choose it above: this is channel 0.",
-        )
+        return 0, f"The file has no channel {reader.channel!r}. Choose another above: this is channel 0."
     return (reader.channel if index is None else index), ""
 
 

@@ -16,6 +16,7 @@ from nanonuclei.data.files.limits import ImageLimits
 from nanonuclei.data.files.reading import read_plane
 from nanonuclei.data.fingerprint.look import look_of
 from nanonuclei.errors import ConfigError, DataError, nearest_name
+from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.networks import Network, TileNetwork
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.page.controls import Values, changed_config, network_values
@@ -26,10 +27,15 @@ from nanonuclei.page.uploads import Upload
 from nanonuclei.page.view import View
 from nanonuclei.report.exports.found import Found, Light, describe
 from nanonuclei.serving.named import OpenedModel
+from nanonuclei.stages.predict.shown import evident_channel
 from nanonuclei.tasks import create_reader
 
 MOST_BYTES = 2**31
 """Of planes, score maps and objects that are kept."""
+
+
+MOST_SEARCHED = 2**23
+"""Pixels of all channels together that the network looks at to find the one that shows the objects."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,28 @@ class Workbench:
     def close(self) -> None:
         """Stops the network, for good."""
         self._closed = True
+
+    def evident_channel(self, upload: Upload) -> int | None:
+        """Returns the channel of the first recording that alone shows objects, by the rule of `predict`.
+
+        None where that is in doubt, or the channels have more than `MOST_SEARCHED` px together. What the network says
+        is kept for the channel that is looked at next.
+        """
+        first = upload.recordings[0]
+        num_channels = len(first.channel_names)
+        if first.colour or num_channels < 2 or num_channels * first.height * first.width > MOST_SEARCHED:
+            return None
+
+        def found(channel: int) -> Instances:
+            view = View(channel)
+            height, width = self._plane(upload, view).image.shape[:2]
+            (score_map, _), _ = self._score_map(upload, view, ())
+            return self.reader.instances(score_map, (height, width))
+
+        try:
+            return evident_channel(num_channels, found)
+        except DataError:  # told when that channel is looked at
+            return None
 
     def picture(self, upload: Upload, view: View) -> bytes:
         """Returns the image as PNG, see `picture.picture`.

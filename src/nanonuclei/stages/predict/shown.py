@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from nanonuclei.data.files.planes.channels import UnchosenChannelError
 from nanonuclei.data.files.reading import iter_image_file
 from nanonuclei.data.lists.remote import Source, content_at, state_of
 from nanonuclei.errors import NanonucleiError
+from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.invocation import option
@@ -122,16 +123,28 @@ class Images:
         first = replace(self._choice, channel=0)
         if isinstance(path, Path) and large_images(path, first):
             return None
-        sure = []
-        for channel in range(num_channels):
+
+        def found(channel: int) -> Instances:
             plane = next(iter_image_file(content_at(path), replace(first, channel=channel), name=str(path)))
             pixels = self._reader.network_input(plane.image)
             score_map = next(iter(self._reader.score_maps(self._network, [pixels])))
             height, width = plane.image.shape[:2]
-            sure.append(float(self._reader.instances(score_map, (height, width)).scores.sum()))
-        best = max(range(num_channels), key=sure.__getitem__)
-        second = max(value for channel, value in enumerate(sure) if channel != best)
-        return best if sure[best] >= max(FEWEST, CLEAR * second) else None
+            return self._reader.instances(score_map, (height, width))
+
+        return evident_channel(num_channels, found)
+
+
+def evident_channel(num_channels: int, found: Callable[[int], Instances]) -> int | None:
+    """Returns the channel, of several, that alone shows objects; None where that is in doubt.
+
+    Args:
+        num_channels: How many there are, at least two.
+        found: Returns the objects that the network finds in a channel, by its number.
+    """
+    sure = [float(found(channel).scores.sum()) for channel in range(num_channels)]
+    best = max(range(num_channels), key=sure.__getitem__)
+    second = max(value for channel, value in enumerate(sure) if channel != best)
+    return best if sure[best] >= max(FEWEST, CLEAR * second) else None
 
 
 def sentence(error: Exception) -> str:
