@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from tests.page.conftest import Client
 from tests.stages.bright_model import disc_image
 
@@ -150,12 +151,37 @@ def test_table_is_downloaded_as_it_is_shown(tab: Any, tmp_path: Path) -> None:
     assert len(pd.read_csv(tmp_path / "a.csv")) == 2
 
 
-def test_wrong_file_is_told_in_one_sentence_and_what_was_there_stays(tab: Any) -> None:
+def test_wrong_file_is_told_in_one_sentence_and_what_was_there_goes(tab: Any, page: Client) -> None:
     drop_discs(tab)
     drop(tab, b"no image at all", "notes.txt")
     tab.wait_for_selector("#message:not([hidden])")
     assert tab.inner_text("#message").startswith("notes.txt: not a readable image")
-    assert tab.inner_text("#count") == "3 nuclei"
+    for hidden in ("#results", "#choices"):
+        assert not tab.is_visible(hidden)
+    wait_until(tab, lambda: amber_pixels(tab) == 0)
+    wait_until(tab, lambda: not list(page.folder.iterdir()))
+    drop_discs(tab)
+    is_counted(tab, "3 nuclei")
+    assert not tab.is_visible("#message")
+
+
+def test_file_whose_pixels_are_broken_shows_nothing_of_the_image_before(tab: Any) -> None:
+    drop_discs(tab)
+    whole = cv2.imencode(".png", np.random.default_rng(0).integers(0, 255, (90, 90), np.uint8))[1].tobytes()
+    drop(tab, whole[: len(whole) // 2], "half.png")
+    tab.wait_for_selector("#message:not([hidden])")
+    assert tab.inner_text("#message").startswith("half.png: ")
+    wait_until(tab, lambda: not tab.is_visible("#results"))
+    wait_until(tab, lambda: amber_pixels(tab) == 0)
+
+
+def test_all_columns_of_the_table_are_seen_where_a_channel_has_a_long_name(tab: Any, tmp_path: Path) -> None:
+    channels, names = np.stack([disc_image()] * 2), ["membrane", "Hoechst 33342, exposure_of_40_ms"]
+    tifffile.imwrite(tmp_path / "a.ome.tif", channels, metadata={"axes": "CYX", "Channel": {"Name": names}})
+    drop(tab, (tmp_path / "a.ome.tif").read_bytes(), "a.ome.tif")
+    tab.wait_for_selector("#results:not([hidden])")
+    assert "Hoechst" in tab.inner_text("#table thead")
+    assert tab.locator("#table").evaluate("one => one.scrollWidth <= one.clientWidth")
 
 
 def test_example_is_taken_with_a_click_and_images_are_deleted_when_the_tab_closes(tab: Any, page: Client) -> None:

@@ -71,6 +71,7 @@ export function table(place, columns, order, onPick) {
       table(place, columns, Object.assign(order, { name: column.name, down }), onPick);
     });
     cell.setAttribute("aria-sort", column === sorted ? (order.down ? "descending" : "ascending") : "none");
+    cell.classList.toggle("light", column.name.startsWith("mean_")); // the name of a channel may be long
     cell.append(button);
     head.append(cell);
   }

@@ -63,15 +63,37 @@ async function take(send) {
     choices();
     await renew(true);
   } catch (error) {
-    say(error.message);
+    dismiss(error.message);
   }
   busy("");
+}
+
+// Says why there is no image, and takes away the one before, whose count could be taken for this one's.
+function dismiss(sentence) {
+  if (state.image) forget(state.image.id);
+  Object.assign(state, { image: null, view: null });
+  wanted = null;
+  viewer.clear();
+  for (const id of ["choices", "note"]) $(id).hidden = true;
+  emptied();
+  $("hello").hidden = false;
+  say(sentence);
+}
+
+// Takes away the figures of what was looked at before.
+function emptied() {
+  state.found = null;
+  viewer.outline([], true);
+  pointed(-1);
+  $("results").hidden = true;
+  $("status").textContent = "";
+  $("canvas").setAttribute("aria-label", "No objects yet");
 }
 
 function drop(file) {
   if (!file) return;
   if (file.size > state.model.max_bytes) {
-    say(`A file must have at most ${Math.floor(state.model.max_bytes / 2 ** 20)} MiB. Cut the image into parts, or use the command predict.`);
+    dismiss(`A file must have at most ${Math.floor(state.model.max_bytes / 2 ** 20)} MiB. Cut the image into parts, or use the command predict.`);
     return;
   }
   take(() => ask("/api/images", {
@@ -97,6 +119,7 @@ async function renew(picture = false) {
   while (wanted) {
     const { picture: anew } = wanted, { image, view } = state, query = `view=${encodeURIComponent(JSON.stringify(view))}`;
     wanted = null;
+    let drawn = !anew;
     const patience = setTimeout(() => busy(`Finding ${state.model.many}`), 250);
     try {
       const body = JSON.stringify({ view, values: state.values });
@@ -107,6 +130,7 @@ async function renew(picture = false) {
         const recording = image.recordings[view.scene];
         viewer.show(bitmap, recording.width, recording.height);
         $("hello").hidden = true;
+        drawn = true;
       }
       const found = await (await objects).json();
       if (image !== state.image || view !== state.view) continue; // another one is wanted by now
@@ -114,7 +138,10 @@ async function renew(picture = false) {
       say("");
       results(query);
     } catch (error) {
-      if (image === state.image) say(error.message);
+      if (image !== state.image) continue;
+      say(error.message);
+      if (!drawn) viewer.clear();
+      if (anew) emptied();
     } finally {
       clearTimeout(patience);
       busy("");
@@ -265,7 +292,7 @@ for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {
 }
 document.addEventListener("drop", (event) => {
   const entry = event.dataTransfer.items[0]?.webkitGetAsEntry?.();
-  if (entry?.isDirectory) { say("This is a folder: drop one image at a time. The command predict takes folders."); return; }
+  if (entry?.isDirectory) { dismiss("This is a folder: drop one image at a time. The command predict takes folders."); return; }
   const [file, ...others] = event.dataTransfer.files;
   drop(file);
   if (others.length) say("One image at a time: the first one was taken. The command predict takes folders.");

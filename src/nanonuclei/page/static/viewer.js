@@ -46,6 +46,11 @@ export class Viewer {
     this.draw();
   }
 
+  clear() {
+    this.image = null;
+    this.outline([], true);
+  }
+
   // shapes: per object rings [x, y, x, y, ...]; closed: whether they are outlines, not lines
   outline(shapes, closed) {
     this.shapes = shapes;
