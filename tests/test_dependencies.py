@@ -24,6 +24,7 @@ TEXT_ONLY = {
     "errors.py",
     "invocation.py",
     "writing.py",
+    "imaging/outline_colours.py",
     "imaging/types.py",
     "stages/places.py",
     "tasks/base.py",
