@@ -18,8 +18,8 @@ from tests.data.files.ome_sets import full, put
 from tests.stages.bright_model import bright_model, disc_image, write_images
 
 from nanonuclei.cli import main
+from nanonuclei.stages.predict.folder import LOCK
 from nanonuclei.stages.predict.large import windows
-from nanonuclei.stages.predict.record import LOCK
 
 EMPTY = np.full((80, 70), 10, np.uint8)
 ONE = np.where(np.arange(80)[:, None] < 9, disc_image(), 10).astype(np.uint8)

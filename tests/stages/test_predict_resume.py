@@ -135,6 +135,63 @@ def test_with_other_settings_images_are_done_over(
     assert contents(output) == contents(tmp_path / "new")
 
 
+@pytest.mark.parametrize("more", [("--set", "instances.min_area=150"), ("--formats", "csv,labels")])
+def test_other_settings_and_a_part_of_the_images_are_refused_and_change_nothing(
+    images: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
+) -> None:
+    output, part = tmp_path / "found", write_images(tmp_path / "part", ["b.png", "new.png"])
+    assert main(words(images, model, output)) == 0
+    before = contents(output)
+    assert main([*words(part, model, output, "--resume"), *more]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"but {output} holds those of 5 images not in the input, made otherwise. Name another folder" in line
+    assert contents(output) == before
+    assert main(words(part, model, output, "--resume")) == 0
+    check_agree(output, {*NAMES, "new.png"})
+
+
+def test_images_done_over_in_two_calls_leave_no_row_of_other_settings(
+    images: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output, more = tmp_path / "found", ("--set", "instances.min_area=150", "--formats", "csv,labels")
+    assert main(words(images, model, output)) == 0
+    (images / "b.png").write_bytes(b"no image any more")
+    assert main([*words(images, model, output, "--resume"), *more]) == 3
+    told = "6 of its images are done over, and what is no longer asked for is removed: parquet, geojson, roi, overlay."
+    assert told in capsys.readouterr().out
+    check_agree(output, {*NAMES} - {"b.png"})
+    assert not [path for path in output.rglob("*") if path.suffix in (".parquet", ".geojson", ".zip")]
+    rows = (output / "images.csv").read_text().splitlines(keepends=True)
+    (output / "images.csv").write_text("".join([*rows[:3], *(row[:-13] + "0" * 12 + "\n" for row in rows[3:])]))
+    assert main([*words(write_images(tmp_path / "all", NAMES), model, output, "--resume"), *more]) == 0
+    assert "3 of its images are done over." in capsys.readouterr().out
+    check_agree(output, set(NAMES))
+
+
+def joined(output: Path) -> list[str]:
+    """Returns the images in the table of all objects."""
+    return list(pd.read_csv(output / "objects.csv", dtype={"image": str})["image"].unique())
+
+
+def check_agree(output: Path, files: set[str]) -> None:
+    """Makes sure that tables, folders and README.txt tell the same images, of one fingerprint."""
+    table = pd.read_csv(output / "images.csv", dtype={"image": str})
+    good = table[table["error"].isna()]
+    assert (set(good["file"]), table["fingerprint"].nunique()) == (files, 1)
+    assert joined(output) == good["image"].tolist()
+    labels = [path.relative_to(output / "labels") for path in output.rglob("labels/**/*.png")]
+    assert {path.with_suffix("").as_posix() for path in labels} == set(good["image"])
+    assert f"nuclei in {len(good)} images." in (output / "README.txt").read_text()
+
+
+def test_rows_of_earlier_files_stay_in_their_order(images: Path, model: str, tmp_path: Path) -> None:
+    output, other = tmp_path / "found", write_images(tmp_path / "other", ["a.png"])
+    assert main(words(images, model, output)) == 0
+    assert main(words(other, model, output, "--resume")) == 0
+    assert pd.read_csv(output / "images.csv", dtype={"image": str})["file"].tolist() == ["a.png", *NAMES]
+    assert joined(output) == ["a", *(name.removesuffix(".png") for name in NAMES)]
+
+
 def test_images_that_failed_are_tried_again(images: Path, model: str, tmp_path: Path) -> None:
     output, good = tmp_path / "found", (images / "b.png").read_bytes()
     (images / "b.png").write_bytes(good[:50])

@@ -12,7 +12,7 @@ from typing import Any
 
 from nanonuclei.data.files.axes import Plane
 from nanonuclei.data.fingerprint.look import Looks, look_of
-from nanonuclei.data.lists.remote import Source, path_of, state_of
+from nanonuclei.data.lists.remote import Source, state_of
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.types import Float32Array
@@ -33,7 +33,7 @@ from nanonuclei.stages.predict.progress import (
     told_unlike,
 )
 from nanonuclei.stages.predict.record import IMAGES, IN_FILE, STATE, UNLIKE, ImagesTable
-from nanonuclei.stages.predict.request import Request
+from nanonuclei.stages.predict.request import Request, files_of
 from nanonuclei.stages.predict.results import Results
 from nanonuclei.stages.predict.shown import Images, Shown, choice_of, sentence
 from nanonuclei.stages.predict.together import Together
@@ -121,7 +121,7 @@ class Call:
             DataError: The disk is full or the folder cannot be written.
         """
         table = ImagesTable(self.output, fingerprint=self.made_with["fingerprint"])
-        files = {name: _relative(name, path) for name, path in paths.items()}
+        files = files_of(paths)
         table.do_again(self.results.lacking(table.done))
         if table.done and (outdated := table.outdated({files[name]: state_of(path) for name, path in paths.items()})):
             changed = {table.done[name] for name in outdated}
@@ -138,7 +138,7 @@ class Call:
             self._work(waiting, files, table=table, outcome=outcome, progress=progress)
         known = set(files.values())
         rows = table.finish(list(files.values()), whole=outcome.whole, names=outcome.names)
-        for name in table.known - {row["image"] for row in table.rows()}:
+        for name in table.known - {row["image"] for row in rows}:
             self.results.remove_others(name, ())
         self._join([row["image"] for row in rows])
         num_objects = sum(int(row["num_objects"]) for row in rows)
@@ -288,9 +288,3 @@ class Call:
         if summary.failed:
             say(f"Why files failed stands in the column error of {summary.output / IMAGES}.")
         say(f"{summary.output / 'README.txt'} explains each column, and how to open the results in QuPath and Fiji.")
-
-
-def _relative(name: str, path: Source) -> str:
-    """Returns the path of a file within the input; its name is that path, with or without suffix."""
-    depth = name.count("/") + 1
-    return "/".join(path_of(path).split("/")[-depth:])

@@ -16,8 +16,8 @@ from nanonuclei.serving.named import OpenedModel, open_model
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.predict.asked import check_asked
 from nanonuclei.stages.predict.call import Call, Summary
-from nanonuclei.stages.predict.record import fingerprint, open_folder
-from nanonuclei.stages.predict.request import Request, find_images, output_beside
+from nanonuclei.stages.predict.folder import fingerprint, open_folder
+from nanonuclei.stages.predict.request import Request, files_of, find_images, output_beside
 from nanonuclei.stages.settings import check_changeable
 from nanonuclei.tasks import create_reader
 from nanonuclei.tasks.base import Reader
@@ -51,7 +51,8 @@ def predict(request: Request, *, say: Callable[[str], None] = print) -> Summary:
 
     Raises:
         ConfigError: A setting is not one of those that may be changed, or the output holds something else, or results
-            and `resume` was not asked for, or another call is at work in it.
+            and `resume` was not asked for, or those of another model or other settings whose images are not in the
+            input, or another call is at work in it.
         DataError: There are no images, or none has the channel that is asked for; the disk is full; or a model that
             comes along was changed.
         TrackingError: There is no such model.
@@ -64,7 +65,7 @@ def predict(request: Request, *, say: Callable[[str], None] = print) -> Summary:
     output = request.output or output_beside(request.images, begun.reader.noun.many)
     paths = find_images(request.images, output=output)
     check_asked(request, begun.reader, paths)
-    with open_folder(output, begun.made_with, resume=request.resume) as lines:
+    with open_folder(output, begun.made_with, files=set(files_of(paths).values()), resume=request.resume) as lines:
         for line in lines:
             say(line)
         return Call(request, begun.opened, begun.reader, output, begun.made_with).run(paths, say)

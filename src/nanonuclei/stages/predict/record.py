@@ -1,37 +1,20 @@
-"""What stands in a folder of results: which images are done, and with which model and settings."""
+"""`images.csv` of a folder of results: which images are done, and with which model and settings."""
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import hashlib
 import io
-import json
-import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from nanonuclei.config.params import flatten
-from nanonuclei.data.files.listing import RECORD, is_of_file
-from nanonuclei.errors import ConfigError, DataError
-from nanonuclei.invocation import option
+from nanonuclei.data.files.listing import is_of_file
+from nanonuclei.errors import DataError
 from nanonuclei.report.exports.tables import cell
-from nanonuclei.serving.folder import CONFIG, NETWORK
-from nanonuclei.serving.named import OpenedModel
-from nanonuclei.serving.shipped.provenance import NO_ANSWER_NEEDS, PROVENANCE, file_sha256, starts_with
-from nanonuclei.stages.predict.request import Request, check_free
-from nanonuclei.writing import HELD, PARTIAL, WritingError, append_text, remove_partial, write_text
-
-FORMAT = 1
-"""Version of the files in a folder of results; a change of their content raises it."""
+from nanonuclei.writing import append_text, write_text
 
 IMAGES = "images.csv"
-LOCK = f"{PARTIAL}{HELD}"
-"""File that is locked, and there, while a call is at work."""
 STATE = "file_state"
 """Column that tells a file from another of the same name."""
 IN_FILE = "images_in_file"
@@ -41,115 +24,6 @@ UNLIKE = "unlike_training"
 _FIRST = ("image", "file", "height", "width", "pixel_size_um", "num_objects")
 _LAST = ("choice", "error", "fingerprint")
 _REMEDY = "Remove it: the images are done again"
-
-
-def fingerprint(opened: OpenedModel, request: Request) -> str:
-    """Returns 12 hex digits over all that decides what is written of an image."""
-    folder = opened.named.folder
-    skipped = (*NO_ANSWER_NEEDS, PROVENANCE, NETWORK, CONFIG)
-    files = {
-        path.name: file_sha256(path)
-        for path in sorted(folder.iterdir())
-        if path.is_file() and not starts_with(path.name, skipped)
-    }
-    asked = {
-        "format": FORMAT,
-        "files": files,
-        "config": flatten(opened.config),
-        "channel": request.channel,
-        "z": request.z,
-        **({"axes": request.axes} if request.axes else {}),
-        "formats": sorted(request.formats),
-        "submission": request.submission,
-    }
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
-
-
-@contextlib.contextmanager
-def open_folder(output: Path, made_with: Mapping[str, Any], *, resume: bool) -> Iterator[list[str]]:
-    """Makes a folder of results, or takes up one that is there; no other call writes to it meanwhile.
-
-    A new one in which no image has a row yet is removed again where anything is raised.
-
-    Args:
-        output: The folder.
-        made_with: What it is made with; at least ``fingerprint``.
-        resume: Whether to go on in a folder that holds results.
-
-    Yields:
-        What the user should know, a line each.
-
-    Raises:
-        ConfigError: The folder holds something else, or results, and `resume` was not asked for; or another call is at
-            work in it.
-        DataError: The disk is full or the folder cannot be written.
-    """
-    record, lines = output / RECORD, []
-    again = record.is_file()
-    same = not again or _read(record).get("fingerprint") == made_with["fingerprint"]
-    check_free(output, resume=resume, same=same)
-    if not same:
-        lines.append(f"{output} was made with another model or other settings: its images are done over.")
-    elif resume and not again:
-        lines.append(f"{output} holds no results yet: all images are done.")
-    made = [folder for folder in (output, *output.parents) if not folder.exists()]
-    try:
-        with _alone(output):
-            try:
-                if again:
-                    remove_partial(output)
-                write_text(record, json.dumps(dict(made_with), indent=2, ensure_ascii=False) + "\n")
-                yield lines
-            except BaseException:
-                if not again and not (output / IMAGES).is_file():
-                    _empty(output)
-                raise
-    except BaseException:
-        for folder in made:
-            with contextlib.suppress(OSError):  # not empty, or not there
-                folder.rmdir()
-        raise
-
-
-def _empty(output: Path) -> None:
-    """Removes what stands in a folder of results, but the lock."""
-    for path in output.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        elif path.name != LOCK:
-            path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _alone(output: Path) -> Iterator[None]:
-    """Holds a folder of results, as two calls at once would drop each other's rows."""
-    lock = FileLock(output / LOCK, blocking=False)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise ConfigError(
-            f"one call at a time writes to a folder, but another is at work in {output}. Wait for its end, or name "
-            f"another folder with `{option('output', 'FOLDER')}`"
-        ) from error
-    except OSError as error:
-        raise WritingError(
-            f"cannot write {output / LOCK}: {error.strerror or error}. Free space or rights in {output}"
-        ) from error
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            (output / LOCK).unlink()
-        lock.release()
-
-
-def _read(record: Path) -> dict[str, Any]:
-    try:
-        tree = json.loads(record.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return tree if isinstance(tree, dict) else {}
 
 
 def _still(row: Mapping[str, str], names: Set[str]) -> bool:
@@ -179,6 +53,13 @@ class ImagesTable:
         """Takes images for not done, as results of theirs are gone."""
         for name in names:
             self.done.pop(name, None)
+
+    def otherwise(self) -> dict[str, str]:
+        """Returns the files of the images that have results of another model or other settings, by their names."""
+        rows = self._latest(self._rows())
+        return {
+            row["image"]: row["file"] for row in rows if not row["error"] and row["fingerprint"] != self._fingerprint
+        }
 
     def outdated(self, states: Mapping[str, str]) -> set[str]:
         """Returns the images that are done and whose files are others now.
@@ -225,7 +106,8 @@ class ImagesTable:
     def finish(self, order: Sequence[str], *, whole: Set[str], names: Set[str]) -> list[dict[str, str]]:
         """Leaves one row per image, in the order of their files, once all images are done.
 
-        Rows of images whose files were changed are dropped, where this call has not done them over.
+        Rows of earlier files come last, in their order. Rows of images whose files were changed, and rows of another
+        model or other settings, are dropped, where this call has not done them over.
 
         Args:
             order: Files of this call, as `add` got them.
@@ -234,7 +116,7 @@ class ImagesTable:
             names: Of the images in these files.
 
         Returns:
-            The rows of the images that have results of this call's model and settings.
+            The rows of the images that have results.
 
         Raises:
             DataError: The disk is full or the folder cannot be written.
@@ -242,8 +124,13 @@ class ImagesTable:
         rows = self._rows()
         place = {file: number for number, file in enumerate(order)}
         kept = [row for row in self._latest(rows) if row["file"] not in whole or _still(row, names)]
-        kept = [row for row in kept if row["image"] not in self._stale]
-        kept.sort(key=lambda row: (place.get(row["file"], len(place)), len(row["image"]), row["image"]))
+        kept = [row for row in kept if row["image"] not in self._stale and row["fingerprint"] == self._fingerprint]
+
+        def position(row: Mapping[str, str]) -> tuple[int, int, str]:
+            number = place.get(row["file"])
+            return (len(place), 0, "") if number is None else (number, len(row["image"]), row["image"])
+
+        kept.sort(key=position)
         if kept != rows:
             self._write(kept)
         return [row for row in kept if self._is_done(row)]

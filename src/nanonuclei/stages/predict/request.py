@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nanonuclei.data.files.listing import RECORD, Refused, list_images
 from nanonuclei.data.files.reading import stem
 from nanonuclei.data.lists.manifest import is_manifest, read_manifest
-from nanonuclei.data.lists.remote import Source, is_url, list_remote
+from nanonuclei.data.lists.remote import Source, is_url, list_remote, path_of
 from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.invocation import option
 from nanonuclei.report.exports.readme import FORMATS
@@ -145,7 +145,8 @@ def check_free(output: Path, *, resume: bool, same: bool = True) -> None:
         )
     if (output / RECORD).is_file():
         if not resume:
-            how = "to go on with it" if same else "to do its images over, as model or settings were others"
+            over = "to do its images over, as model or settings were others (the input must hold all of them)"
+            how = "to go on with it" if same else over
             raise ConfigError(
                 f"{output} holds results of an earlier call. Add `{option('resume', 'true')}` {how}, or name another "
                 f"folder with `{option('output', 'FOLDER')}`"
@@ -174,6 +175,11 @@ def output_beside(images: str, noun: str) -> Path:
     name = stem(whole.name) if path.is_file() else whole.name
     beside = path.parent if path.name not in ("", "..") else whole.parent
     return beside / f"{name}-{noun}"
+
+
+def files_of(paths: Mapping[str, Source]) -> dict[str, str]:
+    """Returns what tables call the files of an input, by the names of their results: the paths within the input."""
+    return {name: "/".join(path_of(path).split("/")[-name.count("/") - 1 :]) for name, path in paths.items()}
 
 
 def find_images(images: str, *, output: Path | str) -> dict[str, Source]:
