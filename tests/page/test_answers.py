@@ -74,6 +74,7 @@ def test_image_that_looks_unlike_the_training_images_is_told(
         inverted = page.upload(255 - disc_image())["id"]
         told = page.objects(inverted).json()["unlike"]
         assert told.startswith("Unlike the training images: background 1, in the nearest training image 0.")
+        assert told.endswith("Check its outlines before you believe its count.")
         assert page.objects(inverted, threshold=0.6).json()["unlike"] == told
         assert page.objects(page.upload(disc_image())["id"]).json()["unlike"] == ""
 

@@ -23,7 +23,7 @@ from nanonuclei.page.controls import shown_controls
 from nanonuclei.page.server import Address, application, decoded_limits
 from nanonuclei.page.workbench import Workbench
 from nanonuclei.serving.named import NamedModel, OpenedModel
-from nanonuclei.tasks import controls_of, create_reader, measure_texts_of, task_names
+from nanonuclei.tasks import controls_of, create_reader, measure_meanings_of, measure_texts_of, task_names
 
 HEAVY = "('keras', 'tensorflow', 'mlflow', 'jax', 'matplotlib')"
 
@@ -65,6 +65,10 @@ def test_controls_are_of_parameters_that_the_reader_takes(task: str) -> None:
     reader = create_reader(load_experiment(task, path=ROOT / "params.yaml"))
     assert set(controls_of(task)) <= set(reader.parameters)
     assert measure_texts_of(task)
+    for name, text in measure_texts_of(task).items():
+        meaning = measure_meanings_of(task)[name]
+        assert len(meaning) > len(text)
+        assert not meaning.lower().startswith("enlarged")
     for control in controls_of(task).values():
         assert control.words or control.low < control.high
         assert control.meaning.endswith(".")

@@ -31,7 +31,7 @@ def on_site1(change: Callable[[Path], Any]) -> Callable[[Path], None]:
     [
         (lambda folder: (folder / "objects" / "A01" / "site1.csv").unlink(), "formats csv and labels"),
         (lambda folder: (folder / "labels" / "A01" / "site1.png").unlink(), "formats csv and labels"),
-        (on_site1(Path.unlink), "is not in .*in. Name the folder of the images with images"),
+        (on_site1(Path.unlink), "is not in .*in. Name the folder of the images: `-P images=FOLDER`"),
         (on_site1(lambda path: path.write_bytes(path.read_bytes()[:60])), "site1.png: .*damaged|was changed"),
         (on_site1(lambda path: cv2.imwrite(str(path), np.zeros(SHAPE, np.uint8))), "was changed since its result"),
     ],
@@ -62,7 +62,7 @@ def test_results_of_which_no_image_can_be_corrected_are_refused(results: Path) -
     (results.parent / "in").rename(results.parent / "moved")
     (results.parent / "in").mkdir()
     cv2.imwrite("in/other.png", np.zeros(SHAPE, np.uint8))
-    with pytest.raises(DataError, match=r"must be in .*in, but 5 are not, such as A01/site1. Name their folder with"):
+    with pytest.raises(DataError, match=r"in must hold .* lacks 5 images, such as A01/site1\..*-P images=FOLDER"):
         correct(results, Path("out"), to="fiji", say=quiet)
     for path in (results / "labels").rglob("*.png"):
         path.unlink()

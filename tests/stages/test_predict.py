@@ -306,3 +306,13 @@ def test_images_that_look_unlike_the_training_images_are_counted_and_told_in_the
     assert table["unlike_training"]["empty"].startswith("fine detail or noise 0,")
     assert sum("2 images look unlike those that the model was trained on (of 4;" in line for line in told) == 1
     assert "unlike_training: in what the image looks unlike" in (output / "README.txt").read_text()
+
+
+def test_one_image_is_told_of_in_the_singular(images: Path, tmp_path: Path) -> None:
+    write_looks(tmp_path / "model")
+    told: list[str] = []
+    output = predict(Request(str(images / "empty.png"), "run", output=tmp_path / "one"), say=told.append).output
+    assert ": nuclei in 1 image." in (output / "README.txt").read_text()
+    (line,) = [line for line in told if "unlike" in line]
+    assert line.startswith("Warning: 1 image looks unlike those")
+    assert line.endswith("Check its outlines before you believe its count.")

@@ -44,7 +44,7 @@ def test_the_channel_that_alone_shows_objects_is_taken_and_said(folder: Path) ->
     rows, said = run(folder)
     taken = "channel 1 of 2 (it alone shows nuclei; for another: --channel)"
     assert (rows.loc["a", "num_objects"], rows.loc["a", "choice"]) == (3, taken)
-    assert f"Of a.tif, and others like it: {taken}." in said
+    assert f"Of a.tif: {taken}." in said
     assert not any("Warning: no channel" in line for line in said)
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from nanonuclei.config.section import MOST, Count, Fraction, Role, Section, Seed
+from nanonuclei.counted import counted
 from nanonuclei.errors import ConfigError, nearest_name
 
 IMAGENET_ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
@@ -199,8 +200,7 @@ class TrainConfig(Section):
     def budget(self) -> str:
         """How long a training is, in words."""
         most = "at most " if self.early_stopping_patience else ""
-        epochs = f"{self.epochs} epoch{'s' * (self.epochs != 1)}"
-        steps = f"{self.steps_per_epoch} step{'s' * (self.steps_per_epoch != 1)}"
+        epochs, steps = counted(self.epochs, "epoch"), counted(self.steps_per_epoch, "step")
         return f"{most}{epochs} of {steps} with batches of {self.batch_size}"
 
     @model_validator(mode="after")

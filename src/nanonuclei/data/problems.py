@@ -8,6 +8,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from nanonuclei.counted import counted
 from nanonuclei.data.catalog import BadSample
 
 
@@ -39,7 +40,7 @@ def bad_ids(problems: Sequence[BadSample]) -> frozenset[str]:
 def left_out(num_good: int, problems: Sequence[BadSample], *, noun: str = "sample") -> str:
     """Returns how many samples cannot be used, such as ``20 of 21 samples cannot be used``; empty where all can."""
     num_bad = len(bad_ids(problems))
-    return f"{num_bad:,} of {_count(num_good + num_bad, noun)} cannot be used" if num_bad else ""
+    return f"{num_bad:,} of {counted(num_good + num_bad, noun)} cannot be used" if num_bad else ""
 
 
 def problems_csv(problems: Sequence[BadSample]) -> str:
@@ -61,7 +62,7 @@ def problems_table(problems: Sequence[BadSample], *, most: int = 50) -> str:
     from tabulate import simple_separated_format, tabulate  # `predict` imports this module, and needs no table
 
     samples = len(bad_ids(problems))
-    lines = [f"{_count(len(problems), 'problem')} in {_count(samples, 'sample')}"]
+    lines = [f"{counted(len(problems), 'problem')} in {counted(samples, 'sample')}"]
     rows = [(problem.file, problem.problem) for problem in problems[:most]]
     if problems:
         lines.append(
@@ -70,7 +71,3 @@ def problems_table(problems: Sequence[BadSample], *, most: int = 50) -> str:
     if len(problems) > most:
         lines.append(f"... and {len(problems) - most:,} more")
     return "\n".join(lines)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

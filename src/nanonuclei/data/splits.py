@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanonuclei.config.shared import SplitConfig
+from nanonuclei.counted import counted
 from nanonuclei.data.catalog import SPLITS
 from nanonuclei.errors import DataError
 
@@ -50,8 +51,8 @@ def split_by_field(
         members[int(field)].append(place)
     if len(members) < len(SPLITS):
         raise DataError(
-            f"train, val and test need a field of view each, so at least {len(SPLITS)}: got {len(fields)} images of "
-            f"{len(members)} fields. Add images of other fields of view"
+            f"train, val and test need a field of view each, so at least {len(SPLITS)}: got "
+            f"{counted(len(fields), 'image')} of {counted(len(members), 'field')}. Add images of other fields of view"
         )
     strata: dict[str, list[int]] = defaultdict(list)
     for field, places in members.items():

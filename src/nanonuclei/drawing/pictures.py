@@ -20,6 +20,7 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from skimage.segmentation import find_boundaries, relabel_sequential
 
+from nanonuclei.counted import counted
 from nanonuclei.drawing.charts import DPI, INK, QUIET, SMALL, TEXT, TITLE
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.outline_colours import COLOURS, outline_colours
@@ -194,4 +195,4 @@ def _shape_for_display(shape: tuple[int, ...], size: int) -> tuple[int, int]:
 
 def _count(labels: Labels, one: str, many: str) -> str:
     number = len(np.setdiff1d(labels, 0))
-    return f"{number:,} {one if number == 1 else many}"
+    return counted(number, one, many)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nanonuclei.counted import counted
 from nanonuclei.errors import DataError
 from nanonuclei.tasks.values import IDENTITY
 
@@ -140,7 +141,8 @@ def _shared_images(arms: Sequence[Arm]) -> list[list[pd.DataFrame]]:
     if known["field"].nunique() < MIN_FIELDS:
         raise DataError(
             f"runs are compared on the test images that all of them have, from {MIN_FIELDS} fields of view at least: "
-            f"got {len(shared)} images of {known['field'].nunique()}. Compare runs of one split, or evaluate them again"
+            f"got {counted(len(shared), 'image')} of {known['field'].nunique()}. Compare runs of one split, or "
+            "evaluate them again"
         )
     return [
         [table.loc[shared].assign(modality=known["modality"], field=known["field"]) for table in tables]

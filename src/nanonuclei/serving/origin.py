@@ -8,7 +8,8 @@ from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.tasks import dataset_type
 
 SIMULATED = "Warning: trained on simulated images only. On images of a microscope its answers are guesses."
-CHECK = "Check their outlines before you believe their counts."
+CHECK = "Check its outlines before you believe its count."
+"""What to do about one image that looks unlike the training images."""
 
 
 def trained_on(config: ExperimentConfig) -> list[str]:

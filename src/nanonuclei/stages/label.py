@@ -8,6 +8,7 @@ from pathlib import Path
 from nanonuclei.config.channels import Channel
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import load_experiment
+from nanonuclei.counted import counted
 from nanonuclei.data.problems import left_out, problems_table
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.imaging.types import Image
@@ -63,7 +64,8 @@ def label(
             say(problems_table(problems))
         if not num_pictures:
             raise DataError(f"{images} must hold an image that can be read, but none can. Mend them, see above")
-    say(f"{output}: {num_pictures:,} pictures of {num_images:,} images. Import its tasks into Label Studio.")
+    found = f"{counted(num_pictures, 'picture')} of {counted(num_images, 'image')}"
+    say(f"{output}: {found}. Import its tasks into Label Studio.")
     if told := left_out(num_images, problems, noun="image"):
         say(f"Warning: {told}, see above.")
     return not problems

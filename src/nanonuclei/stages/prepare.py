@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.counted import counted
 from nanonuclei.data.catalog import (
     BadSample,
     Catalog,
@@ -72,7 +73,7 @@ def prepared_dataset(config: ExperimentConfig, *, say: Callable[[str], None] = p
     say(f"Preparing {name} {config.task} in {folder} ...")
     catalog = prepare(config, source=source, output=folder, cached=True)
     num_objects = sum(sample.num_objects for sample in catalog.samples)
-    say(f"Prepared {len(catalog.samples)} images, {dataset.noun.count(num_objects)}.")
+    say(f"Prepared {counted(len(catalog.samples), 'image')}, {dataset.noun.count(num_objects)}.")
     say_left_out(catalog, folder, say=say)
     return catalog, source or folder
 

@@ -14,6 +14,7 @@ import mlflow
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import flatten, load_experiment, to_yaml
 from nanonuclei.config.section import Role
+from nanonuclei.counted import counted
 from nanonuclei.data.catalog import SPLITS, Catalog
 from nanonuclei.data.versions import dataset_md5, file_md5
 from nanonuclei.drawing.charts import learning_curves
@@ -271,7 +272,7 @@ def _closing(task: Task, run_id: str, result: FitResult) -> str:
     hardware = result.hardware
     kept = f"epoch {result.best_epoch}" if result.best_epoch else "the model that it began with, which was no worse"
     told = (
-        f"Run {run_id}: {len(result.history['train/loss'])} epochs, kept {kept}, "
+        f"Run {run_id}: {counted(len(result.history['train/loss']), 'epoch')}, kept {kept}, "
         f"{result.seconds / 60:.1f} min on {hardware.num_devices} {hardware.device} ({hardware.name}, "
         f"{hardware.precision})."
     )

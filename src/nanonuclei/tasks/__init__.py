@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nanonuclei.tasks.base import Reader, Task
     from nanonuclei.tasks.dataset import Dataset
     from nanonuclei.tasks.exchange import Exchange
-    from nanonuclei.tasks.values import Control
+    from nanonuclei.tasks.values import Control, Measure
 
 GROUP = "nanonuclei.tasks"
 """The group of entry points by which other packages add tasks."""
@@ -104,7 +104,16 @@ def controls_of(task: str) -> Mapping[str, Control]:
 
 def measure_texts_of(task: str) -> Mapping[str, str]:
     """Returns what people call the numbers of an image in `Objects.measures`, by name; those that are shown to them."""
-    found: Mapping[str, str] = _part(task, "MEASURES") if _has(task, "MEASURES") else {}
+    return {name: measure.text for name, measure in _measures_of(task).items()}
+
+
+def measure_meanings_of(task: str) -> Mapping[str, str]:
+    """Returns what the numbers of an image in `Objects.measures` are, by name, for the reader of a table."""
+    return {name: measure.meaning for name, measure in _measures_of(task).items()}
+
+
+def _measures_of(task: str) -> Mapping[str, Measure]:
+    found: Mapping[str, Measure] = _part(task, "MEASURES") if _has(task, "MEASURES") else {}
     return found
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nanonuclei.config.params import Scalar
+from nanonuclei.counted import counted
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.networks import Network
@@ -42,7 +43,7 @@ class Noun:
 
     def count(self, number: int) -> str:
         """Returns a number with the noun, such as ``1 nucleus`` or ``2,300 nuclei``."""
-        return f"{number:,} {self.one if number == 1 else self.many}"
+        return counted(number, self.one, self.many)
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,19 @@ class Control:
     high: float = 0.0
     step: float = 1.0
     words: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number of a whole image, of `Objects.measures`.
+
+    Attributes:
+        text: What people call it, in a few words.
+        meaning: What it is, as a table's reader is told.
+    """
+
+    text: str
+    meaning: str
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nanonuclei.config.gate import GateConfig
+from nanonuclei.counted import counted
 from nanonuclei.invocation import option
 
 SHOWN = 0.0001
@@ -235,6 +236,7 @@ def _worth_the_training(parent: Parent, gate: GateConfig) -> Iterator[Criterion]
 
 
 def _interval(gain: Gain) -> str:
+    images = counted(gain.num_images, "image")
     if all(abs(number) < SHOWN / 2 for number in (gain.value, gain.low, gain.high)):
-        return f"one that is equal ({gain.num_images} images)"
-    return f"{gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f}, {gain.num_images} images)"
+        return f"one that is equal ({images})"
+    return f"{gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f}, {images})"

@@ -121,9 +121,9 @@ def test_readme_tells_every_column_with_its_unit_and_how_to_open_the_files() -> 
         formats=["csv", "roi"],
         columns=columns,
         texts={"length": ("of the tube", "px")},
-        measures={"diameter": "Median diameter (px)"},
+        measures={"diameter": "median diameter, px"},
     )
-    assert "\n  diameter: Median diameter (px)\n" in text
+    assert "\n  diameter: median diameter, px\n" in text
     for column in columns:
         assert f"\n  {column}: " in text
     assert "a figure of the task" not in text

@@ -64,7 +64,7 @@ def _drawn(features: list[Mapping[str, Any]]) -> Drawn:
     if regions:
         notes.append(f"{regions} regions around objects are passed over")
     if len(areas) < len(features):
-        notes.append(f"{len(features) - len(areas)} points or lines are passed over")
+        notes.append(f"points and lines are passed over: {len(features) - len(areas)}")
     return Drawn(tuple(shapes), None, tuple(notes), tuple(strokes))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nanonuclei.counted import counted
 from nanonuclei.errors import DataError
 
 SPLITS = "splits.csv"
@@ -69,7 +70,7 @@ def deal(
         raise DataError(
             f"{sum(fewest.values())} fields of view{dealing.what} are needed at least, so that {fewest['test']} can be "
             "held out to tell whether the model is better, and one says when to end: got "
-            f"{len(ids)} images of {number}. Correct more images"
+            f"{counted(len(ids), 'image')} of {number}. Correct more images"
         )
     wanted = {split: max(fewest[split], round(share * number)) for split, share in dealing.shares.items()}
     for field in np.random.default_rng(SEED).permutation(np.array(waiting, np.int64)).tolist():

@@ -51,7 +51,7 @@ def read_rois(content: bytes) -> Drawn:
             continue
         rings = tuple(np.asarray(ring, np.float64) for ring in region.coordinates(multi=True))
         shapes.append(Shape(f"region {called}", tuple(ring for ring in rings if len(ring) > 2)))
-    notes = (f"{others} points or lines are passed over",) if others else ()
+    notes = (f"points and lines are passed over: {others}",) if others else ()
     return Drawn(tuple(shapes), None, notes, tuple(strokes))
 
 

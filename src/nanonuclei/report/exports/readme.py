@@ -78,7 +78,7 @@ def readme(
         formats: Of `FORMATS`, those in the folder.
         columns: Of the table of objects.
         texts: Meaning and unit of the columns of the task.
-        measures: Columns of the table of images that are the task's own, and what people call them.
+        measures: Columns of the table of images that are the task's own, and what they are.
         shards: Whether tables are folders of Parquet files, one per block of images.
     """
     table = "images" if shards else "images.csv"

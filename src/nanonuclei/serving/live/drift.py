@@ -6,6 +6,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
+from nanonuclei.counted import counted
 from nanonuclei.data.fingerprint.likeness import Features, Likeness
 
 WINDOW = 50
@@ -72,7 +73,9 @@ class Drift:
             return DriftState(math.nan, 0, False, "the model does not tell what its training images look like")
         count = len(self._strangeness)
         if count < FEWEST:
-            return DriftState(math.nan, count, False, f"{count} images so far, {FEWEST} are needed to tell drift")
+            return DriftState(
+                math.nan, count, False, f"{counted(count, 'image')} so far, {FEWEST} are needed to tell drift"
+            )
         value, limit = math.fsum(self._strangeness) / count, limit_of(count, window=self._window)
         if value < limit:
             return DriftState(value, count, False, f"the last {count} images are like those of training")

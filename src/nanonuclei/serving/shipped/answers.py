@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from nanonuclei.config.experiment import ExperimentConfig
+from nanonuclei.counted import counted
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.types import Image
@@ -61,7 +62,7 @@ def differences(folder: Path, config: ExperimentConfig, network: Network) -> lis
     for name, expected in stored.items():
         found = answer(config, network, folder / EXAMPLES / f"{name}.png")
         if len(found) != len(expected):
-            wrong.append(f"{name} has {len(found)} objects, shipped {len(expected)}")
+            wrong.append(f"{name} has {counted(len(found), 'object')}, shipped {len(expected)}")
         elif not same_boxes(found, expected):
             wrong.append(f"objects of {name} lie elsewhere")
     return wrong

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import DEFAULT
 from nanonuclei.config.recipes import recipe_name, recipe_path
+from nanonuclei.counted import counted
 from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.invocation import option
 from nanonuclei.stages.settings import Choices, resolve
@@ -218,7 +219,10 @@ def check_budgets(configs: Mapping[str, ExperimentConfig]) -> None:
     """
     budgets = {name: (config.train.epochs, config.train.steps_per_epoch) for name, config in configs.items()}
     if len(set(budgets.values())) > 1:
-        told = ", ".join(f"{name} {epochs} epochs of {steps} steps" for name, (epochs, steps) in budgets.items())
+        told = ", ".join(
+            f"{name} {counted(epochs, 'epoch')} of {counted(steps, 'step')}"
+            for name, (epochs, steps) in budgets.items()
+        )
         epochs, steps = next(iter(budgets.values()))
         raise ConfigError(
             f"recipes that are compared must train equally long, but have: {told}. Give all the same, such as "

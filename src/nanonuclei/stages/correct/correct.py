@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from nanonuclei.config.params import load_experiment
+from nanonuclei.counted import counted
 from nanonuclei.data.catalog import BadSample
 from nanonuclei.data.corrected.manifest import MANIFEST, Manifest, digest
 from nanonuclei.data.files.axes import Choice, Plane
@@ -22,7 +23,7 @@ from nanonuclei.data.lists.remote import Source, state_of
 from nanonuclei.data.problems import left_out, problems_table
 from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.imaging.instances import Instances, from_labels
-from nanonuclei.invocation import command
+from nanonuclei.invocation import command, option
 from nanonuclei.report.exports.found import LINE, Found
 from nanonuclei.report.exports.labels import MOST
 from nanonuclei.stages.correct.programs import HOW, HOW_LINES, IMAGES, PROGRAMS, labelling_interface
@@ -120,7 +121,8 @@ def correct(results: Path, output: Path, *, to: str, images: str = "", say: Call
         (partial / MANIFEST).write_text(Manifest(to, written, dataset).text(), encoding="utf-8")
         (partial / README).write_text(_readme(how[to], output, dataset), encoding="utf-8")
     objects = reader.noun.count(sum(len(one.scores) for one in ordered))
-    say(f"{output}: {len(ordered)} images, {objects}, the least certain first ({ORDER}). {README} tells how to go on.")
+    found = f"{counted(len(ordered), 'image')}, {objects}"
+    say(f"{output}: {found}, the least certain first ({ORDER}). {README} tells how to go on.")
     if problems:
         say(f"{problems_table(problems)}\nWarning: {left_out(len(ordered), problems, noun='image')} and are left out.")
     return Written(ordered, tuple(problems))
@@ -137,7 +139,7 @@ def _missing(names: Sequence[str], unread: Mapping[str, str], place: str) -> lis
     found = []
     for name in names:
         why = next((text for file, text in unread.items() if name == file or name.startswith(f"{file}_")), "")
-        found.append(BadSample(name, name, why or f"{ABSENT} {place}. Name the folder of the images with images"))
+        found.append(BadSample(name, name, why or f"{ABSENT} {place}. {_elsewhere()}"))
     return found
 
 
@@ -145,10 +147,14 @@ def _nothing(results: Path, problems: Sequence[BadSample], place: str) -> str:
     absent = [one.sample_id for one in problems if one.problem.startswith(ABSENT)]
     if len(absent) == len(problems):
         return (
-            f"the images of the results must be in {place}, but {len(absent)} are not, such as {absent[0]}. Name their "
-            "folder with images"
+            f"{place} must hold the images of the results, but lacks {counted(len(absent), 'image')}, such as "
+            f"{absent[0]}. {_elsewhere()}"
         )
     return f"{results} must hold an image that can be corrected, but holds none: {problems_table(problems)}"
+
+
+def _elsewhere() -> str:
+    return f"Name the folder of the images: `{option('images', 'FOLDER')}`"
 
 
 def _ranked_task(task: dict[str, Any], rank: int, predicted: Predicted, model: str) -> dict[str, Any]:
@@ -182,7 +188,8 @@ def _planes(
                     if (one := f"{name}{plane.suffix}") in wanted:
                         if wanted[one] not in ("", state_of(path)):
                             raise DataError(
-                                f"{path} was changed since its result was written. Predict again with resume"
+                                f"{path} was changed since its result was written. Predict again with "
+                                f"`{option('resume', 'true')}`"
                             )
                         yield one, plane
             except DataError as error:

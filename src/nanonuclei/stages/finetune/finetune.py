@@ -92,7 +92,8 @@ def _begins(start: Start, model: str, counts: tuple[int, int, int], old: str) ->
         f"held out for the comparison: {counts[2]}."
     )
     if start.replayed:
-        text += f" {len(start.replayed)} images of {start.replayed_name} are shown again beside them."
+        images = "1 image of {} is" if len(start.replayed) == 1 else f"{len(start.replayed):,} images of {{}} are"
+        text += f" {images.format(start.replayed_name)} shown again beside them."
         if old in ("", start.replayed_name):
             return text
     what = f"the images of {old} are" if old else "the images that it was trained on are"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from nanonuclei.counted import counted
 from nanonuclei.data.versions import cache_folder, content_md5, lost_from_cache, pinned_md5
 from nanonuclei.errors import DataError, NanonucleiError, nearest_name
 from nanonuclei.stages.places import DATA, DATA_POINTER, DVC_LOCK, PIPELINE, Build
@@ -118,7 +119,7 @@ def check_cache() -> None:
     for out in (out for stage in stages.values() for out in stage.get("outs", []) if out["path"] in kept):
         if lost := lost_from_cache(out["md5"], cache=cache_folder()):
             raise DataError(
-                f"DVC's cache must hold all of {out['path']}, but {len(lost)} files are missing there, such as "
+                f"DVC's cache must hold all of {out['path']}, but lacks {counted(len(lost), 'file')}, such as "
                 f"{lost[0]}. Make sure that {cache_folder()} has room, then `dvc commit --force`"
             )
 

@@ -17,6 +17,7 @@ import pandas as pd
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import DEFAULT, flatten, load_experiment, to_yaml
 from nanonuclei.config.section import Role, paths_of
+from nanonuclei.counted import counted
 from nanonuclei.data.catalog import Catalog, load_catalog
 from nanonuclei.data.versions import dataset_md5, file_md5
 from nanonuclei.drawing.charts import learning_curves
@@ -68,7 +69,7 @@ def prepare_stage(task: str, *, say: Callable[[str], None] = print) -> str:
         }
         mlflow.log_metrics({f"prepare/{name}": float(value) for name, value in numbers.items()})
         _finish("prepare", config, catalog, metrics=numbers)
-    say(f"Prepared {numbers['images']} images, {noun.count(int(numbers['objects']))}. Run {run_id}")
+    say(f"Prepared {counted(len(catalog.samples), 'image')}, {noun.count(int(numbers['objects']))}. Run {run_id}")
     say_left_out(catalog, build.prepared, say=say)
     return run_id
 
@@ -104,7 +105,7 @@ def train_stage(task: str, *, say: Callable[[str], None] = print) -> str:
         numbers = {"epochs": len(curves), "kept_epoch": result.best_epoch, "kept": _nested(kept)}
         _finish("train", config, catalog, metrics=numbers, network=build.network / build.NETWORK)
         mlflow.set_tag("finished", "true")
-    say(f"Trained {len(curves)} epochs in {result.seconds / 60:.1f} min. Run {run_id}")
+    say(f"Trained {counted(len(curves), 'epoch')} in {result.seconds / 60:.1f} min. Run {run_id}")
     return run_id
 
 

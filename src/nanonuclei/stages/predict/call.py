@@ -172,8 +172,9 @@ class Call:
                 progress.log(f"{where}: {error}")
                 return
             progress.log(f"{where}: {self.reader.noun.count(answer.row['num_objects'])}, {answer.seconds:.2f} s")
-            progress.once(answer.choice, f"Of {file}, and others like it: {answer.choice}.")
+            progress.once(answer.choice, f"Of {file}{alike}: {answer.choice}.")
 
+        alike = ", and others like it" if len(paths) > 1 else ""
         together = Together(self.opened, several=len(paths) > 1)
         source = Images(self.request, self.reader, self.network)
         try:
@@ -189,12 +190,12 @@ class Call:
             for line in source.warnings():
                 progress.once(line, line)
         except (DataError, OSError) as error:
-            stays = f"What was done stays ({progress.num_done} of {progress.num_files} files of this call)"
+            stays = f"What was done stays ({progress.num_done} of {FILES.count(progress.num_files)} of this call)"
             raise DataError(f"{error}. {stays}; then go on with `{option('resume', 'true')}`") from error
         except KeyboardInterrupt:
             progress.once(
                 "stopped",
-                f"Stopped after {progress.num_done} of {progress.num_files} files of this call: go on with "
+                f"Stopped after {progress.num_done} of {FILES.count(progress.num_files)} of this call: go on with "
                 f"`{option('resume', 'true')}`.",
             )
             raise
@@ -274,7 +275,7 @@ class Call:
     def _join(self, names: list[str]) -> None:
         settings = self.made_with["settings"]
         head = [
-            f"Results of {self.made_with['program']}: {self.reader.noun.many} in {len(names)} images.",
+            f"Results of {self.made_with['program']}: {self.reader.noun.many} in {IMAGES_DONE.count(len(names))}.",
             str(self.made_with["model"]),
             *([f"Settings: {settings}"] if settings else []),
             *self.reader.cautions,

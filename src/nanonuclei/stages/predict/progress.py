@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nanonuclei.serving.origin import CHECK
 from nanonuclei.stages.predict.record import UNLIKE
 from nanonuclei.tasks.values import Noun
 from nanonuclei.writing import append_text
@@ -68,7 +69,7 @@ class _Bar(Progress):
         self.bar = RichProgress(
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("files, {task.fields[rate]:.1f}/s,"),
+            TextColumn(f"{'file' if num_files == 1 else 'files'}, {{task.fields[rate]:.1f}}/s,"),
             TimeElapsedColumn(),
             TextColumn("done,"),
             TimeRemainingColumn(),
@@ -128,7 +129,8 @@ def told_result(num_files: int, *, failed: int, images: int, found: str, gone: i
 def told_unlike(number: int, *, of: int, table: str) -> str:
     """Returns the warning of images that look unlike the training images; `table` is that which says in what."""
     images = "1 image looks" if number == 1 else f"{number:,} images look"
+    check = CHECK if number == 1 else "Check their outlines before you believe their counts."
     return (
         f"Warning: {images} unlike those that the model was trained on (of {of:,}; column {UNLIKE} of {table} says in "
-        "what). Check their outlines before you believe their counts."
+        f"what). {check}"
     )

@@ -20,7 +20,7 @@ from nanonuclei.report.exports.tables import (
     table_of,
     union_of_columns,
 )
-from nanonuclei.tasks import measure_texts_of
+from nanonuclei.tasks import measure_meanings_of
 from nanonuclei.tasks.base import Reader
 from nanonuclei.writing import OF_NAME, write_bytes, write_text
 
@@ -114,7 +114,7 @@ class Results:
         if self.submission:
             parts = [self.folder / SUBMISSION / f"{name}.csv" for name in names]
             join_csv(parts, self.folder / f"{SUBMISSION}.csv", columns=("ImageId", "EncodedPixels"))
-        measures = measure_texts_of(reader.config.task)
+        measures = measure_meanings_of(reader.config.task)
         text = readme(head=head, formats=self.formats, columns=columns, texts=reader.column_texts, measures=measures)
         write_text(self.folder / "README.txt", text)
 

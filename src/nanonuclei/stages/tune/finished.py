@@ -11,6 +11,7 @@ from typing import Any
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import DEFAULT
+from nanonuclei.counted import counted
 from nanonuclei.invocation import command, option
 from nanonuclei.stages.tune.plan import TuneOptions, comparison
 from nanonuclei.tracking.database import ui_link
@@ -82,7 +83,7 @@ def finished_search(config: ExperimentConfig, options: TuneOptions, search: Sear
     ended = ended_in_files(search) if options.tuner == "keras-tuner" else ended_in_database(search)
     if ended is None or ended < search.trials:
         return ""
-    trials = f"{found.trials} trial{'s' * (found.trials != 1)}"
+    trials = counted(found.trials, "trial")
     more, other = option("trials", str(2 * found.trials)), another_study(search.study)
     return (
         f"Search {search.study} is finished with {trials}: nothing was changed. Its run is {found.run}. "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nanonuclei.tasks.values import Control
+from nanonuclei.tasks.values import Control, Measure
 
 CONTROLS = {
     "min_score": Control(
@@ -48,5 +48,8 @@ CONTROLS = {
 }
 """By parameter of the reader."""
 
-MEASURES = {"num_cells": "Cells", "objects_per_cell": "Candidates per cell"}
-"""Numbers of an image, and what people call them."""
+MEASURES = {
+    "num_cells": Measure("Cells", "number of cells that were found"),
+    "objects_per_cell": Measure("Candidates per cell", "num_objects / num_cells; empty without cells"),
+}
+"""Numbers of an image."""

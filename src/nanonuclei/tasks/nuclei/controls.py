@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nanonuclei.tasks.values import Control
+from nanonuclei.tasks.values import Control, Measure
 
 CONTROLS = {
     "threshold": Control(
@@ -39,5 +39,15 @@ CONTROLS = {
 }
 """By parameter of the reader."""
 
-MEASURES = {"diameter": "Median diameter (px)", "shown_at": "Enlarged for the network by"}
-"""Numbers of an image, and what people call them."""
+MEASURES = {
+    "diameter": Measure(
+        "Median diameter (px)",
+        "median over the nuclei of the diameter of the circle of the same area, px; empty without nuclei",
+    ),
+    "shown_at": Measure(
+        "Scale for the network",
+        "size in which the network saw the image: 1 as it is, 2 enlarged to twice its height and width, 0.5 reduced to "
+        "half",
+    ),
+}
+"""Numbers of an image."""

@@ -58,6 +58,6 @@ def _panel(task: Task, sample: SampleRef, score_map: np.ndarray, *, ap50: float)
         predicted=found.pixels(),
         caption=(
             f"{shortened(sample.sample_id)}, {sample.modality}: "
-            f"{sample.num_objects} nuclei, {len(found)} found, AP50 {ap50:.2f}"
+            f"{task.noun.count(sample.num_objects)}, {len(found)} found, AP50 {ap50:.2f}"
         ),
     )

@@ -28,10 +28,10 @@ from nanonuclei.stages.predict.many.meanwhile import Meanwhile
 from nanonuclei.stages.predict.many.store import Store, open_store
 from nanonuclei.stages.predict.many.workers import MOST_CORES, Work, connect, cores_of_a_worker
 from nanonuclei.stages.predict.predict import Begun, begin
-from nanonuclei.stages.predict.progress import shown_progress, told_result, told_resumed, told_unlike
+from nanonuclei.stages.predict.progress import IMAGES_DONE, shown_progress, told_result, told_resumed, told_unlike
 from nanonuclei.stages.predict.request import Request, find_images, output_beside
 from nanonuclei.stages.predict.results import OBJECTS
-from nanonuclei.tasks import measure_texts_of
+from nanonuclei.tasks import measure_meanings_of
 
 
 def predict_on_many(request: Request, *, say: Callable[[str], None] = print) -> Summary:
@@ -151,7 +151,7 @@ def _close(
     failed = (*dict.fromkeys(file for answer in answers for file, _ in answer.failed), *missing)
     settings = begun.made_with["settings"]
     head = [
-        f"Results of {begun.made_with['program']}: {begun.reader.noun.many} in {num_images} images.",
+        f"Results of {begun.made_with['program']}: {begun.reader.noun.many} in {IMAGES_DONE.count(num_images)}.",
         str(begun.made_with["model"]),
         *([f"Settings: {settings}"] if settings else []),
         *begun.reader.cautions,
@@ -161,7 +161,7 @@ def _close(
         formats=begun.made_with["formats"],
         columns=_columns(store),
         texts=begun.reader.column_texts,
-        measures=measure_texts_of(begun.reader.config.task),
+        measures=measure_meanings_of(begun.reader.config.task),
         shards=True,
     )
     store.write("README.txt", text.encode())

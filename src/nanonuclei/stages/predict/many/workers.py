@@ -11,7 +11,7 @@ from nanonuclei.errors import ConfigError, DataError, NanonucleiError
 from nanonuclei.invocation import option
 from nanonuclei.stages.predict.many.blocks import Answer, Block, Job, predict_block
 from nanonuclei.stages.predict.many.meanwhile import Meanwhile
-from nanonuclei.stages.predict.progress import Progress
+from nanonuclei.stages.predict.progress import FILES, Progress
 
 RETRIES = 5
 """Times that a block is done again after its worker died."""
@@ -52,9 +52,9 @@ class Work:
                 more, lost = self._by_workers(deque(left), None)
                 answers, missing = [*done, *answers, *more], [*missing, *lost]
         except KeyboardInterrupt:
-            num = f"{self._progress.num_done} of {self._progress.num_files}"
+            num = f"{self._progress.num_done} of {FILES.count(self._progress.num_files)}"
             self._progress.once(
-                "stopped", f"Stopped after {num} files of this call: go on with `{option('resume', 'true')}`."
+                "stopped", f"Stopped after {num} of this call: go on with `{option('resume', 'true')}`."
             )
             raise
         return answers, missing
@@ -101,7 +101,8 @@ class Work:
                 f"machines; what was done stays, go on with `{option('resume', 'true')}`"
             ) from error
         except self._ray.exceptions.RayError as error:
-            self._progress.failed(f"No results of {len(block.images)} images, the worker died: {type(error).__name__}")
+            num = FILES.count(len(block.images))
+            self._progress.failed(f"No results of {num}, the worker died: {type(error).__name__}")
             return None
         return answer
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from nanonuclei.counted import counted
 from nanonuclei.data.archives import Files, open_files
 from nanonuclei.data.corrected.geojson import is_geojson, read_geojson
 from nanonuclei.data.corrected.imagej_roi import read_rois
@@ -76,7 +77,7 @@ def check_corrected(path: Path) -> None:
             f"`{again}`; here needed is {FORMS}"
         )
     raise DataError(
-        f"{path} holds {len(images)} images but nothing that says where their nuclei are. Needed is {FORMS}"
+        f"{path} holds {counted(len(images), 'image')} but nothing that says where their nuclei are. Needed is {FORMS}"
     )
 
 

@@ -13,6 +13,7 @@ import requests
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from nanonuclei.counted import counted
 from nanonuclei.data.archives import file_sha256, write_zip
 from nanonuclei.data.catalog import BadSample
 from nanonuclei.data.problems import Fetched, problems_table
@@ -198,7 +199,8 @@ def _summary(target: Path) -> str:
     sha256 = file_sha256(target)
     verdict = "the corrected public set" if sha256 == PUBLIC_SHA256 else "not the corrected public set"
     size = target.stat().st_size / 1e6
-    return f"{target}: {num_images:,} images, {num_masks:,} masks, {size:.1f} MB, sha256 {sha256[:12]}, {verdict}"
+    found = f"{counted(num_images, 'image')}, {counted(num_masks, 'mask')}"
+    return f"{target}: {found}, {size:.1f} MB, sha256 {sha256[:12]}, {verdict}"
 
 
 def _download(url: str, part: Path, *, wait: Callable[[float], None]) -> None:

@@ -20,6 +20,7 @@ from nanonuclei.data.files.reading import read_single, read_values
 from nanonuclei.data.problems import Fetched, problems_table
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image, Labels
+from nanonuclei.tasks.nuclei.reader import NOUN
 from nanonuclei.tasks.nuclei.sources.corrected_files import FORMS, LIMITS, Corrected, group
 from nanonuclei.tasks.nuclei.sources.mine import MINE, MINE_ARCHIVE, mine_source, read_mine, read_splits
 from nanonuclei.tasks.values import Noun
@@ -168,10 +169,10 @@ def _nothing(path: Path, images: dict[str, Corrected], untouched: int, manifest:
         return f"{path} must hold images and {FORMS}, but holds no image"
     if manifest is not None and untouched == len(images):
         return (
-            f"{path} is as it was written: none of its {untouched} images was corrected. Save or export what you "
+            f"{path} is as it was written: none of its images ({untouched}) was corrected. Save or export what you "
             "corrected into that folder, and fetch again"
         )
-    return f"{path} holds {len(images)} images but nothing that says where their nuclei are. Needed is {FORMS}"
+    return f"{path} holds {_IMAGES.count(len(images))} but nothing that says where their nuclei are. Needed is {FORMS}"
 
 
 def _put(new: Sequence[Sample], target: Path, report: Callable[[str], None]) -> None:
@@ -201,7 +202,7 @@ def _put(new: Sequence[Sample], target: Path, report: Callable[[str], None]) -> 
     counts = {split: splits.count(split) for split in ("train", "val", "test")}
     num_nuclei = sum(int(np.count_nonzero(np.bincount(s.labels.ravel())[1:])) for s in samples)
     report(
-        f"{target}: {len(samples)} images ({_told(len(new) - same, same)}), {num_nuclei:,} nuclei; "
+        f"{target}: {_IMAGES.count(len(samples))} ({_told(len(new) - same, same)}), {NOUN.count(num_nuclei)}; "
         f"{counts['train']} to train, {counts['val']} to say when to end, {counts['test']} held out"
     )
 
