@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from nanonuclei.cli import main
+from nanonuclei.stages.pipeline.pinned import data_state
 
 LISTED = Path("scratch/fetch")
 
@@ -66,6 +67,14 @@ def test_a_refused_fetch_leaves_no_empty_folder(
     assert main(["fetch", dataset, "--source", str(tmp_path / "mine")]) == 2
     assert "holds none" in capsys.readouterr().err
     assert not list(project.glob("data/*"))
+
+
+def test_dvc_is_named_only_within_a_repository_of_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert data_state() == ""
+    (tmp_path / ".dvc").mkdir()
+    assert data_state() == "data/ is not versioned yet: `dvc add data` pins it."
 
 
 def test_a_source_of_another_kind_is_told_before_a_run_is_opened(

@@ -48,7 +48,8 @@ def fetch(dataset: str, *, source: str = "public", say: Callable[[str], None] = 
         mlflow.log_text(problems_csv(fetched.problems), "problems.csv")
         if fetched.problems:
             end_as_failed(fetched.left_out)
-    say(data_state())
+    if state := data_state():
+        say(state)
     listed = problems_file(dataset)
     if not fetched.problems:
         listed.unlink(missing_ok=True)

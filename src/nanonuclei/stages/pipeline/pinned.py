@@ -125,11 +125,12 @@ def check_cache() -> None:
 
 
 def data_state() -> str:
-    """Returns in one line how `data/` stands to `data.dvc`."""
-    pinned, found = pinned_md5(DATA_POINTER), content_md5(DATA)
+    """Returns in one line how `data/` stands to `data.dvc`; nothing outside of a repository of DVC."""
+    pinned = pinned_md5(DATA_POINTER)
     if pinned is None:
-        return f"{DATA}/ is not versioned yet: `dvc add {DATA}` pins it."
-    if pinned == found:
+        versioned = any((folder / ".dvc").is_dir() for folder in (Path.cwd(), *Path.cwd().parents))
+        return f"{DATA}/ is not versioned yet: `dvc add {DATA}` pins it." if versioned else ""
+    if pinned == content_md5(DATA):
         return f"{DATA}/ is what {DATA_POINTER} pins ({pinned})."
     return (
         f"{DATA}/ is not as {DATA_POINTER} pins it: images were fetched, changed or removed since. "
