@@ -93,3 +93,12 @@ def test_a_store_that_cannot_be_opened_is_told_with_its_url(url: str, said: str)
     for use in (list_remote, content_at):
         with pytest.raises(DataError, match=f"^{re.escape(url)}.*{said}"):
             use(url)
+
+
+def test_a_path_that_is_listed_twice_is_read_once_and_told(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("path\na.png\n./a.png\nb.png\n")
+    told: list[str] = []
+    assert set(read_manifest(str(tmp_path / "list.csv"), say=told.append)) == {"a", "b"}
+    (line,) = told
+    assert "lists 1 path more than once, such as " in line
+    assert line.endswith("a.png. Each is read once.")

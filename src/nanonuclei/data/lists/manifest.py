@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from nanonuclei.counted import counted
 from nanonuclei.data.files.listing import unique_names
 from nanonuclei.data.files.omesets.sets import without_parts
 from nanonuclei.data.lists.remote import Source, is_url, read_remote
@@ -24,11 +26,12 @@ def is_manifest(place: str) -> bool:
     return place.lower().endswith(SUFFIXES)
 
 
-def read_manifest(place: str) -> dict[str, Source]:
+def read_manifest(place: str, *, say: Callable[[str], None] | None = None) -> dict[str, Source]:
     """Reads a manifest.
 
     Args:
         place: Path or URL of a table with one of `COLUMNS`. Paths are relative to the folder of the table.
+        say: Told of paths that are listed more than once.
 
     Returns:
         Paths and URLs by names, in the order of the table. A name is the path below the folder that holds all images,
@@ -42,11 +45,12 @@ def read_manifest(place: str) -> dict[str, Source]:
         raise DataError(f"{place} must list images, but its column of paths is empty. List one path per row")
     folder = place.rpartition("/")[0] if is_url(place) else Path(place).parent.as_posix()
     full = [path if is_url(path) or Path(path).is_absolute() else f"{folder}/{path}" for path in listed]
-    texts = list(
-        dict.fromkeys(
-            path if is_url(path) else Path(os.path.normpath(Path(path).absolute())).as_posix() for path in full
-        )
+    counts = Counter(
+        path if is_url(path) else Path(os.path.normpath(Path(path).absolute())).as_posix() for path in full
     )
+    texts, twice = list(counts), [text for text, count in counts.items() if count > 1]
+    if twice and say is not None:
+        say(f"{place} lists {counted(len(twice), 'path')} more than once, such as {twice[0]}. Each is read once.")
     parts = [[part for part in text.split("/") if part not in ("", ".", "..")] for text in texts]
     shared = 0
     while all(len(words) > shared + 1 and words[shared] == parts[0][shared] for words in parts):

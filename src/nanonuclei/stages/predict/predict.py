@@ -63,7 +63,7 @@ def predict(request: Request, *, say: Callable[[str], None] = print) -> Summary:
         )
     begun = begin(request, say=say)
     output = request.output or output_beside(request.images, begun.reader.noun.many)
-    paths = find_images(request.images, output=output)
+    paths = find_images(request.images, output=output, say=say)
     check_asked(request, begun.reader, paths)
     with open_folder(output, begun.made_with, files=set(files_of(paths).values()), resume=request.resume) as lines:
         for line in lines:

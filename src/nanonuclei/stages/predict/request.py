@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -182,18 +182,19 @@ def files_of(paths: Mapping[str, Source]) -> dict[str, str]:
     return {name: "/".join(path_of(path).split("/")[-name.count("/") - 1 :]) for name, path in paths.items()}
 
 
-def find_images(images: str, *, output: Path | str) -> dict[str, Source]:
+def find_images(images: str, *, output: Path | str, say: Callable[[str], None] | None = None) -> dict[str, Source]:
     """Returns the images of an input by name, see `list_images`, without those in folders of results.
 
     Args:
         images: See `Request`.
         output: Folder of the results, which may lie in the input, or its URL.
+        say: Told what the user should know of a manifest.
 
     Raises:
         DataError: There is none.
     """
     if is_manifest(images):
-        return read_manifest(images)
+        return read_manifest(images, say=say)
     if is_url(images):
         return list_remote(images)
     own, results = Path(output).resolve(), {}

@@ -57,7 +57,7 @@ def predict_on_many(request: Request, *, say: Callable[[str], None] = print) -> 
     begun = begin(request, say=say)
     place = request.output or output_beside(request.images, begun.reader.noun.many)
     output = place if isinstance(place, str) else place.absolute().as_posix()
-    paths = find_images(request.images, output=place)
+    paths = find_images(request.images, output=place, say=say)
     check_asked(request, begun.reader, paths)
     blocks = cut_blocks(paths, size=request.block, fingerprint=begun.made_with["fingerprint"])
     store = open_store(output)
