@@ -166,8 +166,12 @@ def test_predict_takes_the_model_that_comes_along_and_says_what_it_was_trained_o
 def test_lineage_holds_until_a_file_is_changed(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, text = told(capsys, "lineage", "nuclei")
     assert code == 0, text
-    for line in ("holds    files", "holds    settings", "holds    answers", "The lineage holds."):
+    for line in ("holds    files", "holds    settings", "holds    answers", "The lineage holds"):
         assert line in text
+    absent = sum(line.startswith("  not here ") for line in text.splitlines())
+    differing = sum(line.startswith("  differs ") for line in text.splitlines())
+    assert (f"{absent} could not be made here" in text.splitlines()[-1]) == (absent > 0)
+    assert (f"{differing} differ" in text.splitlines()[-1]) == (differing > 0)
     settings = place / "models" / "nuclei" / "config.yaml"
     stored = settings.read_text()
     for content in ("", "- 1", "a", "a: &a [*a]"):
@@ -224,7 +228,7 @@ def test_shipped_model_becomes_the_first_champion_and_later_ones_pass_the_gate(
     capsys.readouterr()
     code, text = told(capsys, "lineage", "models:/nuclei@champion")
     assert code == 0, text
-    for line in ("holds    model", "holds    came along", "holds    answers", "The lineage holds."):
+    for line in ("holds    model", "holds    came along", "holds    answers", "The lineage holds"):
         assert line in text
     (place / "models" / "nuclei" / "README.md").write_text("mine")
     code, text = told(capsys, "lineage", champion.run_id)

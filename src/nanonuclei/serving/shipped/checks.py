@@ -23,7 +23,7 @@ from nanonuclei.serving.shipped.provenance import (
 )
 from nanonuclei.tracking.origin.restoring import remedy_of_data
 
-Verdict = Literal["holds", "broken", "not here"]
+Verdict = Literal["holds", "broken", "differs", "not here"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Check:
 
     Attributes:
         subject: What was compared, in a word.
-        verdict: ``not here`` where there is nothing to compare with, which breaks nothing.
+        verdict: ``not here`` where there is nothing to compare with, ``differs`` where this place has another version
+            than the training had; neither breaks anything.
         detail: What was seen, and the remedy.
     """
 
@@ -104,15 +105,20 @@ def _code(made: Provenance) -> tuple[Verdict, str]:
     commit = made.training.commit
     if not commit:
         return "not here", "made outside of a git repository"
-    try:
-        done = subprocess.run(["git", "cat-file", "-e", f"{commit}^{{commit}}"], check=False, capture_output=True)
-        known = done.returncode == 0
-    except OSError:
-        known = False
+    known = _git("cat-file", "-e", f"{commit}^{{commit}}")
     beside = ", with changes that it does not hold" if made.training.dirty else ""
     if not known:
-        return "not here", f"made at commit {commit[:12]}{beside}, which is not here. `git fetch` it"
+        remedy = "`git fetch` it" if _git("rev-parse", "--git-dir") else "A clone of the project has it"
+        return "not here", f"made at commit {commit[:12]}{beside}, which is not here. {remedy}"
     return "holds", f"made at commit {commit[:12]}{beside}"
+
+
+def _git(*arguments: str) -> bool:
+    """Tells whether git is here and does what it is asked."""
+    try:
+        return subprocess.run(["git", *arguments], check=False, capture_output=True).returncode == 0
+    except OSError:
+        return False
 
 
 def _environment(made: Provenance, lock: Path) -> tuple[Verdict, str]:
@@ -120,7 +126,7 @@ def _environment(made: Provenance, lock: Path) -> tuple[Verdict, str]:
     if not recorded or not lock.is_file():
         return "not here", f"{lock} to compare with is missing"
     if file_sha256(lock) != recorded:
-        return "not here", f"{lock} is another one than that of the training, sha256 {recorded[:12]}"
+        return "differs", f"{lock} is another one than that of the training, sha256 {recorded[:12]}"
     return "holds", f"{lock} is that of the training"
 
 
