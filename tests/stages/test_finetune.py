@@ -31,7 +31,7 @@ from nanonuclei.serving.store import log_model
 from nanonuclei.stages.correct.correct import correct
 from nanonuclei.stages.fetch import fetch
 from nanonuclei.stages.finetune import start as start_stage
-from nanonuclei.stages.finetune.finetune import finetune
+from nanonuclei.stages.finetune.finetune import _undone, finetune
 from nanonuclei.stages.finetune.gate import Rivals
 from nanonuclei.stages.finetune.start import (
     begin_with,
@@ -42,7 +42,7 @@ from nanonuclei.stages.finetune.start import (
     with_old_images,
     with_replay,
 )
-from nanonuclei.stages.finetune.verdict import _concluded, is_it_better
+from nanonuclei.stages.finetune.verdict import UNDONE, Verdict, _concluded, is_it_better
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.predict.predict import predict
 from nanonuclei.stages.predict.request import Request
@@ -219,6 +219,14 @@ def test_a_model_gains_nothing_over_itself(project: Path, disc_catalog: Catalog,
     assert parent is not None
     assert [(gain.group, gain.value) for gain in parent.gains] == [("all", 0.0)]
     assert rivals.parent({}, disc_catalog.samples, scores, champion=("", None)) is None
+
+
+def test_a_training_that_was_undone_is_told_so_in_the_end(project: Path) -> None:
+    found = Verdict(pd.DataFrame(), "a table", "It is not better.", better=False)
+    for epoch, sentence in ((0, UNDONE), (2, "It is not better.")):
+        with mlflow.start_run() as run:
+            mlflow.log_metric("best_epoch", epoch)
+        assert _undone(found, run.info.run_id).sentence == sentence
 
 
 @pytest.mark.parametrize("weights", ["none", "imagenet", "edges", "recipes"])

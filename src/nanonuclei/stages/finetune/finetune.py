@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from mlflow.tracking import MlflowClient
@@ -21,7 +22,7 @@ from nanonuclei.stages.finetune.start import (
     old_test_images,
     with_old_images,
 )
-from nanonuclei.stages.finetune.verdict import Verdict, is_it_better
+from nanonuclei.stages.finetune.verdict import UNDONE, Verdict, is_it_better
 from nanonuclei.stages.places import PARAMS
 from nanonuclei.stages.prepare import prepared_dataset
 from nanonuclei.stages.samples import training_samples, validation_samples
@@ -29,6 +30,7 @@ from nanonuclei.stages.settings import changed_by
 from nanonuclei.stages.train import train
 from nanonuclei.tasks import dataset_type
 from nanonuclei.tasks.dataset import SIMULATED
+from nanonuclei.tracking.runs import existing_run
 
 COMPARISON = "finetune/comparison.csv"
 VERDICT, BETTER = "finetune.verdict", "finetune.better"
@@ -78,7 +80,7 @@ def finetune(
     if old and (images := old_test_images(start.config, old, say=say)):
         sets[f"the test images of {old}"] = images
     say("\nIs it better? Both models on the same images ...")
-    found = is_it_better(start.reference, run_id, sets, gate=gate)
+    found = _undone(is_it_better(start.reference, run_id, sets, gate=gate), run_id)
     _log(run_id, found)
     say(f"\n{found.table}\n\n{found.sentence}")
     if found.better:
@@ -100,6 +102,12 @@ def _begins(start: Start, model: str, counts: tuple[int, int, int], old: str) ->
     risk = "" if start.replayed else ", so that nothing guards what the model knew before"
     remedy = f" `{dataset_type(start.config.task).fetch_command(old)}` gets them." if old not in ("", SIMULATED) else ""
     return f"{text}\nWarning: {what} not here{risk}.{remedy}"
+
+
+def _undone(found: Verdict, run_id: str) -> Verdict:
+    """Returns what is told of two models, which are one where no epoch of the training was better than its start."""
+    undone = existing_run(run_id).data.metrics.get("best_epoch") == 0.0
+    return replace(found, sentence=UNDONE) if undone else found
 
 
 def _log(run_id: str, found: Verdict) -> None:

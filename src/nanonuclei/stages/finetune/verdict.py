@@ -18,6 +18,10 @@ from nanonuclei.stages.places import PARAMS
 from nanonuclei.tasks import create_task
 
 BEFORE, AFTER = "the model before", "the fine-tuned model"
+UNDONE = (
+    "The training made nothing better, so that it was undone: the model is as it was, and scores as before. Keep the "
+    "model that you had; `promote` refuses this one."
+)
 
 
 @dataclass(frozen=True)
