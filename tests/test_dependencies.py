@@ -18,6 +18,7 @@ ROOTS = {
 """Where a stage's own work begins; logging, figures and the command line decide no result."""
 TEXT_ONLY = {
     "config",
+    "counted.py",
     "data/fingerprint",
     "data/problems.py",
     "drawing",
