@@ -43,7 +43,7 @@ def test_pictures_show_all_of_an_image_but_its_black_margin(tmp_path):
     label(tmp_path / "images", tmp_path / "out", size=80, say=said.append)
     tasks = json.loads((tmp_path / "out" / TASKS).read_text())
     assert len(tasks) == 6  # of 3 x 4 places, half are black
-    assert "6 pictures of 1 images" in said[-1]
+    assert "6 pictures of 1 image." in said[-1]
     seen = np.zeros(image.shape, int)
     for task in tasks:
         data = task["data"]
@@ -114,7 +114,7 @@ def test_images_that_cannot_be_read_are_told_and_the_others_cut(tmp_path):
     assert not label(tmp_path / "images", tmp_path / "out", size=128, say=said.append)
     assert said[-1] == "Warning: 1 of 2 images cannot be used, see above."
     assert "b.tif  | not a readable image" in said[0]
-    assert "1 images" in said[1]
+    assert "2 pictures of 1 image." in said[1]
 
 
 def test_what_must_not_be_read_costs_no_other_image(tmp_path):

@@ -64,7 +64,7 @@ def test_a_region_around_objects_and_points_are_passed_over_and_a_cell_is_its_nu
     found = masks(drawn)
     assert len(found) == 2
     np.testing.assert_array_equal(found[0], BOX)
-    assert drawn.notes == ("1 regions around objects are passed over", "1 points or lines are passed over")
+    assert drawn.notes == ("passed over: 1 region around objects", "passed over: 1 point or line")
 
 
 @pytest.mark.parametrize("content", [b"{", b"[1]", b'{"features": 3}', b"\xff\xfe"])
@@ -112,7 +112,7 @@ def test_rectangles_and_ovals_of_imagej_are_areas_and_points_are_passed_over() -
     np.testing.assert_array_equal(rectangle, BOX)
     assert ellipse.sum() == pytest.approx(np.pi * 2 * 2.5, abs=3)
     assert not (ellipse & ~BOX).any()
-    assert drawn.notes == ("1 points or lines are passed over",)
+    assert drawn.notes == ("passed over: 1 point or line",)
 
 
 def test_a_single_region_file_is_read_and_a_damaged_zip_refused() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from shapely.errors import ShapelyError
 from shapely.geometry import Point, Polygon, shape
 
+from nanonuclei.counted import counted
 from nanonuclei.data.corrected.shapes import Drawn, Shape, Stroke
 from nanonuclei.errors import DataError
 
@@ -62,9 +63,9 @@ def _drawn(features: list[Mapping[str, Any]]) -> Drawn:
         rings = tuple(np.asarray(ring, np.float64)[:, :2] for polygon in polygons for ring in polygon)
         shapes.append(Shape(f"object {number}", rings))
     if regions:
-        notes.append(f"{regions} regions around objects are passed over")
+        notes.append(f"passed over: {counted(regions, 'region around objects', 'regions around objects')}")
     if len(areas) < len(features):
-        notes.append(f"points and lines are passed over: {len(features) - len(areas)}")
+        notes.append(f"passed over: {counted(len(features) - len(areas), 'point or line', 'points or lines')}")
     return Drawn(tuple(shapes), None, tuple(notes), tuple(strokes))
 
 

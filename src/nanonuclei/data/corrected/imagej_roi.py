@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 from roifile import ROI_TYPE, ImagejRoi
 
+from nanonuclei.counted import counted
 from nanonuclei.data.corrected.shapes import Drawn, Shape, Stroke
 from nanonuclei.errors import DataError
 
@@ -51,7 +52,7 @@ def read_rois(content: bytes) -> Drawn:
             continue
         rings = tuple(np.asarray(ring, np.float64) for ring in region.coordinates(multi=True))
         shapes.append(Shape(f"region {called}", tuple(ring for ring in rings if len(ring) > 2)))
-    notes = (f"points and lines are passed over: {others}",) if others else ()
+    notes = (f"passed over: {counted(others, 'point or line', 'points or lines')}",) if others else ()
     return Drawn(tuple(shapes), None, notes, tuple(strokes))
 
 

@@ -169,8 +169,8 @@ def _nothing(path: Path, images: dict[str, Corrected], untouched: int, manifest:
         return f"{path} must hold images and {FORMS}, but holds no image"
     if manifest is not None and untouched == len(images):
         return (
-            f"{path} is as it was written: none of its images ({untouched}) was corrected. Save or export what you "
-            "corrected into that folder, and fetch again"
+            f"{path} is as it was written: none of its {_IMAGES.count(untouched)} was corrected. Save or export what "
+            "you corrected into that folder, and fetch again"
         )
     return f"{path} holds {_IMAGES.count(len(images))} but nothing that says where their nuclei are. Needed is {FORMS}"
 
