@@ -43,6 +43,7 @@ OPTIONS_OF = {
     "models/weights.py": ("fetch",),
     "stages/clean": ("clean",),
     "stages/compare": ("compare",),
+    "stages/correct": ("correct",),
     "stages/export": ("export",),
     "stages/predict": ("predict",),
     "stages/settings.py": ("train", "explore", "tune", "compare"),

@@ -188,8 +188,7 @@ def _planes(
                     if (one := f"{name}{plane.suffix}") in wanted:
                         if wanted[one] not in ("", state_of(path)):
                             raise DataError(
-                                f"{path} was changed since its result was written. Predict again with "
-                                f"`{option('resume', 'true')}`"
+                                f"{path} was changed since its result was written. Predict again with resume"
                             )
                         yield one, plane
             except DataError as error:
