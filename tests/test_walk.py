@@ -53,17 +53,17 @@ DRIVER = """
 import contextlib, io, json, re, sys
 from nanonuclei.cli import main
 told = []
-run = ""
+run = before = ""
 for words in json.load(sys.stdin):
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        code = main([word.replace("0" * 32, run) if run else word for word in words])
+        code = main([word.replace("0" * 32, run).replace("1" * 32, before) if run else word for word in words])
     found = re.search(r"^Run ([0-9a-f]{32})$", said.getvalue(), re.MULTILINE)
-    run = found.group(1) if found and words[0] == "train" else run
+    run, before = (found.group(1), run) if found and words[0] == "train" else (run, before)
     told.append({"words": words, "code": code, "said": said.getvalue()})
 json.dump(told, sys.stdout)
 """
-"""Calls the command line for each command; a run that was trained takes the place of zeros."""
+"""Calls the command line for each command; the run trained last takes the place of zeros, the one before of ones."""
 
 
 def commands(page: str) -> list[str]:
@@ -160,14 +160,14 @@ def test_flows_of_the_pages_run_in_order_and_leave_nothing_behind(
 
 
 def _without_results(walked: list[list[str]]) -> list[list[str]]:
-    """Gives each command that writes a folder one of its own, as a user does who repeats it."""
+    """Gives each command that writes a folder one of its own, as users who repeat it do, and a comparison two runs."""
     found = []
     for number, words in enumerate(walked):
         own = list(words)
         if own[0] == "predict" and number:
             own += ["--output", f"scratch/counts{number}"]
         if own[0] == "compare":
-            zeros = "0" * 32
-            own = [*own[: own.index("--runs")], "--runs", f"untuned={zeros} tuned={zeros}", "--seeds", "1"]
+            found.append(["train", "nuclei", "--set", f"{TINY} seed=8"])
+            own = [*own[: own.index("--runs")], "--runs", f"untuned={'1' * 32} tuned={'0' * 32}", "--seeds", "1"]
         found.append(own)
     return found
