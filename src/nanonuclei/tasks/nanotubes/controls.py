@@ -49,7 +49,7 @@ CONTROLS = {
 """By parameter of the reader."""
 
 MEASURES = {
-    "num_cells": Measure("Cells", "number of cells that were found"),
-    "objects_per_cell": Measure("Candidates per cell", "num_objects / num_cells; empty without cells"),
+    "num_cells": Measure("Cells", "bright parts with a disc of tubes.body_radius; too many where cells are large"),
+    "objects_per_cell": Measure("Candidates per cell", "num_objects / num_cells; no surer than those"),
 }
 """Numbers of an image."""
