@@ -71,6 +71,24 @@ def test_signal_that_falls_where_python_ignores_errors_is_heard(signum: int, mon
     assert time.monotonic() - began < 30, "the main thread was not woken"
 
 
+def test_signal_that_wakes_nobody_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+    monkeypatch.setattr(interrupts, "_send", sent.append)  # as if it fell before the wait
+    interrupts.listen()
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+    sender = threading.Thread(target=interrupts._send_until_heard, args=(signal.SIGTERM, 1))
+    sender.start()
+    until = time.monotonic() + 60
+    while len(sent) < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+    sender.join(60)
+    assert not sender.is_alive()
+    assert sent[:2] == [signal.SIGTERM, signal.SIGTERM]
+
+
 def test_job_in_the_background_of_a_script_stays_deaf() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     interrupts.listen()

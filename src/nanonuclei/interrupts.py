@@ -8,15 +8,18 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-_AGAIN_SECONDS = 0.05
+_AGAIN_SECONDS = 0.1
 
 _received: list[int] = []
 _others: list[Callable[[Any], None]] = []
 """What was told of errors that nobody can catch before `listen`."""
+_sending = threading.Event()
+"""Whether the main thread is about to have an interrupt sent again."""
 
 
 def listen() -> None:
@@ -42,6 +45,8 @@ def interrupted(error: BaseException) -> bool:
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:
+    if _sending.is_set():
+        return  # raised here it would be ignored once more; it is being sent again
     _received.append(signum)
     raise KeyboardInterrupt
 
@@ -49,9 +54,26 @@ def _stop(signum: int, frame: FrameType | None) -> None:
 def _heard_in_vain(error: Any) -> None:
     """Sends an interrupt again that fell where Python ignores errors, such as a callback of the garbage collection."""
     if _received and issubclass(error.exc_type, KeyboardInterrupt):
-        threading.Timer(_AGAIN_SECONDS, _send, (_received[-1],)).start()
+        _sending.set()
+        try:
+            threading.Thread(target=_send_until_heard, args=(_received[-1], len(_received)), daemon=True).start()
+        finally:
+            _sending.clear()
     else:
         _others[0](error)
+
+
+def _send_until_heard(signum: int, received: int) -> None:
+    """Sends a signal to the main thread until its handler has run once more.
+
+    Once is not enough: a signal that arrives after Python's last look at its signals and before the main thread waits
+    in a system call wakes nobody.
+    """
+    while True:
+        time.sleep(_AGAIN_SECONDS)
+        if len(_received) != received:
+            return
+        _send(signum)
 
 
 def _send(signum: int) -> None:
