@@ -42,7 +42,8 @@ import numpy as np
 from look_tables import LEAST, Result, groups_table, markdown, results_table
 from looks import looks
 
-from nanonuclei.config.params import flatten, load_experiment, load_recipe, with_settings
+from nanonuclei.config.params import flatten, load_experiment, with_settings
+from nanonuclei.config.recipes import load_recipe
 from nanonuclei.data.catalog import Catalog, SampleRef, load_catalog
 from nanonuclei.drawing.tables import table as text_table
 from nanonuclei.errors import ConfigError, DataError, NanonucleiError, nearest_name

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from panels import COUNTS, Panel, intervals, rates, read_panels, score_panel
 
-from nanonuclei.config.params import load_experiment, load_recipe, parse_settings, with_settings
+from nanonuclei.config.params import load_experiment, parse_settings, with_settings
+from nanonuclei.config.recipes import load_recipe
 from nanonuclei.data.catalog import SampleRef, load_catalog
 from nanonuclei.imaging.types import Float32Array
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment

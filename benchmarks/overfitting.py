@@ -33,7 +33,8 @@ from overfitting_arms import ARMS, COMMON, Arm
 from overfitting_tables import curves_figure, markdown, summary
 from sklearn.metrics import average_precision_score
 
-from nanonuclei.config.params import flatten, load_experiment, load_recipe, to_yaml
+from nanonuclei.config.params import flatten, load_experiment, to_yaml
+from nanonuclei.config.recipes import load_recipe
 from nanonuclei.config.shared import SplitConfig
 from nanonuclei.data.catalog import SPLITS, SUMMARY, Catalog, SampleRef, load_catalog
 from nanonuclei.data.splits import split_by_field

@@ -34,8 +34,8 @@ from leave_one_look_out import VAL_IMAGES
 from looks import looks
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.config.params import load_experiment, load_recipe, parse_settings, with_settings
-from nanonuclei.config.recipes import read_recipe
+from nanonuclei.config.params import load_experiment, parse_settings, with_settings
+from nanonuclei.config.recipes import load_recipe, read_recipe
 from nanonuclei.data.catalog import Catalog, SampleRef, load_catalog
 from nanonuclei.engine.train import fit
 from nanonuclei.errors import DataError, nearest_name

@@ -46,7 +46,8 @@ def main() -> None:
     words = parser.parse_args()
     started = time.time()
 
-    from nanonuclei.config.params import load_experiment, load_recipe, parse_settings, to_yaml, with_settings
+    from nanonuclei.config.params import load_experiment, parse_settings, to_yaml, with_settings
+    from nanonuclei.config.recipes import load_recipe
     from nanonuclei.data.catalog import load_catalog
     from nanonuclei.engine.train import fit
     from nanonuclei.tasks import create_task

@@ -8,15 +8,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanonuclei.config.params import (
-    flatten,
-    load_experiment,
-    load_recipe,
-    parse_settings,
-    read_yaml,
-    to_yaml,
-    with_settings,
-)
+from nanonuclei.config.params import flatten, load_experiment, parse_settings, read_yaml, to_yaml, with_settings
+from nanonuclei.config.recipes import load_recipe
 from nanonuclei.errors import ConfigError
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 

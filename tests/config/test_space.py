@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from nanonuclei.config.legal import check_space, trial_config
-from nanonuclei.config.params import flatten, load_experiment, load_recipe, with_settings
+from nanonuclei.config.params import flatten, load_experiment, with_settings
+from nanonuclei.config.recipes import load_recipe
 from nanonuclei.config.space import Choice, FloatRange, IntRange
 from nanonuclei.errors import ConfigError
 from nanonuclei.tasks.nuclei.config import NucleiExperiment

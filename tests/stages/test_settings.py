@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from nanonuclei.config.params import load_experiment, load_recipe
+from nanonuclei.config.params import load_experiment
+from nanonuclei.config.recipes import load_recipe
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.stages.settings import Choices, resolve
 from nanonuclei.tasks.nuclei.sources.dsb2018 import DSB2018_ARCHIVE

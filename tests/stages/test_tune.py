@@ -20,7 +20,8 @@ from tests.conftest import ROOT
 
 from nanonuclei.cli import _parser
 from nanonuclei.commands.options import choices_of
-from nanonuclei.config.params import load_experiment, load_recipe
+from nanonuclei.config.params import load_experiment
+from nanonuclei.config.recipes import load_recipe
 from nanonuclei.data.catalog import Catalog
 from nanonuclei.errors import ConfigError, NanonucleiError, TrackingError
 from nanonuclei.stages.places import PARAMS

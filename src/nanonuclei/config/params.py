@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,12 +20,6 @@ from nanonuclei.packaged import with_shipped
 Scalar = bool | int | float | str
 C = TypeVar("C", bound=ExperimentConfig)
 _logger = logging.getLogger(__name__)
-
-DEFAULT = "default"
-"""The recipe that changes nothing: `params.yaml` alone, whatever the data."""
-
-FOUND_RECIPES = "scratch/tune"
-"""Where searches write the best recipes that they find, each in a folder of its own."""
 
 LONGEST_HINT = 400
 """Characters up to which the valid settings are listed; of more the sections are named."""
@@ -135,33 +128,6 @@ def parse_settings(items: Iterable[str]) -> dict[str, Scalar]:
 def told(settings: Mapping[str, Scalar]) -> str:
     """Returns settings as they are written on a command line, which `parse_settings` reads."""
     return " ".join(f"{path}={value}" for path, value in sorted(settings.items()))
-
-
-def load_recipe(path: Path) -> dict[str, Scalar]:
-    """Reads a recipe: a YAML mapping of settings, nested or with dotted paths.
-
-    Raises:
-        ConfigError: The file is missing, with the nearest recipe's name, or is not a mapping of settings.
-    """
-    if not with_shipped(path).is_file():
-        raise ConfigError(f"no recipe at {path}. {_nearest_recipe(path)}")
-    tree = read_yaml(path)
-    if not isinstance(tree, dict) or not tree:
-        raise ConfigError(f"recipe {path} must be a YAML mapping of settings, such as `train: {{epochs: 5}}`")
-    return flatten(tree)
-
-
-def _nearest_recipe(path: Path) -> str:
-    """Returns a hint: what the folder that was named holds, or recipes of the same name that searches have written."""
-    if path.is_dir():
-        return nearest_name(path.as_posix(), (entry.as_posix() for entry in path.glob("*.yaml")))
-    if found := sorted(entry.as_posix() for entry in Path(FOUND_RECIPES).glob(f"*/{path.stem}.yaml")):
-        return nearest_name(path.as_posix(), found)
-    folder = path.parent if path.parent != Path() and path.parent.is_dir() else Path("recipes")
-    if folder == Path("recipes") and get_close_matches(path.stem, [DEFAULT], cutoff=0.7):
-        return f"Did you mean {DEFAULT}?"
-    known = [(folder / entry.name).as_posix() for entry in with_shipped(folder).glob("*.yaml")]
-    return nearest_name((folder / path.stem).as_posix() + ".yaml", known)
 
 
 def read_yaml(path: Path) -> Any:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 
 from nanonuclei.config.experiment import experiment_names
-from nanonuclei.config.params import DEFAULT, Scalar, flatten, load_experiment, load_recipe, nearest_path
-from nanonuclei.errors import ConfigError
+from nanonuclei.config.params import Scalar, flatten, load_experiment, nearest_path, read_yaml
+from nanonuclei.errors import ConfigError, nearest_name
 from nanonuclei.packaged import with_shipped
+
+DEFAULT = "default"
+"""The recipe that changes nothing: `params.yaml` alone, whatever the data."""
+
+FOUND_RECIPES = "scratch/tune"
+"""Where searches write the best recipes that they find, each in a folder of its own."""
 
 RECIPES = Path("recipes")
 MOST_HINTS = 10
@@ -70,6 +77,33 @@ def read_recipe(name: str, *, task: str, params: Path) -> Mapping[str, Scalar]:
         more = [f"and {len(wrong) - MOST_HINTS} more"] if len(wrong) > MOST_HINTS else []
         raise ConfigError("\n".join([*hints, *more]))
     return settings
+
+
+def load_recipe(path: Path) -> dict[str, Scalar]:
+    """Reads a recipe: a YAML mapping of settings, nested or with dotted paths.
+
+    Raises:
+        ConfigError: The file is missing, with the nearest recipe's name, or is not a mapping of settings.
+    """
+    if not with_shipped(path).is_file():
+        raise ConfigError(f"no recipe at {path}. {_nearest_recipe(path)}")
+    tree = read_yaml(path)
+    if not isinstance(tree, dict) or not tree:
+        raise ConfigError(f"recipe {path} must be a YAML mapping of settings, such as `train: {{epochs: 5}}`")
+    return flatten(tree)
+
+
+def _nearest_recipe(path: Path) -> str:
+    """Returns a hint: what the folder that was named holds, or recipes of the same name that searches have written."""
+    if path.is_dir():
+        return nearest_name(path.as_posix(), (entry.as_posix() for entry in path.glob("*.yaml")))
+    if found := sorted(entry.as_posix() for entry in Path(FOUND_RECIPES).glob(f"*/{path.stem}.yaml")):
+        return nearest_name(path.as_posix(), found)
+    folder = path.parent if path.parent != Path() and path.parent.is_dir() else Path("recipes")
+    if folder == Path("recipes") and get_close_matches(path.stem, [DEFAULT], cutoff=0.7):
+        return f"Did you mean {DEFAULT}?"
+    known = [(folder / entry.name).as_posix() for entry in with_shipped(folder).glob("*.yaml")]
+    return nearest_name((folder / path.stem).as_posix() + ".yaml", known)
 
 
 def _fits(settings: Mapping[str, Scalar], *, task: str, params: Path) -> bool:

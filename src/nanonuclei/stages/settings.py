@@ -7,18 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.config.params import (
-    DEFAULT,
-    Scalar,
-    flatten,
-    load_experiment,
-    nearest_path,
-    parse_settings,
-    told,
-    with_settings,
-)
+from nanonuclei.config.params import Scalar, flatten, load_experiment, nearest_path, parse_settings, told, with_settings
 from nanonuclei.config.problems import SETTING
-from nanonuclei.config.recipes import read_recipe, recipe_name, recipe_path
+from nanonuclei.config.recipes import DEFAULT, read_recipe, recipe_name, recipe_path
 from nanonuclei.config.section import Role, paths_of, sections_of
 from nanonuclei.errors import ConfigError, DataError, nearest_name
 from nanonuclei.invocation import option

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.config.params import DEFAULT
-from nanonuclei.config.recipes import recipe_name, recipe_path
+from nanonuclei.config.recipes import DEFAULT, recipe_name, recipe_path
 from nanonuclei.counted import counted
 from nanonuclei.errors import ConfigError, TrackingError
 from nanonuclei.invocation import option

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.config.params import DEFAULT, flatten, load_experiment, to_yaml
+from nanonuclei.config.params import flatten, load_experiment, to_yaml
+from nanonuclei.config.recipes import DEFAULT
 from nanonuclei.config.section import Role, paths_of
 from nanonuclei.counted import counted
 from nanonuclei.data.catalog import Catalog, load_catalog

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nanonuclei.config.experiment import ExperimentConfig
-from nanonuclei.config.params import DEFAULT
+from nanonuclei.config.recipes import DEFAULT
 from nanonuclei.counted import counted
 from nanonuclei.invocation import command, option
 from nanonuclei.stages.tune.plan import TuneOptions, comparison

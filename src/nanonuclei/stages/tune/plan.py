@@ -14,8 +14,8 @@ from typing import Any
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.legal import check_space
-from nanonuclei.config.params import flatten, load_recipe, told
-from nanonuclei.config.recipes import recipe_name
+from nanonuclei.config.params import flatten, told
+from nanonuclei.config.recipes import load_recipe, recipe_name
 from nanonuclei.config.section import Role, paths_of
 from nanonuclei.errors import ConfigError, without_password
 from nanonuclei.invocation import command, option
