@@ -8,8 +8,9 @@ them. All rows are scored on the same windows of the same images, which no train
 training is a run of MLflow in scratch/overfitting; finished ones are not repeated. The tables of what is there, means
 and standard deviations over seeds, go to the terminal and to scratch/overfitting.
 
-KERAS_HOME must have MobileNetV2's weights at width 0.35, unless they can be downloaded. Seconds depend on what else the
-machine does.
+KERAS_HOME must have MobileNetV2's weights at width 0.35, unless they can be downloaded. Rows of VGG16 are trained only
+where `--only` names them, and need what `fetch weights --source vgg16` gets. Seconds depend on what else the machine
+does.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import mlflow
 import numpy as np
 from neuron_windows import SCALE, SOMA, image_of, write_images, write_windows
-from overfitting_arms import ARMS, COMMON, Arm
+from overfitting_arms import ARMS, ASKED_FOR, COMMON, Arm
 from overfitting_tables import curves_figure, markdown, summary
 from sklearn.metrics import average_precision_score
 
@@ -193,7 +194,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of images/*.jpg and masks/*.png")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--only", nargs="*", choices=list(ARMS), default=list(ARMS), help="rows to train")
+    usual = [name for name in ARMS if name not in ASKED_FOR]
+    parser.add_argument("--only", nargs="*", choices=list(ARMS), default=usual, help="rows to train")
     parser.add_argument("--steps", type=int, default=600, help="batches of each training (%(default)s)")
     parser.add_argument("--figure", type=Path, help="file for the curves of published and ours")
     options = parser.parse_args()
