@@ -290,6 +290,19 @@ def test_nanotubes_are_counted_and_measured_beside_the_cells(
     assert feature["properties"]["measurements"]["length"] == pytest.approx(found["length"])
     assert pd.read_parquet(output / "objects.parquet")["line"].tolist() == [found["line"]]
     assert "centre line" in (output / "README.txt").read_text()
+    # The cells that were counted can be looked at, by the numbers of the table.
+    assert "cells/NAME.png" in (output / "README.txt").read_text()
+    cells = cv2.imread(str(output / "cells" / "tube0.png"), cv2.IMREAD_UNCHANGED)
+    assert (cells.dtype, cells.shape, np.unique(cells).tolist()) == (np.uint16, (96, 128), [0, 1, 2])
+    for end, column in ((0, "first_cell"), (-1, "last_cell")):
+        x, y = np.rint(json.loads(found["line"])[end]).astype(int)
+        assert found[column] in cells[y - 12 : y + 13, max(x - 12, 0) : x + 13]
+    drawn = cv2.imread(str(output / "overlay" / "tube1.png"))
+    outlined = drawn.max(axis=2) > drawn.min(axis=2)
+    assert outlined.any()
+    assert (cv2.imread(str(output / "cells" / "tube1.png"), cv2.IMREAD_UNCHANGED) > 0)[outlined].all()
+    run(tmp_path / "images", output, formats=("csv",), resume=True)
+    assert not list((output / "cells").iterdir())
 
 
 def test_images_that_look_unlike_the_training_images_are_counted_and_told_in_the_table(

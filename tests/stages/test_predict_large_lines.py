@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tests.conftest import ROOT
 
 from nanonuclei.data.files.axes import Choice
+from nanonuclei.report.exports.overlay import QUIET
 from nanonuclei.serving.named import open_model
 from nanonuclei.stages.predict.large.call import LargeCall
 from nanonuclei.stages.predict.large.windows import large_images
@@ -42,8 +43,8 @@ def test_windows_find_the_lines_of_the_whole(tmp_path: Path) -> None:
     whole = reader.objects(next(iter(reader.score_maps(opened.network, [reader.network_input(image)]))), image.shape)
     assert len(whole.instances) == 4
     (large,) = large_images(path, Choice(), most=1)
-    results = Results(tmp_path / "out", ("csv", "geojson", "labels"), submission=False)
-    row, _ = LargeCall("big", large, reader, results, (300, 90)).run(opened.network)
+    results = Results(tmp_path / "out", ("csv", "geojson", "labels", "overlay"), False, tuple(reader.layers))
+    row, paths = LargeCall("big", large, reader, results, (300, 90)).run(opened.network)
     assert {name: row[name] for name in ("num_objects", *whole.measures)} == {"num_objects": 4, **whole.measures}
     wanted = pd.DataFrame(list(whole.rows)).sort_values(["y0", "x0"], ignore_index=True)
     found = pd.read_csv(tmp_path / "out" / "objects" / "big.csv")
@@ -52,6 +53,15 @@ def test_windows_find_the_lines_of_the_whole(tmp_path: Path) -> None:
     )
     np.testing.assert_array_equal((found["first_cell"] > 0) & (found["last_cell"] > 0), True)
     assert len(found[["first_cell", "last_cell"]].drop_duplicates()) == 4
+    cells = tifffile.imread(tmp_path / "out" / "cells" / "big.tif")
+    assert "cells/big.tif" in paths
+    assert (cells.dtype, cells.max()) == (np.uint32, row["num_cells"])
+    np.testing.assert_array_equal(cells > 0, whole.layers["cells"] > 0)
+    for line in found.itertuples():
+        (x, y), *_ = json.loads(str(line.line))
+        assert line.first_cell in cells[round(y) - 12 : round(y) + 13, max(round(x) - 12, 0) : round(x) + 13]
+    overlay = cv2.imread(str(tmp_path / "out" / "overlay" / "big.png"))
+    assert ((overlay == QUIET[::-1]).all(axis=2) & (cells > 0)).sum() > 20 * row["num_cells"]
     labels = tifffile.imread(tmp_path / "out" / "labels" / "big.tif")
     assert found["area"].tolist() == np.bincount(labels.ravel(), minlength=5)[1:].tolist()
     tree = json.loads((tmp_path / "out" / "geojson" / "big.geojson").read_text())

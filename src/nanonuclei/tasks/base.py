@@ -43,6 +43,8 @@ class Reader(ABC):
             the area, are measured anew there.
         column_texts: Meaning and unit of the task's own columns of that table. Lengths, of unit ``px``, are told in
             micrometres too where the size of a pixel is known.
+        layers: What else is found in an image than its objects, and written as a label image: the plural that names its
+            folder, and what the reader of the folder is told of it.
         parameters: Parameters of a request, and the setting that each stands for.
         cautions: What a model of this task must not be trusted with, one sentence or two each.
         stains: Which channel of an image file is read where `channel` names none: regular expressions of its name, in
@@ -56,6 +58,7 @@ class Reader(ABC):
     columns: ClassVar[Mapping[str, str]]
     table_columns: ClassVar[Sequence[str]]
     column_texts: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    layers: ClassVar[Mapping[str, str]] = {}
     parameters: ClassVar[Mapping[str, str]]
     cautions: ClassVar[Sequence[str]]
     stains: ClassVar[Sequence[str]] = ()
@@ -91,11 +94,12 @@ class Reader(ABC):
         """
         return None
 
-    def gatherer(self, shape: tuple[int, int]) -> Gatherer | None:
+    def gatherer(self, shape: tuple[int, int], file: Path) -> Gatherer | None:
         """Returns what puts the objects of a large image together.
 
         Args:
             shape: Height and width of the image, px.
+            file: Path of a file for a label image, which does not exist.
 
         Returns:
             None where objects are sets of pixels, and `instances` tells all that is to be known of them.

@@ -24,6 +24,7 @@ class Gathered:
         read: Returns the label image of a window, objects 1..n.
         rows: What else is told of each object, see `Objects.rows`; empty where tables need no more than its pixels.
         measures: Numbers of the whole image, see `Objects.measures`.
+        layers: Each returns a label image of a window, see `Objects.layers`.
     """
 
     boxes: NDArray[np.int64]
@@ -31,6 +32,7 @@ class Gathered:
     read: Callable[[Box], Int32Array]
     rows: Sequence[Mapping[str, Any]] = ()
     measures: Mapping[str, float] = field(default_factory=dict)
+    layers: Mapping[str, Callable[[Box], Int32Array]] = field(default_factory=dict)
 
 
 class Gatherer(ABC):

@@ -13,7 +13,7 @@ from nanonuclei.counted import counted
 from nanonuclei.data.catalog import SampleRef
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.networks import Network
-from nanonuclei.imaging.types import Float32Array, Image
+from nanonuclei.imaging.types import Float32Array, Image, Int32Array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,11 +54,13 @@ class Objects:
         instances: Boxes, scores and label map.
         rows: One row per object, in the same order: at least `Reader.columns` and `Reader.table_columns`.
         measures: Numbers of the whole image beside the count of objects, such as the number of cells.
+        layers: Label images of what else was found, one for each of `Reader.layers`, ``(height, width)``.
     """
 
     instances: Instances
     rows: Sequence[Mapping[str, Any]]
     measures: Mapping[str, float] = field(default_factory=dict)
+    layers: Mapping[str, Int32Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from tests.report.exports.discs import drawn, found
 
 from nanonuclei.imaging.instances import empty
 from nanonuclei.report.exports.labels import label_file
-from nanonuclei.report.exports.overlay import overlay
+from nanonuclei.report.exports.overlay import QUIET, overlay
 from nanonuclei.report.exports.readme import COLUMNS, readme
 from nanonuclei.report.exports.tables import cell, join_csv, join_parquet, object_table, union_of_columns
 
@@ -114,15 +114,38 @@ def test_overlays_colour_the_border_pixels_of_objects_alone(colour: bool, dtype:
     assert coloured[labels > 0].sum() < (labels > 0).sum()
 
 
+def test_overlays_show_further_labels_by_thin_lines_and_their_numbers() -> None:
+    layer = np.zeros((60, 80), np.int32)
+    layer[5:45, 5:40], layer[5:45, 40:75], layer[50:54, 50:54] = 1, 2, 3
+    labels = np.zeros((60, 80), np.int32)
+    labels[0:50, 20:23] = 1
+    content = np.frombuffer(overlay(np.zeros((60, 80), np.uint8), labels, [layer]), np.uint8)
+    read = cv2.imdecode(content, cv2.IMREAD_COLOR)
+    coloured = read.max(axis=2) > read.min(axis=2)
+    violet = (read == QUIET[::-1]).all(axis=2)
+    assert not violet[layer == 0].any()
+    assert coloured[0:50, 20].all()  # an object lies on top
+    assert not violet[0:50, [20, 22]].any()
+    np.testing.assert_array_equal(np.flatnonzero(violet[9]), [5, 40, 74])  # one line where they touch
+    numbers = violet[7:43, 42:73]
+    rows, columns = np.nonzero(numbers)
+    assert 6 <= rows.max() - rows.min() <= 10  # the height of a digit, in the middle
+    assert abs(columns.mean() - 15) < 4
+    assert not violet[51:53, 51:53].any()  # no room
+
+
 def test_readme_tells_every_column_with_its_unit_and_how_to_open_the_files() -> None:
     columns = ["image", *found(pixel_size=0.5).columns]
     text = readme(
         head=["first"],
-        formats=["csv", "roi"],
+        formats=["csv", "roi", "labels", "overlay"],
         columns=columns,
         texts={"length": ("of the tube", "px")},
         measures={"diameter": "median diameter, px"},
+        layers={"cells": "the cells"},
     )
+    assert "\n  cells/NAME.png: label images as in labels, of the cells\n" in text
+    assert "\n  overlay/NAME.png shows cells too" in text
     assert "\n  diameter: median diameter, px\n" in text
     for column in columns:
         assert f"\n  {column}: " in text

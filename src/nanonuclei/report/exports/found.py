@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nanonuclei.imaging.instances import Instances
-from nanonuclei.imaging.types import Image
+from nanonuclei.imaging.types import Image, Int32Array
 from nanonuclei.report.exports.measures import Frame, intensities, measure
 from nanonuclei.tasks.base import Reader
 from nanonuclei.tasks.values import Objects
@@ -35,6 +35,7 @@ class Found:
         columns: Figures of the objects, by column, one per object, in the order of tables.
         pixel_size: Side of a pixel, micrometres; None where it is not known.
         frame: Where `image` lies, if it is a window of a large image; figures are told in the large one.
+        layers: See `Objects.layers`.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Found:
     columns: Mapping[str, Sequence[Any]]
     pixel_size: float | None
     frame: Frame | None = None
+    layers: Mapping[str, Int32Array] = field(default_factory=dict)
 
     def measurements(self) -> list[dict[str, float]]:
         """Returns the numbers of each object by their columns, without those that are not known."""
@@ -107,4 +109,5 @@ def describe(name: str, objects: Objects, light: Light, *, reader: Reader, frame
         figures |= {f"{column}_um": figures[column] * light.pixel_size for column in lengths}
     figures |= intensities(instances.pixels(), light.channels, light.names, number=len(instances))
     columns = {column: values.tolist() for column, values in figures.items()}
-    return Found(name, reader.noun.one, light.image, instances, columns, light.pixel_size, frame)
+    noun, size = reader.noun.one, light.pixel_size
+    return Found(name, noun, light.image, instances, columns, size, frame, objects.layers)

@@ -1,19 +1,28 @@
-"""A picture of the image with its objects outlined, to look at."""
+"""A picture of the image with its objects outlined, and quieter what else was found, to look at."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import cv2
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
+from nanonuclei.imaging.distances import distances
 from nanonuclei.imaging.outline_colours import COLOURS, outline_colours
 from nanonuclei.imaging.types import Image, Int32Array, UInt8Array
 from nanonuclei.report.exports.png import palette_png
 
-_GREYS = 256 - len(COLOURS)
-"""Steps of grey; the numbers of the colours follow them."""
+QUIET = (150, 120, 255)
+"""Red, green, blue of what is no object."""
+
+_GREYS = 255 - len(COLOURS)
+"""Steps of grey; the numbers of the colours follow them, and that of `QUIET`."""
+
+_LETTERS = 0.35
+"""Size of numbers, as OpenCV's: digits are 8 px high."""
 
 _BRIGHTNESS = 0.7
 """How bright white is drawn, so that the colours stand out."""
@@ -25,17 +34,21 @@ _SAMPLES = 40_000
 """About as many pixels tell the contrast."""
 
 
-def overlay(image: Image, labels: Int32Array) -> bytes:
+def overlay(image: Image, labels: Int32Array, layers: Iterable[Int32Array] = ()) -> bytes:
     """Draws the image in grey, its contrast stretched, with the border pixels of each object in colour.
 
     Args:
         image: ``(height, width)`` or ``(height, width, 3)``, uint8, uint16 or float32.
         labels: ``(height, width)``, 0 background.
+        layers: Labels of what else was found, of the same size: a thin line below the objects, and the number where it
+            has room.
 
     Returns:
         A PNG of the same size.
     """
     drawn = _grey(image)
+    for layer in layers:
+        _draw_quietly(drawn, layer)
     edge = np.zeros(labels.shape, bool)
     for one, other in (
         ((slice(1, None),), (slice(None, -1),)),
@@ -48,7 +61,25 @@ def overlay(image: Image, labels: Int32Array) -> bytes:
     edge &= labels > 0
     drawn[edge] = _GREYS + outline_colours(labels, edge)[labels[edge]]
     greys = np.repeat(np.arange(_GREYS)[:, None] * _BRIGHTNESS, 3, axis=1)
-    return palette_png(drawn, np.concatenate([greys, COLOURS]).astype(np.uint8))
+    return palette_png(drawn, np.concatenate([greys, COLOURS, [QUIET]]).astype(np.uint8))
+
+
+def _draw_quietly(drawn: UInt8Array, labels: Int32Array) -> None:
+    """Draws lines of one pixel, one where labels touch, and each number where its label is broadest."""
+    colour = _GREYS + len(COLOURS)
+    inside = labels == cv2.erode(labels.astype(np.float32), cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))
+    drawn[~inside] = colour
+    depths = distances(inside & (labels > 0))
+    for number, box in enumerate(scipy.ndimage.find_objects(labels), start=1):
+        if box is None:
+            continue
+        depth = np.where(labels[box] == number, depths[box], 0)
+        y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+        (width, height), _ = cv2.getTextSize(str(number), cv2.FONT_HERSHEY_SIMPLEX, _LETTERS, 1)
+        bottom, left = box[0].start + int(y) + height // 2, box[1].start + int(x) - width // 2
+        room = depths[max(bottom - height, 0) : bottom + 1, max(left, 0) : left + width]
+        if bottom >= height and left >= 0 and room.shape[1] == width and (room > 0).all():
+            cv2.putText(drawn, str(number), (left, bottom), cv2.FONT_HERSHEY_SIMPLEX, _LETTERS, colour)
 
 
 def _grey(image: Image) -> UInt8Array:

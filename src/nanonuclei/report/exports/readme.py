@@ -69,6 +69,7 @@ def readme(
     columns: Sequence[str],
     texts: Mapping[str, tuple[str, str]],
     measures: Mapping[str, str] = MappingProxyType({}),
+    layers: Mapping[str, str] = MappingProxyType({}),
     shards: bool = False,
 ) -> str:
     """Lays out the text.
@@ -79,6 +80,7 @@ def readme(
         columns: Of the table of objects.
         texts: Meaning and unit of the columns of the task.
         measures: Columns of the table of images that are the task's own, and what they are.
+        layers: Label images that are the task's own, and what they show.
         shards: Whether tables are folders of Parquet files, one per block of images.
     """
     table = "images" if shards else "images.csv"
@@ -88,6 +90,10 @@ def readme(
     else:
         lines += ["  images.csv: one row per image", "  predict.log: one line per image, with its time"]
     lines += [f"  {FORMATS[name]}" for name in FORMATS if name in formats and not (shards and name == "parquet")]
+    if "labels" in formats:
+        lines += [f"  {name}/NAME.png: label images as in labels, of {text}" for name, text in layers.items()]
+    if "overlay" in formats:
+        lines += [f"  overlay/NAME.png shows {name} too: thin lines, with their numbers" for name in layers]
     of_images = {**OF_IMAGES, **measures}
     lines += ["", f"COLUMNS OF {table}", *(f"  {name}: {text}" for name, text in of_images.items())]
     if columns:

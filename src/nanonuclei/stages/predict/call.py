@@ -108,7 +108,7 @@ class Call:
     @property
     def results(self) -> Results:
         """What writes the results of an image."""
-        return Results(self.output, self.request.formats, self.request.submission)
+        return Results(self.output, self.request.formats, self.request.submission, tuple(self.reader.layers))
 
     def run(self, paths: Mapping[str, Source], say: Callable[[str], None]) -> Summary:
         """Works on images, but those that the folder has results of already.

@@ -22,6 +22,7 @@ from nanonuclei.serving.shipped.provenance import NO_ANSWER_NEEDS, PROVENANCE, f
 from nanonuclei.stages.predict.progress import IMAGES_DONE
 from nanonuclei.stages.predict.record import IMAGES, ImagesTable
 from nanonuclei.stages.predict.request import Request, check_free
+from nanonuclei.tasks.base import Reader
 from nanonuclei.writing import HELD, PARTIAL, WritingError, remove_partial, write_text
 
 FORMAT = 1
@@ -31,7 +32,7 @@ LOCK = f"{PARTIAL}{HELD}"
 """File that is locked, and there, while a call is at work."""
 
 
-def fingerprint(opened: OpenedModel, request: Request) -> str:
+def fingerprint(opened: OpenedModel, request: Request, reader: Reader) -> str:
     """Returns 12 hex digits over all that decides what is written of an image."""
     folder = opened.named.folder
     skipped = (*NO_ANSWER_NEEDS, PROVENANCE, NETWORK, CONFIG)
@@ -49,6 +50,7 @@ def fingerprint(opened: OpenedModel, request: Request) -> str:
         **({"axes": request.axes} if request.axes else {}),
         "formats": sorted(request.formats),
         "submission": request.submission,
+        **({"layers": sorted(reader.layers)} if reader.layers else {}),
     }
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
 

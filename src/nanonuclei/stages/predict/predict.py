@@ -91,7 +91,7 @@ def begin(request: Request, *, say: Callable[[str], None]) -> Begun:
     for line in lines:
         say(line)
     made_with = {
-        "fingerprint": fingerprint(opened, request),
+        "fingerprint": fingerprint(opened, request, reader),
         "program": f"nanonuclei {__version__}",
         "task": opened.config.task,
         "images": os.path.abspath(request.images),  # noqa: PTH100 - of a pattern too; links stay as they are

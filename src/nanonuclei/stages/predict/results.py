@@ -46,11 +46,13 @@ class Results:
         folder: The folder.
         formats: Of `readme.FORMATS`.
         submission: Whether the competition's file is written.
+        layers: Names of `Reader.layers`.
     """
 
     folder: Path
     formats: Sequence[str]
     submission: bool
+    layers: Collection[str] = ()
 
     def encode(self, found: Found) -> dict[str, bytes]:
         """Returns the files of an image by their paths within the folder; nothing is written."""
@@ -74,7 +76,7 @@ class Results:
 
     def remove_others(self, name: str, kept: Collection[str]) -> None:
         """Removes the files of an image, but for some, given by their paths within the folder."""
-        for folder, suffixes in FOLDERS.items():
+        for folder, suffixes in folders_of(self.layers).items():
             for suffix in suffixes:
                 if f"{folder}/{name}{suffix}" not in kept:
                     _remove(self.folder / folder / f"{name}{suffix}")
@@ -115,7 +117,14 @@ class Results:
             parts = [self.folder / SUBMISSION / f"{name}.csv" for name in names]
             join_csv(parts, self.folder / f"{SUBMISSION}.csv", columns=("ImageId", "EncodedPixels"))
         measures = measure_meanings_of(reader.config.task)
-        text = readme(head=head, formats=self.formats, columns=columns, texts=reader.column_texts, measures=measures)
+        text = readme(
+            head=head,
+            formats=self.formats,
+            columns=columns,
+            texts=reader.column_texts,
+            measures=measures,
+            layers=reader.layers,
+        )
         write_text(self.folder / "README.txt", text)
 
     @property
@@ -135,10 +144,16 @@ class Results:
             if folder in self.formats:
                 yield f"{folder}/{name}{FOLDERS[folder][0]}", lay_out(found)
         if "labels" in self.formats:
-            suffix, content = label_file(labels, pixel_size=found.pixel_size)
-            yield f"labels/{name}{suffix}", content
+            for folder, shown in {"labels": labels, **found.layers}.items():
+                suffix, content = label_file(shown, pixel_size=found.pixel_size)
+                yield f"{folder}/{name}{suffix}", content
         if "overlay" in self.formats:
-            yield f"overlay/{name}.png", overlay(found.image, labels)
+            yield f"overlay/{name}.png", overlay(found.image, labels, found.layers.values())
+
+
+def folders_of(layers: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Returns `FOLDERS` with those of the layers of a task."""
+    return {**FOLDERS, **dict.fromkeys(layers, FOLDERS["labels"])}
 
 
 def _remove(path: Path) -> None:

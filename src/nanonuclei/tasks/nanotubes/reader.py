@@ -26,6 +26,7 @@ from nanonuclei.tasks.nanotubes.config import LINE, NanotubeExperiment
 from nanonuclei.tasks.nanotubes.lines.candidates import Candidate, to_instances
 from nanonuclei.tasks.nanotubes.lines.detection import (
     CANDIDATE_COLUMNS,
+    CELLS,
     candidate_row,
     decided,
     read_candidates,
@@ -80,6 +81,7 @@ class NanotubeReader(Reader):
         "last_cell": ("number of the cell at the last end, 0 for none", ""),
         "line": ("centre line, [[x, y], ...], the middle of the first pixel being 0, 0; px", ""),
     }
+    layers = {CELLS: "the cells that were counted; first_cell and last_cell are their numbers"}
     parameters = {
         "window_threshold": "tubes.window_threshold",
         "min_score": "tubes.min_score",
@@ -129,9 +131,9 @@ class NanotubeReader(Reader):
         """Windows in which a nanotube is whole; None for a classifier, whose own windows begin at the corner."""
         return WINDOW if self.config.network.answer == LINE else None
 
-    def gatherer(self, shape: tuple[int, int]) -> Gatherer:
+    def gatherer(self, shape: tuple[int, int], file: Path) -> Gatherer:
         """Returns what joins lines across seams."""
-        return LineGatherer(self._seen, self.config.tubes, shape)
+        return LineGatherer(self._seen, self.config.tubes, shape, file)
 
     def network_input(self, image: Image) -> Float32Array:
         """Returns the normalised image, grey: of a colour image each pixel's brightest colour."""
@@ -201,7 +203,7 @@ class NanotubeReader(Reader):
         ]
         num_cells = int(cells.max())
         per_cell = round(len(candidates) / num_cells, 4) if num_cells else float("nan")
-        return Objects(found, rows, {"num_cells": num_cells, "objects_per_cell": per_cell})
+        return Objects(found, rows, {"num_cells": num_cells, "objects_per_cell": per_cell}, {CELLS: cells})
 
     def with_files(self, network: Network, files: Mapping[str, Path]) -> Network:
         """Returns the network with how its windows lie.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -54,10 +55,10 @@ def _near(end: Float32Array, cells: Int32Array) -> int:
     return int(cells[y : y + 29, x : x + 29].max(initial=0))
 
 
-def gathered(side: int, margin: int) -> Gathered:
+def gathered(side: int, margin: int, folder: Path) -> Gathered:
     grid, here = Grid(SHAPE, side, margin), [(0, 0, 0, 0)]
     config = load_experiment("nanotubes", path=ROOT / "params.yaml").tubes
-    gatherer = LineGatherer(lambda _: seen(here[0]), config, SHAPE)
+    gatherer = LineGatherer(lambda _: seen(here[0]), config, SHAPE, folder / "cells")
     for row in grid.rows():
         gatherer.advance(row[0].box[0], row[0].box[2])
         for tile in row:
@@ -71,8 +72,8 @@ def drawn(found: Gathered) -> NDArray[np.bool_]:
 
 
 @pytest.mark.parametrize(("side", "margin"), [(500, 40), (200, 60), (150, 40), (130, 33), (256, 64)])
-def test_lines_are_those_of_the_whole_whatever_the_windows(side: int, margin: int) -> None:
-    found = gathered(side, margin)
+def test_lines_are_those_of_the_whole_whatever_the_windows(side: int, margin: int, tmp_path: Path) -> None:
+    found = gathered(side, margin, tmp_path)
     lengths = sorted(float(row["length"]) for row in found.rows)
     assert lengths == pytest.approx(sorted(Line(points, 2.0).length for points in lines()), abs=1.0)
     assert np.sort(found.scores) == pytest.approx([0.5 + number / 100 for number in range(8)], abs=1e-4)
@@ -85,18 +86,23 @@ def test_lines_are_those_of_the_whole_whatever_the_windows(side: int, margin: in
 
 
 @pytest.mark.parametrize(("side", "margin"), [(500, 40), (150, 40)])
-def test_cells_have_one_number_in_the_whole_image(side: int, margin: int) -> None:
-    found = gathered(side, margin)
+def test_cells_have_one_number_in_the_whole_image(side: int, margin: int, tmp_path: Path) -> None:
+    found = gathered(side, margin, tmp_path)
     assert found.measures == {"num_cells": 3, "objects_per_cell": round(8 / 3, 4)}
     ends = {tuple(sorted((row["first_cell"], row["last_cell"]))) for row in found.rows}
     pair, end = max(ends), next(one for one in ends if one[0] == 0 < one[1])
     assert ends == {(0, 0), pair, end}
     assert 0 < pair[0] < pair[1]
     assert end[1] not in pair
+    cells = found.layers["cells"]((0, 0, *SHAPE))
+    np.testing.assert_array_equal(cells > 0, CELLS > 0)
+    numbers = {cells[y - 1, x - 1] for y, x in ((60, 190), (60, 435), (400, 300))}
+    assert numbers == {1, 2, 3}
+    assert cells[60, 190] in pair
 
 
-def test_windows_of_the_label_image_agree_with_the_boxes() -> None:
-    found = gathered(150, 40)
+def test_windows_of_the_label_image_agree_with_the_boxes(tmp_path: Path) -> None:
+    found = gathered(150, 40, tmp_path)
     labels = found.read((0, 0, *SHAPE))
     np.testing.assert_array_equal(found.read((33, 50, 210, 300)), labels[33:210, 50:300])
     for number, (y0, x0, y1, x1) in enumerate(found.boxes.tolist(), start=1):

@@ -10,8 +10,9 @@ import numpy as np
 
 from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.seams.grid import Grid, Tile
+from nanonuclei.imaging.seams.label_rows import LabelRows
 from nanonuclei.imaging.seams.stitching import Stitcher
-from nanonuclei.imaging.types import Box, Float32Array, Int32Array
+from nanonuclei.imaging.types import Box, Float32Array
 from nanonuclei.stages.predict.large.windows import Windows
 from nanonuclei.tasks.base import Reader
 from nanonuclei.tasks.gathering import Gathered, Gatherer
@@ -21,37 +22,6 @@ PARTS = 9
 
 PART = 1024
 """Side of such a window, px."""
-
-
-class LabelRows:
-    """A label image on disk, rows of int32: written from the top, read by windows, 4 bytes per px."""
-
-    def __init__(self, path: Path, width: int) -> None:
-        self._path, self._width = path, width
-        self._numbers: Int32Array | None = None
-
-    def append(self, rows: Int32Array) -> None:
-        """Adds rows at the end."""
-        with self._path.open("ab") as file:
-            np.ascontiguousarray(rows, np.int32).tofile(file)
-
-    def translate(self, numbers: Int32Array) -> None:
-        """Makes `read` return ``numbers[label]``."""
-        self._numbers = numbers
-
-    def read(self, box: Box) -> Int32Array:
-        """Reads a window."""
-        y0, x0, y1, x1 = box
-        with self._path.open("rb") as file:
-            if x0 == 0 and x1 == self._width:
-                file.seek(4 * y0 * self._width)
-                found = np.fromfile(file, np.int32, (y1 - y0) * self._width).reshape(y1 - y0, self._width)
-            else:
-                found = np.empty((y1 - y0, x1 - x0), np.int32)
-                for row in range(y0, y1):
-                    file.seek(4 * (row * self._width + x0))
-                    found[row - y0] = np.fromfile(file, np.int32, x1 - x0)
-        return found if self._numbers is None else self._numbers[found]
 
 
 class PixelGatherer(Gatherer):
@@ -117,7 +87,7 @@ def find_objects(windows: Windows, reader: Reader, network: Network, *, grid: Gr
     """
     scaled = reader.scaled_by(windows.sample())
     settled = reader.settled(network, [scaled(windows.image(box)) for box in _parts(windows.shape)])
-    gatherer = settled.gatherer(windows.shape) or PixelGatherer(settled, windows.shape, file)
+    gatherer = settled.gatherer(windows.shape, file) or PixelGatherer(settled, windows.shape, file)
     shown = 1.0
     for row in grid.rows():
         top, _, bottom, _ = row[0].box

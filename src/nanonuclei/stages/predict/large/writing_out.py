@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanonuclei.imaging.instances import Instances
-from nanonuclei.imaging.types import Box
+from nanonuclei.imaging.types import Box, Int32Array
 from nanonuclei.report.exports.found import Found, Light, describe
 from nanonuclei.report.exports.geojson import features
 from nanonuclei.report.exports.imagej_roi import add_rois
@@ -96,7 +96,8 @@ class LargeResults:
             if shapes:
                 shapes.write("]}\n")
             if "labels" in results.formats:
-                self._write_labels(partial("labels", ".tif"))
+                for folder, read in {"labels": self.objects.found.read, **self.objects.found.layers}.items():
+                    self._write_labels(partial(folder, ".tif"), read)
         if "overlay" in results.formats:
             paths.append(f"overlay/{self.name}.png")
             write_bytes(results.folder / paths[-1], self._overlay())
@@ -136,11 +137,11 @@ class LargeResults:
         objects = Objects(instances, found.rows[part.start : part.stop])
         return describe(self.name, objects, light, reader=self.reader, frame=frame)
 
-    def _write_labels(self, path: Path) -> None:
+    def _write_labels(self, path: Path, read: Callable[[Box], Int32Array]) -> None:
         width = self.windows.shape[1]
         write_large_labels(
             path,
-            lambda y0, y1: self.objects.found.read((y0, 0, y1, width)),
+            lambda y0, y1: read((y0, 0, y1, width)),
             shape=self.windows.shape,
             pixel_size=self.pixel_size,
         )
@@ -148,13 +149,16 @@ class LargeResults:
     def _overlay(self) -> bytes:
         """Draws every n-th row and column of the image with its outlines."""
         step = max(1, -(-max(self.windows.shape) // OVERLAY))
-        images, labels = [], []
+        images = []
+        reads = [self.objects.found.read, *self.objects.found.layers.values()]
+        labels: list[list[Int32Array]] = [[] for _ in reads]
         for row in self.objects.grid.rows():
             cores = [tile.core for tile in row]
             images.append(np.concatenate([_thinned(self.windows.image(core), core, step) for core in cores], axis=1))
-            read = self.objects.found.read
-            labels.append(np.concatenate([_thinned(read(core), core, step) for core in cores], axis=1))
-        return overlay(np.concatenate(images), np.concatenate(labels))
+            for rows, read in zip(labels, reads, strict=True):
+                rows.append(np.concatenate([_thinned(read(core), core, step) for core in cores], axis=1))
+        shown, *layers = (np.concatenate(rows) for rows in labels)
+        return overlay(np.concatenate(images), shown, layers)
 
 
 def _thinned(values: NDArray[np.generic], core: Box, step: int) -> NDArray[np.generic]:

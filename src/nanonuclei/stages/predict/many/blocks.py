@@ -25,7 +25,7 @@ from nanonuclei.stages.predict.call import Call, Summary
 from nanonuclei.stages.predict.many.store import Store, open_store
 from nanonuclei.stages.predict.record import IN_FILE, STATE, UNLIKE, ImagesTable
 from nanonuclei.stages.predict.request import Request
-from nanonuclei.stages.predict.results import FOLDERS, OBJECTS
+from nanonuclei.stages.predict.results import OBJECTS, folders_of
 from nanonuclei.tasks import create_reader
 
 IMAGES = "images"
@@ -150,7 +150,7 @@ def predict_block(block: Block, job: Job, model: Mapping[str, bytes]) -> Answer:
         output = Path(folder)
         request = replace(job.request, output=output, formats=(*job.request.formats, "parquet"), resume=False)
         summary = Call(request, opened, reader, output, job.made_with).run(dict(block.images), said.append)
-        _publish(output, store, block.shard)
+        _publish(output, store, block.shard, layers=tuple(reader.layers))
         rows = ImagesTable(output, fingerprint=job.made_with["fingerprint"]).rows()
         store.write(f"{IMAGES}/{block.shard}", _images_shard(rows))
     return _answer(summary, rows, said)
@@ -191,9 +191,9 @@ def _open(job: Job, model: Mapping[str, bytes]) -> OpenedModel:
     return _opened[key]
 
 
-def _publish(folder: Path, store: Store, shard: str) -> None:
+def _publish(folder: Path, store: Store, shard: str, *, layers: Sequence[str]) -> None:
     """Publishes what was written of the images, and the table of their objects."""
-    for name in FOLDERS:
+    for name in folders_of(layers):
         if name != OBJECTS:
             for path in sorted((folder / name).rglob("*.*")):
                 store.write(path.relative_to(folder).as_posix(), path.read_bytes())

@@ -162,6 +162,7 @@ def _close(
         columns=_columns(store),
         texts=begun.reader.column_texts,
         measures=measure_meanings_of(begun.reader.config.task),
+        layers=begun.reader.layers,
         shards=True,
     )
     store.write("README.txt", text.encode())

@@ -16,6 +16,9 @@ from nanonuclei.tasks.nanotubes.lines.candidates import Candidate, apart
 from nanonuclei.tasks.nanotubes.lines.levels import Lights, candidates_at_levels, cells_at_level
 from nanonuclei.tasks.nanotubes.lines.marked import marked_candidates
 
+CELLS = "cells"
+"""Name of the label image of the cells, see `Reader.layers`."""
+
 UNDECIDED = 0.5
 """A threshold that the config leaves open, before it is chosen on validation images."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import scipy
@@ -15,12 +16,13 @@ from numpy.typing import NDArray
 
 from nanonuclei.imaging.instances import from_labels
 from nanonuclei.imaging.seams.grid import Tile, place_order
+from nanonuclei.imaging.seams.label_rows import LabelRows
 from nanonuclei.imaging.seams.stitching import Stitcher
 from nanonuclei.imaging.types import Box, Float32Array, Int32Array
 from nanonuclei.tasks.gathering import Gathered, Gatherer
 from nanonuclei.tasks.nanotubes.config import TubesConfig
 from nanonuclei.tasks.nanotubes.lines.candidates import DRAWN, NEAR, SAME, Candidate
-from nanonuclei.tasks.nanotubes.lines.detection import CANDIDATE_COLUMNS, candidate_row
+from nanonuclei.tasks.nanotubes.lines.detection import CANDIDATE_COLUMNS, CELLS, candidate_row
 from nanonuclei.tasks.nanotubes.lines.line import STEP, Line, pixels_near, resample
 
 CUT = 12.0
@@ -65,6 +67,7 @@ class LineGatherer(Gatherer):
         read: Returns the cells of a score map, and its candidates.
         config: `min_straightness` is read.
         shape: Height and width of the image, px.
+        file: Path of a file for the label image of the cells, which does not exist.
     """
 
     def __init__(
@@ -72,18 +75,20 @@ class LineGatherer(Gatherer):
         read: Callable[[Float32Array], tuple[Int32Array, list[Candidate]]],
         config: TubesConfig,
         shape: tuple[int, int],
+        file: Path,
     ) -> None:
         self._read, self._config, self._shape = read, config, shape
-        self._cells = Stitcher(shape)
+        self._cells, self._rows = Stitcher(shape), LabelRows(file, shape[1])
         self._parts: list[Part] = []
         self._boxes: NDArray[np.float64] = np.zeros((0, 4))
         self._met: dict[tuple[int, int], int] = {}
         """Pixels that lines meet cells at, and the painted number of the cell once it is known."""
 
     def advance(self, top: int, bottom: int) -> None:
-        """Looks the cells up that lines meet in finished rows."""
+        """Writes the finished rows of the cells, and looks the cells up that lines meet in them."""
         first = self._cells.top
         done = self._cells.advance(top, bottom)
+        self._rows.append(done)
         for y, x in self._met:
             if first <= y < first + len(done):
                 self._met[y, x] = int(done[y - first, x])
@@ -102,6 +107,7 @@ class LineGatherer(Gatherer):
         """Returns the lines, and how they are drawn, the surest on top."""
         self.advance(self._shape[0], self._shape[0])
         numbers, cells, _ = self._cells.numbers(step)
+        self._rows.translate(numbers)
         lines = [part for part in self._parts if part.line.straightness >= self._config.min_straightness]
         found = [Candidate(part.line, part.score, part.strength, self._cells_of(part, numbers)) for part in lines]
         rows = [dict(zip(CANDIDATE_COLUMNS, candidate_row(one, None, self._shape), strict=True)) for one in found]
@@ -112,7 +118,7 @@ class LineGatherer(Gatherer):
         scores = np.array([one.score for one in found], np.float32)
         per_cell = round(len(found) / len(cells), 4) if len(cells) else float("nan")
         measures = {"num_cells": len(cells), "objects_per_cell": per_cell}
-        return Gathered(boxes, scores, drawn.read, rows, measures)
+        return Gathered(boxes, scores, drawn.read, rows, measures, {CELLS: self._rows.read})
 
     def _take(self, part: Part) -> None:
         """Adds a line, joins it with what it goes on in, or leaves it out where it is known."""
