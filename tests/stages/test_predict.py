@@ -259,16 +259,46 @@ def test_words_of_the_command_line_are_read_and_wrong_ones_are_told() -> None:
     assert (parse_channel(""), parse_channel("2"), parse_channel("DAPI")) == (None, 2, "DAPI")
 
 
+def sure(_: NanotubeReader, __: object, inputs: list[np.ndarray]) -> Iterator[np.ndarray]:
+    for image in inputs:
+        yield np.stack([np.full(image.shape[:2], 0.9, np.float32), image[..., 0]], axis=-1)
+
+
+@pytest.mark.parametrize(("channel", "num_cells"), [("none", 2), (1, 6), ("dapi", 6)])
+def test_cells_are_counted_by_their_nuclei_where_a_setting_names_the_channel(
+    channel: int | str,
+    num_cells: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tube_experiment: Callable[..., NanotubeExperiment],
+) -> None:
+    config = tube_experiment({"tubes.nuclei": channel})
+    monkeypatch.setattr(stage, "open_model", opened(config, None, tmp_path / "model"))
+    monkeypatch.setattr(NanotubeReader, "score_maps", sure)
+    membrane, nuclei = np.full((100, 200), 20, np.uint8), np.full((100, 200), 5, np.uint8)
+    membrane[20:60, 10:130] = 150  # five cells in a row, without necks
+    cv2.circle(membrane, (170, 50), 14, 150, -1)
+    centres = [*((x, 40) for x in range(22, 130, 24)), (170, 50)]
+    for centre in centres:
+        cv2.circle(nuclei, centre, 7, 200, -1)
+    (tmp_path / "images").mkdir()
+    path, names = tmp_path / "images" / "field.ome.tif", {"axes": "CYX", "Channel": {"Name": ["WGA", "DAPI"]}}
+    tifffile.imwrite(path, np.stack([membrane, nuclei]), metadata=names, photometric="minisblack")
+    tifffile.imwrite(tmp_path / "images" / "grey.tif", membrane)
+    output = run(tmp_path / "images", channel=0).output
+    rows = pd.read_csv(output / "images.csv", keep_default_na=False).set_index("image")
+    cells = cv2.imread(str(output / "cells" / "field.png"), cv2.IMREAD_UNCHANGED)
+    assert int(rows["num_cells"]["field"]) == cells.max() == num_cells
+    assert len({int(cells[y, x]) for x, y in centres}) == num_cells
+    missing = rows["error"]["grey"]
+    assert ("there are: 0 grey. Change tubes.nuclei" in missing) if channel != "none" else not missing
+
+
 def test_nanotubes_are_counted_and_measured_beside_the_cells(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tube_experiment: Callable[..., NanotubeExperiment]
 ) -> None:
     config = tube_experiment({"tubes.joins": "two"})
     monkeypatch.setattr(stage, "open_model", opened(config, None, tmp_path / "model"))
-
-    def sure(_: NanotubeReader, __: object, inputs: list[np.ndarray]) -> Iterator[np.ndarray]:
-        for image in inputs:
-            yield np.stack([np.full(image.shape[:2], 0.9, np.float32), image[..., 0]], axis=-1)
-
     monkeypatch.setattr(NanotubeReader, "score_maps", sure)
     (tmp_path / "images").mkdir()
     for seed in (0, 1):  # the first has a nanotube of 79 px, the second none

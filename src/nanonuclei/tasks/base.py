@@ -119,6 +119,18 @@ class Reader(ABC):
         """
         return self
 
+    def beside(self, channels: NDArray[Any], names: Sequence[str]) -> Reader:
+        """Returns a reader for one image, which may use what else the file of it shows.
+
+        Args:
+            channels: ``(channel, height, width)``, the numbers of the file.
+            names: One per channel, empty where the file does not tell.
+
+        Raises:
+            DataError: A channel that the settings name is not there.
+        """
+        return self
+
     @abstractmethod
     def score_maps(self, network: Network, inputs: Iterable[Float32Array]) -> Iterator[Float32Array]:
         """Runs a network over full images.

@@ -245,7 +245,8 @@ class Call:
         light = Light(plane.image, plane.channels, plane.channel_names, plane.pixel_size)
         height, width = plane.image.shape[:2]
         try:
-            objects = self.reader.objects(score_map, (height, width))
+            reader = self.reader.beside(plane.channels, plane.channel_names)
+            objects = reader.objects(score_map, (height, width))
             files = self.results.encode(describe(row["image"], objects, light, reader=self.reader))
         except Exception as error:  # as above
             return _Row({**row, "error": sentence(error)})

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from nanonuclei.config.channels import Channel
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.pixels import ENCODER_DEPTH, JitterConfig
 from nanonuclei.config.section import Fraction, Positive, Role, Section
@@ -195,6 +196,8 @@ class TubesConfig(Section):
         ridge: Ridge strength that a line reaches somewhere, in standard deviations of the noise.
         contrast: Median contrast of a line to its surroundings, share of the range of the normalised image.
         kept: Share of its contrast that a line keeps as far as it is followed.
+        nuclei: With `predict`, channel of the nuclei, by name or index, by which cells are counted; `none`: by their
+            light. With `evaluate` it is `data.channels.nuclei`.
         body_radius: What holds a disc of this radius is a cell and no line, px.
         min_length: Shorter candidates are dropped, px.
         max_width: Wider crests of the image are dropped, full width at half maximum, px; with `width` auto they are
@@ -217,6 +220,7 @@ class TubesConfig(Section):
     ridge: Positive
     contrast: Fraction
     kept: Annotated[float, Field(gt=0.0, le=1.0)]
+    nuclei: Channel
     body_radius: Annotated[int, Field(ge=2, le=50)]
     min_length: Annotated[float, Field(ge=0.0, le=1000.0)]
     max_width: Positive

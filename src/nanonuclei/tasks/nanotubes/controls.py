@@ -49,7 +49,11 @@ CONTROLS = {
 """By parameter of the reader."""
 
 MEASURES = {
-    "num_cells": Measure("Cells", "bright parts with a disc of tubes.body_radius; too many where cells are large"),
+    "num_cells": Measure(
+        "Cells",
+        "bright parts with a disc of tubes.body_radius, parted at necks, or by nuclei where tubes.nuclei names their "
+        "channel; without it too many where cells are large",
+    ),
     "objects_per_cell": Measure("Candidates per cell", "num_objects / num_cells; no surer than those"),
 }
 """Numbers of an image."""

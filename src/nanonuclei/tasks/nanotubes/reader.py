@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nanonuclei.config.channels import Channel
+from nanonuclei.config.channels import NO_CHANNEL, Channel
 from nanonuclei.config.pixels import WindowsConfig
+from nanonuclei.data.files.numeric import as_light
+from nanonuclei.data.files.planes.channels import channel_index
 from nanonuclei.errors import TrackingError
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.networks import Network, TileNetwork
@@ -62,6 +65,8 @@ class NanotubeReader(Reader):
     noun = NOUN
     lights: Lights | None = None
     """Light of the cells of a large image, see `settled`."""
+    nuclei: Image | None = None
+    """The channel of the nuclei of one image, see `beside`."""
     columns = {
         **BOX,
         **dict.fromkeys(("score", "length", "width", "straightness"), "double"),
@@ -128,8 +133,12 @@ class NanotubeReader(Reader):
 
     @property
     def window(self) -> tuple[int, int] | None:
-        """Windows in which a nanotube is whole; None for a classifier, whose own windows begin at the corner."""
-        return WINDOW if self.config.network.answer == LINE else None
+        """Windows in which a nanotube is whole.
+
+        None for a classifier, whose own windows begin at the corner, and where cells are counted by their nuclei, whose
+        light is told by the whole image.
+        """
+        return WINDOW if self.config.network.answer == LINE and self.config.tubes.nuclei == NO_CHANNEL else None
 
     def gatherer(self, shape: tuple[int, int], file: Path) -> Gatherer:
         """Returns what joins lines across seams."""
@@ -148,6 +157,14 @@ class NanotubeReader(Reader):
         """Returns a reader to which the light of cells is what parts of an image tell together."""
         reader = NanotubeReader(self.config)
         reader.lights = lights_of([np.ascontiguousarray(part[..., 0]) for part in parts], self.config.tubes)
+        return reader
+
+    def beside(self, channels: NDArray[Any], names: Sequence[str]) -> NanotubeReader:
+        """Returns a reader that parts cells by their nuclei, where `tubes.nuclei` names their channel."""
+        if self.config.tubes.nuclei == NO_CHANNEL:
+            return self
+        reader = NanotubeReader(self.config)
+        reader.nuclei = as_light(channels[channel_index(names, self.config.tubes.nuclei, setting="tubes.nuclei") or 0])
         return reader
 
     def score_maps(self, network: Network, inputs: Iterable[Float32Array]) -> Iterator[Float32Array]:
@@ -170,8 +187,9 @@ class NanotubeReader(Reader):
 
         Args:
             score_map: ``(height, width, 2)``: scores, image.
-            nuclei: The channel of the nuclei, if there is one.
+            nuclei: The channel of the nuclei, if there is one; None: that of `beside`.
         """
+        nuclei = self.nuclei if nuclei is None else nuclei
         seeds = None if nuclei is None else self.network_input(nuclei)[..., 0]
         return read_cells(score_map, self.config.tubes, nuclei=seeds, lights=self.lights)
 

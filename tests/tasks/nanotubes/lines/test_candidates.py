@@ -31,6 +31,7 @@ def settings(**changes: object) -> TubesConfig:
             "ridge": 6.0,
             "contrast": 0.05,
             "kept": 0.35,
+            "nuclei": "none",
             "body_radius": 5,
             "min_length": 12.0,
             "max_width": 4.5,
