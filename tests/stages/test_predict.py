@@ -292,6 +292,10 @@ def test_cells_are_counted_by_their_nuclei_where_a_setting_names_the_channel(
     assert len({int(cells[y, x]) for x, y in centres}) == num_cells
     missing = rows["error"]["grey"]
     assert ("there are: 0 grey. Change tubes.nuclei" in missing) if channel != "none" else not missing
+    if channel != "none":  # no image has it: told before anything is written
+        with pytest.raises(DataError, match=r"grey\.tif: no channel .* Change tubes\.nuclei"):
+            run(tmp_path / "images" / "grey.tif", tmp_path / "none", channel=0)
+        assert not (tmp_path / "none").exists()
 
 
 def test_nanotubes_are_counted_and_measured_beside_the_cells(

@@ -81,6 +81,11 @@ class Reader(ABC):
         """Which channel of an image file is read; None: the image as it is, grey or in colours."""
         return None
 
+    @property
+    def further_channels(self) -> Mapping[str, Channel]:
+        """Which other channels of an image file `beside` reads, by the settings that name them."""
+        return {}
+
     @abstractmethod
     def network_input(self, image: Image) -> Float32Array:
         """Returns a full image as the network takes it, ``(height, width, 3)`` float32 in 0..1."""

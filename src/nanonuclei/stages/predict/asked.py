@@ -1,4 +1,4 @@
-"""Are the channel and focal plane that a call asks for in any of its images: looked at before anything is written."""
+"""Are the channels and focal plane that a call asks for in any of its images: looked at before anything is written."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from nanonuclei.tasks.base import Reader
 
 
 def check_asked(request: Request, reader: Reader, paths: Mapping[str, Source]) -> None:
-    """Makes sure that an image has the channel and the focal plane which are read.
+    """Makes sure that an image has the channels and the focal plane which are read.
 
     Files that cannot be read are passed over, as they become rows with their errors; so do images that lack what
     others have. The look ends at the first image that has it; URLs are not looked at.
 
     Args:
         request: What is asked for.
-        reader: Of the model, which may itself name a channel.
+        reader: Of the model, which may itself name channels.
         paths: Images by the names of their results.
 
     Raises:
         DataError: None has. The message is that of the first image.
     """
     channel = reader.channel if request.channel is None else request.channel
-    if channel is None and not isinstance(request.z, int):
+    further = reader.further_channels
+    if channel is None and not further and not isinstance(request.z, int):
         return
     lacking: list[str] = []
     for path in paths.values():
@@ -42,6 +43,8 @@ def check_asked(request: Request, reader: Reader, paths: Mapping[str, Source]) -
             try:
                 if channel is not None:
                     channel_index(image.channel_names, channel, colour=image.colour)
+                for setting, one in further.items():
+                    channel_index(image.channel_names, one, setting=setting)
                 check_z(request.z, image.num_planes)
             except DataError as error:
                 lacking.append(f"{path_of(path)}: {error}")

@@ -122,6 +122,12 @@ class NanotubeReader(Reader):
         return None if self.config.data.dataset == "simulated" else self.config.data.channels.tubes
 
     @property
+    def further_channels(self) -> Mapping[str, Channel]:
+        """The channel of the nuclei, if cells are counted by them."""
+        nuclei = self.config.tubes.nuclei
+        return {} if nuclei == NO_CHANNEL else {"tubes.nuclei": nuclei}
+
+    @property
     def window_threshold(self) -> float:
         """Score from which a window counts as positive."""
         return decided(self.config.tubes.window_threshold)
@@ -138,7 +144,7 @@ class NanotubeReader(Reader):
         None for a classifier, whose own windows begin at the corner, and where cells are counted by their nuclei, whose
         light is told by the whole image.
         """
-        return WINDOW if self.config.network.answer == LINE and self.config.tubes.nuclei == NO_CHANNEL else None
+        return WINDOW if self.config.network.answer == LINE and not self.further_channels else None
 
     def gatherer(self, shape: tuple[int, int], file: Path) -> Gatherer:
         """Returns what joins lines across seams."""
@@ -161,10 +167,11 @@ class NanotubeReader(Reader):
 
     def beside(self, channels: NDArray[Any], names: Sequence[str]) -> NanotubeReader:
         """Returns a reader that parts cells by their nuclei, where `tubes.nuclei` names their channel."""
-        if self.config.tubes.nuclei == NO_CHANNEL:
+        if not self.further_channels:
             return self
+        ((setting, channel),) = self.further_channels.items()
         reader = NanotubeReader(self.config)
-        reader.nuclei = as_light(channels[channel_index(names, self.config.tubes.nuclei, setting="tubes.nuclei") or 0])
+        reader.nuclei = as_light(channels[channel_index(names, channel, setting=setting) or 0])
         return reader
 
     def score_maps(self, network: Network, inputs: Iterable[Float32Array]) -> Iterator[Float32Array]:
