@@ -68,6 +68,7 @@ NOT_FOR = {
 """Imported by a stage's modules, but not used by that stage: simulation, reading, training."""
 NANOTUBES_ONLY = {
     "imaging/scan.py",
+    "imaging/seams/label_rows.py",
     "imaging/seams/stitching.py",
     "imaging/window_geometry.py",
     "models/receptive_field.py",
@@ -135,6 +136,7 @@ NOT_FOR_TUBES = {
         *(f"{TUBES}/sources/{name}.py" for name in ("annotations", "centre_lines")),  # marks of real images
     },
     "evaluate": {
+        "data/files",  # the reader takes the channel of the nuclei off files of `predict`
         *("data/augment", "data/batches.py", "data/patches.py", "data/workers.py", "engine/devices.py"),
         *("models/encoders.py", "models/optimizers.py", "models/phases.py"),
         *(f"{TUBES}/sources/{name}.py" for name in ("annotations", "centre_lines")),  # marks of real images
