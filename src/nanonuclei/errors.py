@@ -69,6 +69,26 @@ def unusable(error: BaseException) -> DataError | None:
     return None
 
 
+def is_url(place: object) -> bool:
+    """Returns whether a place is an address, such as ``https://host/a.zip``."""
+    return isinstance(place, str) and "://" in place
+
+
+def check_local(name: str, place: str) -> None:
+    """Makes sure that what is read from this machine alone is not named by an address.
+
+    Args:
+        name: What it is, for the message.
+        place: As the user wrote it.
+
+    Raises:
+        DataError: It is an address.
+    """
+    if is_url(place):
+        remedy = "Leave out file://" if place.startswith("file://") else "Download it first, and name what you got"
+        raise DataError(f"{name} must lie on this machine, but {without_password(place)[:200]} is an address. {remedy}")
+
+
 def nearest_name(name: str, known: Iterable[str]) -> str:
     """Returns a hint for a mistyped name: the nearest known ones, or all of them where none is near.
 

@@ -95,6 +95,12 @@ def test_a_store_that_cannot_be_opened_is_told_with_its_url(url: str, said: str)
             use(url)
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/x", "http://127.0.0.1:1/x.png", "memory://nowhere"])
+def test_a_place_that_is_not_there_is_told_with_the_remedy(url: str) -> None:
+    with pytest.raises(DataError, match=f"^{url}: cannot be found: .*or download the images and name their folder$"):
+        list_remote(url)
+
+
 def test_a_path_that_is_listed_twice_is_read_once_and_told(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path\na.png\n./a.png\nb.png\n")
     told: list[str] = []

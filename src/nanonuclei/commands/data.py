@@ -8,7 +8,7 @@ from pathlib import Path
 from nanonuclei.commands.checks import check_dataset, check_model, known_task
 from nanonuclei.commands.options import MODEL, Stages, choices_of, experiment_options, given
 from nanonuclei.commands.preparing import DRAWING, prepare_early, tell_after_imports
-from nanonuclei.errors import NanonucleiError
+from nanonuclei.errors import NanonucleiError, check_local
 from nanonuclei.heavy import heavy_imports
 from nanonuclei.tasks import dataset_type
 from nanonuclei.tracking.early.own_run import name_own_run
@@ -78,6 +78,7 @@ def run_label(options: argparse.Namespace) -> int:
     if not options.size.isdecimal():
         raise NanonucleiError(f"size must be a whole number of px, got {options.size!r}")
     check_new_folder(Path(options.output))
+    check_local("images", options.images)
     if not Path(options.images).exists():
         raise NanonucleiError(f"images must be a folder or zip, but {options.images} is not there. Check the path")
     if options.model:
@@ -115,5 +116,6 @@ def run_correct(options: argparse.Namespace) -> int:
     results = options.results or options.input
     if not results:
         raise NanonucleiError("correct needs the results of predict: name their folder")
+    check_local("results", results)
     written = correct(Path(results), Path(options.output), to=options.to, images=options.images)
     return 3 if written.problems else 0

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from nanonuclei.config.section import MOST, Count, Fraction, Role, Section, Seed
 from nanonuclei.counted import counted
-from nanonuclei.errors import ConfigError, nearest_name
+from nanonuclei.errors import ConfigError, check_local, nearest_name
 
 IMAGENET_ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 """Widths of MobileNetV2 for which Keras offers ImageNet weights."""
@@ -100,9 +100,11 @@ def weights_wheel(source: str) -> Path | None:
 
     Raises:
         ConfigError: It is none of these.
+        DataError: It is an address.
     """
     if source in (PUBLIC, *FETCHED_KINDS):
         return None
+    check_local("source", source)
     path = Path(source).expanduser()
     if not zipfile.is_zipfile(path):
         raise ConfigError(

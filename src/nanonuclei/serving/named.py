@@ -12,7 +12,7 @@ from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import Scalar
 from nanonuclei.data.fingerprint.look import Looks
 from nanonuclei.data.fingerprint.stored import read_fingerprint
-from nanonuclei.errors import TrackingError, nearest_name
+from nanonuclei.errors import TrackingError, check_local, nearest_name
 from nanonuclei.imaging.networks import Network
 from nanonuclei.serving.folder import CONFIG, ONNX, load_folder
 from nanonuclei.serving.origin import trained_on
@@ -129,6 +129,7 @@ def check_name(reference: str) -> None:
     """Makes sure that a folder or a model exists that comes along or is registered; a run is left to MLflow.
 
     Raises:
+        DataError: It is an address of the web.
         TrackingError: It does not, the folder holds no model, or there is no database that could hold the model of a
             URI.
     """
@@ -137,6 +138,8 @@ def check_name(reference: str) -> None:
     if reference.startswith("models:/"):
         check_registered(reference)
         return
+    if reference.startswith(("http://", "https://")):
+        check_local("model", reference)
     if is_uri(reference) or is_run(reference) or shipped_folder(reference):
         return
     if not (path := Path(reference)).is_dir():

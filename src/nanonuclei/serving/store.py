@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import Scalar, load_experiment, to_yaml
-from nanonuclei.errors import TrackingError
+from nanonuclei.errors import TrackingError, is_url
 from nanonuclei.imaging.networks import Network
 from nanonuclei.quiet import loggers_quiet
 from nanonuclei.serving.folder import CONFIG, NETWORK, ONNX, load_folder, stored_task
@@ -236,6 +236,13 @@ def files_at(uri: str) -> Path:
         if getattr(error, "error_code", "") in FAILING:
             raise not_answering(error) from error
         raise TrackingError(f"no model {uri!r} at {shown_uri()}. Check its name and version") from error
+    except Exception as error:  # every kind of store has errors of its own
+        if not is_url(uri):
+            raise
+        why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise TrackingError(
+            f"{uri}: cannot be read: {why}. Check it, or download the model and name its folder"
+        ) from error
     return files
 
 

@@ -250,6 +250,7 @@ def test_planes_that_share_one_page_are_found(tmp_path: Path) -> None:
         (b"text, and more of it", "not a readable image"),
         (b"ZISRAWFILE" + bytes(50), "a CZI file of Zeiss, which is not read. Export it as OME-TIFF"),
         (b"PK\x03\x04" + bytes(50), "a zip, which is not read"),
+        (b"\n<!DOCTYPE html><title>Log in", "a web page, not an image. Download"),
         (tiff(np.ones((4, 4), np.complex64)), "pixels of type complex64"),
         (tiff(np.full((4, 4), np.nan, np.float32)), "no pixel holds a number"),
     ],

@@ -33,6 +33,20 @@ def test_missing_source_is_told_with_the_nearest_name(
     assert str(caught.value).endswith(ending)
 
 
+@pytest.mark.parametrize(
+    ("source", "ending"),
+    [
+        ("https://lab:secret@host/a.zip", "https://lab:***@host/a.zip is an address. Download it first, and name what"),
+        ("s3://bucket/a", "s3://bucket/a is an address. Download it first, and name what you got"),
+        ("file:///home/me/a", "file:///home/me/a is an address. Leave out file://"),
+    ],
+)
+def test_source_that_is_an_address_is_told_what_to_do(source: str, ending: str) -> None:
+    with pytest.raises(DataError, match=r"^source must lie on this machine, but ") as caught:
+        existing_source(source, "a folder")
+    assert ending in str(caught.value)
+
+
 def test_source_that_is_there_is_returned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "images").mkdir()

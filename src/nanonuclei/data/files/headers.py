@@ -152,6 +152,8 @@ def _header(head: bytes) -> Header:
         kind = "an AVIF or HEIC image"
     if head[128:132] == b"DICM":
         kind = "a DICOM file"
+    if head.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
+        raise DataError("a web page, not an image. Download the image that it shows")
     if kind is not None:
         raise DataError(f"{kind}, which is not read. Export it as OME-TIFF or PNG")
     raise DataError("not a readable image: damaged, cut short or of another format. Save it as PNG or TIFF")

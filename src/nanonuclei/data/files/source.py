@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from nanonuclei.data.files.listing import is_image
-from nanonuclei.errors import DataError, similar_name
+from nanonuclei.errors import DataError, check_local, similar_name
 
 ANNOTATIONS = (".json", ".geojson", ".csv", ".roi", ".xml")
 PACKED = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
@@ -29,8 +29,9 @@ def existing_source(source: str, forms: str, *, words: Sequence[str] = (), hint:
         hint: Ends the message, where nothing of a similar name is there.
 
     Raises:
-        DataError: It does not exist.
+        DataError: It does not exist, or is an address.
     """
+    check_local("source", source)
     path, beside = Path(source), list[str]()
     with contextlib.suppress(OSError, RuntimeError):  # a name that is too long, or of a user who is not there
         path = path.expanduser()

@@ -11,8 +11,8 @@ from pathlib import Path
 from nanonuclei.counted import counted
 from nanonuclei.data.files.listing import unique_names
 from nanonuclei.data.files.omesets.sets import without_parts
-from nanonuclei.data.lists.remote import Source, is_url, read_remote
-from nanonuclei.errors import DataError
+from nanonuclei.data.lists.remote import Source, read_remote
+from nanonuclei.errors import DataError, is_url
 
 SUFFIXES = (".csv", ".parquet")
 """Names of manifests end so, in small or capital letters."""

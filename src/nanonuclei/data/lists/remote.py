@@ -14,13 +14,10 @@ from nanonuclei.packaged import how_to_install
 Source = Path | str | Refused
 """Where an image file is: a path of this machine or a shared disk, or a URL; or why it is not read."""
 
+_REMEDY = "Check the URL and your rights, or download the images and name their folder"
+
 _IN_BRACKETS = re.compile(r"\w+://(?:[^/@]*@)?\[[^/\]]*:")
 """How a URL begins that names its server by an IPv6 address."""
-
-
-def is_url(place: object) -> bool:
-    """Returns whether a place is a URL."""
-    return isinstance(place, str) and "://" in place
 
 
 def content_at(source: Source) -> Path | bytes:
@@ -44,7 +41,7 @@ def read_remote(url: str) -> bytes:
     try:
         return bytes(files.cat_file(path))
     except Exception as error:  # every kind of store has errors of its own
-        raise DataError(f"{url}: cannot be read: {_sentence(error)}. Check the URL and your rights") from error
+        raise DataError(f"{url}: cannot be read: {_sentence(error)}. {_REMEDY}") from error
 
 
 def list_remote(url: str) -> dict[str, Source]:
@@ -64,14 +61,29 @@ def list_remote(url: str) -> dict[str, Source]:
         root = path.rstrip("/") if fixed == path else fixed.rpartition("/")[0]
         paths = files.find(root) if fixed == path else files.glob(path)
     except Exception as error:  # as above
-        raise DataError(f"{url}: cannot be listed: {_sentence(error)}. Check the URL and your rights") from error
+        raise DataError(f"{url}: cannot be listed: {_sentence(error)}. {_REMEDY}") from error
     names = {found[len(root) :].lstrip("/"): found for found in sorted(paths)}
     found = {name: str(files.unstrip_protocol(place)) for name, place in names.items() if is_image(name)}
     if not found:
+        if not names and fixed == path:
+            _check_there(files, path, url)
         raise DataError(
-            f"{url} holds no image (folders of {ZARR} are read from disks alone). Name a folder or a pattern of images"
+            f"{url} holds no image (folders of {ZARR} are read from disks alone). Name a folder or a pattern of "
+            "images, or download the images and name their folder"
         )
     return dict(unique_names(found).items())
+
+
+def _check_there(files: Any, path: str, url: str) -> None:
+    """Makes sure that a place without files is there: listing a server that is away may tell no error.
+
+    Raises:
+        DataError: It is not.
+    """
+    try:
+        files.info(path)
+    except Exception as error:  # as above
+        raise DataError(f"{url}: cannot be found: {_sentence(error)}. {_REMEDY}") from error
 
 
 def file_system(url: str) -> tuple[Any, str]:
@@ -93,7 +105,7 @@ def file_system(url: str) -> tuple[Any, str]:
     except ValueError as error:
         raise DataError(f"{url}: {error}. Name a path, or a URL such as s3://bucket/folder") from error
     except Exception as error:  # as above; some connect at once, others need options that a URL cannot hold
-        raise DataError(f"{url}: cannot be opened: {_sentence(error)}. Check the URL and your rights") from error
+        raise DataError(f"{url}: cannot be opened: {_sentence(error)}. {_REMEDY}") from error
     return files, str(path)
 
 
@@ -125,4 +137,6 @@ def state_of(source: Source) -> str:
 
 
 def _sentence(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # of a web server, why nothing was found
     return " ".join(f"{type(error).__name__}: {error}".split())[:200]

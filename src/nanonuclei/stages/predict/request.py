@@ -9,8 +9,8 @@ from pathlib import Path
 from nanonuclei.data.files.listing import RECORD, Refused, list_images
 from nanonuclei.data.files.reading import stem
 from nanonuclei.data.lists.manifest import is_manifest, read_manifest
-from nanonuclei.data.lists.remote import Source, is_url, list_remote, path_of
-from nanonuclei.errors import ConfigError, DataError, nearest_name
+from nanonuclei.data.lists.remote import Source, list_remote, path_of
+from nanonuclei.errors import ConfigError, DataError, is_url, nearest_name
 from nanonuclei.invocation import option
 from nanonuclei.report.exports.readme import FORMATS
 
