@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parser().parse_args(arguments)
         remember_words(stage, vars(options))
         _check_backend(os.environ.get(BACKEND, BACKENDS[0]))
-        check_server(vars(options))
+        check_server(vars(options), stage)
         answer: int | None = options.run(options)
         name_own_run(stage, once=True)
     except BaseException as error:

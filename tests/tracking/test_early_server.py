@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from nanonuclei.cli import _parser
 from nanonuclei.errors import TrackingError
 from nanonuclei.tracking.database import URI_VARIABLE
 from nanonuclei.tracking.early import server
-from nanonuclei.tracking.early.server import check_server
+from nanonuclei.tracking.early.server import RECORDING, check_server
 
 RUN = {"run_id": "0" * 32}
 
@@ -41,7 +42,6 @@ def address() -> Iterator[str]:
         {"model": "models:/nuclei@champion"},
         {"resume": "0" * 32},
         {"runs": f"a={'0' * 32},{'1' * 32}"},
-        {"rollback": True},
     ],
 )
 def test_a_server_that_cannot_be_reached_is_told_where_something_is_looked_up(
@@ -50,6 +50,31 @@ def test_a_server_that_cannot_be_reached_is_told_where_something_is_looked_up(
     at.setenv(URI_VARIABLE, "http://127.0.0.1:9")
     with pytest.raises(TrackingError, match=r"http://127\.0\.0\.1:9 must answer.*cannot be reached.*refused"):
         check_server(options)
+
+
+@pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg"])
+def test_a_place_that_is_away_is_told_at_once_where_a_run_would_be_recorded(
+    at: pytest.MonkeyPatch, scheme: str
+) -> None:
+    at.setenv(URI_VARIABLE, f"{scheme}://me@127.0.0.1:9/runs")
+    with pytest.raises(TrackingError, match=r"127\.0\.0\.1:9/runs must answer.*cannot be reached.*refused"):
+        check_server({}, "train")
+    check_server({}, "predict")
+
+
+def test_a_database_that_takes_connections_and_is_silent_is_told_after_seconds(
+    at: pytest.MonkeyPatch, address: str
+) -> None:
+    at.setenv(URI_VARIABLE, address.replace("http", "postgresql+psycopg"))
+    at.setattr(server, "PATIENCE_SECONDS", 2.0)
+    with pytest.raises(TrackingError, match=r"must answer, but does not: it cannot be reached .*timeout"):
+        check_server(RUN)
+
+
+def test_every_stage_that_records_a_run_is_known() -> None:
+    stages = next(action.choices for action in _parser()._actions if isinstance(action.choices, dict))
+    others = {"label", "correct", "predict", "page", "serve", "export", "plots", "lineage", "clean"}
+    assert set(stages) - others == RECORDING
 
 
 @pytest.mark.parametrize("options", [{}, {"model": "nuclei"}, {"model": "models:/nuclei@champion", "wait": True}])
@@ -100,7 +125,7 @@ def test_an_address_that_is_none_is_told(at: pytest.MonkeyPatch, tmp_path: Path,
         check_server(RUN)
 
 
-@pytest.mark.parametrize("uri", ["{}", "file://{}", "sqlite:///x.db", "postgresql+psycopg2://h/x", "databricks"])
+@pytest.mark.parametrize("uri", ["{}", "file://{}", "sqlite:///x.db", "mssql+pyodbc://h/x", "databricks"])
 def test_other_places_are_left_to_mlflow(at: pytest.MonkeyPatch, tmp_path: Path, uri: str) -> None:
     at.setenv(URI_VARIABLE, uri.format(tmp_path))
     check_server(RUN)

@@ -1,4 +1,4 @@
-"""One short question to the tracking server without importing MLflow, which asks one that is away for minutes."""
+"""One short question to the tracking server or database without MLflow, which asks one that is away for minutes."""
 
 from __future__ import annotations
 
@@ -20,30 +20,41 @@ NAMING = ("run_id", "model", "reference", "resume", "runs")
 """Options of commands that may name a run or a registered model."""
 PATIENCE_SECONDS = 5.0
 """How long the question waits for an answer; a server that is slower than that is left to MLflow."""
+RECORDING = {"prepare", "repro"} | {
+    *("fetch", "explore", "train", "adopt", "evaluate", "finetune", "tune", "compare", "ship", "promote")
+}
+"""Stages that record a run."""
+_STARTING = "the database system is"
+"""What PostgreSQL says while it starts or ends."""
+_CONNECTED = ("postgresql", "mysql")
+"""Databases that are asked; their drivers know how long a connection may take."""
 _LOOKED_UP = re.compile(rf"{RUN_ID.pattern}|{SHORT_RUN_ID.pattern}|(?:models|runs):/.*")
 _STORES = re.compile(r"(?:sqlite|mysql|postgresql|mssql)(?:\+\w+)?|https?|databricks|databricks-uc|uc")
 """Schemes of addresses that MLflow keeps runs at."""
 
 
-def check_server(options: Mapping[str, object]) -> None:
-    """Makes sure that the place of the runs answers, where a command looks up a run or a registered model.
+def check_server(options: Mapping[str, object], stage: str = "") -> None:
+    """Makes sure that the place of the runs answers, where a command records a run, or looks up one or a model.
 
-    Where a server takes longer than `PATIENCE_SECONDS`, a line says that it is waited for.
+    Where a server takes longer than `PATIENCE_SECONDS`, or a database is starting, a line says that it is waited for.
 
     Args:
         options: Of the command; one that waits for a model anyway is not checked.
+        stage: Name of the command.
 
     Raises:
         TrackingError: The address is unusable, or nothing answers there.
     """
     named = [part for name in NAMING for part in re.split("[=,]", str(options.get(name) or ""))]
     looks_up = any(_LOOKED_UP.fullmatch(part) and not Path(part).exists() for part in named)
-    if options.get("wait") or not (looks_up or options.get("rollback")):
+    if options.get("wait") or not (looks_up or stage in RECORDING):
         return
     uri = tracking_uri()
     _check_address(uri)
     if uri.startswith(("http://", "https://")):
         _ask(uri)
+    elif uri.startswith(_CONNECTED):
+        _connect(uri)
 
 
 def _check_address(uri: str) -> None:
@@ -75,3 +86,16 @@ def _ask(uri: str) -> None:
             print(f"Waiting for the tracking server at {shown_uri()} ...", file=sys.stderr)
         elif not isinstance(why, ssl.SSLError):  # which MLflow's own settings may allow
             raise not_answering(f"it cannot be reached ({why})") from error
+
+
+def _connect(uri: str) -> None:
+    from sqlalchemy import NullPool, create_engine
+    from sqlalchemy.exc import OperationalError
+
+    try:
+        engine = create_engine(uri, poolclass=NullPool, connect_args={"connect_timeout": int(PATIENCE_SECONDS)})
+        engine.connect().close()
+    except OperationalError as error:
+        if _STARTING not in str(error.orig):
+            raise not_answering(f"it cannot be reached ({error.orig})") from error
+        print(f"Waiting for the tracking database at {shown_uri()} ...", file=sys.stderr)
