@@ -132,9 +132,27 @@ def test_other_settings_or_images_leave_no_shard_of_before(request_: Request, ou
     more = predict_on_many(asked(request_, output, resume=True), say=quiet)
     assert more.num_images == 6
     assert len(first & store.names("images")) == 3
-    predict_on_many(asked(request_, output, resume=True, settings=["instances.min_area=9"]), say=quiet)
+    said: list[str] = []
+    predict_on_many(asked(request_, output, resume=True, settings=["instances.min_area=9"]), say=said.append)
+    assert f"{output} was made with another model, other settings or formats: 6 of its images are done over." in said
     assert not first & store.names("images")
     assert len(store.names("images")) == len(store.names("objects")) == 4
+
+
+@pytest.mark.usefixtures("_here")
+@pytest.mark.parametrize("settings", [[], ["instances.min_area=9"]])
+def test_results_of_images_that_are_not_in_the_input_are_never_removed(
+    request_: Request, output: str, settings: list[str]
+) -> None:
+    predict_on_many(asked(request_, output), say=quiet)
+    store = open_store(output)
+    before = {name: store.read(f"images/{name}") for name in store.names("images")}
+    fewer = asked(request_, output, resume=True, images=f"{request_.images}/A0*/*.png", settings=settings)
+    with pytest.raises(
+        ConfigError, match=r"holds those of 2 images not in the input, which would be removed\. Name an"
+    ):
+        predict_on_many(fewer, say=quiet)
+    assert {name: store.read(f"images/{name}") for name in store.names("images")} == before
 
 
 @pytest.mark.usefixtures("_here")

@@ -106,14 +106,19 @@ def cut_blocks(paths: Mapping[str, Source], *, size: int, fingerprint: str) -> l
     return blocks
 
 
-def finished(store: Store, shard: str) -> Answer | None:
-    """Returns what stands in the shard of a block that is done; None where there is none."""
+def rows_of(store: Store, shard: str) -> list[dict[str, Any]] | None:
+    """Returns the rows of the images of a block that is done; None where there is no such shard."""
     from pyarrow import parquet
 
     content = store.read(f"{IMAGES}/{shard}")
-    if content is None:
+    return None if content is None else parquet.read_table(io.BytesIO(content)).to_pylist()
+
+
+def finished(store: Store, shard: str) -> Answer | None:
+    """Returns what stands in the shard of a block that is done; None where there is none."""
+    rows = rows_of(store, shard)
+    if rows is None:
         return None
-    rows = parquet.read_table(io.BytesIO(content)).to_pylist()
     good = [row for row in rows if not row["error"]]
     failed = {row["file"]: row["error"] for row in rows if row["error"]}
     num_objects = sum(row["num_objects"] for row in good)

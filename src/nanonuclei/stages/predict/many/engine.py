@@ -23,13 +23,13 @@ from nanonuclei.serving.folder import CONFIG, NETWORK
 from nanonuclei.serving.named import OpenedModel
 from nanonuclei.stages.predict.asked import check_asked
 from nanonuclei.stages.predict.call import Summary
-from nanonuclei.stages.predict.many.blocks import IMAGES, Answer, Block, Job, cut_blocks, finished
+from nanonuclei.stages.predict.many.blocks import IMAGES, Answer, Block, Job, cut_blocks, finished, rows_of
 from nanonuclei.stages.predict.many.meanwhile import Meanwhile
 from nanonuclei.stages.predict.many.store import Store, open_store
 from nanonuclei.stages.predict.many.workers import MOST_CORES, Work, connect, cores_of_a_worker
 from nanonuclei.stages.predict.predict import Begun, begin
 from nanonuclei.stages.predict.progress import IMAGES_DONE, shown_progress, told_result, told_resumed, told_unlike
-from nanonuclei.stages.predict.request import Request, find_images, output_beside
+from nanonuclei.stages.predict.request import Request, files_of, find_images, output_beside
 from nanonuclei.stages.predict.results import OBJECTS
 from nanonuclei.tasks import measure_meanings_of
 
@@ -62,6 +62,8 @@ def predict_on_many(request: Request, *, say: Callable[[str], None] = print) -> 
     blocks = cut_blocks(paths, size=request.block, fingerprint=begun.made_with["fingerprint"])
     store = open_store(output)
     _check_place(store, output, resume=request.resume)
+    if over := _done_over(store, output, begun, blocks):
+        say(over)
     before = _done_before(store, blocks)
     if before:
         num_done = sum(answer.num_files for answer in before.values())
@@ -118,6 +120,26 @@ def _check_place(store: Store, output: str, *, resume: bool) -> None:
             f"{output} holds results of an earlier call. Add `{option('resume', 'true')}` to go on with it, or name "
             f"another place with `{option('output', 'PLACE')}`"
         )
+
+
+def _done_over(store: Store, output: str, begun: Begun, blocks: Sequence[Block]) -> str:
+    """Tells which results of other models or settings this call makes anew, in one line; nothing where there are none.
+
+    Raises:
+        ConfigError: Results are of images that are not in the input, so that they would be removed and not made anew.
+    """
+    shards = store.names(IMAGES) - {block.shard for block in blocks}
+    rows = [row for shard in sorted(shards) for row in rows_of(store, shard) or () if not row["error"]]
+    files = {file for block in blocks for file in files_of(dict(block.images)).values()}
+    if absent := sum(row["file"] not in files for row in rows):
+        raise ConfigError(
+            f"results in a place must be of one input, model and settings, but {output} holds those of "
+            f"{IMAGES_DONE.count(absent)} not in the input, which would be removed. Name another place with "
+            f"`{option('output', 'PLACE')}`, or an input with all of its images"
+        )
+    otherwise = sum(row["fingerprint"] != begun.made_with["fingerprint"] for row in rows)
+    over = "1 of its images is" if otherwise == 1 else f"{otherwise:,} of its images are"
+    return f"{output} was made with another model, other settings or formats: {over} done over." if otherwise else ""
 
 
 def _done_before(store: Store, blocks: Sequence[Block]) -> dict[str, Answer]:
