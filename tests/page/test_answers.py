@@ -146,6 +146,38 @@ def test_channel_plane_and_time_of_a_stack_are_chosen(page: Client, tmp_path: Pa
     )
 
 
+@pytest.mark.parametrize(("num", "usual"), [(3, "CYX"), (9, "ZYX")])
+def test_what_the_pages_of_a_file_are_is_chosen_where_it_does_not_say_it(
+    page: Client, tmp_path: Path, num: int, usual: str
+) -> None:
+    images = np.zeros((num, *SHAPE), np.uint8)
+    images[0] = disc_image()
+    images[1, 45:] = images[0, 45:]  # the lowest disc alone
+    tifffile.imwrite(tmp_path / "plain.tif", images, photometric="minisblack", metadata=None)
+    found = page.upload((tmp_path / "plain.tif").read_bytes(), "plain.tif")
+    assert found["axes"] == usual
+    held = {one["text"]: one for one in found["readings"]}
+    assert {text: one["value"] for text, one in held.items()} == {
+        "Channels": "CYX",
+        "Focal planes": "ZYX",
+        "Times": "TYX",
+    }
+    assert [held[text]["recordings"][0][key] for text, key in (("Focal planes", "planes"), ("Times", "times"))] == [
+        num
+    ] * 2
+
+    def count(**view: object) -> int:
+        return page.objects(found["id"], view={**page.view, **view}).json()["count"]
+
+    assert count(axes="ZYX") == count(axes="CYX") == count(axes="TYX") == 3
+    assert count(axes="ZYX", z=1) == count(axes="CYX", channel=1) == count(axes="TYX", time=1) == 1
+    page.view |= {"axes": "TYX", "time": 1}
+    assert "plain_t001-nuclei.csv" in page.file(found["id"], "csv").headers["content-disposition"]
+    refused = page.objects(found["id"], view={**page.view, "axes": "ZXY"})
+    assert (refused.status_code, "which 'ZXY' does not name" in refused.json()["message"]) == (400, True)
+    assert page.upload(disc_image())["readings"] == []
+
+
 def test_in_doubt_channel_0_is_shown_first(page: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     both = np.stack([disc_image(), disc_image()])
     tifffile.imwrite(tmp_path / "both.tif", both, metadata={"axes": "CYX"}, photometric="minisblack")

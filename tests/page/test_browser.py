@@ -190,3 +190,17 @@ def test_example_is_taken_with_a_click_and_images_are_deleted_when_the_tab_close
     assert len(list(page.folder.iterdir())) == 1
     tab.goto("about:blank")
     wait_until(tab, lambda: not list(page.folder.iterdir()))
+
+
+def test_what_pages_are_is_chosen_where_the_file_does_not_say_it(tab: Any, tmp_path: Path) -> None:
+    images = np.stack([disc_image(), np.zeros_like(disc_image())])
+    tifffile.imwrite(tmp_path / "plain.tif", images, photometric="minisblack", metadata=None)
+    drop(tab, (tmp_path / "plain.tif").read_bytes(), "plain.tif")
+    is_counted(tab, "3 nuclei")
+    assert "They are taken for channels" in tab.inner_text("#note")
+    tab.select_option("#choice-axes", label="Times")
+    tab.get_by_text("They are taken for times", exact=False).wait_for()
+    tab.select_option("#choice-time", label="Time 1")
+    is_counted(tab, "0 nuclei")
+    drop_discs(tab)
+    assert tab.locator("#choice-axes").count() == 0

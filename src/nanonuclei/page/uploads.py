@@ -7,11 +7,12 @@ import threading
 import time
 import unicodedata
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from nanonuclei.data.files.limits import ImageLimits
-from nanonuclei.data.files.reading import Contents, contents, stem
+from nanonuclei.data.files.reading import Contents, readings, stem
 from nanonuclei.errors import DataError
 
 MOST = 64
@@ -36,19 +37,34 @@ class Upload:
         file: Its file name, as the user knows it.
         path: Where its content lies.
         size: Bytes.
-        recordings: What it holds to choose from.
+        readings: What it holds to choose from, by the axes that it may have, see `reading.readings`.
     """
 
     id: str
     file: str
     path: Path
     size: int
-    recordings: tuple[Contents, ...]
+    readings: Mapping[str | None, Sequence[Contents]]
 
     @property
     def name(self) -> str:
         """The file name without its suffix."""
         return stem(self.file)
+
+    @property
+    def axes(self) -> str | None:
+        """The axes that are meant where none are chosen; None where the file tells them."""
+        return next(iter(self.readings))
+
+    def recordings(self, axes: str | None) -> Sequence[Contents]:
+        """Returns what it holds if it has certain axes.
+
+        Raises:
+            DataError: It cannot have these.
+        """
+        if axes not in self.readings:
+            raise DataError(f"the image has no axes {axes!r}. Load the page again")
+        return self.readings[axes]
 
 
 class Uploads:
@@ -88,8 +104,8 @@ class Uploads:
         """
         called = clean_name(file)
         try:
-            found = tuple(contents(path, name=called, limits=self._limits))
-            for recording in found:
+            found = readings(path, name=called, limits=self._limits)
+            for recording in next(iter(found.values())):
                 self._limits.check(recording.height, recording.width)
         except DataError as error:
             path.unlink(missing_ok=True)

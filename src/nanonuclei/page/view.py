@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nanonuclei.data.files.planes.channels import GREY, UnchosenChannelError, channel_index
+from nanonuclei.data.files.planes.unsaid import PAGES
 from nanonuclei.data.files.reading import Contents
 from nanonuclei.errors import DataError
 from nanonuclei.page.uploads import Upload
@@ -23,12 +24,14 @@ class View:
         z: Focal planes: ``max``, ``mean`` or the number of one.
         scene: Number of the recording, from 0.
         time: Number of the time, from 0.
+        axes: What the axes of the file are, of those that it may have; None where it tells them.
     """
 
     channel: int | str | None
     z: int | str = "max"
     scene: int = 0
     time: int = 0
+    axes: str | None = None
 
 
 def parse_view(given: object) -> View:
@@ -37,14 +40,19 @@ def parse_view(given: object) -> View:
     Raises:
         DataError: It is none.
     """
-    if not isinstance(given, Mapping) or set(given) - {"channel", "z", "scene", "time"}:
-        raise DataError("a view must be an object with channel, z, scene and time. Load the page again")
-    channel, z = given.get("channel"), given.get("z", "max")
+    if not isinstance(given, Mapping) or set(given) - {"channel", "z", "scene", "time", "axes"}:
+        raise DataError("a view must be an object with channel, z, scene, time and axes. Load the page again")
+    channel, z, axes = given.get("channel"), given.get("z", "max"), given.get("axes")
     numbers = [given.get("scene", 0), given.get("time", 0)]
     kinds = (str, int, type(None))
-    if not (isinstance(channel, kinds) and isinstance(z, str | int) and all(type(one) is int for one in numbers)):
+    if not (
+        isinstance(channel, kinds)
+        and isinstance(z, str | int)
+        and isinstance(axes, str | None)
+        and all(type(one) is int for one in numbers)
+    ):
         raise DataError("a view must tell its parts as numbers and names. Load the page again")
-    return View(channel, z, *numbers)
+    return View(channel, z, scene=numbers[0], time=numbers[1], axes=axes)
 
 
 def described(upload: Upload, reader: Reader, evident: Callable[[Upload], int | None]) -> dict[str, Any]:
@@ -60,8 +68,21 @@ def described(upload: Upload, reader: Reader, evident: Callable[[Upload], int | 
     def found() -> int | None:
         return evident(upload)
 
-    recordings = [_recording(contents, reader, found) for contents in upload.recordings]
-    return {"id": upload.id, "file": upload.file, "bytes": upload.size, "recordings": recordings}
+    readings = []
+    for axes, holds in upload.readings.items():
+        searched = found if axes == upload.axes else lambda: None
+        recordings = [_recording(one, reader, searched) for one in holds]
+        readings.append({"value": axes, "text": _pages(axes, upload), "recordings": recordings})
+    told = {"id": upload.id, "file": upload.file, "bytes": upload.size, "recordings": readings[0]["recordings"]}
+    return {**told, "axes": upload.axes, "readings": readings if len(readings) > 1 else []}
+
+
+def _pages(axes: str | None, upload: Upload) -> str:
+    """Returns what pages are under some of the axes that a file may have; empty where there is no choice."""
+    others = "".join(other for other in upload.readings if other and other != axes)
+    return next(
+        (word.capitalize() for letter, word in PAGES.items() if axes and letter in axes and letter not in others), ""
+    )
 
 
 def _recording(contents: Contents, reader: Reader, evident: Callable[[], int | None]) -> dict[str, Any]:

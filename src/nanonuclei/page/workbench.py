@@ -95,13 +95,13 @@ class Workbench:
         None where that is in doubt, or the channels have more than `MOST_SEARCHED` px together. What the network says
         is kept for the channel that is looked at next.
         """
-        first = upload.recordings[0]
+        first = upload.recordings(upload.axes)[0]
         num_channels = len(first.channel_names)
         if first.colour or num_channels < 2 or num_channels * first.height * first.width > MOST_SEARCHED:
             return None
 
         def found(channel: int) -> Instances:
-            view = View(channel)
+            view = View(channel, axes=upload.axes)
             height, width = self._plane(upload, view).image.shape[:2]
             (score_map, _), _ = self._score_map(upload, view, ())
             return self.reader.instances(score_map, (height, width))
@@ -164,16 +164,16 @@ class Workbench:
             raise ConfigError(f"unknown file {kind[:60]!r}. {nearest_name(kind[:60], FILES)}")
         looked = self.look(upload, view, values)
         suffix, media, content = file_of(looked.found, kind)
-        recording = upload.recordings[view.scene]
-        scene = f"_s{view.scene}" if len(upload.recordings) > 1 else ""
-        moment = f"_t{view.time:03}" if recording.num_times > 1 else ""
+        recordings = upload.recordings(view.axes)
+        scene = f"_s{view.scene}" if len(recordings) > 1 else ""
+        moment = f"_t{view.time:03}" if recordings[view.scene].num_times > 1 else ""
         return f"{upload.name}{scene}{moment}-{self.reader.noun.many}{suffix}", media, content
 
     def _plane(self, upload: Upload, view: View) -> Plane:
         key = (upload.id, "plane", view)
         plane: Plane | None = self.memory.get(key)
         if plane is None:
-            choice = Choice(channel=view.channel, z=view.z, stains=self.reader.stains)
+            choice = Choice(channel=view.channel, z=view.z, axes=view.axes, stains=self.reader.stains)
             at = (view.scene, view.time)
             plane = read_plane(upload.path, choice, at=at, name=upload.file, limits=self._limits)
             self.memory.put(key, plane, plane.image.nbytes + plane.channels.nbytes)

@@ -12,9 +12,9 @@ import tifffile
 from PIL import Image as PillowImage
 
 from nanonuclei.data.archives import content_of, open_files, write_zip
-from nanonuclei.data.files.axes import MAX_UNNAMED
 from nanonuclei.data.files.listing import is_image
 from nanonuclei.data.files.planes.channels import NUCLEAR_STAINS, UnchosenChannelError, channel_index
+from nanonuclei.data.files.planes.unsaid import MAX_UNNAMED
 from nanonuclei.data.files.reading import Channels, read_channels, read_values, stem
 from nanonuclei.errors import DataError
 

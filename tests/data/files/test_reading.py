@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from tests.data.files.synthetic import LABELS, NUCLEI, OTHER, found_nuclei, open
 
 from nanonuclei.config.experiment import NormalizeConfig
 from nanonuclei.data.files.axes import Choice
-from nanonuclei.data.files.reading import describe, iter_image_file, read_image_file, read_single
+from nanonuclei.data.files.reading import describe, iter_image_file, read_image_file, read_single, readings
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.normalize import grey_limits, normalize
 
@@ -233,6 +234,38 @@ def test_many_planes_without_a_meaning_are_refused_until_the_axes_are_told() -> 
     (plane,) = read_image_file(content, Choice(axes="ZYX"))
     np.testing.assert_array_equal(plane.image, NUCLEI)
     assert len(read_image_file(content, Choice(axes="tyx"))) == 9
+
+
+@pytest.mark.parametrize("num", [2, 8])
+def test_few_pages_without_a_meaning_are_channels_and_said_to_be(num: int) -> None:
+    content = tiff(np.stack([NUCLEI] * num), metadata=None)
+    said = (
+        f"{num} pages, of which the file does not say what they are, taken for channels (`-P axes=ZYX` for focal planes"
+    )
+    (plane,) = read_image_file(content, Choice(channel=1))
+    assert plane.choice.startswith(f"channel 1 of {num}, {said}")
+    for wrong in (Choice(), Choice(channel="DAPI"), Choice(channel=0, z=1)):
+        with pytest.raises(DataError, match=re.escape(said)):
+            read_image_file(content, wrong)
+    (plane,) = read_image_file(content, Choice(axes="ZYX"))
+    assert plane.choice == f"maximum over {num} focal planes"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (tiff(np.stack([NUCLEI] * 3), metadata=None), {"CYX": (3, 1, 1), "ZYX": (1, 3, 1), "TYX": (1, 1, 3)}),
+        (tiff(np.stack([NUCLEI] * 9), metadata=None), {"ZYX": (1, 9, 1), "TYX": (1, 1, 9), "CYX": (9, 1, 1)}),
+        (tiff(np.stack([NUCLEI] * 3), imagej=True, metadata={"axes": "ZYX"}), {None: (1, 3, 1)}),
+        (tiff(NUCLEI), {None: (1, 1, 1)}),
+    ],
+)
+def test_what_a_file_holds_is_told_for_all_axes_that_it_may_have(
+    content: bytes, expected: dict[str | None, tuple[int, int, int]]
+) -> None:
+    held = readings(content, name="a.tif")
+    assert {axes: (len(one.channel_names), one.num_planes, one.num_times) for axes, (one,) in held.items()} == expected
+    assert list(held) == list(expected)
 
 
 def test_planes_that_share_one_page_are_found(tmp_path: Path) -> None:

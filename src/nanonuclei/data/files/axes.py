@@ -13,13 +13,11 @@ from nanonuclei.data.files.limits import ImageLimits
 from nanonuclei.data.files.numeric import Span, as_light, grey_if_equal, measurable
 from nanonuclei.data.files.planes.channels import GREY, NUCLEAR_STAINS, channel_index, grey_of
 from nanonuclei.data.files.planes.projection import check_z, projected
+from nanonuclei.data.files.planes.unsaid import MAX_UNNAMED, told_guess
 from nanonuclei.data.files.scene import COLOURS, Scene
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
 from nanonuclei.invocation import option
-
-MAX_UNNAMED = 8
-"""Longest axis without a name that is taken for channels where nothing in the file says what it is."""
 
 
 @dataclass(frozen=True)
@@ -132,16 +130,22 @@ def choose(scene: Scene, choice: Choice) -> Chosen:
         UnchosenChannelError: It holds several channels and none is chosen.
         DataError: There is no such channel or focal plane, or its axes cannot be told.
     """
+    guessed = told_guess(scene) if choice.axes is None else ""
     scene = with_known_axes(scene, choice.axes)
     extents = scene.extents
     num_channels = extents.get("C", 1 if scene.colour else extents.get("S", 1))
     if scene.colour and num_channels > 1:
         raise DataError(f"holds {num_channels} colour images as channels, axes {scene.axes}. Save one of them alone")
     names = COLOURS if scene.colour else scene.channel_names
-    index = channel_index(names, choice.channel, stains=choice.stains, colour=scene.colour)
-    num_planes = extents.get("Z", 1)
-    check_z(choice.z, num_planes)
-    said = ", ".join(filter(None, (_sentence(names, index, choice, num_planes=num_planes), scene.note)))
+    try:
+        index = channel_index(names, choice.channel, stains=choice.stains, colour=scene.colour)
+        check_z(choice.z, extents.get("Z", 1))
+    except DataError as error:
+        error.args = ("; ".join(filter(None, (str(error), guessed))),)
+        raise
+    said = ", ".join(
+        filter(None, (_sentence(names, index, choice, num_planes=extents.get("Z", 1)), guessed, scene.note))
+    )
     return Chosen(scene, choice, index, names, 3 if scene.colour else num_channels, said)
 
 

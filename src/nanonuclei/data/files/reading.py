@@ -18,6 +18,7 @@ from nanonuclei.data.files.limits import STANDARD, ImageLimits
 from nanonuclei.data.files.numeric import as_stored, grey_if_equal
 from nanonuclei.data.files.omesets.sets import is_companion
 from nanonuclei.data.files.planes.channels import channel_index, grey_of
+from nanonuclei.data.files.planes.unsaid import possible_axes, told_guess
 from nanonuclei.data.files.scene import COLOURS, Scene
 from nanonuclei.data.files.tiff import open_tiff
 from nanonuclei.errors import DataError
@@ -48,6 +49,7 @@ class Contents:
         colour: Whether the channels are the colours of one image.
         num_planes: Focal planes.
         num_times: Times.
+        unsaid: That pages are taken for channels, where the file does not say what they are, see `unsaid.told_guess`.
     """
 
     height: int
@@ -56,21 +58,41 @@ class Contents:
     colour: bool
     num_planes: int
     num_times: int
+    unsaid: str = ""
 
 
 def contents(content: Content, *, name: str, axes: str | None = None, limits: ImageLimits = STANDARD) -> list[Contents]:
     """Tells what a file holds, one entry per recording; of a TIFF no pixel is decoded. See `iter_image_file`."""
     try:
         for scenes in scenes_of(content, limits):
-            return [_contents(with_known_axes(scene, axes)) for scene in scenes]
+            return [_contents(scene, axes) for scene in scenes]
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
     raise DataError(f"{name}: holds no image. Save it again")
 
 
-def _contents(scene: Scene) -> Contents:
+def readings(content: Content, *, name: str, limits: ImageLimits = STANDARD) -> dict[str | None, list[Contents]]:
+    """Tells what a file holds as `contents` does, by the axes that it may have, see `unsaid.possible_axes`.
+
+    Returns:
+        What it holds under each, the usual one first; under None alone where the file tells its axes.
+    """
+    try:
+        for scenes in scenes_of(content, limits):
+            ways = [possible_axes(scene) for scene in scenes]
+            if not all(way == ways[0] for way in ways) or not ways[0]:
+                break
+            return {axes: [_contents(scene, axes) for scene in scenes] for axes in ways[0].values()}
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+    return {None: contents(content, name=name, limits=limits)}
+
+
+def _contents(scene: Scene, axes: str | None) -> Contents:
+    unsaid = told_guess(scene) if axes is None else ""
+    scene = with_known_axes(scene, axes)
     names, extents = COLOURS if scene.colour else scene.channel_names, scene.extents
-    return Contents(extents["Y"], extents["X"], names, scene.colour, extents.get("Z", 1), extents.get("T", 1))
+    return Contents(extents["Y"], extents["X"], names, scene.colour, extents.get("Z", 1), extents.get("T", 1), unsaid)
 
 
 def read_plane(

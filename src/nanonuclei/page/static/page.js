@@ -58,7 +58,7 @@ async function take(send) {
   try {
     const image = await (await send()).json();
     if (state.image) forget(state.image.id);
-    Object.assign(state, { image, found: null, view: { scene: 0, time: 0, z: "max", channel: image.recordings[0].channel } });
+    Object.assign(state, { image, found: null, view: usual(image, image.axes) });
     viewer.outline([], true);
     choices();
     await renew(true);
@@ -127,7 +127,7 @@ async function renew(picture = false) {
       objects.catch(() => {});
       if (anew) {
         const bitmap = await createImageBitmap(await (await ask(`/api/images/${image.id}/picture?${query}`)).blob());
-        const recording = image.recordings[view.scene];
+        const recording = recordings(image, view)[view.scene];
         viewer.show(bitmap, recording.width, recording.height);
         $("hello").hidden = true;
         drawn = true;
@@ -210,9 +210,19 @@ function pointed(number, x = 0, y = 0) {
   tip.style.top = `${Math.max(0, Math.min(y + 16, height - tip.offsetHeight - 8))}px`;
 }
 
+// What a file holds, if it has the axes of a view.
+function recordings(image, view) {
+  return (image.readings.find((one) => one.value === view.axes) || image).recordings;
+}
+
+// What is looked at first of a file, if it has some axes.
+function usual(image, axes) {
+  return { scene: 0, time: 0, z: "max", axes, channel: recordings(image, { axes })[0].channel };
+}
+
 // The parts of the file that can be looked at.
 function choices() {
-  const { image, view } = state, recording = image.recordings[view.scene];
+  const { image, view } = state, held = recordings(image, view), recording = held[view.scene];
   const fields = [element("div", { className: "name", textContent: image.file })];
   const field = (text, name, options) => {
     if (options.length < 2) return;
@@ -220,23 +230,27 @@ function choices() {
     select.value = options.findIndex((option) => option.value === view[name]);
     select.addEventListener("change", () => {
       state.view = { ...state.view, [name]: options[Number(select.value)].value };
-      if (name === "scene") Object.assign(state.view, { time: 0, z: "max", channel: image.recordings[state.view.scene].channel });
+      if (name === "scene") Object.assign(state.view, { time: 0, z: "max", channel: held[state.view.scene].channel });
+      if (name === "axes") state.view = usual(image, state.view.axes);
       choices();
       renew(true);
     });
     fields.push(element("label", {}, text, select));
   };
   const numbers = (count, word) => Array.from({ length: count }, (_, number) => ({ value: number, text: `${word} ${number}` }));
+  field("Pages are", "axes", image.readings);
   field("Channel", "channel", recording.channels);
   if (recording.planes > 1) {
     field("Focal planes", "z", [{ value: "max", text: "Maximum" }, { value: "mean", text: "Mean" }, ...numbers(recording.planes, "Plane")]);
   }
   field("Time", "time", numbers(recording.times, "Time"));
-  field("Recording", "scene", numbers(image.recordings.length, "Recording"));
+  field("Recording", "scene", numbers(held.length, "Recording"));
   $("choices").replaceChildren(...fields);
   $("choices").hidden = false;
-  $("note").textContent = recording.note;
-  $("note").hidden = !recording.note;
+  const pages = image.readings.find((one) => one.value === view.axes);
+  const unsaid = pages ? `The file does not say what its pages are. They are taken for ${pages.text.toLowerCase()}: choose above if they are something else.` : "";
+  $("note").textContent = [unsaid, recording.note].filter(Boolean).join(" ");
+  $("note").hidden = !$("note").textContent;
 }
 
 // A slider, or a list of words, or both, for one parameter.

@@ -47,7 +47,7 @@ def check_asked(request: Request, reader: Reader, paths: Mapping[str, Source]) -
                     channel_index(image.channel_names, one, setting=setting)
                 check_z(request.z, image.num_planes)
             except DataError as error:
-                lacking.append(f"{path_of(path)}: {error}")
+                lacking.append("; ".join(filter(None, (f"{path_of(path)}: {error}", image.unsaid))))
             else:
                 return
     if lacking:
