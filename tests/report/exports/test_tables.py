@@ -134,6 +134,18 @@ def test_overlays_show_further_labels_by_thin_lines_and_their_numbers() -> None:
     assert not violet[51:53, 51:53].any()  # no room
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_overlays_keep_the_colours_of_the_image(dtype: type) -> None:
+    labels = drawn().pixels()
+    image = np.full((*labels.shape, 3), (200, 120, 160)).astype(dtype)  # a stained tissue on white glass
+    image[30:] = 240
+    read = cv2.imdecode(np.frombuffer(overlay(image, labels), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    red, green, blue = read[25, 40]
+    assert labels[25, 40] == 0
+    assert red > blue > green
+    assert np.ptp(read[-1, -1]) == 0
+
+
 def test_readme_tells_every_column_with_its_unit_and_how_to_open_the_files() -> None:
     columns = ["image", *found(pixel_size=0.5).columns]
     text = readme(

@@ -31,6 +31,11 @@ def grey_png(image: UInt8Array | UInt16Array, *, pixel_size: float | None = None
     return content[:_HEADER_END] + resolution + content[_HEADER_END:]
 
 
+def colour_png(image: UInt8Array) -> bytes:
+    """Returns a PNG of ``(height, width, 3)``, red, green, blue."""
+    return _encoded(image[..., ::-1])
+
+
 def palette_png(image: UInt8Array, colours: UInt8Array) -> bytes:
     """Returns a PNG whose pixels are numbers of colours: a third of the work and size of one in true colours.
 
