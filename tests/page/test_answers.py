@@ -77,6 +77,10 @@ def test_image_that_looks_unlike_the_training_images_is_told(
         assert told.endswith("Check its outlines before you believe its count.")
         assert page.objects(inverted, threshold=0.6).json()["unlike"] == told
         assert page.objects(page.upload(disc_image())["id"]).json()["unlike"] == ""
+        red = page.upload(np.dstack([np.zeros_like(disc_image())] * 2 + [disc_image()]))["id"]
+        assert (
+            "Choose a channel, if one colour" in page.objects(red, view={**page.view, "channel": None}).json()["unlike"]
+        )
 
 
 def test_controls_tell_which_of_them_run_the_network(page: Client) -> None:

@@ -355,6 +355,21 @@ def test_images_that_look_unlike_the_training_images_are_counted_and_told_in_the
     assert "unlike_training: in what the image looks unlike" in (output / "README.txt").read_text()
 
 
+def test_the_channel_of_a_colour_image_that_looks_unlike_the_training_images_is_hinted_at(
+    images: Path, tmp_path: Path
+) -> None:
+    write_looks(tmp_path / "model")
+    red = np.zeros((80, 70, 3), np.uint8)
+    red[..., 2] = np.where(disc_labels((80, 70), DISCS) > 0, 240, 10)
+    cv2.imwrite(str(images / "red.png"), red)
+    for channel, hinted in ((None, 1), ("red", 0)):
+        told: list[str] = []
+        request = Request(str(images / "red.png"), "run", output=tmp_path / f"out-{channel}", channel=channel)
+        table = pd.read_csv(predict(request, say=told.append).output / "images.csv", dtype=str, keep_default_na=False)
+        assert sum("in one colour alone, name it, as by `-P channel=blue`" in line for line in told) == hinted
+        assert table["unlike_training"][0].endswith(", shown in colours") == bool(hinted)
+
+
 def test_one_image_is_told_of_in_the_singular(images: Path, tmp_path: Path) -> None:
     write_looks(tmp_path / "model")
     told: list[str] = []

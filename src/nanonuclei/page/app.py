@@ -149,7 +149,8 @@ class Page:
             looked = self._workbench.look(upload, view, values)
             told = {**outcome(looked.found, reader), "measures": shown_measures(looked.measures, reader.config.task)}
             told |= {"choice": looked.choice, "network": looked.ran, "seconds": round(looked.seconds, 3)}
-            told["unlike"] = f"Unlike the training images: {looked.unlike}. {CHECK}" if looked.unlike else ""
+            hint = " Choose a channel, if one colour alone shows them." if view.channel is None else ""
+            told["unlike"] = f"Unlike the training images: {looked.unlike}. {CHECK}{hint}" if looked.unlike else ""
             told["pixel_size"] = looked.found.pixel_size
             told["height"], told["width"] = looked.found.image.shape[:2]
             return json.dumps(told, allow_nan=False, separators=(",", ":")).encode()

@@ -18,6 +18,9 @@ from nanonuclei.imaging.types import Float32Array
 NAMES = ("background", "colour", "fine detail or noise")
 """What people call the fields of `Look`."""
 
+COLOURED = 0.05
+"""Colour of a look from which an image has colours, and not only noise in them."""
+
 FAR = 0.2
 """Distance to the nearest training image from which an image looks unlike them, see `Looks.distance`.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nanonuclei.data.files.axes import Plane
-from nanonuclei.data.fingerprint.look import Looks, look_of
+from nanonuclei.data.fingerprint.look import COLOURED, Looks, look_of
 from nanonuclei.data.lists.remote import Source, state_of
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.networks import Network
@@ -25,6 +25,7 @@ from nanonuclei.stages.predict.large.windows import LargeImage
 from nanonuclei.stages.predict.progress import (
     FILES,
     IMAGES_DONE,
+    IN_COLOURS,
     LOG,
     Progress,
     shown_progress,
@@ -145,7 +146,8 @@ class Call:
         summary = Summary(self.output, len(rows), num_objects, tuple(outcome.failed))
         self._close(summary, say, num_files=len(paths), gone=sum(row["file"] not in known for row in rows))
         if unlike := sum(bool(row.get(UNLIKE)) for row in rows):
-            say(told_unlike(unlike, of=len(rows), table=IMAGES))
+            in_colours = any(row.get(UNLIKE, "").endswith(IN_COLOURS) for row in rows)
+            say(told_unlike(unlike, of=len(rows), table=IMAGES, in_colours=in_colours))
         return summary
 
     def _work(
@@ -219,7 +221,11 @@ class Call:
 
     def _look(self, pixels: Float32Array) -> dict[str, str]:
         """Tells in what an image looks unlike the training images, where the model has their fingerprint."""
-        return {} if self.looks is None else {UNLIKE: self.looks.unlike(look_of(pixels))}
+        if self.looks is None:
+            return {}
+        look = look_of(pixels)
+        told = self.looks.unlike(look)
+        return {UNLIKE: f"{told}{IN_COLOURS}" if told and look.colour > COLOURED else told}
 
     def _large(self, row: dict[str, Any], image: LargeImage, *, redone: bool) -> _Row:
         """Does all that is to be done of an image of which windows are read."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nanonuclei.invocation import option
 from nanonuclei.serving.origin import CHECK
 from nanonuclei.stages.predict.record import UNLIKE
 from nanonuclei.tasks.values import Noun
@@ -17,6 +18,9 @@ LOG = "predict.log"
 
 FILES, IMAGES_DONE = Noun("file", "files"), Noun("image", "images")
 """What is counted: a file is read, and is done or failed; an image has results, and a film is one file with several."""
+
+IN_COLOURS = ", shown in colours"
+"""Ends what an image is unlike the training images in, where all of its colours are shown to the network."""
 
 MOST_FAILURES = 20
 """Failures that the user is told one by one; the log and the table of images have all of them."""
@@ -126,11 +130,20 @@ def told_result(num_files: int, *, failed: int, images: int, found: str, gone: i
     return f"{told} {IMAGES_DONE.count(images)}{earlier}, {found}."
 
 
-def told_unlike(number: int, *, of: int, table: str) -> str:
-    """Returns the warning of images that look unlike the training images; `table` is that which says in what."""
+def told_unlike(number: int, *, of: int, table: str, in_colours: bool = False) -> str:
+    """Returns the warning of images that look unlike the training images; `table` is that which says in what.
+
+    Args:
+        in_colours: Whether some of them are colour images of which no channel was chosen.
+    """
     images = "1 image looks" if number == 1 else f"{number:,} images look"
     check = CHECK if number == 1 else "Check their outlines before you believe their counts."
+    hint = (
+        f" Where their objects stand in one colour alone, name it, as by `{option('channel', 'blue')}`."
+        if in_colours
+        else ""
+    )
     return (
         f"Warning: {images} unlike those that the model was trained on (of {of:,}; column {UNLIKE} of {table} says in "
-        f"what). {check}"
+        f"what). {check}{hint}"
     )
