@@ -16,6 +16,7 @@ from nanonuclei.errors import DataError
 from nanonuclei.stages import prepare as module
 from nanonuclei.stages.prepare import PROBLEMS, prepare, prepared_dataset, say_left_out
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
+from nanonuclei.tracking.early.own_run import PARENT_VARIABLE
 
 Experiment = Callable[..., NucleiExperiment]
 
@@ -125,6 +126,18 @@ def test_prepared_data_is_used_again_until_its_settings_change(experiment: Exper
     assert again == first
     assert "from before" in said[2]
     assert other != folder
+
+
+@pytest.mark.usefixtures("project")
+def test_a_training_of_a_comparison_does_not_repeat_what_the_comparison_said_of_images(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = experiment({"data.dataset": "simulated", "data.simulated.num_images": 12, "data.simulated.size": 64})
+    monkeypatch.setenv(PARENT_VARIABLE, "0" * 32)
+    said: list[str] = []
+    for _ in range(3):
+        prepared_dataset(config, say=said.append)
+    assert [text.split()[0] for text in said] == ["Preparing", "Prepared"]
 
 
 @pytest.mark.usefixtures("project")

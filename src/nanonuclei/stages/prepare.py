@@ -6,6 +6,7 @@ import csv
 import hashlib
 import inspect
 import json
+import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,6 +31,7 @@ from nanonuclei.stages.new_folder import is_whole, put
 from nanonuclei.stages.places import DATA, prepared_folder
 from nanonuclei.tasks import create_dataset
 from nanonuclei.tasks.dataset import SIMULATED, Dataset, Dealt, Facts
+from nanonuclei.tracking.early.own_run import PARENT_VARIABLE
 from nanonuclei.writing import being_made, remove_leftovers
 
 GENERAL_CODE = ("data", "stages/prepare.py", "tasks/dataset.py")
@@ -64,9 +66,10 @@ def prepared_dataset(config: ExperimentConfig, *, say: Callable[[str], None] = p
         )
     folder = prepared_folder(f"{config.task}-{name}", _key(dataset, source))
     if is_whole(folder):
-        say(f"Prepared images: {folder} (from before)")
         catalog = load_catalog(folder)
-        say_left_out(catalog, folder, say=say)
+        if PARENT_VARIABLE not in os.environ:  # who started this one has said it
+            say(f"Prepared images: {folder} (from before)")
+            say_left_out(catalog, folder, say=say)
         return catalog, source or folder
     for leftover in remove_leftovers(folder.parent):
         say(f"Removed {leftover}, which a process that was killed had left behind.")
