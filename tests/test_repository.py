@@ -57,6 +57,14 @@ def test_environments_refer_to_the_one_lock() -> None:
     assert f"mlflow=={PINS['mlflow']}" in (ROOT / "README.md").read_text()
 
 
+def test_pages_tell_the_sizes_that_the_model_which_comes_along_was_shown() -> None:
+    shown = yaml.safe_load((ROOT / "models/nuclei/config.yaml").read_text())["nuclei"]["augment"]
+    told = f"{shown['least_diameter']:g} to {shown['largest_diameter']:g} px"
+    for page in ("README.md", "models/nuclei/README.md"):
+        sizes = re.findall(r"[Nn]uclei of (?:about )?(\d+ to \d+ px)", (ROOT / page).read_text())
+        assert sizes == [told], page
+
+
 def test_entry_points_call_stages_that_exist() -> None:
     from nanonuclei.cli import _parser
 
