@@ -22,9 +22,11 @@ def file(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return project / "mlflow.db"
 
 
-def test_it_appears_whole(file: Path) -> None:
+def test_it_appears_whole_and_is_told_once(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_database()
     make_database()
     assert file.read_bytes() == WHOLE
+    assert capsys.readouterr().out == f"Runs are recorded in {file}, which is new.\n"
     assert list(file.parent.glob("partial-*")) == []
 
 

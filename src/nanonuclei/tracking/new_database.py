@@ -18,7 +18,7 @@ from nanonuclei.writing import PARTIAL
 
 
 def make_database() -> None:
-    """Makes the database where it is a file that is not there yet; does nothing otherwise.
+    """Makes the database where it is a file that is not there yet, and says so; does nothing otherwise.
 
     Raises:
         TrackingError: The folder cannot be written, or the database that is there does not answer.
@@ -35,6 +35,7 @@ def make_database() -> None:
             _put(partial, file)
         finally:
             partial.unlink(missing_ok=True)
+    print(f"Runs are recorded in {file.resolve()}, which is new.")
 
 
 @contextlib.contextmanager
