@@ -236,6 +236,14 @@ def test_many_planes_without_a_meaning_are_refused_until_the_axes_are_told() -> 
     assert len(read_image_file(content, Choice(axes="tyx"))) == 9
 
 
+def test_colour_pages_without_a_meaning_are_refused_with_axes_that_can_be_told() -> None:
+    content = tiff(np.stack([np.dstack([NUCLEI, NUCLEI // 2, NUCLEI])] * 3), photometric="rgb", metadata=None)
+    with pytest.raises(DataError, match="Say it to predict, as `-P axes=ZYXS`"):
+        read_image_file(content)
+    (plane,) = read_image_file(content, Choice(axes="ZYXS"))
+    assert plane.choice == "maximum over 3 focal planes"
+
+
 @pytest.mark.parametrize("num", [2, 8])
 def test_few_pages_without_a_meaning_are_channels_and_said_to_be(num: int) -> None:
     content = tiff(np.stack([NUCLEI] * num), metadata=None)

@@ -13,7 +13,7 @@ from nanonuclei.data.files.limits import ImageLimits
 from nanonuclei.data.files.numeric import Span, as_light, grey_if_equal, measurable
 from nanonuclei.data.files.planes.channels import GREY, NUCLEAR_STAINS, channel_index, grey_of
 from nanonuclei.data.files.planes.projection import check_z, projected
-from nanonuclei.data.files.planes.unsaid import MAX_UNNAMED, told_guess
+from nanonuclei.data.files.planes.unsaid import MAX_UNNAMED, possible_axes, told_guess
 from nanonuclei.data.files.scene import COLOURS, Scene
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.types import Image
@@ -225,10 +225,11 @@ def with_known_axes(scene: Scene, axes: str | None = None) -> Scene:
     if "C" in named and inner:
         raise DataError(f"holds channels twice, axes {scene.axes} of lengths {scene.shape}. Save them as one axis")
     if len(unknown) > 1 or (unknown and (sizes[unknown[0]] > MAX_UNNAMED or "C" in named or inner or scene.colour)):
+        told = option("axes", possible_axes(scene).get("Z", "ZYX"))
         raise DataError(
             f"holds {sizes[unknown[0]]} planes, and nothing in it says that they are channels, focal planes or times "
-            f"(axes {scene.axes}). Say it to predict, as `{option('axes', 'ZYX')}`, or in Fiji: Image > Hyperstacks > "
-            "Stack to Hyperstack, and save it again"
+            f"(axes {scene.axes}). Say it to predict, as `{told}`, or in Fiji: Image > Hyperstacks > Stack to "
+            "Hyperstack, and save it again"
         )
     if unknown:
         letters = letters[: unknown[0]] + "C" + letters[unknown[0] + 1 :]
