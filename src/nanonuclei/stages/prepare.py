@@ -31,7 +31,6 @@ from nanonuclei.stages.new_folder import is_whole, put
 from nanonuclei.stages.places import DATA, prepared_folder
 from nanonuclei.tasks import create_dataset
 from nanonuclei.tasks.dataset import SIMULATED, Dataset, Dealt, Facts
-from nanonuclei.tracking.early.own_run import PARENT_VARIABLE
 from nanonuclei.writing import being_made, remove_leftovers
 
 GENERAL_CODE = ("data", "stages/prepare.py", "tasks/dataset.py")
@@ -39,6 +38,9 @@ GENERAL_CODE = ("data", "stages/prepare.py", "tasks/dataset.py")
 used any more."""
 
 PROBLEMS = "problems.csv"
+
+PARENT_VARIABLE = "NANONUCLEI_PARENT_RUN"
+"""As `tracking.early.own_run.PARENT_VARIABLE`, whose file decides nothing of what is prepared."""
 
 NUM_WRITERS, MAX_WAITING = 2, 4
 """Threads that write samples, and samples that wait for them."""
