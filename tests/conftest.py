@@ -21,6 +21,7 @@ from tests.networks import bright_network, exported_once, spread_classifier, spr
 from nanonuclei import tasks
 from nanonuclei.config.params import Scalar, load_experiment
 from nanonuclei.config.pixels import NetworkConfig
+from nanonuclei.heavy import heavy_imports
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
@@ -43,6 +44,13 @@ LONGEST = (
     "stages/many/test_cluster.py",
 )
 """Files whose tests take longest, longest first."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Loads what the test files import as commands load it."""
+    with heavy_imports():
+        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
