@@ -15,7 +15,9 @@ def environment(clone: Path, **more: str) -> dict[str, str]:
     """Returns variables under which Python's own programs and the package of the clone are found."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
-    return {**kept, "PATH": path, "PYTHONPATH": str(clone / "src"), "PYTHONUNBUFFERED": "1", **more}
+    own = {"PATH": path, "PYTHONPATH": str(clone / "src"), "PYTHONUNBUFFERED": "1"}
+    no_judges = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # each server would start eight processes for them
+    return {**kept, **own, **no_judges, **more}
 
 
 COMMANDS = """

@@ -47,6 +47,7 @@ def own_database(folder: Path) -> Iterator[Path]:
     import mlflow
     from mlflow.store.db import utils
     from mlflow.store.model_registry import sqlalchemy_store
+    from sqlalchemy import Engine, event
 
     template, make = empty_database(), utils._initialize_tables
 
@@ -56,6 +57,10 @@ def own_database(folder: Path) -> Iterator[Path]:
         with contextlib.closing(sqlite3.connect(template)) as database, engine.connect() as connection:
             return database.backup(connection.connection.driver_connection)
 
+    def leave_it_to_the_system(connection: object, _: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("pragma synchronous = off")  # or every step waits for the disk
+
     before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
     registry = _registry()
     remember(None)
@@ -63,7 +68,9 @@ def own_database(folder: Path) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (utils, sqlalchemy_store):
             patch.setattr(module, "_initialize_tables", copy)
+        event.listen(Engine, "connect", leave_it_to_the_system)
         yield folder
+        event.remove(Engine, "connect", leave_it_to_the_system)
     while mlflow.active_run():
         mlflow.end_run()
     mlflow.set_tracking_uri(before)

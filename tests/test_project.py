@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from tests.clones import Commands, environment, runs
+from tests.databases import put_database
 
 pytestmark = [pytest.mark.slow]
 
@@ -204,6 +205,7 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Callable[[], subprocess.Popen[
         port = probe.getsockname()[1]
     folder = tmp_path / "server"
     folder.mkdir()
+    put_database(folder)
     started: list[subprocess.Popen[bytes]] = []
 
     def start() -> subprocess.Popen[bytes]:
@@ -211,7 +213,14 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Callable[[], subprocess.Popen[
         stores = ["--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination", str(folder / "artifacts")]
         with (folder / "server.log").open("ab") as log:
             started.append(
-                subprocess.Popen([*words, *stores], cwd=folder, stdout=log, stderr=log, start_new_session=True)
+                subprocess.Popen(
+                    [*words, *stores],
+                    cwd=folder,
+                    env=environment(folder),
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
             )
         for _ in range(1200):
             with socket.socket() as probe:
