@@ -94,9 +94,14 @@ def _one_of_several(values: NDArray[Any]) -> NDArray[np.bool_]:
     inside = values != 0
     if inside.ndim == 3:
         inside, values = np.asarray(inside.any(axis=-1)), values.max(axis=-1)
-    _, _, stats, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(inside).view(np.uint8), connectivity=8)
+    pixels = np.ascontiguousarray(inside).view(np.uint8)
+    x, y, width, height = cv2.boundingRect(pixels)
+    if not width:
+        return np.asarray(inside)
+    around = np.ascontiguousarray(pixels[y : y + height, x : x + width])  # the image is a hundred times as large
+    _, _, stats, _ = cv2.connectedComponentsWithStats(around, connectivity=8)
     areas = stats[1:, cv2.CC_STAT_AREA]
-    num_parts = int(np.count_nonzero(areas >= max(_LARGE_PART * areas.max(), _SMALLEST))) if len(areas) else 0
+    num_parts = int(np.count_nonzero(areas >= max(_LARGE_PART * areas.max(), _SMALLEST)))
     several = num_parts > 1 and bool((values[inside] != values.max()).any())
     if several or num_parts > _MOST_PARTS:
         raise DataError(
