@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +48,28 @@ def draw_sample() -> Callable[..., Sample]:
     return disc_sample
 
 
+def sample_ref(folder: Path, sample: Sample, split: str, *, field: int, modality: str = "fluorescence") -> SampleRef:
+    """Writes a sample and returns its row of a catalog."""
+    write_sample(folder, sample)
+    return SampleRef(
+        sample_id=sample.sample_id,
+        image_path=image_path(folder, sample.sample_id),
+        labels_path=labels_path(folder, sample.sample_id),
+        height=sample.image.shape[0],
+        width=sample.image.shape[1],
+        modality=modality,
+        num_objects=len(np.unique(sample.labels)) - 1,
+        field=field,
+        split=split,  # type: ignore[arg-type]
+        digest=sample_digest(sample.image, sample.labels),
+    )
+
+
+def catalog_of(name: str, refs: Sequence[SampleRef]) -> Catalog:
+    """A dataset of what is already written."""
+    return Catalog(name, content_fingerprint((ref.sample_id, ref.digest) for ref in refs), tuple(refs))
+
+
 @pytest.fixture
 def disc_catalog(tmp_path: Path) -> Catalog:
     """Twelve drawn images on disk: 6 train, 2 val, 4 test, two modalities."""
@@ -55,23 +77,10 @@ def disc_catalog(tmp_path: Path) -> Catalog:
     refs = []
     for number in range(12):
         sample = disc_sample(f"disc{number:02}", seed=number, shape=(48, 40 + 4 * (number % 3)))
-        write_sample(folder, sample)
         split = "train" if number < 6 else "val" if number < 8 else "test"
-        refs.append(
-            SampleRef(
-                sample_id=sample.sample_id,
-                image_path=image_path(folder, sample.sample_id),
-                labels_path=labels_path(folder, sample.sample_id),
-                height=sample.image.shape[0],
-                width=sample.image.shape[1],
-                modality="stained" if number % 4 == 3 else "fluorescence",
-                num_objects=len(np.unique(sample.labels)) - 1,
-                field=number,
-                split=split,  # type: ignore[arg-type]
-                digest=sample_digest(sample.image, sample.labels),
-            )
-        )
-    catalog = Catalog("discs", content_fingerprint((ref.sample_id, ref.digest) for ref in refs), tuple(refs))
+        modality = "stained" if number % 4 == 3 else "fluorescence"
+        refs.append(sample_ref(folder, sample, split, field=number, modality=modality))
+    catalog = catalog_of("discs", refs)
     save_catalog(catalog, folder)
     return catalog
 
@@ -126,4 +135,4 @@ def tube_catalog(tmp_path: Path) -> Catalog:
         )
         for seed in range(8)
     )
-    return Catalog("tubes", content_fingerprint((ref.sample_id, ref.digest) for ref in refs), refs)
+    return catalog_of("tubes", refs)

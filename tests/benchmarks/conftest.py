@@ -8,18 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from tests.drawn import catalog_of, sample_ref
 
-from nanonuclei.data.catalog import (
-    Catalog,
-    Sample,
-    SampleRef,
-    content_fingerprint,
-    image_path,
-    labels_path,
-    sample_digest,
-    save_catalog,
-    write_sample,
-)
+from nanonuclei.data.catalog import Catalog, Sample, SampleRef, save_catalog
 
 FOLDER = str(Path(__file__).parents[2] / "benchmarks")
 if FOLDER not in sys.path:
@@ -48,11 +39,7 @@ def sized_catalog(folder: Path, splits: Mapping[str, int]) -> Catalog:
         for _ in range(number):
             place = len(refs)
             image, labels = squares([200, 200 - place, 210], side=28 if place % 2 else 10)
-            sample = Sample(f"s{place:02}", image, labels)
-            write_sample(folder, sample)
-            paths = image_path(folder, sample.sample_id), labels_path(folder, sample.sample_id)
-            digest = sample_digest(image, labels)
-            refs.append(SampleRef(sample.sample_id, *paths, 60, 120, "fluorescence", 3, place, split, digest))
-    catalog = Catalog("dsb2018", content_fingerprint((ref.sample_id, ref.digest) for ref in refs), tuple(refs))
+            refs.append(sample_ref(folder, Sample(f"s{place:02}", image, labels), split, field=place))
+    catalog = catalog_of("dsb2018", refs)
     save_catalog(catalog, folder)
     return catalog

@@ -16,7 +16,7 @@ from nanonuclei.data.catalog import Catalog
 from nanonuclei.errors import DataError
 
 ROOT = Path(__file__).parents[2]
-TINY, MEDIUM = "fluorescence-tiny-bright", "fluorescence-medium-bright"
+TINY = "fluorescence-tiny-bright"
 
 
 @pytest.fixture

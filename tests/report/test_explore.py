@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from tests.drawn import sample_ref
 
-from nanonuclei.data.catalog import Catalog, Sample, SampleRef, image_path, labels_path, write_sample
+from nanonuclei.data.catalog import Catalog, Sample, SampleRef
 from nanonuclei.errors import DataError
 from nanonuclei.report.explore import MAX_IMAGES, histograms, image_grid, split_overview
 from nanonuclei.tasks.nuclei.reader import NOUN
@@ -26,29 +27,13 @@ def written(figure: Figure) -> bytes:
     return target.getvalue()
 
 
-def reference(folder: Path, sample: Sample, modality: str) -> SampleRef:
-    """Writes a sample and returns its row of a catalog."""
-    write_sample(folder, sample)
-    return SampleRef(
-        sample_id=sample.sample_id,
-        image_path=image_path(folder, sample.sample_id),
-        labels_path=labels_path(folder, sample.sample_id),
-        height=sample.labels.shape[0],
-        width=sample.labels.shape[1],
-        modality=modality,
-        num_objects=int(sample.labels.max()),
-        field=0,
-        split="train",
-        digest="0" * 16,
-    )
-
-
 @pytest.fixture
 def sample(tmp_path: Path) -> SampleRef:
     labels = np.zeros((40, 60), np.uint16)
     labels[5:15, 5:15], labels[20:35, 30:50] = 1, 2
     image = np.where(labels > 0, 200, 20).astype(np.uint8)
-    return reference(tmp_path, Sample("a" * 64, np.dstack([image, image, image // 2]), labels), "stained")
+    drawn = Sample("a" * 64, np.dstack([image, image, image // 2]), labels)
+    return sample_ref(tmp_path, drawn, "train", field=0, modality="stained")
 
 
 def catalog(rows: list[tuple[str, str, int, int, int]]) -> Catalog:
@@ -181,7 +166,7 @@ def test_a_real_image_of_each_modality_is_drawn(tmp_path: Path, shared_data: Pat
             ):
                 labels[mask[..., 0] > 0] = label
             (image,) = (image for name, image in zip(own, pixels, strict=True) if "/images/" in name)
-            samples.append(reference(tmp_path, Sample(image_id, image, labels), modality))
+            samples.append(sample_ref(tmp_path, Sample(image_id, image, labels), "train", field=0, modality=modality))
     figure = image_grid(samples, title="One image of each modality", noun=NOUN)
     assert {"fluorescence", "stained", "brightfield"} <= set(modalities)
     assert len(figure.axes) == 2 * len(samples)
