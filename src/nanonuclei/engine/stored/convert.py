@@ -80,9 +80,7 @@ def main() -> None:
     stored, path, *modules = sys.argv[1:]
     for name in modules:
         importlib.import_module(name)
-    from nanonuclei.engine.export import load_network
-
-    _by_tensorflow(load_network(Path(stored)), Path(path))
+    _by_tensorflow(keras.saving.load_model(stored, compile=False), Path(path))
 
 
 if __name__ == "__main__":
