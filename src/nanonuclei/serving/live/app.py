@@ -19,7 +19,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-PREDICT, METRICS, HEALTH, PING = "/invocations", "/metrics", "/health", "/ping"
+PREDICT, METRICS, HEALTH = "/invocations", "/metrics", "/health"
 HIDDEN = ("/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json")
 """Pages of MLflow's server that tell of its inside; answered 404."""
 VERSION_HEADER, DRIFT_HEADER = b"nanonuclei-version", b"nanonuclei-drift"
