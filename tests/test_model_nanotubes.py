@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
-import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 from tests.conftest import ROOT
-from tests.stages.shipped_model import as_cloned
+from tests.stages.shipped_model import as_cloned, first_champion_served
 
 from nanonuclei.imaging.types import Image
 from nanonuclei.serving.named import open_model
-from nanonuclei.serving.probe import post, served
 from nanonuclei.serving.shipped.checks import check_shipped
 from nanonuclei.serving.shipped.provenance import SCORED_IN, read_provenance
 from nanonuclei.stages.predict.predict import predict
 from nanonuclei.stages.predict.request import Request
-from nanonuclei.stages.shipped.register import promote_named
 from nanonuclei.tasks import create_reader
 
 FOLDER = ROOT / "models" / "nanotubes"
@@ -97,13 +93,7 @@ def test_neurites_and_marked_nanotubes_are_told_apart(shared_data: Path) -> None
 
 @pytest.mark.slow
 def test_first_champion_is_served_over_http_without_training(clone: Path, tmp_path: Path) -> None:
-    assert promote_named("nanotubes", "nanotubes", say=quiet)
-    model = Path(mlflow.artifacts.download_artifacts("models:/nanotubes@champion", dst_path=str(tmp_path / "model")))
-    image = FOLDER / "examples" / "simulated-1.png"
-    rows = {"columns": ["image"], "data": [[base64.b64encode(image.read_bytes()).decode()]]}
-    (tmp_path / "empty").mkdir()
-    with served(model, folder=tmp_path / "empty") as server:
-        status, answer = post(f"{server.address}/invocations", json.dumps({"dataframe_split": rows}).encode())
-    assert status == 200
+    with first_champion_served("nanotubes", tmp_path) as ask:
+        answer = ask((FOLDER / "examples" / "simulated-1.png").read_bytes())
     stored = json.loads((FOLDER / "answers.json").read_text(encoding="utf-8"))
     assert len(answer["predictions"]) == len(stored["simulated-1"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import subprocess
@@ -11,21 +10,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
-import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 from tests.conftest import ROOT
-from tests.stages.shipped_model import as_cloned
+from tests.stages.shipped_model import as_cloned, first_champion_served
 
 from nanonuclei.data.fingerprint.stored import read_fingerprint
 from nanonuclei.serving.named import open_model
-from nanonuclei.serving.probe import post, served
 from nanonuclei.serving.shipped.checks import check_shipped
 from nanonuclei.serving.shipped.provenance import read_provenance
 from nanonuclei.stages.predict.predict import predict
 from nanonuclei.stages.predict.request import Request
-from nanonuclei.stages.shipped.register import promote_named
 from nanonuclei.tasks import create_reader
 
 FOLDER = ROOT / "models" / "nuclei"
@@ -119,17 +115,10 @@ def test_clone_without_data_predicts_in_a_process_of_its_own(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_first_champion_is_served_over_http_without_training(clone: Path, tmp_path: Path) -> None:
-    assert promote_named("nuclei", "nuclei", say=quiet)
-    model = Path(mlflow.artifacts.download_artifacts("models:/nuclei@champion", dst_path=str(tmp_path / "model")))
-    image = FOLDER / "examples" / "simulated-1.png"
-    rows = {"columns": ["image"], "data": [[base64.b64encode(image.read_bytes()).decode()]]}
-    (tmp_path / "empty").mkdir()
     board = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
-    strange = {"columns": ["image"], "data": [[base64.b64encode(cv2.imencode(".png", board)[1].tobytes()).decode()]]}
-    with served(model, folder=tmp_path / "empty") as server:
-        status, answer = post(f"{server.address}/invocations", json.dumps({"dataframe_split": rows}).encode())
-        _, warned = post(f"{server.address}/invocations", json.dumps({"dataframe_split": strange}).encode())
-    assert status == 200
+    with first_champion_served("nuclei", tmp_path) as ask:
+        answer = ask((FOLDER / "examples" / "simulated-1.png").read_bytes())
+        warned = ask(cv2.imencode(".png", board)[1].tobytes())
     assert "warnings" not in answer
     assert warned["warnings"][0].startswith("Warning: image 0 looks unlike those that the model was trained on: fine")
     assert "The model was trained on dsb2018, real images" in (tmp_path / "empty" / "server.log").read_text()

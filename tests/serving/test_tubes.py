@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,12 +12,12 @@ import mlflow
 import numpy as np
 import pytest
 from tests.conftest import score_map_of, tube_sample
-from tests.serving.test_model import LOADING, ask
+from tests.serving.test_model import ask, found_elsewhere
 
 from nanonuclei.engine.networks import network_of
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.scan import TileNetwork
-from nanonuclei.serving.probe import bare_environment, problem
+from nanonuclei.serving.probe import problem
 from nanonuclei.serving.refusal import Refused
 from nanonuclei.serving.store import CONFIG, NETWORK, ONNX, example_png, load_served
 from nanonuclei.tasks import create_reader, create_task
@@ -127,20 +125,8 @@ def test_broken_geometry_is_told(text: str) -> None:
 def test_model_finds_its_example_from_an_empty_folder_without_keras(
     logged_tubes: Path, served_tubes_config: NanotubeExperiment, tmp_path: Path
 ) -> None:
-    (tmp_path / "example.png").write_bytes(example_png(create_reader(served_tubes_config)))
-    done = subprocess.run(
-        [sys.executable, "-c", LOADING, str(logged_tubes), str(tmp_path / "example.png")],
-        cwd=tmp_path,
-        env=bare_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout.splitlines()[-1])
-    assert answer["heavy"] == []
-    assert Path(answer["origin"]).is_relative_to(logged_tubes)
-    assert len(answer["rows"]) == 1
+    example = example_png(create_reader(served_tubes_config))
+    assert len(found_elsewhere(logged_tubes, example, tmp_path)) == 1
 
 
 @pytest.mark.slow

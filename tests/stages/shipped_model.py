@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
 import pytest
 from tests.conftest import ROOT
@@ -16,6 +18,8 @@ from tests.databases import own_database
 from nanonuclei.cli import main
 from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import to_yaml, with_settings
+from nanonuclei.serving.probe import post, served
+from nanonuclei.stages.shipped.register import promote_named
 
 DISCS = [(20.0, 20.0, 9.0), (44.0, 60.0, 11.0), (70.0, 24.0, 8.0)]
 """Middles and radii of discs, px."""
@@ -61,6 +65,23 @@ def as_cloned(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(folder)
     with own_database(folder):
         yield folder
+
+
+@contextlib.contextmanager
+def first_champion_served(name: str, folder: Path) -> Iterator[Callable[[bytes], dict[str, Any]]]:
+    """Promotes a model that comes along and serves it; yields what asks it for the objects of an image."""
+    assert promote_named(name, name, say=lambda _: None)
+    model = Path(mlflow.artifacts.download_artifacts(f"models:/{name}@champion", dst_path=str(folder / "model")))
+    (folder / "empty").mkdir()
+    with served(model, folder=folder / "empty") as server:
+
+        def ask(image: bytes) -> dict[str, Any]:
+            rows = {"columns": ["image"], "data": [[base64.b64encode(image).decode()]]}
+            status, answer = post(f"{server.address}/invocations", json.dumps({"dataframe_split": rows}).encode())
+            assert status == 200
+            return answer
+
+        yield ask
 
 
 def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
