@@ -21,6 +21,7 @@ from tests.page.conftest import BRIGHT, Client, running
 from tests.stages.bright_model import DISCS, SHAPE, disc_image, write_looks
 
 from nanonuclei.page.outcome import FILES
+from nanonuclei.report.exports.overlay import QUIET
 from nanonuclei.serving.named import NamedModel, OpenedModel
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
 from nanonuclei.tasks.nanotubes.reader import NanotubeReader
@@ -261,9 +262,6 @@ def test_nanotubes_are_shown_as_lines(
 ) -> None:
     settings = {"tubes.joins": "two", "tubes.window_threshold": 0.5, "tubes.min_score": 0.5}
 
-    def sure(_: NanotubeReader, __: object, inputs: list[np.ndarray]) -> Iterator[np.ndarray]:
-        return (np.stack([np.full(image.shape[:2], 0.9, np.float32), image[..., 0]], axis=-1) for image in inputs)
-
     monkeypatch.setattr(NanotubeReader, "score_maps", sure)
     opened = OpenedModel(NamedModel("tubes", tmp_path), tube_experiment(settings), lambda batch: batch)
     with running(opened, tmp_path / "uploads") as url:
@@ -278,6 +276,31 @@ def test_nanotubes_are_shown_as_lines(
         assert tubes.objects(key, joins="all").json()["count"] >= 1
         model = tubes.ask("GET", "/api/model").json()
         assert not any(one["network"] for one in model["controls"])
+        drawn = cv2.imdecode(np.frombuffer(tubes.file(key, "overlay").content, np.uint8), cv2.IMREAD_COLOR)
+        assert (drawn == QUIET[::-1]).all(axis=2).any()  # the cells, as in those of `predict`
+
+
+def test_page_counts_cells_by_the_nuclei_that_the_settings_name(
+    tmp_path: Path, tube_experiment: Callable[..., NanotubeExperiment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NanotubeReader, "score_maps", sure)
+    membrane, nuclei = np.full((100, 200), 20, np.uint8), np.full((100, 200), 5, np.uint8)
+    membrane[20:60, 10:130] = 150  # five cells in a row, without necks
+    for x in range(22, 130, 24):
+        cv2.circle(nuclei, (x, 40), 7, 200, -1)
+    tifffile.imwrite(tmp_path / "field.tif", np.stack([membrane, nuclei]), imagej=True, metadata={"axes": "CYX"})
+    opened = OpenedModel(NamedModel("tubes", tmp_path), tube_experiment({"tubes.nuclei": 1}), lambda batch: batch)
+    with running(opened, tmp_path / "uploads") as url:
+        tubes = Client(url)
+        two, one = (tmp_path / "field.tif").read_bytes(), tube_sample("a", seed=0).image
+        assert tubes.objects(tubes.upload(two, "field.tif")["id"]).json()["measures"]["Cells"] == 5
+        refused = tubes.objects(tubes.upload(one)["id"])
+        assert refused.status_code == 400
+        assert "Change tubes.nuclei" in refused.text
+
+
+def sure(_: NanotubeReader, __: object, inputs: list[np.ndarray]) -> Iterator[np.ndarray]:
+    return (np.stack([np.full(image.shape[:2], 0.9, np.float32), image[..., 0]], axis=-1) for image in inputs)
 
 
 def test_stored_settings_are_where_the_controls_begin(

@@ -70,7 +70,11 @@ def file_of(found: Found, kind: str) -> tuple[str, str, bytes]:
         "csv": (".csv", "text/csv; charset=utf-8", lambda one: object_table(one).encode()),
         "geojson": (".geojson", "application/geo+json", geojson),
         "roi": ("-roi.zip", "application/zip", imagej_rois),
-        "overlay": ("-overlay.png", "image/png", lambda one: overlay(one.image, one.instances.pixels())),
+        "overlay": (
+            "-overlay.png",
+            "image/png",
+            lambda one: overlay(one.image, one.instances.pixels(), one.layers.values()),
+        ),
     }
     suffix, media, write = lay_out[kind]
     return suffix, media, write(found)

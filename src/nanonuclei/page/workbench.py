@@ -138,6 +138,7 @@ class Workbench:
             return replace(kept, ran=False, seconds=time.perf_counter() - started)
         reader = create_reader(changed_config(self.reader, values))
         plane = self._plane(upload, view)
+        reader = reader.beside(plane.channels, plane.channel_names)
         (score_map, unlike), ran = self._score_map(upload, view, values)
         shape = (plane.image.shape[0], plane.image.shape[1])
         objects = reader.objects(score_map, shape)
