@@ -93,10 +93,14 @@ def remove_partial(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, aside: Path | None = None) -> Iterator[Path]:
     """Yields a temporary path beside `path`, with its suffix; the file is renamed to `path` at the end.
 
     On any failure the file is removed, and what was at `path` before is untouched.
+
+    Args:
+        path: The file to make.
+        aside: Another temporary path on the same file system; its folder is made where it is missing.
 
     Raises:
         DataError: The disk is full or the folder cannot be written.
@@ -104,10 +108,11 @@ def whole_file(path: Path) -> Iterator[Path]:
     name = path.name
     if len(name.encode()) > _LONG:
         name = hashlib.sha256(name.encode()).hexdigest()[:16] + path.suffix[-16:]
-    partial = path.with_name(f"{PARTIAL}{os.getpid()}-{name}")
+    partial = aside or path.with_name(f"{PARTIAL}{os.getpid()}-{name}")
     try:
         with _os_errors_explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            for folder in (path.parent, partial.parent):
+                folder.mkdir(parents=True, exist_ok=True)
             yield partial
             partial.replace(path)
     finally:

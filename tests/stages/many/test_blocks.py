@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +14,14 @@ import fsspec
 import numpy as np
 import pandas as pd
 import pytest
+from tests.conftest import ROOT
 from tests.stages.bright_model import bright_model, write_images, write_looks
 
 from nanonuclei.errors import ConfigError
 from nanonuclei.stages.predict.many import blocks, engine
 from nanonuclei.stages.predict.many.blocks import Block, Job, cut_blocks, predict_block
 from nanonuclei.stages.predict.many.engine import model_files, predict_on_many
-from nanonuclei.stages.predict.many.store import Store, open_store
+from nanonuclei.stages.predict.many.store import UNFINISHED, Store, open_store
 from nanonuclei.stages.predict.predict import begin, predict
 from nanonuclei.stages.predict.request import Request
 
@@ -187,6 +190,54 @@ def test_a_block_that_is_done_is_not_done_again(request_: Request, tmp_path: Pat
     second = predict_block(block, job, {})  # a model without files could not be loaded
     assert (first.num_images, first.num_objects) == (second.num_images, second.num_objects) == (2, 6)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.*")} == times
+
+
+DYING = """
+import os, sys
+from pathlib import Path
+from nanonuclei.stages.predict.many.store import open_store
+Path.replace = lambda *_: os._exit(9)  # killed when all is written, and before it has its name
+open_store(sys.argv[1]).write("images/part-1.parquet", b"whole")
+"""
+
+
+@pytest.mark.usefixtures("_here")
+def test_a_worker_that_dies_while_it_writes_leaves_nothing_among_the_results(
+    request_: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+    predict_on_many(asked(request_, str(output)), say=quiet)
+    names = sorted(path.name for path in output.iterdir())
+    shards = {name: sorted((output / name).iterdir()) for name in ("images", "objects")}
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+    assert subprocess.run([sys.executable, "-c", DYING, str(output)], check=False).returncode == 9
+    (half,) = (output / UNFINISHED).iterdir()
+    assert half.read_bytes() == b"whole"
+    assert {name: sorted((output / name).iterdir()) for name in shards} == shards
+    again = predict_on_many(asked(request_, str(output), resume=True), say=quiet)
+    assert (again.num_images, again.num_objects) == (5, 15)
+    assert sorted(path.name for path in output.iterdir()) == names
+    assert {name: sorted((output / name).iterdir()) for name in shards} == shards
+
+
+@pytest.mark.usefixtures("_here")
+def test_half_a_shard_is_done_again(request_: Request, output: str) -> None:
+    predict_on_many(asked(request_, output), say=quiet)
+    store = open_store(output)
+    first = min(store.names("images"))
+    whole = store.read(f"images/{first}") or b""
+    for part in (b"", whole[: len(whole) // 2]):
+        store.write(f"images/{first}", part)
+        assert predict_on_many(asked(request_, output, resume=True), say=quiet).num_images == 5
+        assert store.read(f"images/{first}") == whole
+
+
+def test_the_address_of_a_folder_is_that_folder(tmp_path: Path) -> None:
+    place = tmp_path / "a b"
+    open_store(f"file://{place}").write("images/x.parquet", b"x")
+    assert open_store(str(place)).read("images/x.parquet") == b"x"
+    open_store(f"file://{place}").sweep()
+    assert [path.name for path in place.iterdir()] == ["images"]
 
 
 def test_names_of_shards_follow_from_images_and_model() -> None:

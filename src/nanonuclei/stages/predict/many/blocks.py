@@ -107,11 +107,18 @@ def cut_blocks(paths: Mapping[str, Source], *, size: int, fingerprint: str) -> l
 
 
 def rows_of(store: Store, shard: str) -> list[dict[str, Any]] | None:
-    """Returns the rows of the images of a block that is done; None where there is no such shard."""
+    """Returns the rows of the images of a block that is done; None where there is no such shard, or a damaged one.
+
+    A store that is no folder may keep half a file of a worker that was killed.
+    """
+    import pyarrow as pa
     from pyarrow import parquet
 
     content = store.read(f"{IMAGES}/{shard}")
-    return None if content is None else parquet.read_table(io.BytesIO(content)).to_pylist()
+    try:
+        return None if content is None else parquet.read_table(io.BytesIO(content)).to_pylist()
+    except (pa.ArrowException, OSError):
+        return None
 
 
 def finished(store: Store, shard: str) -> Answer | None:

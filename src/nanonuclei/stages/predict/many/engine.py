@@ -93,6 +93,7 @@ def predict_on_many(request: Request, *, say: Callable[[str], None] = print) -> 
             if meanwhile is not None:
                 meanwhile.close()
             ray.shutdown()
+            store.sweep()
     return _close(store, output, begun, answers, missing, say=say)
 
 
@@ -150,7 +151,8 @@ def _done_before(store: Store, blocks: Sequence[Block]) -> dict[str, Answer]:
 
 
 def _take_up(store: Store, begun: Begun, blocks: Sequence[Block]) -> None:
-    """Writes what the results are made with, and removes shards of other models, settings or images."""
+    """Writes what the results are made with; removes shards of other models, settings or images, and half a file."""
+    store.sweep()
     made_with = {**begun.made_with, "blocks": len(blocks)}
     store.write(RECORD, (json.dumps(made_with, indent=2, ensure_ascii=False) + "\n").encode())
     known = {block.shard for block in blocks}

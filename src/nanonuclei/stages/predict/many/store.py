@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+import uuid
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any
 
 from nanonuclei.data.lists.remote import file_system
 from nanonuclei.errors import DataError
-from nanonuclei.writing import PARTIAL, write_bytes
+from nanonuclei.writing import PARTIAL, whole_file
+
+UNFINISHED = f"{PARTIAL}files"
+"""Folder, within a place that is a folder, of files that are being written: who reads results never meets them."""
 
 
 class Store(ABC):
@@ -33,14 +39,21 @@ class Store(ABC):
     def remove(self, path: str) -> None:
         """Removes a file that may be there."""
 
+    @abstractmethod
+    def sweep(self) -> None:
+        """Removes what workers that were killed left half written; nobody may be writing."""
+
 
 def open_store(place: str) -> Store:
-    """Returns the store at a path or URL.
+    """Returns the store at a path or URL; ``file:///...`` is a path.
 
     Raises:
         DataError: The packages for this kind of URL are not installed.
     """
-    return _Remote(place) if "://" in place else _Folder(Path(place))
+    if "://" not in place:
+        return _Folder(Path(place))
+    files, root = file_system(place)
+    return _Folder(Path(root)) if "file" in files.protocol else _Remote(place, files, root)
 
 
 class _Folder(Store):
@@ -51,26 +64,29 @@ class _Folder(Store):
         place = self._root / folder
         if not place.is_dir():
             return set()
-        return {path.name for path in place.iterdir() if path.is_file() and not path.name.startswith(PARTIAL)}
+        return {path.name for path in place.iterdir() if path.is_file()}
 
     def read(self, path: str) -> bytes | None:
         file = self._root / path
         return file.read_bytes() if file.is_file() else None
 
     def write(self, path: str, content: bytes) -> None:
-        write_bytes(self._root / path, content)
+        aside = self._root / UNFINISHED / f"{uuid.uuid4().hex}{Path(path).suffix}"
+        with whole_file(self._root / path, aside=aside) as unfinished:
+            unfinished.write_bytes(content)
 
     def remove(self, path: str) -> None:
         (self._root / path).unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        shutil.rmtree(self._root / UNFINISHED, ignore_errors=True)
 
 
 class _Remote(Store):
     """Objects of a store such as S3, where an upload that is cut off leaves nothing."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
-        self._files, root = file_system(self._url)
-        self._root = root.rstrip("/")
+    def __init__(self, url: str, files: Any, root: str) -> None:
+        self._url, self._files, self._root = url.rstrip("/"), files, root.rstrip("/")
 
     def names(self, folder: str = "") -> set[str]:
         place = f"{self._root}/{folder}".rstrip("/")
@@ -99,6 +115,9 @@ class _Remote(Store):
     def remove(self, path: str) -> None:
         if self.read(path) is not None:
             self._files.rm_file(f"{self._root}/{path}")
+
+    def sweep(self) -> None:
+        pass
 
     def _explained(self, path: str, error: Exception) -> DataError:
         why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
