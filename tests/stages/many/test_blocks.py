@@ -208,6 +208,7 @@ def test_a_worker_that_dies_while_it_writes_leaves_nothing_among_the_results(
     output = tmp_path / "out"
     predict_on_many(asked(request_, str(output)), say=quiet)
     names = sorted(path.name for path in output.iterdir())
+    assert names == ["README.txt", "images", "labels", "nanonuclei.json", "objects"]
     shards = {name: sorted((output / name).iterdir()) for name in ("images", "objects")}
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
     assert subprocess.run([sys.executable, "-c", DYING, str(output)], check=False).returncode == 9

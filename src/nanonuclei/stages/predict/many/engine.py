@@ -94,7 +94,9 @@ def predict_on_many(request: Request, *, say: Callable[[str], None] = print) -> 
                 meanwhile.close()
             ray.shutdown()
             store.sweep()
-    return _close(store, output, begun, answers, missing, say=say)
+    summary = _close(store, output, begun, answers, missing, say=say)
+    store.sweep()
+    return summary
 
 
 def model_files(opened: OpenedModel) -> dict[str, bytes]:
