@@ -27,9 +27,8 @@ from nanonuclei.imaging.types import Float32Array
 from nanonuclei.serving.named import open_model
 from nanonuclei.tasks import create_reader
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
-from nanonuclei.tasks.nanotubes.data_config import SimulatedNanotubesConfig
 from nanonuclei.tasks.nanotubes.reader import NanotubeReader
-from nanonuclei.tasks.nanotubes.sources.images import simulated_tubes
+from nanonuclei.tasks.nanotubes.simulate.images import MEMBRANE, NanotubeSettings, simulate_nanotubes
 
 Detector = Callable[[NDArray[np.uint8]], NDArray[np.int32]]
 """From an image, grey or RGB, to labels of its lines."""
@@ -129,9 +128,9 @@ def _empty(name: str, most: int) -> Iterator[NDArray[np.uint8]]:
     if name == "simulated":
         config = load_experiment("nanotubes", path=Path("params.yaml"))
         assert isinstance(config, NanotubeExperiment)
-        values = {**config.data.simulated.model_dump(), "tubes_per_cell": 0.0, "num_images": max(most, 3)}
-        drawn = SimulatedNanotubesConfig.model_validate(values)
-        yield from (sample.image.astype(np.uint8) for sample in simulated_tubes(drawn, seed=config.data.seed))
+        values = {**config.data.simulated.model_dump(exclude={"num_images"}), "tubes_per_cell": 0.0}
+        for drawn in simulate_nanotubes(most, settings=NanotubeSettings(**values), seed=config.data.seed):
+            yield np.ascontiguousarray(drawn.image[..., MEMBRANE])
         return
     for path in sorted(Path(name).iterdir())[:most]:
         image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
