@@ -50,7 +50,8 @@ def main() -> None:
         catalog, _ = prepared_dataset(wanted, say=lambda _: None)
         seen += catalog.samples
         rows.append([f"{coverage:g}", *_scores(evaluate_network(task, network, catalog.samples).metrics)])
-    rows.append(["all", *_scores(evaluate_network(task, network, seen).metrics)])
+    if len(rows) > 1:
+        rows.append(["all", *_scores(evaluate_network(task, network, seen).metrics)])
     print(as_markdown((["covered by cells, mean", *SHOWN], rows)))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import os
 import socket
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +71,51 @@ def test_a_database_that_takes_connections_and_is_silent_is_told_after_seconds(
     at.setattr(server, "PATIENCE_SECONDS", 2.0)
     with pytest.raises(TrackingError, match=r"must answer, but does not: it cannot be reached .*timeout"):
         check_server(RUN)
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("notes.db", r"notes\.db is none that can be read \(file is not a database\)\. Put a copy"),
+        ("cut.db", r"cut\.db is none that can be read \(database disk image is malformed\)"),
+        ("folder", r"folder is a folder\. Put"),
+    ],
+)
+def test_a_file_that_cannot_be_the_database_is_told_before_anything_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, told: str
+) -> None:
+    (tmp_path / "notes.db").write_text("not a database, but somebody's notes" * 100)
+    with contextlib.closing(sqlite3.connect(tmp_path / "cut.db")) as database:
+        database.executescript("".join(f"create table t{number} (name text);" for number in range(200)))
+    content = (tmp_path / "cut.db").read_bytes()
+    (tmp_path / "cut.db").write_bytes(content[: len(content) // 2])
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr(server, "tracking_uri", lambda: os.environ[URI_VARIABLE])
+    monkeypatch.setattr("nanonuclei.tracking.database.tracking_uri", lambda: os.environ[URI_VARIABLE])
+    monkeypatch.setenv(URI_VARIABLE, f"sqlite:///{tmp_path / place}")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(TrackingError, match=told):
+        check_server({}, "train")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("content", [None, b""])
+def test_a_database_that_is_to_be_made_or_is_locked_is_left_to_mlflow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    file = tmp_path / "runs.db"
+    if content is not None:
+        file.write_bytes(content)
+    monkeypatch.setattr(server, "tracking_uri", lambda: os.environ[URI_VARIABLE])
+    monkeypatch.setattr("nanonuclei.tracking.database.tracking_uri", lambda: os.environ[URI_VARIABLE])
+    monkeypatch.setattr("nanonuclei.tracking.database.PATIENCE_SECONDS", 0.1)
+    monkeypatch.setenv(URI_VARIABLE, f"sqlite:///{file}")
+    check_server({}, "train")
+    assert file.is_file() == (content is not None)
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as database:
+        database.execute("create table t (name text)")
+        database.execute("begin exclusive")
+        check_server({}, "train")
 
 
 def test_every_stage_that_records_a_run_is_known() -> None:

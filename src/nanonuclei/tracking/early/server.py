@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import re
+import sqlite3
 import ssl
 import sys
 import urllib.error
@@ -14,7 +15,16 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from nanonuclei.errors import TrackingError
-from nanonuclei.tracking.database import RUN_ID, SHORT_RUN_ID, URI_VARIABLE, not_answering, shown_uri, tracking_uri
+from nanonuclei.tracking.database import (
+    RUN_ID,
+    SHORT_RUN_ID,
+    URI_VARIABLE,
+    database_file,
+    not_answering,
+    read_only,
+    shown_uri,
+    tracking_uri,
+)
 
 NAMING = ("run_id", "model", "reference", "resume", "runs")
 """Options of commands that may name a run or a registered model."""
@@ -26,6 +36,8 @@ RECORDING = {"prepare", "repro"} | {
 """Stages that record a run."""
 _STARTING = "the database system is"
 """What PostgreSQL says while it starts or ends."""
+_BROKEN = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
+"""What SQLite says of a file that no waiting mends."""
 _CONNECTED = ("postgresql", "mysql")
 """Databases that are asked; their drivers know how long a connection may take."""
 _LOOKED_UP = re.compile(rf"{RUN_ID.pattern}|{SHORT_RUN_ID.pattern}|(?:models|runs):/.*")
@@ -55,6 +67,8 @@ def check_server(options: Mapping[str, object], stage: str = "") -> None:
         _ask(uri)
     elif uri.startswith(_CONNECTED):
         _connect(uri)
+    elif (file := database_file()) is not None:
+        _look_into(file)
 
 
 def _check_address(uri: str) -> None:
@@ -99,3 +113,21 @@ def _connect(uri: str) -> None:
         if _STARTING not in str(error.orig):
             raise not_answering(f"it cannot be reached ({error.orig})") from error
         print(f"Waiting for the tracking database at {shown_uri()} ...", file=sys.stderr)
+
+
+def _look_into(file: Path) -> None:
+    told = ""
+    if file.is_dir():
+        told = "is a folder"
+    elif file.is_file():
+        try:
+            with read_only(file) as database:
+                database.execute("select name from sqlite_master limit 1").fetchone()
+        except sqlite3.Error as error:  # any other, such as a lock, may be over when MLflow asks
+            if getattr(error, "sqlite_errorname", "") in _BROKEN:
+                told = f"is none that can be read ({error})"
+    if told:
+        raise TrackingError(
+            f"the tracking database must be a file of SQLite, but {file} {told}. Put a copy of it back, move it away, "
+            f"or name another by {URI_VARIABLE}"
+        )
