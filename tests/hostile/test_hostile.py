@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.hostile.damage import files, odd_files
 from tests.hostile.verdicts import PARAMETERS, RIGHT, judge
 
-from nanonuclei.data.files.reading import read_image_file
+from nanonuclei.data.files.reading import iter_image_file
 from nanonuclei.errors import DataError
 from nanonuclei.serving.guard import read_request
 from nanonuclei.serving.refusal import Refused
@@ -43,14 +43,14 @@ def test_hostile_cases_are_answered_rightly_or_refused_by_name(part: int) -> Non
 
 def test_whole_files_of_every_format_are_read() -> None:
     for name, content in files().items():
-        assert read_image_file(content, name=name), name
+        assert list(iter_image_file(content, name=name)), name
 
 
 @pytest.mark.parametrize("name", list(odd_files()))
 def test_odd_files_are_read_or_refused_by_name(name: str) -> None:
     said = ""
     try:
-        assert read_image_file(odd_files()[name], name=name)
+        assert list(iter_image_file(odd_files()[name], name=name))
     except DataError as error:
         said = str(error)
     assert not said or said.startswith(f"{name}: ")
@@ -83,4 +83,4 @@ def test_any_json_is_a_request_or_refused_in_one_sentence(tree: object) -> None:
 @given(st.binary(max_size=300) | st.text(max_size=100).map(str.encode))
 def test_any_bytes_are_refused_as_an_image(content: bytes) -> None:
     with pytest.raises(DataError, match=r"^x\.png: "):
-        read_image_file(content, name="x.png")
+        list(iter_image_file(content, name="x.png"))

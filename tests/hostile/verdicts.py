@@ -17,7 +17,7 @@ from tests.hostile import archives, bodies
 from tests.hostile.damage import Damaged, damaged, files
 
 from nanonuclei.data.catalog import BadSample
-from nanonuclei.data.files.reading import read_image_file
+from nanonuclei.data.files.reading import iter_image_file
 from nanonuclei.errors import DataError, NanonucleiError
 from nanonuclei.serving.guard import read_request
 from nanonuclei.serving.images import decode, examine
@@ -84,7 +84,7 @@ def _read(rng: random.Random, folder: Path) -> str:
     path = folder / case.name
     path.write_bytes(case.content)
     try:
-        found = [plane.image for plane in read_image_file(path)]
+        found = [plane.image for plane in iter_image_file(path)]
     except DataError as error:
         return _refusal(str(error), case, path.name)
     return _compared(found, case)
@@ -94,7 +94,7 @@ def _compared(found: list[np.ndarray], case: Damaged) -> str:
     """Judges the pixels of an answer."""
     if not case.original:
         return UNKNOWN
-    whole = [plane.image for plane in read_image_file(files()[case.original], name="whole")]
+    whole = [plane.image for plane in iter_image_file(files()[case.original], name="whole")]
     if len(found) == len(whole) and all(map(np.array_equal, found, whole)):
         return RIGHT
     return f"silently wrong: {case.name} of {len(case.content)} bytes" if case.knowable else UNKNOWN

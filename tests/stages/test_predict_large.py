@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tests.conftest import ROOT
 
 from nanonuclei.data.files.axes import Choice
-from nanonuclei.data.files.reading import read_image_file
+from nanonuclei.data.files.reading import iter_image_file
 from nanonuclei.imaging.instances import Instances, from_labels
 from nanonuclei.imaging.seams.grid import Grid
 from nanonuclei.imaging.seams.stitching import Stitcher
@@ -186,7 +186,7 @@ def test_windows_hold_the_pixels_of_the_whole(tmp_path: Path, options: dict[str,
         image[5, 7] = 99
         photometric = "rgb" if image.ndim == 3 else "minisblack"
         path = write(tmp_path / f"{name}.tif", image, **{**options, "photometric": photometric})
-        (plane,) = read_image_file(path)
+        (plane,) = iter_image_file(path)
         (large,) = large_images(path, Choice(), most=1)
         with large.opened() as windows:
             np.testing.assert_array_equal(windows.sample(), plane.image)
@@ -201,7 +201,7 @@ def test_stacks_and_films_are_read_by_windows_like_whole_ones(tmp_path: Path) ->
     stack = np.stack([np.stack([drawn((100, 90)) // np.uint8(place + 1) for place in range(3)])] * 2)
     path = tmp_path / "stack.ome.tif"
     tifffile.imwrite(path, stack, tile=(32, 32), metadata={"axes": "TZYX"}, ome=True)
-    whole_planes = read_image_file(path)
+    whole_planes = list(iter_image_file(path))
     larges = large_images(path, Choice(), most=1)
     assert [one.suffix for one in larges] == [plane.suffix for plane in whole_planes] == ["_t000", "_t001"]
     assert larges[0].sentence == whole_planes[0].choice

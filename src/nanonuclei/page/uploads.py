@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from nanonuclei.data.files.limits import ImageLimits
-from nanonuclei.data.files.reading import Contents, readings, stem
+from nanonuclei.data.files.planes.contents import Contents, readings
+from nanonuclei.data.files.reading import stem
 from nanonuclei.errors import DataError
 
 MOST = 64
@@ -37,7 +38,7 @@ class Upload:
         file: Its file name, as the user knows it.
         path: Where its content lies.
         size: Bytes.
-        readings: What it holds to choose from, by the axes that it may have, see `reading.readings`.
+        readings: What it holds to choose from, by the axes that it may have, see `contents.readings`.
     """
 
     id: str

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from nanonuclei.data.files.planes.channels import GREY, UnchosenChannelError, channel_index
+from nanonuclei.data.files.planes.contents import Contents
 from nanonuclei.data.files.planes.unsaid import PAGES
-from nanonuclei.data.files.reading import Contents
 from nanonuclei.errors import DataError
 from nanonuclei.page.uploads import Upload
 from nanonuclei.tasks.base import Reader

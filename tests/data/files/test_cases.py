@@ -13,7 +13,7 @@ from tests.data.files.synthetic import found_nuclei
 from nanonuclei.config.experiment import NormalizeConfig
 from nanonuclei.data.files.axes import Choice
 from nanonuclei.data.files.listing import list_images
-from nanonuclei.data.files.reading import read_image_file, read_values
+from nanonuclei.data.files.reading import iter_image_file, read_values
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.normalize import grey_limits, normalize
 
@@ -34,7 +34,7 @@ def shown(image: np.ndarray) -> np.ndarray:
 
 
 def reference() -> np.ndarray:
-    return shown(read_image_file(CASES / "reference.png")[0].image)
+    return shown(next(iter_image_file(CASES / "reference.png")).image)
 
 
 def labels() -> np.ndarray:
@@ -43,25 +43,25 @@ def labels() -> np.ndarray:
 
 @pytest.mark.parametrize("name", SAME)
 def test_the_nuclei_are_those_of_the_reference(name: str) -> None:
-    (plane,) = read_image_file(CASES / name)
+    (plane,) = iter_image_file(CASES / name)
     image = shown(plane.image)
     assert np.corrcoef(image.ravel(), reference().ravel())[0, 1] > 0.95
     assert found_nuclei(image, labels()) == found_nuclei(reference(), labels())
 
 
 def test_channel_and_projection_are_said() -> None:
-    assert read_image_file(CASES / "channels_cyx.ome.tif")[0].choice == "channel 1 (DAPI) of 2"
-    assert read_image_file(CASES / "zstack_zyx.tif")[0].choice == "maximum over 5 focal planes"
+    assert next(iter_image_file(CASES / "channels_cyx.ome.tif")).choice == "channel 1 (DAPI) of 2"
+    assert next(iter_image_file(CASES / "zstack_zyx.tif")).choice == "maximum over 5 focal planes"
     for name in ("two_samples_yxc.tif", "hyperstack_tzcyx.tif"):
         with pytest.raises(DataError, match=r"holds 2 channels, and none is chosen: 0, 1\. Name one"):
-            read_image_file(CASES / name)
-    (second,) = read_image_file(CASES / "two_samples_yxc.tif", Choice(channel=1))
+            list(iter_image_file(CASES / name))
+    (second,) = iter_image_file(CASES / "two_samples_yxc.tif", Choice(channel=1))
     assert np.corrcoef(shown(second.image).ravel(), reference().ravel())[0, 1] > 0.95
 
 
 def test_times_are_one_result_each() -> None:
-    assert [plane.time for plane in read_image_file(CASES / "timelapse_tyx.tif")] == [0, 1, 2]
-    hyperstack = read_image_file(CASES / "hyperstack_tzcyx.tif", Choice(channel=1))
+    assert [plane.time for plane in iter_image_file(CASES / "timelapse_tyx.tif")] == [0, 1, 2]
+    hyperstack = list(iter_image_file(CASES / "hyperstack_tzcyx.tif", Choice(channel=1)))
     assert [plane.time for plane in hyperstack] == [0, 1]
     assert np.corrcoef(shown(hyperstack[0].image).ravel(), reference().ravel())[0, 1] > 0.95
 
@@ -80,4 +80,4 @@ def test_junk_is_passed_over_and_a_plate_keeps_its_wells() -> None:
 def test_the_broken_one_of_three_is_refused_with_its_name() -> None:
     assert list(list_images(CASES / "one_broken")) == ["a", "b", "c"]
     with pytest.raises(DataError, match=r"b\.png: not a readable image"):
-        read_image_file(CASES / "one_broken/b.png")
+        list(iter_image_file(CASES / "one_broken/b.png"))

@@ -15,7 +15,7 @@ from tests.data.files.synthetic import NUCLEI, opencv, pillow, tiff
 from nanonuclei.data.files import tiff_metadata
 from nanonuclei.data.files.axes import Choice
 from nanonuclei.data.files.limits import ImageLimits
-from nanonuclei.data.files.reading import describe, read_image_file, read_single
+from nanonuclei.data.files.reading import describe, iter_image_file, read_single
 from nanonuclei.errors import DataError
 
 COLOURS = np.dstack([NUCLEI, NUCLEI[::-1], NUCLEI[:, ::-1]])
@@ -40,7 +40,7 @@ FILES = {
 def outcome(content: bytes) -> list[np.ndarray] | str:
     """Returns the images of a file, or why it is refused; anything but a DataError fails the test."""
     try:
-        return [plane.image for plane in read_image_file(content, name="x")]
+        return [plane.image for plane in iter_image_file(content, name="x")]
     except DataError as error:
         said = str(error)
     assert said.startswith("x: ")
@@ -149,7 +149,7 @@ def test_limits_hold_for_all_channels_together() -> None:
     limits = ImageLimits(num_bytes=3 * NUCLEI.size)
     stack = np.stack([NUCLEI] * 4)
     with pytest.raises(DataError, match="bytes when decoded, more than the"):
-        read_image_file(tiff(stack, imagej=True, metadata={"axes": "CYX"}), Choice(channel=0), limits=limits)
+        list(iter_image_file(tiff(stack, imagej=True, metadata={"axes": "CYX"}), Choice(channel=0), limits=limits))
     with pytest.raises(DataError, match="px, more than the 100 px"):
         read_single(FILES["png"], limits=ImageLimits(num_pixels=100))
 
@@ -197,7 +197,7 @@ def test_metadata_are_parsed_once_for_all_recordings(monkeypatch: pytest.MonkeyP
     real = tiff_metadata.ElementTree.fromstring
     monkeypatch.setattr(tiff_metadata.ElementTree, "fromstring", lambda text: (parsed.append(text), real(text))[1])
     content = tiff(NUCLEI, description=OME.format(RECORDING.format(1, 1) * 37), metadata=None)
-    assert len(read_image_file(content, name="x.tif")) == 37
+    assert len(list(iter_image_file(content, name="x.tif"))) == 37
     assert sum(text.count("<Image>") == 37 for text in parsed) <= 3  # tifffile parses it itself, too
 
 

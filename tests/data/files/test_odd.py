@@ -18,7 +18,7 @@ from nanonuclei.data.files.axes import Choice
 from nanonuclei.data.files.headers import FOREIGN_SUFFIXES
 from nanonuclei.data.files.listing import list_images
 from nanonuclei.data.files.omezarr.layout import zarr_images
-from nanonuclei.data.files.reading import read_image_file
+from nanonuclei.data.files.reading import iter_image_file
 from nanonuclei.errors import DataError
 
 BOTH = np.stack([OTHER, NUCLEI])
@@ -41,7 +41,7 @@ SAME = {
 
 @pytest.mark.parametrize("kind", SAME)
 def test_the_pixels_are_those_that_were_written(kind: str) -> None:
-    (plane,) = read_image_file(SAME[kind])
+    (plane,) = iter_image_file(SAME[kind])
     np.testing.assert_array_equal(plane.image, NUCLEI)
 
 
@@ -54,7 +54,7 @@ NAMED = {
 
 @pytest.mark.parametrize("kind", NAMED)
 def test_channels_are_named_where_programs_name_them(kind: str) -> None:
-    (plane,) = read_image_file(NAMED[kind])
+    (plane,) = iter_image_file(NAMED[kind])
     np.testing.assert_array_equal(plane.image, NUCLEI)
     assert plane.channel_names == ("FITC", "DAPI")
     assert plane.choice.startswith("channel 1 (DAPI) of 2")
@@ -64,7 +64,7 @@ def test_channels_are_named_where_programs_name_them(kind: str) -> None:
 def test_files_that_build_on_tiff_are_images(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"a{suffix}").write_bytes(tiff(BOTH, planarconfig="separate"))
     (path,) = list_images(tmp_path).values()
-    np.testing.assert_array_equal(read_image_file(path, Choice(channel=1))[0].image, NUCLEI)
+    np.testing.assert_array_equal(next(iter_image_file(path, Choice(channel=1))).image, NUCLEI)
 
 
 @pytest.mark.parametrize("suffix", FOREIGN_SUFFIXES)
@@ -73,15 +73,15 @@ def test_formats_that_are_not_read_are_listed_and_say_what_to_do(tmp_path: Path,
     (tmp_path / f"a{suffix}").write_bytes(content)
     (path,) = list_images(tmp_path).values()
     with pytest.raises(DataError, match=rf"a\{suffix}: {FOREIGN_SUFFIXES[suffix]}, which is not read\. Export it as"):
-        read_image_file(path)
+        list(iter_image_file(path))
 
 
 def test_a_wrong_name_does_not_hide_an_image(tmp_path: Path) -> None:
     (tmp_path / "a.czi").write_bytes(opencv(NUCLEI, ".png"))
-    np.testing.assert_array_equal(read_image_file(tmp_path / "a.czi")[0].image, NUCLEI)
+    np.testing.assert_array_equal(next(iter_image_file(tmp_path / "a.czi")).image, NUCLEI)
     (tmp_path / "b.jpg").write_bytes(imagecodecs.jpegls_encode(NUCLEI))
     with pytest.raises(DataError, match="a JPEG-LS image, which is not read"):
-        read_image_file(tmp_path / "b.jpg")
+        list(iter_image_file(tmp_path / "b.jpg"))
 
 
 def put(folder: Path, attributes: dict[str, object], *, new: bool) -> None:
@@ -129,7 +129,7 @@ def test_a_plain_array_is_refused_with_a_remedy(tmp_path: Path) -> None:
     zarr = pytest.importorskip("zarr")
     zarr.save_array(str(tmp_path / "a.zarr"), NUCLEI)
     with pytest.raises(DataError, match=r"holds an array without multiscales.*Save it as OME-Zarr or TIFF"):
-        read_image_file(tmp_path / "a.zarr")
+        list(iter_image_file(tmp_path / "a.zarr"))
 
 
 def test_pyramids_in_sub_ifds_are_one_image(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_pyramids_in_sub_ifds_are_one_image(tmp_path: Path) -> None:
         writer.write(BOTH, subifds=2, metadata=metadata, **options)
         for step in (2, 4):
             writer.write(BOTH[:, ::step, ::step], subfiletype=1, **options)
-    (plane,) = read_image_file(tmp_path / "a.ome.tif")
+    (plane,) = iter_image_file(tmp_path / "a.ome.tif")
     np.testing.assert_array_equal(plane.image, NUCLEI)
     assert (plane.choice, plane.pixel_size) == ("channel 1 (DAPI) of 2", 0.3)
 
@@ -148,7 +148,7 @@ def test_pyramids_in_sub_ifds_are_one_image(tmp_path: Path) -> None:
 def test_jpeg_of_more_than_8_bit_is_read(encode: Callable[..., bytes]) -> None:
     deep = NUCLEI.astype(np.uint16) * 16
     options = {"bitspersample": 12, "level": 100} if encode is imagecodecs.jpeg8_encode else {}
-    (plane,) = read_image_file(encode(deep, **options))
+    (plane,) = iter_image_file(encode(deep, **options))
     assert np.abs(plane.image.astype(int) - deep).max() <= (20 if options else 0)
 
 
@@ -156,7 +156,7 @@ def test_jpeg_of_more_than_8_bit_is_read(encode: Callable[..., bytes]) -> None:
 def test_white_is_the_largest_value_of_the_bits_that_are_used(bits: int) -> None:
     values = (NUCLEI.astype(np.uint16) * 257 >> (16 - bits)).astype(np.uint8 if bits < 8 else np.uint16)
     content = tiff(2**bits - 1 - values, photometric="miniswhite", bitspersample=bits)
-    np.testing.assert_array_equal(read_image_file(content)[0].image, values)
+    np.testing.assert_array_equal(next(iter_image_file(content)).image, values)
 
 
 COLOURED = np.dstack([NUCLEI, OTHER, NUCLEI])
@@ -178,16 +178,16 @@ def test_numbers_that_are_no_light_are_not_taken_for_it(kind: str) -> None:
     with pytest.raises(
         DataError, match=f"x: holds its colours as {kind}, which is not read. Save it in grey or as RGB"
     ):
-        read_image_file(bytes(content), name="x")
+        list(iter_image_file(bytes(content), name="x"))
 
 
 @pytest.mark.parametrize("compression", [None, "tiff_lzw"])
 def test_ycbcr_that_no_decoder_converts_is_not_taken_for_rgb(compression: str | None) -> None:
     content = pillow(COLOURED, "TIFF", "YCbCr", compression=compression)
     with pytest.raises(DataError, match="holds its colours as YCbCr without JPEG"):
-        read_image_file(content)
+        list(iter_image_file(content))
     jpeg = pillow(COLOURED, "TIFF", compression="jpeg", quality=100)
-    assert np.abs(read_image_file(jpeg)[0].image.astype(int) - COLOURED).mean() < 20
+    assert np.abs(next(iter_image_file(jpeg)).image.astype(int) - COLOURED).mean() < 20
 
 
 def test_an_animated_png_is_not_read_as_its_first_image() -> None:
@@ -196,4 +196,4 @@ def test_an_animated_png_is_not_read_as_its_first_image() -> None:
         Pillow.fromarray(NUCLEI).save(stream, "PNG", save_all=True, append_images=more)
         content = stream.getvalue()
     with pytest.raises(DataError, match=r"holds 2 images as an animation, .* Save them as TIFF"):
-        read_image_file(content)
+        list(iter_image_file(content))

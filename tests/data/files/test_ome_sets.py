@@ -14,7 +14,8 @@ from tests.data.files.synthetic import NUCLEI
 from nanonuclei.data.files.axes import Choice
 from nanonuclei.data.files.limits import ImageLimits
 from nanonuclei.data.files.listing import list_images
-from nanonuclei.data.files.reading import contents, iter_image_file, read_image_file, read_plane
+from nanonuclei.data.files.planes.contents import contents
+from nanonuclei.data.files.reading import iter_image_file, read_plane
 from nanonuclei.data.lists.manifest import read_manifest
 from nanonuclei.data.lists.remote import state_of
 from nanonuclei.errors import DataError
@@ -29,7 +30,7 @@ TOLD = "channel 1 (DAPI) of 2, maximum over 2 focal planes, planes of 2 files"
 def test_all_planes_are_read_whichever_file_is_named(tmp_path: Path, way: str, by: int, options: dict) -> None:
     WAYS[way](tmp_path, by=by, **options)
     for name in {*NAMES, LEADS[way]}:
-        planes = read_image_file(tmp_path / name)
+        planes = list(iter_image_file(tmp_path / name))
         assert [(plane.time, plane.choice, plane.num_images) for plane in planes] == [(0, TOLD, 2), (1, TOLD, 2)]
         for time, plane in enumerate(planes):
             np.testing.assert_array_equal(plane.channels, STACK[time].max(axis=0))
@@ -65,7 +66,7 @@ def test_files_without_ome_in_their_names_are_a_set_too(tmp_path: Path) -> None:
     (tmp_path / "w.companion.ome").write_text(full("urn:uuid:9", names))
     put(tmp_path / "alone.tif", planes[0], "no metadata of OME")
     assert list_images(tmp_path) == {"alone": tmp_path / "alone.tif", "w": tmp_path / "w.companion.ome"}
-    assert [plane.choice for plane in read_image_file(tmp_path / "f1.tif")] == [TOLD, TOLD]
+    assert [plane.choice for plane in iter_image_file(tmp_path / "f1.tif")] == [TOLD, TOLD]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -74,7 +75,7 @@ def test_a_missing_file_is_told_by_its_name_in_one_row(tmp_path: Path, way: str)
     (tmp_path / NAMES[1]).unlink()
     ((_, path),) = list_images(tmp_path).items()
     with pytest.raises(DataError, match=r"it is an image in 2 files, of which img_MMStack_Pos0_1\.ome\.tif is missing"):
-        read_image_file(path)
+        list(iter_image_file(path))
 
 
 def test_metadata_that_are_missing_are_told_in_one_row(tmp_path: Path) -> None:
@@ -82,7 +83,7 @@ def test_metadata_that_are_missing_are_told_in_one_row(tmp_path: Path) -> None:
     (tmp_path / "img.companion.ome").unlink()
     ((_, path),) = list_images(tmp_path).items()
     with pytest.raises(DataError, match=r"its metadata are in img\.companion\.ome, which is missing\. Put all files"):
-        read_image_file(path)
+        list(iter_image_file(path))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str, monkeypatch:
     opened.clear()
     for file in ("a.ome.tif", "b.ome.tif", "c.companion.ome"):
         with pytest.raises(DataError, match=r"which is no name of a file beside it|is a link that leads out of"):
-            read_image_file(tmp_path / "in" / file)
+            list(iter_image_file(tmp_path / "in" / file))
     assert {Path(place).name for place in opened} <= {"a.ome.tif", "b.ome.tif"}
 
 
@@ -112,14 +113,14 @@ def test_names_within_a_second_file_are_not_followed(tmp_path: Path) -> None:
     in_each(tmp_path)
     tail = STACK[1].reshape(-1, 128, 128)
     put(tmp_path / NAMES[1], tail, full("urn:uuid:1", (NAMES[0], "../secret.ome.tif")))
-    assert len(read_image_file(tmp_path / NAMES[0])) == 2
+    assert len(list(iter_image_file(tmp_path / NAMES[0]))) == 2
 
 
 def test_a_file_of_another_image_under_the_name_is_not_taken(tmp_path: Path) -> None:
     in_the_first(tmp_path)
     put(tmp_path / NAMES[1], STACK[1].reshape(-1, 128, 128), only("urn:uuid:7", NAMES[0]))
     with pytest.raises(DataError, match=r"Pos0_1\.ome\.tif is another one of this name\. Copy it again"):
-        read_image_file(tmp_path / NAMES[0])
+        list(iter_image_file(tmp_path / NAMES[0]))
 
 
 def test_an_image_that_another_names_as_its_part_stays_an_image(tmp_path: Path) -> None:
@@ -153,7 +154,7 @@ def test_positions_of_one_recording_are_images_of_one_set(tmp_path: Path) -> Non
         # A file holds both times: the pages of the second follow those of the first.
         put(tmp_path / name, planes, only("urn:uuid:1", names[0]) if number else _paged(text))
     ((_, path),) = list_images(tmp_path).items()
-    planes = read_image_file(path)
+    planes = list(iter_image_file(path))
     assert [(plane.scene, plane.time, plane.num_images) for plane in planes] == [
         (scene, time, 4) for scene in range(2) for time in range(2)
     ]
@@ -171,7 +172,7 @@ def test_files_of_other_sizes_do_not_make_one_image(tmp_path: Path) -> None:
     in_the_first(tmp_path)
     put(tmp_path / NAMES[1], STACK[1].reshape(-1, 128, 128)[:, :64], only("urn:uuid:1", NAMES[0]))
     with pytest.raises(DataError, match=r"planes of one size and kind, but img_MMStack_Pos0_1\.ome\.tif holds others"):
-        read_image_file(tmp_path / NAMES[0])
+        list(iter_image_file(tmp_path / NAMES[0]))
 
 
 def test_a_second_file_that_is_cut_short_is_told(tmp_path: Path) -> None:
@@ -179,13 +180,13 @@ def test_a_second_file_that_is_cut_short_is_told(tmp_path: Path) -> None:
     content = (tmp_path / NAMES[1]).read_bytes()
     put(tmp_path / NAMES[1], STACK[1].reshape(-1, 128, 128)[:2], only("urn:uuid:1", NAMES[0]))
     with pytest.raises(DataError, match="a page of the image is missing"):
-        read_image_file(tmp_path / NAMES[0])
+        list(iter_image_file(tmp_path / NAMES[0]))
     (tmp_path / NAMES[1]).write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match=r"cut short|is missing"):
-        read_image_file(tmp_path / NAMES[0])
+        list(iter_image_file(tmp_path / NAMES[0]))
     (tmp_path / NAMES[1]).write_bytes(b"no TIFF")
     with pytest.raises(DataError, match=r"of which img_MMStack_Pos0_1\.ome\.tif is no readable TIFF\. Copy it again"):
-        read_image_file(tmp_path / NAMES[0])
+        list(iter_image_file(tmp_path / NAMES[0]))
 
 
 def test_a_change_of_any_file_is_seen(tmp_path: Path) -> None:
@@ -204,7 +205,7 @@ def test_a_change_of_any_file_is_seen(tmp_path: Path) -> None:
 def test_bytes_of_one_file_are_read_alone_and_that_is_said(tmp_path: Path) -> None:
     in_the_first(tmp_path, by=2)
     for number, name in enumerate(NAMES):
-        planes = read_image_file((tmp_path / name).read_bytes(), Choice(axes="TYX"))
+        planes = list(iter_image_file((tmp_path / name).read_bytes(), Choice(axes="TYX")))
         assert len(planes) == 4
         assert planes[0].choice.endswith("one file of an image in several, read alone")
         np.testing.assert_array_equal(planes[1].image, STACK[0, 1, number])
@@ -226,4 +227,4 @@ def test_one_plane_and_windows_are_read_of_a_set(tmp_path: Path) -> None:
 def test_limits_count_the_files_of_a_set(tmp_path: Path) -> None:
     in_each(tmp_path)
     with pytest.raises(DataError, match="more than the 4 that are looked at"):
-        read_image_file(tmp_path / NAMES[0], limits=ImageLimits(num_pages=4))
+        list(iter_image_file(tmp_path / NAMES[0], limits=ImageLimits(num_pages=4)))

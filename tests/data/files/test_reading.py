@@ -13,7 +13,8 @@ from tests.data.files.synthetic import LABELS, NUCLEI, OTHER, found_nuclei, open
 
 from nanonuclei.config.experiment import NormalizeConfig
 from nanonuclei.data.files.axes import Choice
-from nanonuclei.data.files.reading import describe, iter_image_file, read_image_file, read_single, readings
+from nanonuclei.data.files.planes.contents import readings
+from nanonuclei.data.files.reading import describe, iter_image_file, read_single
 from nanonuclei.errors import DataError
 from nanonuclei.imaging.normalize import grey_limits, normalize
 
@@ -61,7 +62,7 @@ SINGLE = {
 
 @pytest.mark.parametrize("kind", SINGLE)
 def test_one_image_of_any_kind_shows_the_same_nuclei(kind: str) -> None:
-    (plane,) = read_image_file(SINGLE[kind])
+    (plane,) = iter_image_file(SINGLE[kind])
     assert plane.image.shape == LABELS.shape
     assert plane.channels.shape == (1, *LABELS.shape)
     assert plane.image.dtype in (np.uint8, np.uint16, np.float32)
@@ -76,11 +77,11 @@ def test_files_may_be_named_wrongly(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(SINGLE["lzw with predictor"])
     (tmp_path / "b.tif").write_bytes(SINGLE["png"])
     for name in ("a.png", "b.tif"):
-        np.testing.assert_array_equal(read_image_file(tmp_path / name)[0].image, NUCLEI)
+        np.testing.assert_array_equal(next(iter_image_file(tmp_path / name)).image, NUCLEI)
 
 
 def test_true_and_false_become_black_and_white() -> None:
-    (plane,) = read_image_file(tiff(LABELS > 0, photometric="minisblack"))
+    (plane,) = iter_image_file(tiff(LABELS > 0, photometric="minisblack"))
     np.testing.assert_array_equal(plane.image, np.where(LABELS > 0, 255, 0))
     assert plane.image.dtype == np.uint8
 
@@ -93,11 +94,11 @@ def test_colours_stay_colours_and_three_bytes_per_pixel_are_colours() -> None:
         opencv(colours[..., ::-1], ".png"),
         pillow(colours, "WEBP", lossless=True),
     ):
-        (plane,) = read_image_file(content)
+        (plane,) = iter_image_file(content)
         np.testing.assert_array_equal(plane.image, colours)
         np.testing.assert_array_equal(plane.channels, np.moveaxis(colours, -1, 0))
         assert plane.channel_names == ("red", "green", "blue")
-        np.testing.assert_array_equal(read_image_file(content, Choice(channel="green"))[0].image, OTHER)
+        np.testing.assert_array_equal(next(iter_image_file(content, Choice(channel="green"))).image, OTHER)
 
 
 CHANNELS = np.stack([OTHER, NUCLEI])
@@ -105,7 +106,7 @@ NAMED = {"axes": "CYX", "Channel": {"Name": ["GFP", "DAPI"]}, "PhysicalSizeX": 0
 
 
 def test_the_channel_of_a_nuclear_stain_is_taken_and_said() -> None:
-    (plane,) = read_image_file(tiff(CHANNELS, ome=True, metadata=NAMED))
+    (plane,) = iter_image_file(tiff(CHANNELS, ome=True, metadata=NAMED))
     np.testing.assert_array_equal(plane.image, NUCLEI)
     np.testing.assert_array_equal(plane.channels, CHANNELS)
     assert plane.channel_names == ("GFP", "DAPI")
@@ -119,7 +120,7 @@ def test_the_channel_of_a_nuclear_stain_is_taken_and_said() -> None:
 )
 def test_names_of_nuclear_stains(name: str) -> None:
     metadata = {"axes": "CYX", "Channel": {"Name": ["actin", name]}}
-    (plane,) = read_image_file(tiff(CHANNELS, ome=True, metadata=metadata))
+    (plane,) = iter_image_file(tiff(CHANNELS, ome=True, metadata=metadata))
     assert plane.choice == f"channel 1 ({name}) of 2"
 
 
@@ -138,13 +139,13 @@ UNNAMED = {
 def test_several_channels_without_a_choice_are_listed_and_can_be_chosen(kind: str) -> None:
     content, listed = UNNAMED[kind]
     with pytest.raises(DataError, match=rf"^x: holds 2 channels, and none is chosen: {listed}\. Name one"):
-        read_image_file(content, name="x")
+        list(iter_image_file(content, name="x"))
     for number in (0, 1):
-        (plane,) = read_image_file(content, Choice(channel=number))
+        (plane,) = iter_image_file(content, Choice(channel=number))
         np.testing.assert_array_equal(plane.image, CHANNELS[number])
         assert plane.choice.startswith(f"channel {number}")
     with pytest.raises(DataError, match="no channel 2; there are: "):
-        read_image_file(content, Choice(channel=2))
+        list(iter_image_file(content, Choice(channel=2)))
 
 
 STACK = np.stack([NUCLEI // 2, NUCLEI, NUCLEI // 4])
@@ -160,7 +161,7 @@ STACK = np.stack([NUCLEI // 2, NUCLEI, NUCLEI // 4])
 )
 def test_focal_planes_are_projected_or_chosen(z: int | str, wanted: np.ndarray, said: str) -> None:
     content = tiff(STACK, imagej=True, metadata={"axes": "ZYX", "unit": "um"}, resolution=(2.0, 2.0))
-    (plane,) = read_image_file(content, Choice(z=z))
+    (plane,) = iter_image_file(content, Choice(z=z))
     np.testing.assert_array_equal(plane.image, wanted)
     assert (plane.choice, plane.pixel_size, plane.axes) == (said, 0.5, "ZYX")
 
@@ -171,7 +172,7 @@ def test_times_of_a_hyperstack_are_one_result_each() -> None:
         values[time, :, 1] = np.stack([NUCLEI, NUCLEI // 2]).astype(np.uint16) * (time + 1)
         values[time, :, 0] = OTHER
     content = tiff(values, imagej=True)
-    found = read_image_file(content, Choice(channel=1))
+    found = list(iter_image_file(content, Choice(channel=1)))
     assert [plane.suffix for plane in found] == ["_t000", "_t001", "_t002"]
     for time, plane in enumerate(found):
         np.testing.assert_array_equal(plane.image, NUCLEI.astype(np.uint16) * (time + 1))
@@ -185,7 +186,7 @@ def test_frames_of_an_animation_are_times() -> None:
 
     frames = [Pillow.fromarray(NUCLEI), Pillow.fromarray(NUCLEI[::-1])]
     content = pillow(NUCLEI, "GIF", save_all=True, append_images=frames[1:])
-    found = read_image_file(content)
+    found = list(iter_image_file(content))
     assert [plane.time for plane in found] == [0, 1]
     assert found_nuclei(found[0].image) == 14
     assert found_nuclei(found[1].image, LABELS[::-1]) == 14
@@ -202,7 +203,7 @@ def test_each_frame_of_an_animation_is_decoded_once(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(
         GifImagePlugin.GifImageFile, "load_prepare", lambda self: (decoded.append(self.tell()), real(self))[1]
     )
-    assert len(read_image_file(content)) == num
+    assert len(list(iter_image_file(content))) == num
     assert len(decoded) <= 2 * num
 
 
@@ -211,7 +212,7 @@ def test_scenes_are_one_result_each(tmp_path: Path) -> None:
         for size, image in ((0.5, NUCLEI), (0.25, NUCLEI[:100])):
             metadata = {"axes": "YX", "PhysicalSizeX": size, "PhysicalSizeY": size}
             writer.write(image, photometric="minisblack", metadata=metadata)
-    found = read_image_file(tmp_path / "a.ome.tif")
+    found = list(iter_image_file(tmp_path / "a.ome.tif"))
     assert [(plane.suffix, plane.image.shape, plane.pixel_size) for plane in found] == [
         ("_s0", (128, 128), 0.5),
         ("_s1", (100, 128), 0.25),
@@ -223,24 +224,24 @@ def test_thumbnails_and_smaller_copies_are_passed_over(tmp_path: Path) -> None:
         writer.write(NUCLEI, photometric="minisblack", subifds=1)
         writer.write(NUCLEI[::2, ::2], photometric="minisblack", subfiletype=1)
         writer.write(NUCLEI[::4, ::4], photometric="minisblack", subfiletype=1)
-    (plane,) = read_image_file(tmp_path / "a.tif")
+    (plane,) = iter_image_file(tmp_path / "a.tif")
     np.testing.assert_array_equal(plane.image, NUCLEI)
 
 
 def test_many_planes_without_a_meaning_are_refused_until_the_axes_are_told() -> None:
     content = tiff(np.stack([NUCLEI] * 9), metadata=None)
     with pytest.raises(DataError, match=r"holds 9 planes, and nothing in it says .* `-P axes=ZYX`.* Stack to Hyper"):
-        read_image_file(content)
-    (plane,) = read_image_file(content, Choice(axes="ZYX"))
+        list(iter_image_file(content))
+    (plane,) = iter_image_file(content, Choice(axes="ZYX"))
     np.testing.assert_array_equal(plane.image, NUCLEI)
-    assert len(read_image_file(content, Choice(axes="tyx"))) == 9
+    assert len(list(iter_image_file(content, Choice(axes="tyx")))) == 9
 
 
 def test_colour_pages_without_a_meaning_are_refused_with_axes_that_can_be_told() -> None:
     content = tiff(np.stack([np.dstack([NUCLEI, NUCLEI // 2, NUCLEI])] * 3), photometric="rgb", metadata=None)
     with pytest.raises(DataError, match="Say it to predict, as `-P axes=ZYXS`"):
-        read_image_file(content)
-    (plane,) = read_image_file(content, Choice(axes="ZYXS"))
+        list(iter_image_file(content))
+    (plane,) = iter_image_file(content, Choice(axes="ZYXS"))
     assert plane.choice == "maximum over 3 focal planes"
 
 
@@ -250,12 +251,12 @@ def test_few_pages_without_a_meaning_are_channels_and_said_to_be(num: int) -> No
     said = (
         f"{num} pages, of which the file does not say what they are, taken for channels (`-P axes=ZYX` for focal planes"
     )
-    (plane,) = read_image_file(content, Choice(channel=1))
+    (plane,) = iter_image_file(content, Choice(channel=1))
     assert plane.choice.startswith(f"channel 1 of {num}, {said}")
     for wrong in (Choice(), Choice(channel="DAPI"), Choice(channel=0, z=1)):
         with pytest.raises(DataError, match=re.escape(said)):
-            read_image_file(content, wrong)
-    (plane,) = read_image_file(content, Choice(axes="ZYX"))
+            list(iter_image_file(content, wrong))
+    (plane,) = iter_image_file(content, Choice(axes="ZYX"))
     assert plane.choice == f"maximum over {num} focal planes"
 
 
@@ -281,7 +282,7 @@ def test_planes_that_share_one_page_are_found(tmp_path: Path) -> None:
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
         assert len(file.pages) == 1
     for content in (tmp_path / "a.tif", (tmp_path / "a.tif").read_bytes()):
-        np.testing.assert_array_equal(read_image_file(content)[0].image, NUCLEI)
+        np.testing.assert_array_equal(next(iter_image_file(content)).image, NUCLEI)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +299,7 @@ def test_planes_that_share_one_page_are_found(tmp_path: Path) -> None:
 )
 def test_what_is_no_image_is_refused_with_its_name(content: bytes, message: str) -> None:
     with pytest.raises(DataError, match=rf"^a/b\.tif: .*{message}"):
-        read_image_file(content, name="a/b.tif")
+        list(iter_image_file(content, name="a/b.tif"))
 
 
 def test_a_missing_file_is_refused_with_its_name(tmp_path: Path) -> None:
@@ -320,7 +321,7 @@ def test_where_one_image_is_expected_stacks_and_films_are_refused(content: bytes
 def test_a_hot_pixel_does_not_drown_the_nuclei_of_floats() -> None:
     values = NUCLEI.astype(np.float32)
     values[0, 0] = 1e12
-    (plane,) = read_image_file(tiff(values))
+    (plane,) = iter_image_file(tiff(values))
     shown = normalize(plane.image, grey_limits(plane.image, PERCENTILES))
     assert found_nuclei(shown[..., 0]) == 14
 
@@ -328,6 +329,6 @@ def test_a_hot_pixel_does_not_drown_the_nuclei_of_floats() -> None:
 def test_what_was_read_does_not_change_with_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     path.write_bytes(tiff(NUCLEI))
-    (plane,) = read_image_file(path)
+    (plane,) = iter_image_file(path)
     path.write_bytes(bytes(path.stat().st_size))
     np.testing.assert_array_equal(plane.image, NUCLEI)

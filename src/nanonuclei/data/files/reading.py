@@ -18,7 +18,6 @@ from nanonuclei.data.files.limits import STANDARD, ImageLimits
 from nanonuclei.data.files.numeric import as_stored, grey_if_equal
 from nanonuclei.data.files.omesets.sets import is_companion
 from nanonuclei.data.files.planes.channels import channel_index, grey_of
-from nanonuclei.data.files.planes.unsaid import possible_axes, told_guess
 from nanonuclei.data.files.scene import COLOURS, Scene
 from nanonuclei.data.files.tiff import open_tiff
 from nanonuclei.errors import DataError
@@ -36,63 +35,6 @@ class Channels:
 
     images: tuple[Image, ...]
     pixel_size: float | None
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What one recording of an image file holds to choose from.
-
-    Attributes:
-        height: Height, px.
-        width: Width, px.
-        channel_names: One per channel, empty where the file does not tell; of a colour image `COLOURS`.
-        colour: Whether the channels are the colours of one image.
-        num_planes: Focal planes.
-        num_times: Times.
-        unsaid: That pages are taken for channels, where the file does not say what they are, see `unsaid.told_guess`.
-    """
-
-    height: int
-    width: int
-    channel_names: tuple[str, ...]
-    colour: bool
-    num_planes: int
-    num_times: int
-    unsaid: str = ""
-
-
-def contents(content: Content, *, name: str, axes: str | None = None, limits: ImageLimits = STANDARD) -> list[Contents]:
-    """Tells what a file holds, one entry per recording; of a TIFF no pixel is decoded. See `iter_image_file`."""
-    try:
-        for scenes in scenes_of(content, limits):
-            return [_contents(scene, axes) for scene in scenes]
-    except DataError as error:
-        raise DataError(f"{name}: {error}") from error
-    raise DataError(f"{name}: holds no image. Save it again")
-
-
-def readings(content: Content, *, name: str, limits: ImageLimits = STANDARD) -> dict[str | None, list[Contents]]:
-    """Tells what a file holds as `contents` does, by the axes that it may have, see `unsaid.possible_axes`.
-
-    Returns:
-        What it holds under each, the usual one first; under None alone where the file tells its axes.
-    """
-    try:
-        for scenes in scenes_of(content, limits):
-            ways = [possible_axes(scene) for scene in scenes]
-            if not all(way == ways[0] for way in ways) or not ways[0]:
-                break
-            return {axes: [_contents(scene, axes) for scene in scenes] for axes in ways[0].values()}
-    except DataError as error:
-        raise DataError(f"{name}: {error}") from error
-    return {None: contents(content, name=name, limits=limits)}
-
-
-def _contents(scene: Scene, axes: str | None) -> Contents:
-    unsaid = told_guess(scene) if axes is None else ""
-    scene = with_known_axes(scene, axes)
-    names, extents = COLOURS if scene.colour else scene.channel_names, scene.extents
-    return Contents(extents["Y"], extents["X"], names, scene.colour, extents.get("Z", 1), extents.get("T", 1), unsaid)
 
 
 def read_plane(
@@ -150,23 +92,6 @@ def iter_image_file(
     except DataError as error:
         error.args = (f"{called or 'the image'}: {error}",)
         raise
-
-
-def read_image_file(
-    content: Content, choice: Choice | None = None, *, name: str | None = None, limits: ImageLimits = STANDARD
-) -> list[Plane]:
-    """Reads all planes of an image file into memory; see `iter_image_file`.
-
-    Raises:
-        DataError: As there, or all planes together are larger than the limits allow.
-    """
-    found, num_bytes = [], 0
-    for plane in iter_image_file(content, choice, name=name, limits=limits):
-        num_bytes += plane.image.nbytes + plane.channels.nbytes
-        if num_bytes > limits.num_bytes:
-            raise DataError(f"{name or content!r}: more than {limits.num_bytes:,} bytes. Read plane by plane")
-        found.append(plane)
-    return found
 
 
 def describe(content: bytes, *, limits: ImageLimits = STANDARD) -> Header:

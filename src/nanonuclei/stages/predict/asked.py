@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Mapping
 
 from nanonuclei.data.files.planes.channels import channel_index
+from nanonuclei.data.files.planes.contents import Contents, contents
 from nanonuclei.data.files.planes.projection import check_z
-from nanonuclei.data.files.reading import Contents, contents
 from nanonuclei.data.lists.remote import Source, content_at, path_of
 from nanonuclei.errors import DataError
 from nanonuclei.stages.predict.request import Request
