@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,18 +52,15 @@ def draw_sample() -> Callable[..., Sample]:
 def sample_ref(folder: Path, sample: Sample, split: str, *, field: int, modality: str = "fluorescence") -> SampleRef:
     """Writes a sample and returns its row of a catalog."""
     write_sample(folder, sample)
-    return SampleRef(
-        sample_id=sample.sample_id,
-        image_path=image_path(folder, sample.sample_id),
-        labels_path=labels_path(folder, sample.sample_id),
-        height=sample.image.shape[0],
-        width=sample.image.shape[1],
-        modality=modality,
-        num_objects=len(np.unique(sample.labels)) - 1,
-        field=field,
-        split=split,  # type: ignore[arg-type]
-        digest=sample_digest(sample.image, sample.labels),
-    )
+    digest = sample_digest(sample.image, sample.labels)
+    return _row(folder, sample, sample.labels, split=split, field=field, modality=modality, digest=digest)
+
+
+def _row(folder: Path, sample: Sample | TubeSample, labels: NDArray[Any], **told: Any) -> SampleRef:
+    """Returns the row of a catalog of a sample that is written."""
+    height, width = sample.image.shape[:2]
+    paths = image_path(folder, sample.sample_id), labels_path(folder, sample.sample_id)
+    return SampleRef(sample.sample_id, *paths, height, width, num_objects=np.count_nonzero(np.unique(labels)), **told)
 
 
 def catalog_of(name: str, refs: Sequence[SampleRef]) -> Catalog:
@@ -111,18 +109,8 @@ def tube_sample(sample_id: str, *, seed: int, kind: str = "mask") -> TubeSample:
 def tube_ref(folder: Path, sample: TubeSample, split: str) -> SampleRef:
     """Writes a sample and returns its row of a catalog."""
     write_tube_sample(folder, sample)
-    return SampleRef(
-        sample_id=sample.sample_id,
-        image_path=image_path(folder, sample.sample_id),
-        labels_path=labels_path(folder, sample.sample_id),
-        height=sample.image.shape[0],
-        width=sample.image.shape[1],
-        modality="fluorescence",
-        num_objects=int(sample.truth.labels.max()),
-        field=int(sample.sample_id[-2:]),
-        split=split,  # type: ignore[arg-type]
-        digest=sample.digest(),
-    )
+    told = {"modality": "fluorescence", "field": int(sample.sample_id[-2:]), "digest": sample.digest()}
+    return _row(folder, sample, sample.truth.labels, split=split, **told)
 
 
 @pytest.fixture
