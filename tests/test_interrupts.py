@@ -15,8 +15,8 @@ import pytest
 
 from nanonuclei import cli, commands, interrupts
 from nanonuclei.data.catalog import Catalog
+from nanonuclei.invocation import PARENT_VARIABLE
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
-from nanonuclei.tracking.early.own_run import PARENT_VARIABLE
 from nanonuclei.tracking.runs import existing_run, stage_run
 from nanonuclei.tune import objective
 from nanonuclei.tune.base import Proposal

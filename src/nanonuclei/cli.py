@@ -14,7 +14,7 @@ from nanonuclei.errors import ConfigError, DoneAlreadyError, NanonucleiError, ne
 from nanonuclei.packaged import how_to_install
 from nanonuclei.quiet import quieten
 from nanonuclei.tracking.database import unanswered
-from nanonuclei.tracking.early.own_run import PARENT_VARIABLE, name_own_run, remember_words
+from nanonuclei.tracking.early.own_run import name_own_run, remember_words
 from nanonuclei.tracking.early.server import check_server
 
 ZOO = ("bioimageio", "onnx")
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name_own_run(stage, once=True)
     except BaseException as error:
         if interrupts.interrupted(error):
-            if PARENT_VARIABLE not in os.environ:  # who started this one says it
+            if invocation.PARENT_VARIABLE not in os.environ:  # who started this one says it
                 print("\nInterrupted." + SAME_AGAIN * (stage in GOES_ON), file=sys.stderr)
             name_own_run(stage, once=True)
             return 130

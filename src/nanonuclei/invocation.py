@@ -14,6 +14,8 @@ from pathlib import Path
 
 VARIABLE = "NANONUCLEI_CALLED"
 """Environment variable with the words before the stage, which child processes inherit; empty under `mlflow run`."""
+PARENT_VARIABLE = "NANONUCLEI_PARENT_RUN"
+"""Environment variable that tells a stage which run it is a child of."""
 POSITIONAL = {
     "adopt": "folder",
     "compare": "task",

@@ -13,10 +13,10 @@ from tests.conftest import disc_sample
 from nanonuclei.config.params import with_settings
 from nanonuclei.data.catalog import TABLE, load_catalog
 from nanonuclei.errors import DataError
+from nanonuclei.invocation import PARENT_VARIABLE
 from nanonuclei.stages import prepare as module
 from nanonuclei.stages.prepare import PROBLEMS, prepare, prepared_dataset, say_left_out
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
-from nanonuclei.tracking.early.own_run import PARENT_VARIABLE
 
 Experiment = Callable[..., NucleiExperiment]
 

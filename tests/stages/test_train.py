@@ -26,6 +26,7 @@ from nanonuclei.engine.checkpoint import load_state
 from nanonuclei.engine.devices import Hardware
 from nanonuclei.engine.train import FitResult
 from nanonuclei.errors import ConfigError, DataError, TrackingError
+from nanonuclei.invocation import PARENT_VARIABLE
 from nanonuclei.serving.store import example_png, load_trained
 from nanonuclei.stages import evaluate as evaluate_stage
 from nanonuclei.stages import train as train_stage
@@ -38,7 +39,6 @@ from nanonuclei.tasks import create_reader, create_task
 from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 from nanonuclei.tracking.early.at_work import LOCKED, check_alone
-from nanonuclei.tracking.early.own_run import PARENT_VARIABLE
 from nanonuclei.tracking.runs import existing_run
 
 pytestmark = pytest.mark.usefixtures("project")

@@ -27,6 +27,7 @@ from nanonuclei.data.catalog import (
 )
 from nanonuclei.data.problems import left_out, problems_csv, problems_table
 from nanonuclei.errors import DataError
+from nanonuclei.invocation import PARENT_VARIABLE
 from nanonuclei.stages.new_folder import is_whole, put
 from nanonuclei.stages.places import DATA, prepared_folder
 from nanonuclei.tasks import create_dataset
@@ -38,9 +39,6 @@ GENERAL_CODE = ("data", "stages/prepare.py", "tasks/dataset.py")
 used any more."""
 
 PROBLEMS = "problems.csv"
-
-PARENT_VARIABLE = "NANONUCLEI_PARENT_RUN"
-"""As `tracking.early.own_run.PARENT_VARIABLE`, whose file decides nothing of what is prepared."""
 
 NUM_WRITERS, MAX_WAITING = 2, 4
 """Threads that write samples, and samples that wait for them."""

@@ -23,7 +23,7 @@ from nanonuclei.engine.networks import for_inference
 from nanonuclei.engine.stored.convert import check_convertible
 from nanonuclei.engine.train import FitResult, fit
 from nanonuclei.errors import TrackingError
-from nanonuclei.invocation import command
+from nanonuclei.invocation import PARENT_VARIABLE, command
 from nanonuclei.serving.folder import CONFIG, NETWORK, stored_task
 from nanonuclei.serving.store import MODEL_FILES, log_model
 from nanonuclei.stages.evaluate import log_score, score_model, score_table
@@ -36,7 +36,6 @@ from nanonuclei.tasks import create_task
 from nanonuclei.tasks.base import Task
 from nanonuclei.tracking.database import ui_link
 from nanonuclei.tracking.early.at_work import alone
-from nanonuclei.tracking.early.own_run import PARENT_VARIABLE
 from nanonuclei.tracking.early.runs import beside, told_finished
 from nanonuclei.tracking.facts import Facts, log_facts
 from nanonuclei.tracking.inputs import log_splits

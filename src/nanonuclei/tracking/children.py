@@ -12,8 +12,8 @@ from typing import Any
 
 import mlflow
 
+from nanonuclei.invocation import PARENT_VARIABLE
 from nanonuclei.packaged import with_sources
-from nanonuclei.tracking.early.own_run import PARENT_VARIABLE
 from nanonuclei.tracking.runs import existing_run
 
 WINDOWS = sys.platform == "win32"

@@ -22,8 +22,8 @@ from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import Scalar
 from nanonuclei.errors import TrackingError, without_password
 from nanonuclei.interrupts import interrupted
+from nanonuclei.invocation import PARENT_VARIABLE
 from nanonuclei.tracking.database import SHORT_RUN_ID, full_run_id, no_run, not_answering, one_run, shown_uri
-from nanonuclei.tracking.early.own_run import PARENT_VARIABLE
 from nanonuclei.tracking.new_database import answering, make_database
 from nanonuclei.tracking.processes import close_dead_runs, first_process_tag, process_tag
 

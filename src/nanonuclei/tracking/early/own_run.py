@@ -8,10 +8,6 @@ from collections.abc import Mapping
 
 from nanonuclei.errors import without_password
 
-PARENT_VARIABLE = "NANONUCLEI_PARENT_RUN"
-"""Environment variable that tells a stage which run it is a child of."""
-
-
 _named: set[str] = set()
 """Runs that this process has named."""
 _told: dict[str, str] = {}
