@@ -18,7 +18,7 @@ from nanonuclei.errors import DataError
 from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.types import Float32Array, Labels
 from nanonuclei.tasks.nanotubes.config import TubesConfig
-from nanonuclei.tasks.nanotubes.lines.following import Ground, contrast, follow, line_contrast, make_ground
+from nanonuclei.tasks.nanotubes.lines.following import Ground, follow, line_contrast, make_ground, straight_contrasts
 from nanonuclei.tasks.nanotubes.lines.line import STEP, Line, pixels_near, resample
 from nanonuclei.tasks.nanotubes.lines.ridges import DIRECTIONS, filled, ridge_points
 from nanonuclei.tasks.nanotubes.lines.rules import (
@@ -192,7 +192,7 @@ def _followed(
 ) -> list[Candidate]:
     scores, grey = maps
     noise = max(ground.noise, LEAST_NOISE)
-    levels = _levels(ground, seeds)
+    levels = straight_contrasts(ground, seeds)
     good = _outshining(seeds, levels)
     lines, levels = [seed for seed, kept in zip(seeds, good, strict=True) if kept], levels[good]
     ahead = follow(ground, lines, levels=levels, share=config.kept)
@@ -243,18 +243,6 @@ def _nearest(end: Float32Array, cells: Labels, label: int) -> Float32Array:
     if not len(places):
         return np.zeros((0, 2), np.float32)
     return np.asarray(places[[int(np.argmin(np.hypot(*(places - end).T)))]], np.float32)
-
-
-def _levels(ground: Ground, seeds: list[Float32Array]) -> NDArray[np.float64]:
-    """Returns the contrast of seeds, which are straight."""
-    if not seeds:
-        return np.zeros(0)
-    points = np.concatenate(seeds).astype(np.float64)
-    lengths = np.array([len(seed) for seed in seeds])
-    chords = np.array([seed[-1] - seed[0] for seed in seeds], np.float64)
-    chords /= np.maximum(np.hypot(*chords.T), 1e-6)[:, None]
-    values = contrast(ground, points[:, None], np.repeat(chords, lengths, axis=0)[:, None])[:, 0]
-    return np.array([np.median(part) for part in np.split(values, np.cumsum(lengths)[:-1])])
 
 
 def _outshining(seeds: list[Float32Array], levels: NDArray[np.float64]) -> _Mask:

@@ -108,6 +108,18 @@ def line_contrast(ground: Ground, points: Float32Array) -> NDArray[np.float64]:
     return values
 
 
+def straight_contrasts(ground: Ground, lines: list[Float32Array]) -> NDArray[np.float64]:
+    """Returns the median contrast of each of several straight lines."""
+    if not lines:
+        return np.zeros(0)
+    points = np.concatenate(lines).astype(np.float64)
+    lengths = np.array([len(line) for line in lines])
+    chords = np.array([line[-1] - line[0] for line in lines], np.float64)
+    chords /= np.maximum(np.hypot(*chords.T), 1e-6)[:, None]
+    values = contrast(ground, points[:, None], np.repeat(chords, lengths, axis=0)[:, None])[:, 0]
+    return np.array([np.median(part) for part in np.split(values, np.cumsum(lengths)[:-1])])
+
+
 def follow(
     ground: Ground, lines: list[Float32Array], *, levels: NDArray[np.float64], share: float
 ) -> list[tuple[Float32Array, int]]:
