@@ -15,7 +15,6 @@ Of a folder that `correct` wrote only what somebody saved since counts.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -24,7 +23,6 @@ from typing import Any
 from nanonuclei.data.archives import Files
 from nanonuclei.data.catalog import BadSample
 from nanonuclei.data.corrected.held_out import SPLITS
-from nanonuclei.data.corrected.label_studio import file_of
 from nanonuclei.data.files.listing import is_image
 from nanonuclei.data.files.reading import stem
 from nanonuclei.errors import DataError
@@ -52,9 +50,8 @@ from nanonuclei.tasks.nanotubes.sources.label_studio import parse_label_studio
 from nanonuclei.tasks.nanotubes.sources.names import (
     FIELDS,
     beside,
-    by_base_name,
     groups_of,
-    match_image,
+    marks_of,
     read_fields,
     sample_ids,
 )
@@ -152,7 +149,7 @@ def find_layout(files: Files) -> Layout:
             f"masks, lines, boxes or patches. {_forms()}"
         )
     problems = list(found.parsed.problems)
-    marks = _marks_by_image(found, problems)
+    marks = marks_of(joined(found.parsed.marks), found.drawn, found.images, problems)
     ids = sample_ids([*found.images, *found.patches])
     groups = groups_of(found.fields, [*found.images, *found.patches], problems)
     entries, silent, used = [], [], set()
@@ -252,30 +249,6 @@ def _read_text(files: Files, name: str, found: _Found) -> None:
         (found.parsed.notes, parsed.notes),
     ):
         mine.extend(theirs)  # type: ignore[arg-type]
-
-
-def _marks_by_image(found: _Found, problems: list[BadSample]) -> dict[str, Marks]:
-    marks: dict[str, Marks] = {}
-    names = by_base_name(found.images)
-    tables = joined(found.parsed.marks)
-    for place, mark in enumerate([*tables, *found.drawn]):
-        files = match_image(mark.image, names)
-        if len(files) != 1:
-            what = f"could be {' or '.join(files)}. Write the path" if files else "is not among the files. Add it"
-            problems.append(BadSample(mark.image, mark.origin, f"image {file_of(mark.image)!r} {what}"))
-        elif files[0] in marks and (place < len(tables) or _tells(marks[files[0]])):
-            problems.append(
-                BadSample(mark.image, files[0], f"marked in {marks[files[0]].origin} and in {mark.origin}. Keep one")
-            )
-        else:
-            known = marks.get(files[0])
-            marks[files[0]] = dataclasses.replace(mark, group=known.group) if known else mark
-    return marks
-
-
-def _tells(mark: Marks) -> bool:
-    """Whether a mark tells more than that its image was looked at."""
-    return mark.lines is None or bool(mark.lines or mark.doubtful)
 
 
 def _judge_silent(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from nanonuclei.data.catalog import BadSample
 from nanonuclei.data.corrected.label_studio import file_of
 from nanonuclei.data.files.reading import stem
-from nanonuclei.tasks.nanotubes.sources.annotations import Parsed, read_rows
+from nanonuclei.tasks.nanotubes.sources.annotations import Marks, Parsed, read_rows
 
 FIELDS = "fields.csv"
 """Table of the fields of view."""
@@ -116,3 +117,36 @@ def groups_of(fields: Mapping[str, str], images: list[str], problems: list[BadSa
             problem = "names several files. Write its path" if files else "is not among the files. Leave it out"
             problems.append(BadSample(image, FIELDS, f"image {image!r} {problem}"))
     return groups
+
+
+def marks_of(
+    tables: Sequence[Marks], drawn: Sequence[Marks], images: list[str], problems: list[BadSample]
+) -> dict[str, Marks]:
+    """Returns what was marked in each image, by their paths.
+
+    Args:
+        tables: Marks of tables and JSON.
+        drawn: Marks of files that lie beside their image; they count where a table only tells that it was looked at.
+        images: Their paths.
+        problems: Takes what fits no image or several, and what is marked twice.
+    """
+    marks: dict[str, Marks] = {}
+    names = by_base_name(images)
+    for place, mark in enumerate([*tables, *drawn]):
+        files = match_image(mark.image, names)
+        if len(files) != 1:
+            what = f"could be {' or '.join(files)}. Write the path" if files else "is not among the files. Add it"
+            problems.append(BadSample(mark.image, mark.origin, f"image {file_of(mark.image)!r} {what}"))
+        elif files[0] in marks and (place < len(tables) or _tells(marks[files[0]])):
+            problems.append(
+                BadSample(mark.image, files[0], f"marked in {marks[files[0]].origin} and in {mark.origin}. Keep one")
+            )
+        else:
+            known = marks.get(files[0])
+            marks[files[0]] = dataclasses.replace(mark, group=known.group) if known else mark
+    return marks
+
+
+def _tells(mark: Marks) -> bool:
+    """Whether a mark tells more than that its image was looked at."""
+    return mark.lines is None or bool(mark.lines or mark.doubtful)
