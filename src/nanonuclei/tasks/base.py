@@ -21,7 +21,7 @@ from nanonuclei.imaging.instances import Instances
 from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.sizing.resizing import to_shape
 from nanonuclei.imaging.types import Float32Array, Image, UInt8Array
-from nanonuclei.tasks.gathering import Gatherer
+from nanonuclei.tasks.gathering import InWindows
 from nanonuclei.tasks.values import EXPORT_SHAPES, Assessment, Decided, Look, MapsOf, Noun, Objects, Report, Timing
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from nanonuclei.models.phases import Phase
 
 
-class Reader(ABC):
+class Reader(InWindows, ABC):
     """Reads the objects of one task off images with the help of its network.
 
     Attributes:
@@ -90,39 +90,9 @@ class Reader(ABC):
     def network_input(self, image: Image) -> Float32Array:
         """Returns a full image as the network takes it, ``(height, width, 3)`` float32 in 0..1."""
 
-    @property
-    def window(self) -> tuple[int, int] | None:
-        """Side of the windows by which images that are too large for memory are read, and what they share, px.
-
-        `scaled_by` and `settled` hold what depends on the whole image, `gatherer` makes objects whole across seams.
-        None: images are read whole.
-        """
-        return None
-
-    def gatherer(self, shape: tuple[int, int], file: Path) -> Gatherer | None:
-        """Returns what puts the objects of a large image together.
-
-        Args:
-            shape: Height and width of the image, px.
-            file: Path of a file for a label image, which does not exist.
-
-        Returns:
-            None where objects are sets of pixels, and `instances` tells all that is to be known of them.
-        """
-        return None
-
     def scaled_by(self, sample: Image) -> Callable[[Image], Float32Array]:
         """Returns `network_input` for windows of a large image, by the grey values of pixels from all over it."""
         return self.network_input
-
-    def settled(self, network: Network, parts: Sequence[Float32Array]) -> Reader:
-        """Returns a reader that shows every window of a large image to the network in one size.
-
-        Args:
-            network: As in `score_maps`.
-            parts: Parts of the image as network input.
-        """
-        return self
 
     def beside(self, channels: NDArray[Any], names: Sequence[str]) -> Reader:
         """Returns a reader for one image, which may use what else the file of it shows.

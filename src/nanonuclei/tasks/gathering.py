@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nanonuclei.imaging.networks import Network
 from nanonuclei.imaging.seams.grid import Tile
 from nanonuclei.imaging.types import Box, Float32Array, Int32Array
 
@@ -58,3 +60,37 @@ class Gatherer(ABC):
         Args:
             step: Side of the squares by which objects are ordered, see `place_order`.
         """
+
+
+class InWindows:
+    """How a reader reads images that are too large for memory: in windows."""
+
+    @property
+    def window(self) -> tuple[int, int] | None:
+        """Side of the windows by which images that are too large for memory are read, and what they share, px.
+
+        `scaled_by` and `settled` hold what depends on the whole image, `gatherer` makes objects whole across seams.
+        None: images are read whole.
+        """
+        return None
+
+    def gatherer(self, shape: tuple[int, int], file: Path) -> Gatherer | None:
+        """Returns what puts the objects of a large image together.
+
+        Args:
+            shape: Height and width of the image, px.
+            file: Path of a file for a label image, which does not exist.
+
+        Returns:
+            None where objects are sets of pixels, and `instances` tells all that is to be known of them.
+        """
+        return None
+
+    def settled(self, network: Network, parts: Sequence[Float32Array]) -> Self:
+        """Returns a reader that shows every window of a large image to the network in one size.
+
+        Args:
+            network: As in `score_maps`.
+            parts: Parts of the image as network input.
+        """
+        return self
