@@ -20,6 +20,8 @@ for _number, _centre in enumerate(CENTRES, start=1):
 NUCLEI = (np.where(LABELS > 0, 180, 12) + np.random.default_rng(0).integers(0, 12, LABELS.shape)).astype(np.uint8)
 OTHER = np.random.default_rng(1).integers(0, 60, LABELS.shape).astype(np.uint8)
 """Another channel, which shows no nuclei."""
+STACK = np.stack([NUCLEI // 2, NUCLEI, NUCLEI // 4])
+"""Focal planes, the middle one in focus."""
 
 
 def tiff(values: np.ndarray, **options: Any) -> bytes:
