@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -10,10 +11,14 @@ import onnx
 from onnx import TensorProto, helper
 from tests.conftest import ROOT, TINY, TINY_TUBES, disc_labels
 
+from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.config.params import load_experiment, to_yaml
 from nanonuclei.data.fingerprint.likeness import Features
 from nanonuclei.data.fingerprint.look import Look
 from nanonuclei.data.fingerprint.stored import Measured, write_fingerprint
+from nanonuclei.serving.named import NamedModel, OpenedModel
+from nanonuclei.stages.predict.predict import Summary, predict
+from nanonuclei.stages.predict.request import Request
 
 DISCS = [(12.0, 12.0, 6.0), (30.0, 40.0, 8.0), (60.0, 20.0, 5.0)]
 SHAPE = (80, 70)
@@ -71,3 +76,13 @@ def write_images(folder: Path, names: list[str]) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(folder / name), disc_image(number))
     return folder
+
+
+def opened(config: ExperimentConfig, network: object, folder: Path) -> Callable[..., OpenedModel]:
+    """Opens a network of the test whatever model is asked for."""
+    return lambda model, **_: OpenedModel(NamedModel(model, folder), config, network)
+
+
+def run(images: Path | str, output: Path | None = None, **asked: object) -> Summary:
+    """Finds the objects of images by the model that a test has put in place; nothing is said."""
+    return predict(Request(str(images), "run", output=output, **asked), say=lambda _: None)  # type: ignore[arg-type]

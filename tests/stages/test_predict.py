@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -12,52 +12,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from tests.conftest import disc_labels, tube_sample
+from tests.conftest import disc_labels
 from tests.run_lengths import from_run_lengths
-from tests.stages.bright_model import DISCS, READING, write_looks
+from tests.stages.bright_model import DISCS, READING, opened, run
 
-from nanonuclei.config.experiment import ExperimentConfig
 from nanonuclei.errors import ConfigError, DataError
 from nanonuclei.report.exports.readme import FORMATS
-from nanonuclei.serving.named import NamedModel, OpenedModel
 from nanonuclei.stages.predict import predict as stage
-from nanonuclei.stages.predict.predict import Summary, predict
+from nanonuclei.stages.predict.predict import predict
 from nanonuclei.stages.predict.request import Request, output_beside, parse_channel, parse_formats, parse_z
-from nanonuclei.tasks.nanotubes.config import NanotubeExperiment
-from nanonuclei.tasks.nanotubes.reader import NanotubeReader
 from nanonuclei.tasks.nuclei.config import NucleiExperiment
 
-
-def opened(config: ExperimentConfig, network: object, folder: Path) -> Callable[..., OpenedModel]:
-    """Opens a network of the test whatever model is asked for."""
-    return lambda model, **_: OpenedModel(NamedModel(model, folder), config, network)
-
-
-@pytest.fixture(autouse=True)
-def _known_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, experiment: Callable[..., NucleiExperiment]) -> None:
-    config = experiment({**READING, "normalize.kind": "range"})
-    (tmp_path / "model").mkdir()
-    monkeypatch.setattr(stage, "open_model", opened(config, lambda batch: batch[..., :1], tmp_path / "model"))
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    folder = tmp_path / "images"
-    (folder / "deeper").mkdir(parents=True)
-    labels = disc_labels((80, 70), DISCS)
-    cv2.imwrite(str(folder / "discs.png"), np.where(labels > 0, 240, 10).astype(np.uint8))
-    cv2.imwrite(str(folder / "deeper" / "sixteen.tif"), np.where(labels > 0, 60000, 500).astype(np.uint16))
-    cv2.imwrite(str(folder / "empty.png"), np.zeros((40, 50, 3), np.uint8))
-    (folder / "notes.txt").write_text("not an image")
-    return folder
-
-
-def quiet(_: str) -> None:
-    pass
-
-
-def run(images: Path | str, output: Path | None = None, **asked: object) -> Summary:
-    return predict(Request(str(images), "run", output=output, **asked), say=quiet)  # type: ignore[arg-type]
+pytestmark = pytest.mark.usefixtures("known_model")
 
 
 def counts(output: Path) -> dict[str, float]:
@@ -257,124 +223,3 @@ def test_words_of_the_command_line_are_read_and_wrong_ones_are_told() -> None:
     with pytest.raises(ConfigError, match="max, mean or the number"):
         parse_z("sum")
     assert (parse_channel(""), parse_channel("2"), parse_channel("DAPI")) == (None, 2, "DAPI")
-
-
-def sure(_: NanotubeReader, __: object, inputs: list[np.ndarray]) -> Iterator[np.ndarray]:
-    for image in inputs:
-        yield np.stack([np.full(image.shape[:2], 0.9, np.float32), image[..., 0]], axis=-1)
-
-
-@pytest.mark.parametrize(("channel", "num_cells"), [("none", 2), (1, 6), ("dapi", 6)])
-def test_cells_are_counted_by_their_nuclei_where_a_setting_names_the_channel(
-    channel: int | str,
-    num_cells: int,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    tube_experiment: Callable[..., NanotubeExperiment],
-) -> None:
-    config = tube_experiment({"tubes.nuclei": channel})
-    monkeypatch.setattr(stage, "open_model", opened(config, None, tmp_path / "model"))
-    monkeypatch.setattr(NanotubeReader, "score_maps", sure)
-    membrane, nuclei = np.full((100, 200), 20, np.uint8), np.full((100, 200), 5, np.uint8)
-    membrane[20:60, 10:130] = 150  # five cells in a row, without necks
-    cv2.circle(membrane, (170, 50), 14, 150, -1)
-    centres = [*((x, 40) for x in range(22, 130, 24)), (170, 50)]
-    for centre in centres:
-        cv2.circle(nuclei, centre, 7, 200, -1)
-    (tmp_path / "images").mkdir()
-    path, names = tmp_path / "images" / "field.ome.tif", {"axes": "CYX", "Channel": {"Name": ["WGA", "DAPI"]}}
-    tifffile.imwrite(path, np.stack([membrane, nuclei]), metadata=names, photometric="minisblack")
-    tifffile.imwrite(tmp_path / "images" / "grey.tif", membrane)
-    output = run(tmp_path / "images", channel=0).output
-    rows = pd.read_csv(output / "images.csv", keep_default_na=False).set_index("image")
-    cells = cv2.imread(str(output / "cells" / "field.png"), cv2.IMREAD_UNCHANGED)
-    assert int(rows["num_cells"]["field"]) == cells.max() == num_cells
-    assert len({int(cells[y, x]) for x, y in centres}) == num_cells
-    missing = rows["error"]["grey"]
-    assert ("there are: 0 grey. Change tubes.nuclei" in missing) if channel != "none" else not missing
-    if channel != "none":  # no image has it: told before anything is written
-        with pytest.raises(DataError, match=r"grey\.tif: no channel .* Change tubes\.nuclei"):
-            run(tmp_path / "images" / "grey.tif", tmp_path / "none", channel=0)
-        assert not (tmp_path / "none").exists()
-
-
-def test_nanotubes_are_counted_and_measured_beside_the_cells(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tube_experiment: Callable[..., NanotubeExperiment]
-) -> None:
-    config = tube_experiment({"tubes.joins": "two"})
-    monkeypatch.setattr(stage, "open_model", opened(config, None, tmp_path / "model"))
-    monkeypatch.setattr(NanotubeReader, "score_maps", sure)
-    (tmp_path / "images").mkdir()
-    for seed in (0, 1):  # the first has a nanotube of 79 px, the second none
-        path = tmp_path / "images" / f"tube{seed}.tif"
-        resolution = {"resolution": (2e4, 2e4), "resolutionunit": "CENTIMETER"}
-        tifffile.imwrite(path, tube_sample("a", seed=seed).image, **resolution)
-    output = run(tmp_path / "images", formats=tuple(FORMATS)).output
-    assert output.name == "images-nanotubes"
-    rows = pd.read_csv(output / "images.csv").set_index("image")
-    assert rows[["num_objects", "num_cells"]].to_numpy().tolist() == [[1, 2], [0, 2]]
-    assert rows["objects_per_cell"].tolist() == [0.5, 0.0]
-    (found,) = pd.read_csv(output / "objects.csv").to_dict("records")
-    assert found["length"] == pytest.approx(79.0, abs=4.0)
-    assert found["length_um"] == pytest.approx(found["length"] / 2, rel=1e-4)
-    assert {found["first_cell"], found["last_cell"]} == {1, 2}
-    assert all(abs(y - 24.0) < 1.5 for _, y in json.loads(found["line"]))
-    (feature,) = json.loads((output / "geojson" / "tube0.geojson").read_text())["features"]
-    assert feature["geometry"]["type"] == "LineString"
-    assert feature["properties"]["measurements"]["length"] == pytest.approx(found["length"])
-    assert pd.read_parquet(output / "objects.parquet")["line"].tolist() == [found["line"]]
-    assert "centre line" in (output / "README.txt").read_text()
-    # The cells that were counted can be looked at, by the numbers of the table.
-    assert "cells/NAME.png" in (output / "README.txt").read_text()
-    cells = cv2.imread(str(output / "cells" / "tube0.png"), cv2.IMREAD_UNCHANGED)
-    assert (cells.dtype, cells.shape, np.unique(cells).tolist()) == (np.uint16, (96, 128), [0, 1, 2])
-    for end, column in ((0, "first_cell"), (-1, "last_cell")):
-        x, y = np.rint(json.loads(found["line"])[end]).astype(int)
-        assert found[column] in cells[y - 12 : y + 13, max(x - 12, 0) : x + 13]
-    drawn = cv2.imread(str(output / "overlay" / "tube1.png"))
-    outlined = drawn.max(axis=2) > drawn.min(axis=2)
-    assert outlined.any()
-    assert (cv2.imread(str(output / "cells" / "tube1.png"), cv2.IMREAD_UNCHANGED) > 0)[outlined].all()
-    run(tmp_path / "images", output, formats=("csv",), resume=True)
-    assert not list((output / "cells").iterdir())
-
-
-def test_images_that_look_unlike_the_training_images_are_counted_and_told_in_the_table(
-    images: Path, tmp_path: Path
-) -> None:
-    write_looks(tmp_path / "model")
-    labels = disc_labels((80, 70), DISCS)
-    cv2.imwrite(str(images / "inverted.png"), np.where(labels > 0, 10, 240).astype(np.uint8))
-    told: list[str] = []
-    output = predict(Request(str(images), "run"), say=told.append).output
-    table = pd.read_csv(output / "images.csv", dtype=str, keep_default_na=False).set_index("image")
-    assert table["unlike_training"]["discs"] == ""
-    assert table["unlike_training"]["inverted"].startswith("background 1, in the nearest training image 0")
-    assert table["unlike_training"]["empty"].startswith("fine detail or noise 0,")
-    assert sum("2 images look unlike those that the model was trained on (of 4;" in line for line in told) == 1
-    assert "unlike_training: in what the image looks unlike" in (output / "README.txt").read_text()
-
-
-def test_the_channel_of_a_colour_image_that_looks_unlike_the_training_images_is_hinted_at(
-    images: Path, tmp_path: Path
-) -> None:
-    write_looks(tmp_path / "model")
-    red = np.zeros((80, 70, 3), np.uint8)
-    red[..., 2] = np.where(disc_labels((80, 70), DISCS) > 0, 240, 10)
-    cv2.imwrite(str(images / "red.png"), red)
-    for channel, hinted in ((None, 1), ("red", 0)):
-        told: list[str] = []
-        request = Request(str(images / "red.png"), "run", output=tmp_path / f"out-{channel}", channel=channel)
-        table = pd.read_csv(predict(request, say=told.append).output / "images.csv", dtype=str, keep_default_na=False)
-        assert sum("in one colour alone, name it, as by `-P channel=blue`" in line for line in told) == hinted
-        assert table["unlike_training"][0].endswith(", shown in colours") == bool(hinted)
-
-
-def test_one_image_is_told_of_in_the_singular(images: Path, tmp_path: Path) -> None:
-    write_looks(tmp_path / "model")
-    told: list[str] = []
-    output = predict(Request(str(images / "empty.png"), "run", output=tmp_path / "one"), say=told.append).output
-    assert ": nuclei in 1 image." in (output / "README.txt").read_text()
-    (line,) = [line for line in told if "unlike" in line]
-    assert line.startswith("Warning: 1 image looks unlike those")
-    assert line.endswith("Check its outlines before you believe its count.")
