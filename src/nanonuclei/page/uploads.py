@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from nanonuclei.data.contents import Contents, readings
 from nanonuclei.data.files.limits import ImageLimits
-from nanonuclei.data.files.planes.contents import Contents, readings
 from nanonuclei.data.files.reading import stem
 from nanonuclei.errors import DataError
 

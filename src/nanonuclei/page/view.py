@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nanonuclei.data.contents import Contents
 from nanonuclei.data.files.planes.channels import GREY, UnchosenChannelError, channel_index
-from nanonuclei.data.files.planes.contents import Contents
 from nanonuclei.data.files.planes.unsaid import PAGES
 from nanonuclei.errors import DataError
 from nanonuclei.page.uploads import Upload

@@ -11,8 +11,8 @@ import pytest
 import tifffile
 from tests.data.files.synthetic import LABELS, NUCLEI, OTHER, STACK, found_nuclei, pillow, tiff
 
+from nanonuclei.data.contents import readings
 from nanonuclei.data.files.axes import Choice
-from nanonuclei.data.files.planes.contents import readings
 from nanonuclei.data.files.reading import iter_image_file
 from nanonuclei.errors import DataError
 

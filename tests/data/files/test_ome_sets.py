@@ -11,10 +11,10 @@ import tifffile
 from tests.data.files.ome_sets import LEADS, NAMES, STACK, WAYS, full, in_a_companion, in_each, in_the_first, only, put
 from tests.data.files.synthetic import NUCLEI
 
+from nanonuclei.data.contents import contents
 from nanonuclei.data.files.axes import Choice
 from nanonuclei.data.files.limits import ImageLimits
 from nanonuclei.data.files.listing import list_images
-from nanonuclei.data.files.planes.contents import contents
 from nanonuclei.data.files.reading import iter_image_file, read_plane
 from nanonuclei.data.lists.manifest import read_manifest
 from nanonuclei.data.lists.remote import state_of

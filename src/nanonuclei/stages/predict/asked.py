@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 
+from nanonuclei.data.contents import Contents, contents
 from nanonuclei.data.files.planes.channels import channel_index
-from nanonuclei.data.files.planes.contents import Contents, contents
 from nanonuclei.data.files.planes.projection import check_z
 from nanonuclei.data.lists.remote import Source, content_at, path_of
 from nanonuclei.errors import DataError

@@ -1,1 +1,1 @@
-"""Planes: what a file has of them, projections over them, and windows of what is too large to be read whole."""
+"""Parts of planes: projections over focal planes, and windows of images that are too large to be read whole."""
