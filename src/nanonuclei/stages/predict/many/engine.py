@@ -153,8 +153,7 @@ def _done_before(store: Store, blocks: Sequence[Block]) -> dict[str, Answer]:
 
 
 def _take_up(store: Store, begun: Begun, blocks: Sequence[Block]) -> None:
-    """Writes what the results are made with; removes shards of other models, settings or images, and half a file."""
-    store.sweep()
+    """Writes what the results are made with, and removes shards of other models, settings or images."""
     made_with = {**begun.made_with, "blocks": len(blocks)}
     store.write(RECORD, (json.dumps(made_with, indent=2, ensure_ascii=False) + "\n").encode())
     known = {block.shard for block in blocks}

@@ -53,7 +53,9 @@ def open_store(place: str) -> Store:
     if "://" not in place:
         return _Folder(Path(place))
     files, root = file_system(place)
-    return _Folder(Path(root)) if "file" in files.protocol else _Remote(place, files, root)
+    from fsspec.implementations.local import LocalFileSystem
+
+    return _Folder(Path(root)) if isinstance(files, LocalFileSystem) else _Remote(place, files, root)
 
 
 class _Folder(Store):
